@@ -1,0 +1,405 @@
+/**
+ * Every failure that svc-comm reports is one of these classes: a stable `code` to switch on, the data as readonly
+ * fields, a sentence that says what happened and what to do, and the native `cause`. `docs/errors.md` lists each code
+ * (a test keeps the two equal). No class ever carries a credential: URLs pass `maskUrl` before they reach a text.
+ */
+export abstract class SvcCommError extends Error {
+  /** Stable, `SVC_COMM_…`. Texts may change between releases; codes do not. */
+  abstract readonly code: string;
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** Where a setting's value came from: a file, an environment variable, a command-line option, or code. */
+export type SettingOrigin = string;
+
+export interface SettingProblem {
+  /** Path of the setting, e.g. `retry.delays.0`. */
+  readonly setting: string;
+  readonly expected: string;
+  /** What was given, masked. */
+  readonly got: string;
+  readonly from: SettingOrigin;
+}
+
+/** A setting is missing or wrong. Nothing was started; mend the named settings and start again. */
+export class SettingsError extends SvcCommError {
+  readonly code = 'SVC_COMM_SETTINGS';
+  readonly problems: readonly SettingProblem[];
+  constructor(problems: readonly SettingProblem[], options?: ErrorOptions) {
+    const lines = problems.map((p) => `${p.setting}: expected ${p.expected}, got ${p.got} (from ${p.from})`);
+    super(`settings are wrong:\n  ${lines.join('\n  ')}`, options);
+    this.problems = problems;
+  }
+}
+
+/** A value handed to a function of ours is not what it takes. Nothing was written or sent. */
+export class InvalidArgumentError extends SvcCommError {
+  readonly code = 'SVC_COMM_INVALID_ARGUMENT';
+  readonly argument: string;
+  constructor(argument: string, expected: string, got: string, options?: ErrorOptions) {
+    super(`${argument}: expected ${expected}, got ${got}`, options);
+    this.argument = argument;
+  }
+}
+
+/** A service was used before it was started, or after it was stopped. */
+export class NotRunningError extends SvcCommError {
+  readonly code = 'SVC_COMM_NOT_RUNNING';
+  readonly service: string;
+  constructor(service: string, state: string) {
+    super(`${service} is ${state}: start it before use, and do not use it after stop`);
+    this.service = service;
+  }
+}
+
+/** `stop` was called while `start` was still under way, so the start was given up. */
+export class StartAbortedError extends SvcCommError {
+  readonly code = 'SVC_COMM_START_ABORTED';
+  readonly service: string;
+  constructor(service: string, options?: ErrorOptions) {
+    super(`${service} was stopped while it was starting`, options);
+    this.service = service;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------- messages
+
+/** A payload that JSON cannot carry: a cycle, a BigInt, undefined, a function. Nothing was written or sent. */
+export class UnserialisablePayloadError extends SvcCommError {
+  readonly code = 'SVC_COMM_UNSERIALISABLE_PAYLOAD';
+  /** Path to the offending value, e.g. `payload.items[3].price`. */
+  readonly path: string;
+  constructor(path: string, why: string, options?: ErrorOptions) {
+    super(
+      `${path} cannot be written as JSON: ${why}; turn it into a string, a number, an array or a plain object`,
+      options,
+    );
+    this.path = path;
+  }
+}
+
+/** A body or a header block over the limit. It was refused before anything was written or sent. */
+export class MessageTooLargeError extends SvcCommError {
+  readonly code = 'SVC_COMM_MESSAGE_TOO_LARGE';
+  readonly bytes: number;
+  readonly limitBytes: number;
+  constructor(what: string, bytes: number, limitBytes: number) {
+    super(
+      `${what} has ${bytes} bytes, the limit is ${limitBytes}; store the content elsewhere and send a reference to it`,
+    );
+    this.bytes = bytes;
+    this.limitBytes = limitBytes;
+  }
+}
+
+export type MalformedReason =
+  | 'not-json'
+  | 'no-envelope'
+  | 'too-large'
+  | 'too-deep'
+  | 'too-many-keys'
+  | 'forbidden-key'
+  | 'encoding'
+  | 'invalid-time';
+
+/** A received message that cannot be read. The consumer puts it into the dead letters at once. */
+export class MalformedMessageError extends SvcCommError {
+  readonly code = 'SVC_COMM_MALFORMED_MESSAGE';
+  readonly reason: MalformedReason;
+  constructor(reason: MalformedReason, detail: string, options?: ErrorOptions) {
+    super(`malformed message (${reason}): ${detail}`, options);
+    this.reason = reason;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------ broker
+
+/** No connection to the broker within the time given. Whatever was in flight is *unknown*: send it again with its id. */
+export class BrokerUnavailableError extends SvcCommError {
+  readonly code = 'SVC_COMM_BROKER_UNAVAILABLE';
+  /** Masked URLs that were tried. */
+  readonly urls: readonly string[];
+  constructor(urls: readonly string[], detail: string, options?: ErrorOptions) {
+    super(
+      `no connection to the broker at ${urls.join(', ')}: ${detail}; check that it runs and that brokerUrl is right`,
+      options,
+    );
+    this.urls = urls;
+  }
+}
+
+/** The broker refused our credentials or the virtual host. It is not tried again: mend `brokerUrl`. */
+export class BrokerAccessRefusedError extends SvcCommError {
+  readonly code = 'SVC_COMM_BROKER_ACCESS_REFUSED';
+  readonly url: string;
+  constructor(url: string, detail: string, options?: ErrorOptions) {
+    super(
+      `the broker at ${url} refused access: ${detail}; check user, password, virtual host and permissions`,
+      options,
+    );
+    this.url = url;
+  }
+}
+
+/** No queue is bound for this exchange and routing key, so the broker gave the message back. */
+export class UnroutableError extends SvcCommError {
+  readonly code = 'SVC_COMM_UNROUTABLE';
+  readonly exchange: string;
+  readonly routingKey: string;
+  constructor(exchange: string, routingKey: string, detail = 'no queue is bound for it') {
+    super(
+      `message to exchange "${exchange}" with routing key "${routingKey}" reached no queue: ${detail}; ` +
+        'check the names, and that the receiving service has declared its queue and bindings',
+    );
+    this.exchange = exchange;
+    this.routingKey = routingKey;
+  }
+}
+
+/** The broker did not confirm in time. Whether it took the message is unknown: send it again with the same message id. */
+export class PublishTimeoutError extends SvcCommError {
+  readonly code = 'SVC_COMM_PUBLISH_TIMEOUT';
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly timeoutMs: number;
+  constructor(exchange: string, routingKey: string, timeoutMs: number, options?: ErrorOptions) {
+    super(
+      `the broker did not confirm a message to exchange "${exchange}" (routing key "${routingKey}") within ${timeoutMs} ms; ` +
+        'it may or may not have taken it: send it again with the same message id',
+      options,
+    );
+    this.exchange = exchange;
+    this.routingKey = routingKey;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The broker refused this message: a negative confirm (full queue), a missing exchange, or no permission. */
+export class PublishRefusedError extends SvcCommError {
+  readonly code = 'SVC_COMM_PUBLISH_REFUSED';
+  readonly exchange: string;
+  readonly routingKey: string;
+  constructor(exchange: string, routingKey: string, detail: string, options?: ErrorOptions) {
+    super(`the broker refused a message to exchange "${exchange}" (routing key "${routingKey}"): ${detail}`, options);
+    this.exchange = exchange;
+    this.routingKey = routingKey;
+  }
+}
+
+export interface TopologyDifference {
+  /** `queue "orders"`, `exchange "user"`. */
+  readonly what: string;
+  readonly wanted: string;
+  readonly found: string;
+  readonly todo: string;
+}
+
+/** Queues or exchanges on the broker are not as the settings want them. Nothing was changed. */
+export class TopologyMismatchError extends SvcCommError {
+  readonly code = 'SVC_COMM_TOPOLOGY_MISMATCH';
+  readonly differences: readonly TopologyDifference[];
+  constructor(differences: readonly TopologyDifference[], options?: ErrorOptions) {
+    const lines = differences.map((d) => `${d.what}: wanted ${d.wanted}, found ${d.found}; ${d.todo}`);
+    super(`the broker's topology differs from the settings:\n  ${lines.join('\n  ')}`, options);
+    this.differences = differences;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------- database
+
+/** No connection to the database within the time given. */
+export class DatabaseUnavailableError extends SvcCommError {
+  readonly code = 'SVC_COMM_DATABASE_UNAVAILABLE';
+  /** Masked. */
+  readonly url: string;
+  constructor(url: string, detail: string, options?: ErrorOptions) {
+    super(
+      `no connection to the database at ${url}: ${detail}; check that it runs and that databaseUrl is right`,
+      options,
+    );
+    this.url = url;
+  }
+}
+
+/** The database refused our credentials, or has no such database. It is not tried again: mend `databaseUrl`. */
+export class DatabaseAccessRefusedError extends SvcCommError {
+  readonly code = 'SVC_COMM_DATABASE_ACCESS_REFUSED';
+  readonly url: string;
+  constructor(url: string, detail: string, options?: ErrorOptions) {
+    super(`the database at ${url} refused access: ${detail}; check user, password and database name`, options);
+    this.url = url;
+  }
+}
+
+/** No connection was free within 10 s: open transactions hold them all. */
+export class DatabaseBusyError extends SvcCommError {
+  readonly code = 'SVC_COMM_DATABASE_BUSY';
+  readonly waitedMs: number;
+  /** What holds connections in this process: handler names. */
+  readonly holders: readonly string[];
+  constructor(waitedMs: number, holders: readonly string[], options?: ErrorOptions) {
+    const who = holders.length ? `held by open transactions of: ${holders.join(', ')}` : 'held by open transactions';
+    super(
+      `no database connection was free within ${waitedMs} ms, ${who}; ` +
+        'inside a handler use context.transaction instead of another connection, or raise pool.max',
+      options,
+    );
+    this.waitedMs = waitedMs;
+    this.holders = holders;
+  }
+}
+
+/** A table of ours is missing. */
+export class MigrationRequiredError extends SvcCommError {
+  readonly code = 'SVC_COMM_MIGRATION_REQUIRED';
+  readonly table: string;
+  constructor(table: string, options?: ErrorOptions) {
+    super(`table ${table} does not exist: run \`svc-comm migrate\``, options);
+    this.table = table;
+  }
+}
+
+/** A publish that must be transactional found no transaction. Nothing was written. */
+export class TransactionRequiredError extends SvcCommError {
+  readonly code = 'SVC_COMM_TRANSACTION_REQUIRED';
+  constructor(what: string) {
+    super(
+      `${what} found no transaction: call it inside transaction(async (trx) => …) or a handler, ` +
+        "hand yours over with { transaction: trx }, or say { transaction: 'own' } to give it one of its own",
+    );
+  }
+}
+
+/** The handle given is a pool, a client outside a transaction, or no handle at all: an event written by it could outlive a rollback. */
+export class NotATransactionError extends SvcCommError {
+  readonly code = 'SVC_COMM_NOT_A_TRANSACTION';
+  /** What the handle looks like: `knex`, `pg`, … or `unknown`. */
+  readonly library: string;
+  constructor(library: string, detail: string) {
+    super(
+      `the transaction given is not one (${library}): ${detail}; hand over the handle that your library's transaction callback gets`,
+    );
+    this.library = library;
+  }
+}
+
+/** The transaction has already been committed or rolled back. Nothing was written. */
+export class TransactionFinishedError extends SvcCommError {
+  readonly code = 'SVC_COMM_TRANSACTION_FINISHED';
+  constructor(options?: ErrorOptions) {
+    super(
+      'the transaction has ended already: publish before its callback returns, and await what you call in it',
+      options,
+    );
+  }
+}
+
+/** Two transactions took the same keys in two orders and PostgreSQL ended this one (40P01). Nothing of it was written. */
+export class DeadlockError extends SvcCommError {
+  readonly code = 'SVC_COMM_DEADLOCK';
+  constructor(options?: ErrorOptions) {
+    super('deadlock with another transaction (40P01): retry the transaction', options);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------ router
+
+/** A routing pattern, exchange or queue name that AMQP cannot carry. */
+export class InvalidNameError extends SvcCommError {
+  readonly code = 'SVC_COMM_INVALID_NAME';
+  readonly what: string;
+  constructor(what: string, value: string, why: string) {
+    super(`${what} ${JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)} ${why}`);
+    this.what = what;
+  }
+}
+
+/** Two consumers for the same exchange and pattern: one message has one handler. */
+export class DuplicateConsumerError extends SvcCommError {
+  readonly code = 'SVC_COMM_DUPLICATE_CONSUMER';
+  readonly route: string;
+  constructor(route: string, first: string, second: string) {
+    super(
+      `${route} has two consumers, ${first} and ${second}: a message goes to one; remove one or narrow its pattern`,
+    );
+    this.route = route;
+  }
+}
+
+/** A class has decorated instance methods, but no instance of it was given to `messageRouter.register()`. */
+export class UnregisteredConsumerError extends SvcCommError {
+  readonly code = 'SVC_COMM_UNREGISTERED_CONSUMER';
+  readonly consumers: readonly string[];
+  constructor(consumers: readonly string[]) {
+    super(
+      `${consumers.join(', ')}: decorated instance methods whose class was never registered; ` +
+        'call messageRouter.register(new …), or make the methods static',
+    );
+    this.consumers = consumers;
+  }
+}
+
+/** `consumer`, `eventConsumer` or their like were put on something that is not a method or a function. */
+export class InvalidConsumerError extends SvcCommError {
+  readonly code = 'SVC_COMM_INVALID_CONSUMER';
+  constructor(what: string, why: string) {
+    super(`${what}: ${why}`);
+  }
+}
+
+/** No file matched the `consumers` setting, or none of those found registered a consumer. */
+export class NoConsumersError extends SvcCommError {
+  readonly code = 'SVC_COMM_NO_CONSUMERS';
+  readonly lookedIn: readonly string[];
+  constructor(lookedIn: readonly string[], why: string) {
+    super(`${why}; looked in ${lookedIn.join(', ')}`);
+    this.lookedIn = lookedIn;
+  }
+}
+
+/** A file of the user's project could not be loaded. */
+export class ModuleLoadError extends SvcCommError {
+  readonly code = 'SVC_COMM_MODULE_LOAD';
+  readonly file: string;
+  constructor(file: string, options?: ErrorOptions) {
+    const why = options?.cause instanceof Error ? options.cause.message : 'see cause';
+    super(`${file} could not be loaded: ${why}`, options);
+    this.file = file;
+  }
+}
+
+/** A handler ran longer than its budget. The attempt failed; its signal was aborted. */
+export class HandlerTimeoutError extends SvcCommError {
+  readonly code = 'SVC_COMM_HANDLER_TIMEOUT';
+  readonly handler: string;
+  readonly timeoutMs: number;
+  constructor(handler: string, timeoutMs: number) {
+    super(`handler ${handler} ran longer than ${timeoutMs} ms; pass context.signal on, or raise handlerTimeout`);
+    this.handler = handler;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** Thrown by a handler: this message will never succeed. It goes to the dead letters at once, with this reason. */
+export class Reject extends SvcCommError {
+  readonly code = 'SVC_COMM_REJECT';
+  constructor(reason: string, options?: ErrorOptions) {
+    super(reason, options);
+  }
+}
+
+/** Thrown by a handler: try this message again after about `delayMs` milliseconds. */
+export class RetryLater extends SvcCommError {
+  readonly code = 'SVC_COMM_RETRY_LATER';
+  readonly delayMs: number;
+  /** @param delayMs milliseconds, or a duration such as `'5s'` (see `durationMs`); must be positive. */
+  constructor(delayMs: number, reason = `retry later, in ${delayMs} ms`, options?: ErrorOptions) {
+    super(reason, options);
+    if (!Number.isFinite(delayMs) || delayMs <= 0) {
+      throw new InvalidArgumentError('RetryLater delayMs', 'a positive number of milliseconds', String(delayMs));
+    }
+    this.delayMs = delayMs;
+  }
+}

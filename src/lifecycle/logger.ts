@@ -1,0 +1,32 @@
+import { destination, pino } from 'pino';
+import { maskUrl } from '../util/mask.ts';
+
+/** What we log to: pino's calling form, which bunyan and fastify's logger share. */
+export interface Logger {
+  debug(fields: object, text: string): void;
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/**
+ * JSON lines on standard error; URLs are masked in every line.
+ * @param bindings fields of every line, e.g. `{ appId }`
+ */
+export function createLogger(level: LogLevel = 'info', bindings: object = {}): Logger {
+  const sink = destination({ fd: 2, sync: true });
+  return pino(
+    { level, base: bindings, serializers: { error: pino.stdSerializers.err } },
+    { write: (line: string) => sink.write(maskUrl(line)) },
+  );
+}
+
+export const silentLogger: Logger = Object.freeze({
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+});

@@ -1,0 +1,39 @@
+/** Who sent what to which queue: a message's effect happens once for each of these. */
+export interface InboxKey {
+  readonly queue: string;
+  /** The sender's app id, or '' when it gives none. */
+  readonly source: string;
+  /** `message_id`, else exchange + event id. */
+  readonly messageId: string;
+}
+
+export interface InboxRequest {
+  readonly key: InboxKey;
+  /** Set when the message has a key: a parked key is not handled. */
+  readonly orderKey?: string | undefined;
+  /** A copy put back from the dead letters passes a `dead` mark, and a parked key; never a `done` mark. */
+  readonly isRedriven: boolean;
+  /** Named in warnings about transactions that hold connections. */
+  readonly handler: string;
+}
+
+/**
+ * `handled`: this transaction claimed the message, `work` ran, both are committed. Otherwise `work` did not run:
+ * `done` its effect is committed already, `dead` it was given up before, `parked` its key waits in the dead letters.
+ */
+export type InboxResult<T> =
+  | { readonly kind: 'handled'; readonly value: T }
+  | { readonly kind: 'done' | 'dead' | 'parked' };
+
+export interface Inbox {
+  /**
+   * Opens a transaction, claims the key as its first statement (a concurrent copy waits here), runs `work` with the
+   * transaction ambient, writes the events published meanwhile, commits. `work` throwing rolls all of it back and rethrows.
+   * @param work gets the handle that the user's own library knows: `context.transaction`
+   */
+  handle<T>(request: InboxRequest, work: (transaction: unknown) => Promise<T>): Promise<InboxResult<T>>;
+  /** After the copy in the dead letters is confirmed, before the ack. Never overwrites `done`. */
+  markDead(key: InboxKey): Promise<void>;
+  /** Parks a key: from now on its messages go to the dead letters behind the one that failed. */
+  parkKey(queue: string, orderKey: string): Promise<void>;
+}

@@ -1,0 +1,7 @@
+const URL_SECRET = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s/@]*@/gi;
+const QUERY_SECRET = /([?&;](?:password|token|secret|key|passphrase)=)[^&\s;]*/gi;
+
+/** Hides passwords in every URL of a text: `amqp://guest:***@host`. Safe on texts without any. */
+export function maskUrl(text: string): string {
+  return text.replace(URL_SECRET, '$1:***@').replace(QUERY_SECRET, '$1***');
+}
