@@ -12,6 +12,9 @@ export interface JsonLimits {
 
 export const DEFAULT_JSON_LIMITS: JsonLimits = Object.freeze({ bodyBytes: 16 * 1024 * 1024, depth: 64, keys: 10_000 });
 
+/** Receivers count the envelope around a payload as well. */
+const MAX_ENCODED_DEPTH = DEFAULT_JSON_LIMITS.depth - 2;
+
 /**
  * A value as JSON text. Properties that are `undefined` are left out, as JSON.stringify does; every other value that
  * JSON would change silently is refused: undefined elsewhere, NaN, Infinity, functions, symbols, Map, Set.
@@ -37,15 +40,23 @@ function assertSerialisable(value: unknown, path: string, ancestors: object[]): 
   }
   if (typeof value !== 'object') throw new UnserialisablePayloadError(path, `it is ${describe(value)}`);
   if (ancestors.includes(value)) throw new UnserialisablePayloadError(path, 'it contains itself');
-  if (hasToJson(value)) return assertSerialisesItself(value, path, ancestors);
+  if (hasToJson(value)) {
+    assertSerialisesItself(value, path, ancestors);
+    return;
+  }
   if (value instanceof Map || value instanceof Set) {
     throw new UnserialisablePayloadError(path, `a ${value.constructor.name} would be written as {}`);
+  }
+  if (ancestors.length >= MAX_ENCODED_DEPTH) {
+    throw new UnserialisablePayloadError(path, `it is nested deeper than ${MAX_ENCODED_DEPTH}, which receivers refuse`);
   }
   ancestors.push(value);
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) assertSerialisable(value[i], `${path}[${i}]`, ancestors);
   } else {
     for (const key of Object.keys(value)) {
+      if (key === '__proto__')
+        throw new UnserialisablePayloadError(path, 'it has a key "__proto__", which receivers refuse');
       const item = (value as Record<string, unknown>)[key];
       if (item !== undefined) assertSerialisable(item, `${path}.${key}`, ancestors);
     }

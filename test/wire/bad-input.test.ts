@@ -1,0 +1,170 @@
+import { describe, expect, test } from 'vitest';
+import { MalformedMessageError, type MalformedReason, SvcCommError } from '../../src/errors.ts';
+import { encodeCommand } from '../../src/wire/command.ts';
+import { expirationFor, isExpired, resolveDeadline } from '../../src/wire/deadline.ts';
+import { decodeEvent } from '../../src/wire/event.ts';
+import { decodeJson, encodeJson } from '../../src/wire/json.ts';
+import { formatTime, parseTime } from '../../src/wire/time.ts';
+
+const failure = (work: () => unknown): SvcCommError => {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof SvcCommError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+};
+const malformed = (work: () => unknown): MalformedReason | undefined => {
+  const error = failure(work);
+  return error instanceof MalformedMessageError ? error.reason : undefined;
+};
+const bytes = (text: string): Buffer => Buffer.from(text);
+const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
+
+describe('a payload that JSON cannot carry is refused, the path to it named', () => {
+  const cycle: Record<string, unknown> = { items: [{}] };
+  (cycle.items as unknown[])[0] = cycle;
+  test.each<[string, unknown, string]>([
+    ['a cycle', cycle, 'payload.items[0]'],
+    ['a BigInt', { price: 1n }, 'payload.price'],
+    ['undefined', undefined, 'payload'],
+    ['undefined in an array', [undefined], 'payload[0]'],
+    ['NaN', { a: [1, Number.NaN] }, 'payload.a[1]'],
+    ['a function', { f: () => 1 }, 'payload.f'],
+    ['a symbol', { s: Symbol('s') }, 'payload.s'],
+    ['a Map', { m: new Map() }, 'payload.m'],
+    ['an invalid Date', { d: new Date(Number.NaN) }, 'payload.d'],
+    [
+      'a toJSON that throws',
+      {
+        t: {
+          toJSON: () => {
+            throw new Error('no');
+          },
+        },
+      },
+      'payload.t',
+    ],
+    ['a key that receivers refuse', JSON.parse('{"a":{"__proto__":1}}'), 'payload.a'],
+  ])('%s', (_, value, path) => {
+    const error = failure(() => encodeJson(value));
+    expect(error).toMatchObject({ code: 'SVC_COMM_UNSERIALISABLE_PAYLOAD', path });
+  });
+
+  test('a hundred thousand levels are refused without exhausting the stack', () => {
+    let value: unknown = [];
+    for (let i = 0; i < 100_000; i++) value = [value];
+    expect(failure(() => encodeJson(value)).code).toBe('SVC_COMM_UNSERIALISABLE_PAYLOAD');
+  });
+
+  test('undefined properties are left out, dates and toJSON are written', () => {
+    expect(encodeJson({ a: undefined, d: new Date(0), n: null })).toBe('{"d":"1970-01-01T00:00:00.000Z","n":null}');
+  });
+});
+
+describe('a body that cannot be read is refused with its reason', () => {
+  test.each<[string, Buffer, MalformedReason]>([
+    ['no JSON', bytes('hello'), 'not-json'],
+    ['nothing', bytes(''), 'not-json'],
+    ['invalid UTF-8', Buffer.from([0x22, 0xc3, 0x28, 0x22]), 'not-json'],
+    ['a hundred thousand levels', bytes(nested(100_000)), 'too-deep'],
+    ['one level too many', bytes(nested(65)), 'too-deep'],
+    ['a prototype key', bytes('{"a":{"__proto__":{"x":1}}}'), 'forbidden-key'],
+    ['an escaped prototype key', bytes('{"\\u005f_proto__":{"x":1}}'), 'forbidden-key'],
+    ['constructor.prototype', bytes('{"constructor":{"prototype":{"x":1}}}'), 'forbidden-key'],
+    [
+      'too many keys',
+      bytes(JSON.stringify(Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [i, 0])))),
+      'too-many-keys',
+    ],
+    ['17 MiB', Buffer.alloc(17 * 1024 * 1024, 0x20), 'too-large'],
+  ])('%s', (_, body, reason) => {
+    expect(malformed(() => decodeJson(body))).toBe(reason);
+  });
+
+  test('64 levels, 10,000 keys, brackets inside strings and the word constructor pass', () => {
+    expect(decodeJson(bytes(nested(64)))).toBeDefined();
+    expect(
+      decodeJson(bytes(JSON.stringify({ text: '['.repeat(1000), constructor: 'ACME', 'prototype.id': 1 }))),
+    ).toEqual({
+      text: '['.repeat(1000),
+      constructor: 'ACME',
+      'prototype.id': 1,
+    });
+  });
+
+  test.each<[string, unknown]>([
+    ['no object', [1]],
+    ['no payload', { eventId: 1, eventTime: '2026-01-01T00:00:00Z', eventType: 'a', aggregate: 'b' }],
+    ['no id', { eventTime: '2026-01-01T00:00:00Z', eventType: 'a', aggregate: 'b', payload: 1 }],
+    [
+      'a type that is no string',
+      { eventId: 1, eventTime: '2026-01-01T00:00:00Z', eventType: 3, aggregate: 'b', payload: 1 },
+    ],
+  ])('an event with %s has no envelope', (_, body) => {
+    expect(malformed(() => decodeEvent(body))).toBe('no-envelope');
+  });
+});
+
+describe('times', () => {
+  test.each([
+    ['2026-11-22T10:00:00Z', '2026-11-22T10:00:00.000Z'],
+    ['2026-11-22T10:00:00+05:00', '2026-11-22T05:00:00.000Z'],
+    ['2026-11-22T10:00:00.1-0330', '2026-11-22T13:30:00.100Z'],
+    ['2026-11-22 10:00:00.123456+05', '2026-11-22T05:00:00.123Z'],
+    ['2026-11-22T10:00:00', '2026-11-22T10:00:00.000Z'],
+  ])('%s is read as %s', (given, read) => {
+    expect(parseTime(given, 't').toISOString()).toBe(read);
+  });
+
+  test.each(['yesterday', '2026-13-01T00:00:00Z', '2026-11-22', 5, null, undefined, ''])('%s is refused', (given) => {
+    expect(malformed(() => parseTime(given, 't'))).toBe('invalid-time');
+  });
+
+  test('a whole second is written with a fraction; years that a peer cannot read are refused', () => {
+    expect(formatTime(new Date('2026-11-22T10:00:00Z'))).toBe('2026-11-22T10:00:00.000Z');
+    expect(failure(() => formatTime(new Date('9999-12-31T23:59:59Z'))).code).toBe('SVC_COMM_INVALID_ARGUMENT');
+    expect(failure(() => formatTime(new Date(Number.NaN))).code).toBe('SVC_COMM_INVALID_ARGUMENT');
+  });
+});
+
+describe('deadlines', () => {
+  const now = Date.parse('2026-11-23T10:00:00Z');
+  test('both ways at once, the past, year 9999 and a negative timeout are refused', () => {
+    const refused = (options: Parameters<typeof resolveDeadline>[0]) =>
+      failure(() => resolveDeadline(options, now)).code;
+    expect(refused({ timeout: 1, expiredTime: new Date(now + 1) })).toBe('SVC_COMM_INVALID_ARGUMENT');
+    expect(refused({ expiredTime: new Date(now) })).toBe('SVC_COMM_INVALID_ARGUMENT');
+    expect(refused({ expiredTime: new Date('9999-12-31T23:59:59Z') })).toBe('SVC_COMM_INVALID_ARGUMENT');
+    expect(refused({ timeout: -1 })).toBe('SVC_COMM_INVALID_ARGUMENT');
+    expect(refused({ timeout: Number.POSITIVE_INFINITY })).toBe('SVC_COMM_INVALID_ARGUMENT');
+  });
+
+  test('a bare timeout is in seconds', () => {
+    expect(resolveDeadline({ timeout: 30 }, now)).toEqual(new Date(now + 30_000));
+    expect(resolveDeadline({ timeout: '250ms' }, now)).toEqual(new Date(now + 250));
+    expect(resolveDeadline({}, now)).toBeUndefined();
+  });
+
+  test('strict at the deadline, later by the tolerance', () => {
+    expect(isExpired(new Date(now), now)).toBe(true);
+    expect(isExpired(new Date(now + 1), now)).toBe(false);
+    expect(isExpired(new Date(now), now, 100)).toBe(false);
+    expect(isExpired(undefined, now)).toBe(false);
+  });
+
+  test('the AMQP expiration is a whole number that RabbitMQ takes, or left out', () => {
+    expect(expirationFor(0.2)).toBe('60001');
+    expect(expirationFor(0)).toBe('expired');
+    expect(expirationFor(-5)).toBe('expired');
+    expect(expirationFor(4_294_967_295)).toBeUndefined();
+    expect(expirationFor(undefined)).toBeUndefined();
+  });
+
+  test("a command's own meta is not overwritten", () => {
+    expect(failure(() => encodeCommand({ arguments: { meta: 1 }, deadline: undefined })).code).toBe(
+      'SVC_COMM_INVALID_ARGUMENT',
+    );
+  });
+});
