@@ -32,7 +32,7 @@ export interface ServiceHooks {
  *          quiet
  *
  * Callers at the same time share one promise; a failed start can be tried again; `stop` during `start` aborts it,
- * and the start's callers get StartAbortedError; `start` during `stop` waits and starts anew.
+ * and the start's callers get StartAbortedError; `start` during `stop` waits and starts anew. The last call wins.
  */
 export class Lifecycle implements Service {
   readonly name: string;
@@ -57,35 +57,45 @@ export class Lifecycle implements Service {
   }
 
   start(): Promise<void> {
-    if (this.#state === 'running') return Promise.resolve();
-    this.#starting ??= this.#start().finally(() => {
-      this.#starting = undefined;
-    });
-    return this.#starting;
+    if (this.#starting && !this.#abort?.signal.aborted) return this.#starting;
+    if (this.#state === 'running' && !this.#stopping) return Promise.resolve();
+    return this.#begin();
   }
 
   stop(): Promise<void> {
     if (this.#state === 'idle' && !this.#starting) return Promise.resolve();
+    this.#abort?.abort();
     this.#stopping ??= this.#stop().finally(() => {
       this.#stopping = undefined;
     });
     return this.#stopping;
   }
 
-  async #start(): Promise<void> {
-    await this.#stopping;
+  /** A start that waits for what is under way: an aborted start, a stop. */
+  #begin(): Promise<void> {
     const abort = new AbortController();
+    const before = [this.#starting, this.#stopping].filter((promise) => promise !== undefined);
     this.#abort = abort;
+    const starting = this.#start(abort.signal, before).finally(() => {
+      if (this.#starting === starting) this.#starting = undefined;
+    });
+    this.#starting = starting;
+    return starting;
+  }
+
+  async #start(signal: AbortSignal, before: readonly Promise<void>[]): Promise<void> {
+    if (before.length > 0) await Promise.allSettled(before);
+    if (signal.aborted) throw new StartAbortedError(this.name);
     this.#state = 'starting';
     try {
-      await this.#hooks.start(abort.signal);
-      if (abort.signal.aborted) throw new StartAbortedError(this.name);
+      await this.#hooks.start(signal);
+      if (signal.aborted) throw new StartAbortedError(this.name);
       this.#state = 'running';
     } catch (error) {
       this.#state = 'stopping';
       await this.#hooks.stop().catch(() => undefined);
       this.#state = 'idle';
-      if (abort.signal.aborted && !(error instanceof StartAbortedError)) {
+      if (signal.aborted && !(error instanceof StartAbortedError)) {
         throw new StartAbortedError(this.name, { cause: error });
       }
       throw error;
@@ -93,10 +103,7 @@ export class Lifecycle implements Service {
   }
 
   async #stop(): Promise<void> {
-    if (this.#starting) {
-      this.#abort?.abort();
-      await this.#starting.catch(() => undefined);
-    }
+    await this.#starting?.catch(() => undefined);
     if (this.#state !== 'running') return;
     this.#state = 'stopping';
     try {

@@ -1,0 +1,60 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { InvalidArgumentError } from '../../src/errors.ts';
+import { backoffMs, RECONNECT_BACKOFF } from '../../src/util/backoff.ts';
+import { type Duration, durationMs } from '../../src/util/duration.ts';
+import { maskUrl } from '../../src/util/mask.ts';
+import { sleep } from '../../src/util/sleep.ts';
+
+describe('backoff', () => {
+  test('stays above 0 and below the doubling ceiling and the maximum, for every attempt and draw', () => {
+    fc.assert(
+      fc.property(fc.nat(10_000), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (attempt, draw) => {
+        const ms = backoffMs(attempt, RECONNECT_BACKOFF, () => draw);
+        const ceiling = Math.min(RECONNECT_BACKOFF.maxMs, RECONNECT_BACKOFF.initialMs * 2 ** Math.min(attempt, 30));
+        expect(ms).toBeGreaterThanOrEqual(1);
+        expect(ms).toBeLessThanOrEqual(ceiling);
+      }),
+    );
+  });
+});
+
+describe('durations', () => {
+  test.each<[Duration, number]>([
+    ['500ms', 500],
+    ['5s', 5000],
+    ['2m', 120_000],
+    ['1.5h', 5_400_000],
+    ['7d', 604_800_000],
+    [250, 250],
+  ])('%s is %d ms', (given, ms) => expect(durationMs(given)).toBe(ms));
+
+  test('a number is in the unit that the option says', () => expect(durationMs(30, 'timeout', 's')).toBe(30_000));
+
+  test.each(['5', '5 s', '-1s', '', Number.NaN, -1, Number.POSITIVE_INFINITY])('%s is refused', (given) => {
+    expect(() => durationMs(given as Duration, 'delay')).toThrow(InvalidArgumentError);
+  });
+});
+
+describe('masking', () => {
+  test('hides passwords in every URL of a text, and nothing else', () => {
+    expect(maskUrl('amqp://u:p%40ss@h:5672/v and postgres://a:b@c/d?password=x&sslmode=require')).toBe(
+      'amqp://u:***@h:5672/v and postgres://a:***@c/d?password=***&sslmode=require',
+    );
+    expect(maskUrl('http://h:80/a?b=c amqp://guest@h')).toBe('http://h:80/a?b=c amqp://guest@h');
+  });
+
+  test('hides a password that holds a slash, a colon or an at sign', () => {
+    expect(maskUrl('amqp://u:p/a:s@s@host/v')).not.toMatch(/p\/a|s@s/);
+  });
+});
+
+describe('sleep', () => {
+  test('ends early when the signal aborts, without an error', async () => {
+    const abort = new AbortController();
+    const slept = sleep(60_000, abort.signal);
+    abort.abort();
+    await expect(slept).resolves.toBeUndefined();
+    await expect(sleep(60_000, abort.signal)).resolves.toBeUndefined();
+  });
+});
