@@ -1,7 +1,10 @@
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Delivery } from './subscriber.ts';
 
-/** What a handler sees of a message besides its content. On a retried copy these are those of the first delivery. */
+/**
+ * What a handler sees of a message besides its content. On a retried copy these are those of the first delivery.
+ * A plain object: a layer that changes something hands on a copy, `{ ...context, transaction }`.
+ */
 export interface MessageContext {
   readonly messageId: string | undefined;
   readonly exchange: string;
@@ -57,8 +60,23 @@ export type AckOutcome = (typeof ACK_OUTCOMES)[number];
 export const DEAD_REASONS = ['rejected', 'attempts', 'malformed', 'unhandled', 'parked'] as const;
 export type DeadReason = (typeof DEAD_REASONS)[number];
 
-/** Takes a message to its verdict. It never throws: what the user's code throws becomes a verdict at the innermost layer. */
+/**
+ * Takes a message to its verdict.
+ *
+ * The handler that a consumer is given (`MessageRouter.handler`) never throws. The layers inside it may: throwing is
+ * how a layer fails, and it must reach the inbox as a throw, since that is what rolls its transaction back. So
+ * `recover` is the outermost layer and the only one that turns what was thrown into a verdict:
+ *
+ *   recover → correlation → inbox → timeout → the user's middleware → the user's function
+ *
+ * The innermost layer returns `ack` with what the user's function returned. A layer that answers without calling the
+ * next (a duplicate, a parked key) returns a verdict; the inbox commits for `ack` and rolls back for any other.
+ */
 export type Handler = (incoming: Incoming, context: MessageContext) => Promise<Verdict>;
 
-/** Wraps a handler in another: timeouts, deadlines, the inbox, correlation. The first of a list is the outermost. */
+/**
+ * Wraps a handler in another. The first of a list is the outermost. It is called once for each route, not for each
+ * message; what it returns is called for each message.
+ * @example router.use((next) => (incoming, context) => tenants.run(incoming.key, () => next(incoming, context)));
+ */
 export type Middleware = (next: Handler) => Handler;
