@@ -1,0 +1,167 @@
+import type { LogLevel } from '../lifecycle/logger.ts';
+import type { DeclareMode, ExchangeType, QueueType } from '../message/topology.ts';
+import type { Duration } from '../util/duration.ts';
+
+/** An exchange: its name (a topic exchange), or its name and type. */
+export type ExchangeSetting = string | readonly [name: string, type: ExchangeType];
+
+/** A binding of the queue: an exchange (every routing key, `#`), or an exchange and a pattern. */
+export type BindSetting = string | readonly [exchange: string, pattern: string];
+
+/**
+ * Opens the transaction that a handler runs in, with the user's own library, and gives its handle to `work`:
+ * `(work) => prisma.$transaction((tx) => work(tx))`. It commits when `work` resolves and rolls back when it rejects.
+ */
+export type TransactionsSetting = (work: (transaction: unknown) => Promise<void>) => Promise<unknown>;
+
+export interface QueueSettings {
+  /** The work queue's name. @default the appId */
+  readonly name?: string;
+  /** @default 'quorum' */
+  readonly type?: QueueType;
+  /** One process at a time consumes: key order holds across processes. @default false */
+  readonly singleActiveConsumer?: boolean;
+  /** `x-delivery-limit` of a quorum queue. @default none below RabbitMQ 4.0, -1 (no limit) from 4.0 */
+  readonly deliveryLimit?: number;
+  /** Further queue arguments, as RabbitMQ names them. @default {} */
+  readonly arguments?: Readonly<Record<string, unknown>>;
+}
+
+export interface RetrySettings {
+  /** Handler runs in all before the message goes to the dead letters, ≥ 1. @default 5 */
+  readonly attempts?: number;
+  /** Waits between the runs. Fewer than attempts - 1: the last repeats. @default ['1s', '5s', '30s', '2m'] */
+  readonly delays?: readonly Duration[];
+  /** How long a failing keyed message is retried in place, its key waiting. @default '10s' */
+  readonly inPlace?: Duration;
+  /** Then: `park` the key (those behind it follow into the dead letters in order) or `skip` the message. @default 'park' */
+  readonly keyed?: 'park' | 'skip';
+}
+
+export interface RestApiSettings {
+  /** Origin and base path of the API, http:// or https://. */
+  readonly host: string;
+  /** Path (on `host`) that gives a bearer token for the credential. */
+  readonly authUrl?: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** What is posted to `authUrl` instead of username and password. */
+  readonly credential?: Readonly<Record<string, unknown>>;
+}
+
+export interface HttpSettings {
+  /** Address to listen on. @default '127.0.0.1' */
+  readonly host?: string;
+  /** @default 8888 */
+  readonly port?: number;
+  /** Bearer token that callers must send. */
+  readonly token?: string;
+}
+
+/**
+ * Settings as given: in `svc-comm.config.*`, or to `createService`. `docs/settings.md` lists each with its default.
+ * A duration is a string with its unit (`'500ms'`, `'5s'`, `'2m'`, `'1h'`, `'7d'`); a bare number is taken only
+ * where the name says the unit: in seconds, where the name ends in `timeout`.
+ */
+export interface Settings {
+  /** The service's name on every message. @default the name in package.json */
+  readonly appId?: string;
+  /** `amqp://` or `amqps://`, one or several nodes of a cluster. @default 'amqp://guest:guest@localhost:5672' */
+  readonly brokerUrl?: string | readonly string[];
+  /** `postgres://`: outbox, inbox and future events live there. @default none */
+  readonly databaseUrl?: string;
+  /** The work queue. @default the appId */
+  readonly queue?: string | QueueSettings;
+  /** Exchanges that are declared besides those of the consumers. @default [] */
+  readonly exchanges?: readonly ExchangeSetting[];
+  /** Bindings of the queue. @default derived from the registered consumers */
+  readonly binds?: readonly BindSetting[];
+  /** `create` what is missing, `verify` that all is there, or `none`: touch nothing. @default 'create' */
+  readonly declare?: DeclareMode;
+  /** Globs of the files that register consumers. */
+  readonly consumers?: readonly string[];
+  /** Globs of the files that define tasks. */
+  readonly tasks?: readonly string[];
+  /** Globs of the files that define processes. */
+  readonly processes?: readonly string[];
+  /** Messages that the broker hands out ahead, ≥ 1. @default 100 */
+  readonly prefetch?: number;
+  /** Handlers that run at once, ≥ 1. @default 20 */
+  readonly concurrency?: number;
+  readonly retry?: RetrySettings;
+  /** Who opens the handlers' transactions. @default our own knex */
+  readonly transactions?: TransactionsSetting;
+  /** What becomes of a message that no consumer takes. @default 'ack' */
+  readonly unhandled?: 'ack' | 'dead-letter';
+  /** A handler that runs longer has failed; a number is seconds. @default '10m' */
+  readonly handlerTimeout?: Duration;
+  /** Time for the drain after SIGTERM. @default '30s' */
+  readonly gracePeriod?: Duration;
+  /** PostgreSQL schema of our tables. @default 'public' */
+  readonly schema?: string;
+  readonly pool?: {
+    /** Most connections of the pool. @default concurrency + 5 */
+    readonly max?: number;
+  };
+  readonly relay?: {
+    /** How long a relay may keep its partitions without renewing. @default '10s' */
+    readonly lease?: Duration;
+    /** Rows in one read. @default 500 */
+    readonly batchSize?: number;
+    /** How often it looks without being notified. @default '1s' */
+    readonly poll?: Duration;
+    /** Whether it is woken by LISTEN; off behind a pooler that cannot. @default true */
+    readonly listen?: boolean;
+  };
+  readonly outbox?: {
+    /** An event that reaches no queue: count it and `continue`, or `keep` the row and try again. @default 'continue' */
+    readonly unroutable?: 'continue' | 'keep';
+  };
+  readonly inbox?: {
+    /** Whether handlers have an inbox unless they say otherwise. @default true when databaseUrl is set */
+    readonly enabled?: boolean;
+    /** How long it is remembered that a message was handled. @default '7d' */
+    readonly retention?: Duration;
+  };
+  readonly publish?: {
+    /** Until a publish without confirm is given up; a number is seconds. @default '30s' */
+    readonly timeout?: Duration;
+    /** Most unconfirmed messages. @default 1000 */
+    readonly maxInFlight?: number;
+    /** Most bytes of unconfirmed messages. @default 16 MiB */
+    readonly maxInFlightBytes?: number;
+  };
+  readonly limits?: {
+    /** @default 16 MiB */
+    readonly bodyBytes?: number;
+    /** @default 64 KiB */
+    readonly headerBytes?: number;
+    /** Nesting of a body. @default 64 */
+    readonly depth?: number;
+    /** Keys of a body in all. @default 10000 */
+    readonly keys?: number;
+  };
+  /** AMQP heartbeat, in whole seconds. @default '30s' */
+  readonly heartbeat?: Duration;
+  /** For one connection attempt, broker and database; a number is seconds. @default '10s' */
+  readonly connectTimeout?: Duration;
+  readonly deadline?: {
+    /** How long past its deadline a command is still executed. @default 0 */
+    readonly skewTolerance?: Duration;
+  };
+  /** @default 'info' */
+  readonly logLevel?: LogLevel;
+  /** Whether a start waits for a broker or database that is down; false: it fails. @default true */
+  readonly wait?: boolean;
+  readonly restApi?: RestApiSettings;
+  readonly http?: HttpSettings;
+}
+
+/**
+ * Types the object that `svc-comm.config.*` exports; returns it as it is. It is checked when it is loaded.
+ * @example
+ * export default defineConfig({ appId: 'orders', databaseUrl: 'postgres://localhost/orders' });
+ */
+export function defineConfig(settings: Settings): Settings {
+  return settings;
+}

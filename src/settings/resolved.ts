@@ -1,0 +1,64 @@
+import type { LogLevel } from '../lifecycle/logger.ts';
+import type { BindSpec, DeclareMode, ExchangeSpec, QueueSpec } from '../message/topology.ts';
+import type { HttpSettings, RestApiSettings, TransactionsSetting } from './define.ts';
+
+/** Settings complete and checked: every default is in, every duration is in milliseconds. Made by `resolveSettings`. */
+export interface ResolvedSettings {
+  /** The project's folder: globs are relative to it. */
+  readonly root: string;
+  readonly appId: string;
+  /** At least one. */
+  readonly brokerUrls: readonly string[];
+  readonly databaseUrl: string | undefined;
+  readonly queue: QueueSpec;
+  readonly exchanges: readonly ExchangeSpec[];
+  /** undefined: derived from the registered consumers. */
+  readonly binds: readonly BindSpec[] | undefined;
+  readonly declare: DeclareMode;
+  /** undefined: `dist/**` or `src/**`, see `findConsumers`. */
+  readonly consumers: readonly string[] | undefined;
+  readonly tasks: readonly string[];
+  readonly processes: readonly string[];
+  readonly prefetch: number;
+  readonly concurrency: number;
+  readonly retry: {
+    readonly attempts: number;
+    /** One for each wait: attempts - 1 entries. */
+    readonly delaysMs: readonly number[];
+    readonly inPlaceMs: number;
+    readonly keyed: 'park' | 'skip';
+  };
+  readonly transactions: TransactionsSetting | undefined;
+  readonly unhandled: 'ack' | 'dead-letter';
+  readonly handlerTimeoutMs: number;
+  readonly gracePeriodMs: number;
+  readonly schema: string;
+  readonly pool: { readonly max: number };
+  readonly relay: {
+    readonly leaseMs: number;
+    readonly batchSize: number;
+    readonly pollMs: number;
+    readonly listen: boolean;
+  };
+  readonly outbox: { readonly unroutable: 'continue' | 'keep' };
+  readonly inbox: { readonly enabled: boolean; readonly retentionMs: number };
+  readonly publish: {
+    readonly timeoutMs: number;
+    readonly maxInFlight: number;
+    readonly maxInFlightBytes: number;
+  };
+  readonly limits: {
+    readonly bodyBytes: number;
+    readonly headerBytes: number;
+    readonly depth: number;
+    readonly keys: number;
+  };
+  /** Whole seconds, 0 turns it off. */
+  readonly heartbeatMs: number;
+  readonly connectTimeoutMs: number;
+  readonly deadline: { readonly skewToleranceMs: number };
+  readonly logLevel: LogLevel;
+  readonly wait: boolean;
+  readonly restApi: RestApiSettings | undefined;
+  readonly http: Required<Omit<HttpSettings, 'token'>> & { readonly token: string | undefined };
+}
