@@ -1,0 +1,237 @@
+import { connect } from 'amqplib';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { eventually, type Role, World } from '../../support/kill/world.ts';
+
+/**
+ * Processes and servers are killed while events flow. A kill counts only when at least 1,000 rows or messages are left
+ * and at least one is in flight; both are printed. The oracle reads its own tables, not ours.
+ */
+let world: World;
+const CLEAN = { lost: 0, ghosts: 0, duplicateEffects: 0, inversions: 0 };
+const print = (line: string): void => void process.stdout.write(`      ${line}\n`);
+
+beforeAll(async () => {
+  world = await World.create();
+});
+afterAll(() => world?.destroy());
+
+/** Ends the feed, waits until everything has arrived, stops the roles cleanly, and reads the verdict. */
+async function verdict(producer: Role, roles: readonly Role[], consumers = ['ledger']): Promise<object> {
+  expect(await producer.stop()).toBe(0);
+  await eventually(
+    'every event has its effect',
+    async () => {
+      const { lost } = await world.oracle.verdict(consumers);
+      return lost === 0 && (await world.oracle.outboxRows()) === 0;
+    },
+    120_000,
+  ).catch(() => undefined);
+  expect(await Promise.all(roles.filter((role) => role.isAlive).map((role) => role.stop()))).toEqual(
+    roles.filter((role) => role.isAlive).map(() => 0),
+  );
+  const { produced, effects, ...rest } = await world.oracle.verdict(consumers);
+  print(`produced ${produced}, effects ${effects}, ${JSON.stringify(rest)}`);
+  expect(produced).toBeGreaterThan(1000);
+  return rest;
+}
+
+async function deadLetters(): Promise<number> {
+  const { ready, unacked } = await world.queue('ledger-queue.dead');
+  return ready + unacked;
+}
+
+/** Message ids as a plain client sees them pass, in a queue of its own. */
+async function observer() {
+  const connection = await connect(world.rabbit.url);
+  const channel = await connection.createChannel();
+  await channel.assertExchange('ledger', 'topic', { durable: true });
+  const { queue } = await channel.assertQueue('', { exclusive: true });
+  await channel.bindQueue(queue, 'ledger', '#');
+  const seen = new Set<string>();
+  await channel.consume(queue, (message) => message && seen.add(String(message.properties.messageId)), { noAck: true });
+  return { seen, close: () => connection.close() };
+}
+
+const outboxIds = async (): Promise<string[]> =>
+  (await world.oracle.query<{ message_id: string }>('SELECT message_id FROM svc_comm_outbox')).map(
+    (row) => row.message_id,
+  );
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe('nothing is lost, doubled, invented or reordered within a key', () => {
+  beforeEach(() => print(''));
+
+  test('when one of two relays is killed, 20 times', { timeout: 240_000 }, async () => {
+    const consumer = world.consumer();
+    const relays = [world.relay(), world.relay()];
+    const producer = await world.producer();
+    const passing = await observer();
+    await eventually('the relays have split the partitions', async () => {
+      const owners = await world.oracle.query<{ n: string }>(
+        'SELECT count(*) n FROM svc_comm_relay_lease WHERE until > clock_timestamp() GROUP BY owner',
+      );
+      return owners.length === 2;
+    });
+    const takeovers: number[] = [];
+    for (let kills = 0; kills < 20; ) {
+      await eventually('the backlog is gone', async () => (await world.oracle.outboxRows()) < 100);
+      await producer.burst(3000);
+      const victim = relays.shift();
+      if (!victim) throw new Error('no relay left');
+      await eventually('it is at work', async () => (await world.oracle.outboxRows()) < 2900, 20_000);
+      victim.signal('SIGKILL');
+      const killedAt = performance.now();
+      const left = await outboxIds();
+      await victim.exited;
+      relays.push(world.relay());
+      // The survivor confirms and deletes what it has in flight meanwhile; what stays is the victim's.
+      await pause(500);
+      const remaining = new Set(await outboxIds());
+      const victims = left.filter((id) => remaining.has(id));
+      const inFlight = victims.filter((id) => passing.seen.has(id)).length;
+      await eventually('a survivor took over', async () => {
+        const now = new Set(await outboxIds());
+        return !victims.some((id) => now.has(id));
+      });
+      if (left.length < 1000 || inFlight < 1) continue;
+      kills += 1;
+      takeovers.push(performance.now() - killedAt);
+      print(
+        `kill ${kills}: ${left.length} rows left, ${inFlight} in flight, taken over in ${Math.round(takeovers.at(-1) ?? 0)} ms`,
+      );
+    }
+    await passing.close();
+    expect(Math.max(...takeovers)).toBeLessThan(2000 + 2000 + 500);
+    expect(await verdict(producer, [consumer, ...relays])).toEqual(CLEAN);
+    expect(await deadLetters()).toBe(0);
+  });
+
+  test('when the consumer is killed with 100 unacked, 20 times, and none of them is dead-lettered', {
+    timeout: 240_000,
+  }, async () => {
+    const relay = world.relay();
+    const producer = await world.producer();
+    let consumer = world.consumer({ WORK_MS: '5' });
+    for (let kills = 0; kills < 20; ) {
+      if ((await world.queue()).ready < 3000) await producer.burst(3000);
+      const queue = await eventually('100 unacked, 1,000 waiting', async () => {
+        const seen = await world.queue();
+        return seen.unacked >= 100 && seen.ready >= 1000 ? seen : undefined;
+      });
+      await consumer.kill9();
+      kills += 1;
+      print(`kill ${kills}: ${queue.ready} messages left, ${queue.unacked} unacked`);
+      consumer = world.consumer({ WORK_MS: kills < 20 ? '5' : '0' });
+    }
+    expect(await verdict(producer, [consumer, relay])).toEqual(CLEAN);
+    expect(await deadLetters()).toBe(0);
+  });
+
+  test('when every connection is closed by the operator, 10 times', { timeout: 180_000 }, async () => {
+    const roles = [world.relay(), world.consumer({ WORK_MS: '2' })];
+    const producer = await world.producer();
+    for (let cuts = 1; cuts <= 10; cuts++) {
+      await producer.burst(3000);
+      const rows = await world.oracle.outboxRows();
+      const queue = await eventually('messages are in flight', async () => {
+        const seen = await world.queue();
+        return seen.unacked >= 1 && seen.ready + (await world.oracle.outboxRows()) >= 1000 ? seen : undefined;
+      });
+      await world.rabbit.closeAllConnections();
+      print(`cut ${cuts}: ${rows} rows after the burst, ${queue.ready} messages left, ${queue.unacked} unacked`);
+    }
+    expect(await verdict(producer, roles)).toEqual(CLEAN);
+    expect(await deadLetters()).toBe(0);
+  });
+
+  test('when PostgreSQL is restarted at once, 3 times', { timeout: 120_000 }, async () => {
+    const roles = [world.relay(), world.consumer({ WORK_MS: '2' })];
+    const producer = await world.producer();
+    for (let restarts = 1; restarts <= 3; restarts++) {
+      await producer.burst(3000);
+      const queue = await eventually('messages are in flight', async () => {
+        const seen = await world.queue();
+        return seen.unacked >= 1 && seen.ready + (await world.oracle.outboxRows()) >= 1000 ? seen : undefined;
+      });
+      await world.postgres.immediateRestart();
+      print(`restart ${restarts}: ${queue.ready} messages left, ${queue.unacked} unacked`);
+    }
+    expect(await verdict(producer, roles)).toEqual(CLEAN);
+    expect(await deadLetters()).toBe(0);
+  });
+
+  test('when the active one of two consumers on a single-active-consumer queue is killed, 10 times', {
+    timeout: 180_000,
+  }, async () => {
+    const sac = { queue: { name: 'sac-queue', singleActiveConsumer: true } };
+    const env = { LEDGER_CONSUMER: 'sac', WORK_MS: '5' };
+    const drain = world.consumer();
+    const relay = world.relay();
+    // A producer of its own history: events from before this queue was bound are not this consumer's.
+    await world.oracle.query('DELETE FROM oracle.produced');
+    await world.oracle.query('DELETE FROM oracle.effect');
+    const consumers = [world.consumer(env, sac)];
+    await eventually('the first is subscribed', async () =>
+      (await world.rabbit.ctl('-q', 'list_consumers')).includes('sac-queue'),
+    );
+    consumers.push(world.consumer(env, sac));
+    const producer = await world.producer();
+    for (let kills = 1; kills <= 10; kills++) {
+      if ((await world.queue('sac-queue')).ready < 3000) await producer.burst(3000);
+      const queue = await eventually('100 unacked, 1,000 waiting', async () => {
+        const seen = await world.queue('sac-queue');
+        return seen.unacked >= 100 && seen.ready >= 1000 ? seen : undefined;
+      });
+      // The oldest subscription is the active one.
+      await consumers.shift()?.kill9();
+      print(`kill ${kills}: ${queue.ready} messages left, ${queue.unacked} unacked`);
+      consumers.push(world.consumer(env, sac));
+    }
+    expect(await verdict(producer, [drain, relay, ...consumers], ['ledger', 'sac'])).toEqual(CLEAN);
+    expect(await deadLetters()).toBe(0);
+  });
+
+  test('when the broker is killed with 5,000 messages waiting in a retry queue', { timeout: 180_000 }, async () => {
+    const changes = { retry: { attempts: 5, delays: ['15s'] } };
+    const roles = [world.relay(), world.consumer({ FAIL_ONE_IN: '1' }, changes)];
+    const producer = await world.producer({ NO_KEY: '1' });
+    await producer.burst(6000);
+    const retry = 'ledger-queue.retry.15000';
+    const waiting = await eventually('5,000 wait', async () => {
+      const { ready } = await world.queue(retry);
+      return ready >= 5000 ? ready : undefined;
+    });
+    const { unacked } = await world.queue();
+    await world.rabbit.kill9();
+    print(`broker killed: ${waiting} wait in ${retry}, ${unacked} unacked`);
+    await world.rabbit.restart();
+    const { inversions: _, ...rest } = (await verdict(producer, roles)) as typeof CLEAN;
+    // Messages without a key have no order to keep.
+    expect(rest).toEqual({ lost: 0, ghosts: 0, duplicateEffects: 0 });
+    expect(await deadLetters()).toBe(0);
+  });
+
+  test('when the queue is deleted under the consumer: it consumes again within 5 s', { timeout: 120_000 }, async () => {
+    const roles = [world.relay({ outbox: { unroutable: 'keep' } }), world.consumer()];
+    const producer = await world.producer();
+    await producer.burst(1000);
+    await eventually('the queue is empty', async () => {
+      const { ready, unacked } = await world.queue();
+      return ready + unacked === 0 && (await world.oracle.outboxRows()) === 0;
+    });
+    const before = await world.oracle.count('SELECT 1 FROM oracle.effect');
+    await world.rabbit.ctl('-q', 'delete_queue', 'ledger-queue');
+    const deletedAt = performance.now();
+    const effects = await eventually('an effect after the deletion', async () => {
+      const now = await world.oracle.count('SELECT 1 FROM oracle.effect');
+      const back = (await world.queue().catch(() => ({ ready: -1 }))).ready >= 0;
+      return back && now > before + 50 ? now : undefined;
+    });
+    const ms = performance.now() - deletedAt;
+    print(`consuming again after ${Math.round(ms)} ms (${effects - before} effects since)`);
+    expect(ms).toBeLessThan(5000);
+    expect(await deadLetters()).toBe(0);
+    await producer.stop();
+    await Promise.all(roles.map((role) => role.stop()));
+  });
+});

@@ -1,0 +1,202 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type OwnPostgres, type OwnRabbit, startOwnPostgres, startOwnRabbit } from '../own-servers.ts';
+import { Oracle } from './oracle.ts';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const project = fileURLToPath(new URL('./project/', import.meta.url));
+const bin = join(root, 'dist/bin/svc-comm.js');
+
+/** A process of the service under test, its output in a file. */
+export class Role {
+  readonly name: string;
+  readonly child: ChildProcess;
+  readonly logFile: string;
+  readonly exited: Promise<unknown>;
+
+  constructor(name: string, args: readonly string[], env: NodeJS.ProcessEnv, folder: string) {
+    this.name = name;
+    this.logFile = join(folder, `${name}.log`);
+    const log = createWriteStream(this.logFile, { flags: 'a' });
+    this.child = spawn(process.execPath, args, {
+      cwd: project,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child.stdout?.pipe(log, { end: false });
+    this.child.stderr?.pipe(log, { end: false });
+    this.exited = once(this.child, 'exit');
+  }
+
+  get isAlive(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  get log(): string {
+    return readFileSync(this.logFile, 'utf8');
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  async kill9(): Promise<void> {
+    this.child.kill('SIGKILL');
+    if (this.isAlive) await this.exited;
+  }
+
+  /** Its next message. */
+  async says(): Promise<unknown> {
+    const [message] = await once(this.child, 'message');
+    return message;
+  }
+
+  /** Has the producer write a burst in one transaction. */
+  async burst(entries: number): Promise<void> {
+    const answer = this.says();
+    this.child.send(entries);
+    const said = await answer;
+    if (said !== 'written') throw new Error(`the burst failed: ${said}`);
+  }
+
+  /** SIGTERM, and its exit code. */
+  async stop(): Promise<number | null> {
+    if (this.isAlive) {
+      this.child.kill('SIGTERM');
+      await this.exited;
+    }
+    return this.child.exitCode;
+  }
+}
+
+export interface WorldOptions {
+  readonly queue?: object;
+  readonly relayLease?: string;
+  readonly settings?: object;
+}
+
+/** Own RabbitMQ and PostgreSQL, one service project on them, and the oracle. */
+export class World {
+  readonly rabbit: OwnRabbit;
+  readonly postgres: OwnPostgres;
+  readonly oracle: Oracle;
+  readonly folder: string;
+  readonly #roles: Role[] = [];
+  readonly #settings: object;
+  #count = 0;
+
+  static async create(options: WorldOptions = {}): Promise<World> {
+    const [rabbit, postgres] = await Promise.all([startOwnRabbit(), startOwnPostgres()]);
+    const world = new World(rabbit, postgres, options);
+    await world.oracle.create();
+    await world.run(['migrate']);
+    return world;
+  }
+
+  constructor(rabbit: OwnRabbit, postgres: OwnPostgres, options: WorldOptions) {
+    this.rabbit = rabbit;
+    this.postgres = postgres;
+    this.oracle = new Oracle(postgres.url);
+    this.folder = mkdtempSync(join(tmpdir(), 'svc-comm-kill-'));
+    this.#settings = {
+      appId: 'ledger-service',
+      brokerUrl: rabbit.url,
+      databaseUrl: postgres.url,
+      queue: { name: 'ledger-queue', ...options.queue },
+      consumers: [join(project, 'consumers.ts')],
+      relay: { lease: options.relayLease ?? '2s' },
+      retry: { attempts: 5, delays: ['100ms'] },
+      heartbeat: '5s',
+      ...options.settings,
+    };
+  }
+
+  /** The settings file, with changes for one role. */
+  configFile(changes: object = {}): string {
+    this.#count += 1;
+    const file = join(this.folder, `settings-${this.#count}.json`);
+    writeFileSync(file, JSON.stringify({ ...this.#settings, ...changes }));
+    return file;
+  }
+
+  spawnBin(name: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, changes: object = {}): Role {
+    this.#count += 1;
+    return this.#add(
+      new Role(`${name}-${this.#count}`, [bin, ...args, '--config', this.configFile(changes)], env, this.folder),
+    );
+  }
+
+  relay(changes: object = {}): Role {
+    return this.spawnBin('relay', ['runpublisher'], {}, changes);
+  }
+
+  consumer(env: NodeJS.ProcessEnv = {}, changes: object = {}): Role {
+    return this.spawnBin('consumer', ['runconsumer'], env, changes);
+  }
+
+  producer(env: NodeJS.ProcessEnv = {}): Role {
+    this.#count += 1;
+    const args = ['--import', 'tsx', join(project, 'producer.ts')];
+    return this.#add(
+      new Role(`producer-${this.#count}`, args, { ...env, SVC_COMM_CONFIG: this.configFile() }, this.folder),
+    );
+  }
+
+  #add(role: Role): Role {
+    this.#roles.push(role);
+    return role;
+  }
+
+  /** Runs a command to its end. @throws with its output unless it exits 0 */
+  async run(args: readonly string[]): Promise<string> {
+    const role = this.spawnBin('command', args);
+    await role.exited;
+    if (role.child.exitCode !== 0)
+      throw new Error(`svc-comm ${args.join(' ')} exited ${role.child.exitCode}:\n${role.log}`);
+    return role.log;
+  }
+
+  /** Ready and unacknowledged messages of a queue, from the broker's own tool. */
+  async queue(name = 'ledger-queue'): Promise<{ ready: number; unacked: number }> {
+    const listed = await this.rabbit.ctl(
+      '-q',
+      'list_queues',
+      'name',
+      'messages_ready',
+      'messages_unacknowledged',
+      '--no-table-headers',
+    );
+    const line = listed.split('\n').find((text) => text.split('\t')[0] === name);
+    const [, ready = '0', unacked = '0'] = line?.split('\t') ?? [];
+    return { ready: Number(ready), unacked: Number(unacked) };
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all(this.#roles.map((role) => role.kill9()));
+    await this.oracle.close();
+    await Promise.all([this.rabbit.remove(), this.postgres.remove()]);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Looks again until it holds: for conditions of other processes, which signal nothing. @throws after the time */
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | undefined | false>,
+  withinMs = 60_000,
+): Promise<T> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    const seen = await look().catch((error: unknown) => {
+      if (performance.now() > end) throw error;
+      return undefined;
+    });
+    if (seen !== undefined && seen !== false) return seen;
+    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
