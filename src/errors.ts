@@ -296,6 +296,18 @@ export class TransactionFinishedError extends SvcCommError {
   }
 }
 
+/** An earlier statement of the transaction failed (25P02): PostgreSQL can only roll it back now. Nothing was written. */
+export class TransactionAbortedError extends SvcCommError {
+  readonly code = 'SVC_COMM_TRANSACTION_ABORTED';
+  constructor(options?: ErrorOptions) {
+    super(
+      'an earlier statement of this transaction failed, so PostgreSQL can only roll it back: let that error leave ' +
+        'the transaction, or put the statement that may fail into a nested transaction() (a savepoint)',
+      options,
+    );
+  }
+}
+
 /** Two transactions took the same keys in two orders and PostgreSQL ended this one (40P01). Nothing of it was written. */
 export class DeadlockError extends SvcCommError {
   readonly code = 'SVC_COMM_DEADLOCK';
@@ -379,6 +391,60 @@ export class HandlerTimeoutError extends SvcCommError {
     super(`handler ${handler} ran longer than ${timeoutMs} ms; pass context.signal on, or raise handlerTimeout`);
     this.handler = handler;
     this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The channel that brought the message is gone: the broker delivers it again, so what this run does may be done twice. */
+export class DeliveryLostError extends SvcCommError {
+  readonly code = 'SVC_COMM_DELIVERY_LOST';
+  readonly queue: string;
+  constructor(queue: string) {
+    super(`the channel that brought this message from queue ${queue} is lost; the broker delivers the message again`);
+    this.queue = queue;
+  }
+}
+
+/** The consumer is stopping and its grace time is over: the handler's message was given back to the queue. */
+export class HandlerStoppedError extends SvcCommError {
+  readonly code = 'SVC_COMM_HANDLER_STOPPED';
+  readonly graceMs: number;
+  constructor(graceMs: number) {
+    super(`the consumer is stopping and the handler did not end within ${graceMs} ms; its message was given back`);
+    this.graceMs = graceMs;
+  }
+}
+
+/** The message's deadline has come: what its handler still does is too late. */
+export class DeadlineExceededError extends SvcCommError {
+  readonly code = 'SVC_COMM_DEADLINE_EXCEEDED';
+  readonly deadline: Date;
+  constructor(deadline: Date) {
+    super(`the deadline ${deadline.toISOString()} has come; check that the clocks of both services agree`);
+    this.deadline = deadline;
+  }
+}
+
+/** An earlier message of the same key was given up, so this one waits behind it in the dead letters. */
+export class KeyParkedError extends SvcCommError {
+  readonly code = 'SVC_COMM_KEY_PARKED';
+  readonly key: string;
+  constructor(key: string) {
+    super(`an earlier message of key ${JSON.stringify(key)} is in the dead letters: redrive it first, then this one`);
+    this.key = key;
+  }
+}
+
+/** No consumer takes messages of this route; register one, or narrow the queue's bindings. */
+export class UnhandledRouteError extends SvcCommError {
+  readonly code = 'SVC_COMM_UNHANDLED_ROUTE';
+  readonly exchange: string;
+  readonly routingKey: string;
+  constructor(exchange: string, routingKey: string) {
+    super(
+      `no consumer takes messages of exchange "${exchange}" with routing key "${routingKey}": register one, or narrow the binds`,
+    );
+    this.exchange = exchange;
+    this.routingKey = routingKey;
   }
 }
 

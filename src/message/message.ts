@@ -59,5 +59,11 @@ export const HEADER = Object.freeze({
   handler: 'svc-comm-handler',
   /** On a copy that was put back to work from the dead letters: when. */
   redriven: 'svc-comm-redriven',
+  /** On a copy: the first delivery's `CC` header, which would send the copy to those queues as well. */
+  cc: 'svc-comm-cc',
+  /** On a copy: the first delivery's `user_id`, which the broker only takes from that user. */
+  userId: 'svc-comm-user-id',
+  /** On a copy: names of headers left out because the header block was over the limit. */
+  dropped: 'svc-comm-dropped-headers',
   traceparent: 'traceparent',
 });
