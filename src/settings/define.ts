@@ -16,46 +16,46 @@ export type TransactionsSetting = (work: (transaction: unknown) => Promise<void>
 
 export interface QueueSettings {
   /** The work queue's name. @default the appId */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** @default 'quorum' */
-  readonly type?: QueueType;
+  readonly type?: QueueType | undefined;
   /** One process at a time consumes: key order holds across processes. @default false */
-  readonly singleActiveConsumer?: boolean;
+  readonly singleActiveConsumer?: boolean | undefined;
   /** `x-delivery-limit` of a quorum queue. @default none below RabbitMQ 4.0, -1 (no limit) from 4.0 */
-  readonly deliveryLimit?: number;
+  readonly deliveryLimit?: number | undefined;
   /** Further queue arguments, as RabbitMQ names them. @default {} */
-  readonly arguments?: Readonly<Record<string, unknown>>;
+  readonly arguments?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface RetrySettings {
   /** Handler runs in all before the message goes to the dead letters, ≥ 1. @default 5 */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
   /** Waits between the runs. Fewer than attempts - 1: the last repeats. @default ['1s', '5s', '30s', '2m'] */
-  readonly delays?: readonly Duration[];
+  readonly delays?: readonly Duration[] | undefined;
   /** How long a failing keyed message is retried in place, its key waiting. @default '10s' */
-  readonly inPlace?: Duration;
+  readonly inPlace?: Duration | undefined;
   /** Then: `park` the key (those behind it follow into the dead letters in order) or `skip` the message. @default 'park' */
-  readonly keyed?: 'park' | 'skip';
+  readonly keyed?: 'park' | 'skip' | undefined;
 }
 
 export interface RestApiSettings {
   /** Origin and base path of the API, http:// or https://. */
   readonly host: string;
   /** Path (on `host`) that gives a bearer token for the credential. */
-  readonly authUrl?: string;
-  readonly username?: string;
-  readonly password?: string;
+  readonly authUrl?: string | undefined;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
   /** What is posted to `authUrl` instead of username and password. */
-  readonly credential?: Readonly<Record<string, unknown>>;
+  readonly credential?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface HttpSettings {
   /** Address to listen on. @default '127.0.0.1' */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** @default 8888 */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Bearer token that callers must send. */
-  readonly token?: string;
+  readonly token?: string | undefined;
 }
 
 /**
@@ -65,96 +65,96 @@ export interface HttpSettings {
  */
 export interface Settings {
   /** The service's name on every message. @default the name in package.json */
-  readonly appId?: string;
+  readonly appId?: string | undefined;
   /** `amqp://` or `amqps://`, one or several nodes of a cluster. @default 'amqp://guest:guest@localhost:5672' */
-  readonly brokerUrl?: string | readonly string[];
+  readonly brokerUrl?: string | readonly string[] | undefined;
   /** `postgres://`: outbox, inbox and future events live there. @default none */
-  readonly databaseUrl?: string;
+  readonly databaseUrl?: string | undefined;
   /** The work queue. @default the appId */
-  readonly queue?: string | QueueSettings;
+  readonly queue?: string | QueueSettings | undefined;
   /** Exchanges that are declared besides those of the consumers. @default [] */
-  readonly exchanges?: readonly ExchangeSetting[];
+  readonly exchanges?: readonly ExchangeSetting[] | undefined;
   /** Bindings of the queue. @default derived from the registered consumers */
-  readonly binds?: readonly BindSetting[];
+  readonly binds?: readonly BindSetting[] | undefined;
   /** `create` what is missing, `verify` that all is there, or `none`: touch nothing. @default 'create' */
-  readonly declare?: DeclareMode;
+  readonly declare?: DeclareMode | undefined;
   /** Globs of the files that register consumers. */
-  readonly consumers?: readonly string[];
+  readonly consumers?: readonly string[] | undefined;
   /** Globs of the files that define tasks. */
-  readonly tasks?: readonly string[];
+  readonly tasks?: readonly string[] | undefined;
   /** Globs of the files that define processes. */
-  readonly processes?: readonly string[];
+  readonly processes?: readonly string[] | undefined;
   /** Messages that the broker hands out ahead, ≥ 1. @default 100 */
-  readonly prefetch?: number;
+  readonly prefetch?: number | undefined;
   /** Handlers that run at once, ≥ 1. @default 20 */
-  readonly concurrency?: number;
-  readonly retry?: RetrySettings;
+  readonly concurrency?: number | undefined;
+  readonly retry?: RetrySettings | undefined;
   /** Who opens the handlers' transactions. @default our own knex */
-  readonly transactions?: TransactionsSetting;
+  readonly transactions?: TransactionsSetting | undefined;
   /** What becomes of a message that no consumer takes. @default 'ack' */
-  readonly unhandled?: 'ack' | 'dead-letter';
+  readonly unhandled?: 'ack' | 'dead-letter' | undefined;
   /** A handler that runs longer has failed; a number is seconds. @default '10m' */
-  readonly handlerTimeout?: Duration;
+  readonly handlerTimeout?: Duration | undefined;
   /** Time for the drain after SIGTERM. @default '30s' */
-  readonly gracePeriod?: Duration;
+  readonly gracePeriod?: Duration | undefined;
   /** PostgreSQL schema of our tables. @default 'public' */
-  readonly schema?: string;
+  readonly schema?: string | undefined;
   readonly pool?: {
     /** Most connections of the pool. @default concurrency + 5 */
-    readonly max?: number;
+    readonly max?: number | undefined;
   };
   readonly relay?: {
     /** How long a relay may keep its partitions without renewing. @default '10s' */
-    readonly lease?: Duration;
+    readonly lease?: Duration | undefined;
     /** Rows in one read. @default 500 */
-    readonly batchSize?: number;
+    readonly batchSize?: number | undefined;
     /** How often it looks without being notified. @default '1s' */
-    readonly poll?: Duration;
+    readonly poll?: Duration | undefined;
     /** Whether it is woken by LISTEN; off behind a pooler that cannot. @default true */
-    readonly listen?: boolean;
+    readonly listen?: boolean | undefined;
   };
   readonly outbox?: {
     /** An event that reaches no queue: count it and `continue`, or `keep` the row and try again. @default 'continue' */
-    readonly unroutable?: 'continue' | 'keep';
+    readonly unroutable?: 'continue' | 'keep' | undefined;
   };
   readonly inbox?: {
     /** Whether handlers have an inbox unless they say otherwise. @default true when databaseUrl is set */
-    readonly enabled?: boolean;
+    readonly enabled?: boolean | undefined;
     /** How long it is remembered that a message was handled. @default '7d' */
-    readonly retention?: Duration;
+    readonly retention?: Duration | undefined;
   };
   readonly publish?: {
     /** Until a publish without confirm is given up; a number is seconds. @default '30s' */
-    readonly timeout?: Duration;
+    readonly timeout?: Duration | undefined;
     /** Most unconfirmed messages. @default 1000 */
-    readonly maxInFlight?: number;
+    readonly maxInFlight?: number | undefined;
     /** Most bytes of unconfirmed messages. @default 16 MiB */
-    readonly maxInFlightBytes?: number;
+    readonly maxInFlightBytes?: number | undefined;
   };
   readonly limits?: {
     /** @default 16 MiB */
-    readonly bodyBytes?: number;
+    readonly bodyBytes?: number | undefined;
     /** @default 64 KiB */
-    readonly headerBytes?: number;
+    readonly headerBytes?: number | undefined;
     /** Nesting of a body. @default 64 */
-    readonly depth?: number;
+    readonly depth?: number | undefined;
     /** Keys of a body in all. @default 10000 */
-    readonly keys?: number;
+    readonly keys?: number | undefined;
   };
   /** AMQP heartbeat, in whole seconds. @default '30s' */
-  readonly heartbeat?: Duration;
+  readonly heartbeat?: Duration | undefined;
   /** For one connection attempt, broker and database; a number is seconds. @default '10s' */
-  readonly connectTimeout?: Duration;
+  readonly connectTimeout?: Duration | undefined;
   readonly deadline?: {
     /** How long past its deadline a command is still executed. @default 0 */
-    readonly skewTolerance?: Duration;
+    readonly skewTolerance?: Duration | undefined;
   };
   /** @default 'info' */
-  readonly logLevel?: LogLevel;
+  readonly logLevel?: LogLevel | undefined;
   /** Whether a start waits for a broker or database that is down; false: it fails. @default true */
-  readonly wait?: boolean;
-  readonly restApi?: RestApiSettings;
-  readonly http?: HttpSettings;
+  readonly wait?: boolean | undefined;
+  readonly restApi?: RestApiSettings | undefined;
+  readonly http?: HttpSettings | undefined;
 }
 
 /**

@@ -23,7 +23,7 @@ export interface ResolvedSettings {
   readonly concurrency: number;
   readonly retry: {
     readonly attempts: number;
-    /** One for each wait: attempts - 1 entries. */
+    /** At most attempts - 1; when there are fewer, the last repeats. Empty only for a single attempt. */
     readonly delaysMs: readonly number[];
     readonly inPlaceMs: number;
     readonly keyed: 'park' | 'skip';

@@ -1,0 +1,43 @@
+const MIB = 1024 * 1024;
+
+/**
+ * What a setting is when it is left out, in the words of a settings file. Settings whose default is taken from others
+ * (appId, queue, binds, consumers, pool.max, inbox.enabled) are completed by `resolveSettings`.
+ */
+export const DEFAULT_SETTINGS = Object.freeze({
+  brokerUrl: 'amqp://guest:guest@localhost:5672',
+  queue: Object.freeze({ type: 'quorum', singleActiveConsumer: false, arguments: Object.freeze({}) }),
+  exchanges: Object.freeze([]),
+  declare: 'create',
+  tasks: Object.freeze(['src/**/tasks.{ts,js}']),
+  processes: Object.freeze(['processes/**/*.{ts,js,yml,yaml,json}']),
+  prefetch: 100,
+  concurrency: 20,
+  retry: Object.freeze({
+    attempts: 5,
+    delays: Object.freeze(['1s', '5s', '30s', '2m']),
+    inPlace: '10s',
+    keyed: 'park',
+  }),
+  unhandled: 'ack',
+  handlerTimeout: '10m',
+  gracePeriod: '30s',
+  schema: 'public',
+  relay: Object.freeze({ lease: '10s', batchSize: 500, poll: '1s', listen: true }),
+  outbox: Object.freeze({ unroutable: 'continue' }),
+  inbox: Object.freeze({ retention: '7d' }),
+  publish: Object.freeze({ timeout: '30s', maxInFlight: 1000, maxInFlightBytes: 16 * MIB }),
+  limits: Object.freeze({ bodyBytes: 16 * MIB, headerBytes: 64 * 1024, depth: 64, keys: 10_000 }),
+  heartbeat: '30s',
+  connectTimeout: '10s',
+  deadline: Object.freeze({ skewTolerance: 0 }),
+  logLevel: 'info',
+  wait: true,
+  http: Object.freeze({ host: '127.0.0.1', port: 8888 }),
+} as const);
+
+/** Globs of `consumers` when the setting is left out: the first whose folder exists, sources first when run through tsx. */
+export const DEFAULT_CONSUMER_GLOBS = Object.freeze({
+  built: Object.freeze(['dist/**/consumers.js']),
+  sources: Object.freeze(['src/**/consumers.{ts,js}']),
+});

@@ -1,0 +1,39 @@
+import { type BindSpec, EXCHANGE_TYPES, type ExchangeSpec, type ExchangeType } from '../message/topology.ts';
+import { isName, isShortString } from './leaf.ts';
+
+/** Readers of settings that have a short and a long form; undefined: refused. */
+export function parseExchange(value: unknown): ExchangeSpec | undefined {
+  const [name, type, ...rest]: unknown[] = Array.isArray(value) ? value : [value, 'topic'];
+  return isName(name) && isExchangeType(type) && rest.length === 0 ? { name, type } : undefined;
+}
+
+export function parseBind(value: unknown): BindSpec | undefined {
+  const [exchange, pattern, ...rest]: unknown[] = Array.isArray(value) ? value : [value, '#'];
+  return isName(exchange) && isShortString(pattern) && rest.length === 0 ? { exchange, pattern } : undefined;
+}
+
+export function parseBrokerUrls(value: unknown): readonly string[] | undefined {
+  const urls: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (urls.length === 0 || !urls.every(isBrokerUrl)) return undefined;
+  return urls.length > 1 && urls.some(isEmbedded) ? undefined : urls;
+}
+
+export function parseDatabaseUrl(value: unknown): string | undefined {
+  if (isEmbedded(value)) return value;
+  return isUrl(value, ['postgres:', 'postgresql:']) ? value : undefined;
+}
+
+export function parseHttpUrl(value: unknown): string | undefined {
+  return isUrl(value, ['http:', 'https:']) && new URL(value).hostname !== '' ? value : undefined;
+}
+
+const isExchangeType = (value: unknown): value is ExchangeType => EXCHANGE_TYPES.some((type) => type === value);
+
+const isBrokerUrl = (value: unknown): value is string =>
+  isEmbedded(value) || (isUrl(value, ['amqp:', 'amqps:']) && new URL(value).hostname !== '');
+
+const isEmbedded = (value: unknown): value is string => value === 'embedded:' || value === 'embedded:memory';
+
+function isUrl(value: unknown, protocols: readonly string[]): value is string {
+  return typeof value === 'string' && URL.canParse(value) && protocols.includes(new URL(value).protocol);
+}

@@ -1,0 +1,80 @@
+import { existsSync, realpathSync } from 'node:fs';
+import Module from 'node:module';
+import { join, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ModuleLoadError } from '../errors.ts';
+import { ancestors } from './project.ts';
+
+const TYPESCRIPT = /\.[cm]?tsx?$/;
+
+/**
+ * Imports a file of the user's project, TypeScript too. The file and this process share every module, `svc-comm` itself
+ * first of all: what it registers is registered here.
+ * @param root the project's folder: its tsconfig.json (or the nearest above) says which decorators are meant
+ * @throws ModuleLoadError (SVC_COMM_MODULE_LOAD), the failure as its cause
+ */
+export async function importFile(file: string, root: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    if (TYPESCRIPT.test(file)) await registerTypeScript(root);
+    return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
+  } catch (error) {
+    throw new ModuleLoadError(file, { cause: error });
+  }
+}
+
+/** The default export, through the wrapping that a CommonJS module gets when it was compiled from one. */
+export function defaultExport(module: Readonly<Record<string, unknown>>): unknown {
+  const value = module.default;
+  return isCompiledModule(value) ? value.default : value;
+}
+
+function isCompiledModule(value: unknown): value is { readonly default: unknown } {
+  return typeof value === 'object' && value !== null && '__esModule' in value && 'default' in value;
+}
+
+/** Whether Node itself was started with tsx: `tsx …` or `node --import tsx …`. */
+export const isRunThroughTsx = (): boolean =>
+  [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((argument) => /\btsx\b/.test(argument));
+
+let registered: Promise<void> | undefined;
+
+/** Lets this process import TypeScript from now on; done once. */
+export function registerTypeScript(root: string): Promise<void> {
+  registered ??= isRunThroughTsx() ? Promise.resolve() : register(root);
+  return registered;
+}
+
+type Extensions = Record<string, (module: object, file: string) => void>;
+
+/*
+ * tsx's own tsImport gives every call a namespace, and with it a second svc-comm whose router stays empty: so register()
+ * without one. In a project without `"type": "module"` tsx's require would compile our ESM files once more, again a
+ * second svc-comm: for our own folder Node's require(esm), which shares the module with import, stays in place.
+ */
+async function register(root: string): Promise<void> {
+  const extensions = (Module as unknown as { readonly _extensions: Extensions })._extensions;
+  const own = realpathSync(fileURLToPath(new URL('..', import.meta.url))) + sep;
+  const requireNatively = extensions['.js'];
+  const [commonJs, esm] = await Promise.all([import('tsx/cjs/api'), import('tsx/esm/api')]);
+  const tsconfig = ancestors(root)
+    .map((folder) => join(folder, 'tsconfig.json'))
+    .find((file) => existsSync(file));
+  withVariable('TSX_TSCONFIG_PATH', tsconfig, () => commonJs.register());
+  const requireByTsx = extensions['.js'];
+  extensions['.js'] = (module, file) => {
+    const load = file.startsWith(own) ? requireNatively : requireByTsx;
+    load?.(module, file);
+  };
+  esm.register(tsconfig === undefined ? {} : { tsconfig });
+}
+
+/** tsx's require takes its tsconfig from a variable only; a child of this process must not inherit it. */
+function withVariable(name: string, value: string | undefined, work: () => void): void {
+  const isOurs = value !== undefined && process.env[name] === undefined;
+  if (isOurs) process.env[name] = value;
+  try {
+    work();
+  } finally {
+    if (isOurs) delete process.env[name];
+  }
+}

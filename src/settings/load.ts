@@ -1,0 +1,85 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { type SettingProblem, SettingsError } from '../errors.ts';
+import type { Settings } from './define.ts';
+import { CONFIG_VARIABLE, readEnvironment } from './environment.ts';
+import { defaultExport, importFile } from './import-file.ts';
+import { describeRefused, maskText } from './mask.ts';
+import type { Override } from './override.ts';
+import { ancestors, projectRoot } from './project.ts';
+import { resolveSettings } from './resolve.ts';
+import type { ResolvedSettings } from './resolved.ts';
+
+/** In this order, where a folder has several. */
+export const CONFIG_FILES = ['ts', 'mts', 'js', 'mjs', 'json'].map((extension) => `svc-comm.config.${extension}`);
+
+export interface LoadOptions {
+  /** Where the search for a settings file starts. @default the working directory */
+  readonly cwd?: string;
+  /** The settings file (`--config`). @default SVC_COMM_CONFIG, else the nearest up to the package.json's folder */
+  readonly configFile?: string | undefined;
+  /** @default process.env */
+  readonly environment?: NodeJS.ProcessEnv;
+  /** Command-line options; they win over file and environment. */
+  readonly options?: readonly Override[];
+}
+
+/**
+ * The settings of the project: its settings file (none: defaults), environment variables over it, options over both.
+ * @throws SettingsError (SVC_COMM_SETTINGS) with every problem found
+ */
+export async function loadSettings(options: LoadOptions = {}): Promise<ResolvedSettings> {
+  const { cwd = process.cwd(), environment = process.env } = options;
+  const file = configFileOf(options, cwd, environment);
+  const root = projectRoot(file === undefined ? cwd : dirname(file));
+  const from = file === undefined ? `defaults: no settings file in ${root}` : relative(cwd, file) || file;
+  const given = file === undefined ? {} : await readSettingsFile(file, root, from);
+  return resolveSettings(given, {
+    from,
+    root,
+    environment: readEnvironment(environment),
+    options: options.options ?? [],
+  });
+}
+
+/** The settings file from `cwd` upwards to the folder that holds package.json; undefined when there is none. */
+export function findConfigFile(cwd: string): string | undefined {
+  for (const folder of ancestors(cwd)) {
+    const found = CONFIG_FILES.map((name) => join(folder, name)).find((file) => existsSync(file));
+    if (found !== undefined) return found;
+    if (existsSync(join(folder, 'package.json'))) return undefined;
+  }
+  return undefined;
+}
+
+function configFileOf({ configFile }: LoadOptions, cwd: string, environment: NodeJS.ProcessEnv): string | undefined {
+  const named = configFile ?? environment[CONFIG_VARIABLE];
+  if (named === undefined) return findConfigFile(cwd);
+  const file = resolve(cwd, named);
+  if (existsSync(file)) return file;
+  throw fileError({
+    setting: 'settings file',
+    expected: 'an existing file',
+    got: file,
+    from: configFile === undefined ? CONFIG_VARIABLE : '--config',
+  });
+}
+
+async function readSettingsFile(file: string, root: string, from: string): Promise<Settings> {
+  const content = await contentOf(file, root).catch((error: unknown) => {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const got = maskText(cause instanceof Error ? cause.message : String(cause));
+    throw fileError({ setting: 'settings file', expected: 'a file that loads', got, from }, { cause });
+  });
+  if (typeof content === 'object' && content !== null && !Array.isArray(content)) return content;
+  const expected = 'a default export, defineConfig({ … })';
+  throw fileError({ setting: 'settings file', expected, got: describeRefused([], content), from });
+}
+
+async function contentOf(file: string, root: string): Promise<unknown> {
+  if (file.endsWith('.json')) return JSON.parse(await readFile(file, 'utf8'));
+  return defaultExport(await importFile(file, root));
+}
+
+const fileError = (problem: SettingProblem, options?: ErrorOptions) => new SettingsError([problem], options);

@@ -1,0 +1,103 @@
+import { type SettingProblem, SettingsError } from '../errors.ts';
+import { crossChecks, defaultDelaysMs } from './cross-checks.ts';
+import type { Settings } from './define.ts';
+import type { EnvironmentSettings } from './environment.ts';
+import { applyOverrides, type Override, originOf } from './override.ts';
+import { settingProblems, wrongSetting } from './problems.ts';
+import { packageName, projectRoot } from './project.ts';
+import type { ResolvedSettings } from './resolved.ts';
+import { settingsSchema } from './schema.ts';
+
+/** Where settings come from besides the object itself. */
+export interface SettingsSources {
+  /** What errors name for values of the object. @default 'code' */
+  readonly from?: string;
+  /** The project's folder. @default that of the nearest package.json at or above the working directory */
+  readonly root?: string;
+  /** What `readEnvironment` found; it wins over the object. @default nothing */
+  readonly environment?: EnvironmentSettings;
+  /** Command-line options; they win over all. @default none */
+  readonly options?: readonly Override[];
+}
+
+const resolvedByUs = new WeakSet<object>();
+
+export const isResolvedSettings = (settings: Settings | ResolvedSettings): settings is ResolvedSettings =>
+  resolvedByUs.has(settings);
+
+/**
+ * Checks settings and completes them with the defaults.
+ * @throws SettingsError (SVC_COMM_SETTINGS) with every problem found: setting, expected, got (masked), from where
+ */
+export function resolveSettings(given: Settings, sources: SettingsSources = {}): ResolvedSettings {
+  const { from = 'code', environment = { overrides: [], problems: [] }, options = [] } = sources;
+  const root = sources.root ?? projectRoot(process.cwd());
+  const overrides = [...environment.overrides, ...options];
+  const input = applyOverrides(given, overrides);
+  const problemSources = { input, originOf: (path: readonly PropertyKey[]) => originOf(path, overrides, from) };
+
+  const result = settingsSchema.safeParse(input);
+  const appId = result.data?.appId ?? (input.appId === undefined ? packageName(root) : undefined);
+  const problems: SettingProblem[] = [
+    ...environment.problems,
+    ...settingProblems(result.error?.issues ?? [], problemSources),
+    ...crossChecks(problemSources, appId),
+  ];
+  if (appId === undefined && input.appId === undefined) {
+    problems.push({ ...wrongSetting(['appId'], problemSources), from: `${from}, and no name in ${root}/package.json` });
+  }
+  if (problems.length > 0 || !result.success || appId === undefined) throw new SettingsError(problems);
+
+  const settings = complete(result.data, appId, root);
+  resolvedByUs.add(settings);
+  return settings;
+}
+
+type CheckedSettings = ReturnType<typeof settingsSchema.parse>;
+
+function complete(checked: CheckedSettings, appId: string, root: string): ResolvedSettings {
+  const { retry, queue, relay, inbox, publish } = checked;
+  return Object.freeze({
+    root,
+    appId,
+    brokerUrls: checked.brokerUrl,
+    databaseUrl: checked.databaseUrl,
+    queue: { ...queue, name: queue.name ?? appId },
+    exchanges: checked.exchanges,
+    binds: checked.binds,
+    declare: checked.declare,
+    consumers: checked.consumers,
+    tasks: checked.tasks,
+    processes: checked.processes,
+    prefetch: checked.prefetch,
+    concurrency: checked.concurrency,
+    retry: {
+      attempts: retry.attempts,
+      delaysMs: retry.delays ?? defaultDelaysMs(retry.attempts),
+      inPlaceMs: retry.inPlace,
+      keyed: retry.keyed,
+    },
+    transactions: checked.transactions,
+    unhandled: checked.unhandled,
+    handlerTimeoutMs: checked.handlerTimeout,
+    gracePeriodMs: checked.gracePeriod,
+    schema: checked.schema,
+    pool: { max: checked.pool.max ?? checked.concurrency + 5 },
+    relay: { leaseMs: relay.lease, batchSize: relay.batchSize, pollMs: relay.poll, listen: relay.listen },
+    outbox: checked.outbox,
+    inbox: { enabled: inbox.enabled ?? checked.databaseUrl !== undefined, retentionMs: inbox.retention },
+    publish: {
+      timeoutMs: publish.timeout,
+      maxInFlight: publish.maxInFlight,
+      maxInFlightBytes: publish.maxInFlightBytes,
+    },
+    limits: checked.limits,
+    heartbeatMs: checked.heartbeat,
+    connectTimeoutMs: checked.connectTimeout,
+    deadline: { skewToleranceMs: checked.deadline.skewTolerance },
+    logLevel: checked.logLevel,
+    wait: checked.wait,
+    restApi: checked.restApi,
+    http: { host: checked.http.host, port: checked.http.port, token: checked.http.token },
+  });
+}

@@ -1,0 +1,313 @@
+import { z } from 'zod';
+import { LOG_LEVELS } from '../lifecycle/logger.ts';
+import { DECLARE_MODES, QUEUE_TYPES } from '../message/topology.ts';
+import { DEFAULT_SETTINGS as DEFAULTS } from './defaults.ts';
+import type { TransactionsSetting } from './define.ts';
+import { parseBind, parseBrokerUrls, parseDatabaseUrl, parseExchange, parseHttpUrl } from './forms.ts';
+import { type Description, described, duration, isName, parsed, wholeNumber } from './leaf.ts';
+
+/** RabbitMQ refuses a larger `x-message-ttl`. */
+const MAX_TTL_MS = 4_294_967_295;
+/** Node's timers wrap around above it. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+const count = (min: number, meaning: string, max?: number): Description => ({
+  expected: max === undefined ? `a whole number ≥ ${min}` : `a whole number from ${min} to ${max}`,
+  meaning,
+  textForm: 'number',
+});
+const time = (meaning: string, example: string): Description => ({
+  expected: `a duration with its unit, such as '${example}'`,
+  meaning,
+  textForm: 'text-or-number',
+});
+const timeout = (meaning: string, example: string): Description => ({
+  expected: `a duration > 0 such as '${example}', or a number of seconds`,
+  meaning,
+  textForm: 'text-or-number',
+});
+const choice = (values: readonly string[], meaning: string): Description => ({
+  expected: values.map((value) => `'${value}'`).join(' | '),
+  meaning,
+  textForm: 'text',
+});
+const flag = (meaning: string): Description => ({ expected: 'true | false', meaning, textForm: 'boolean' });
+const text = (expected: string, meaning: string): Description => ({ expected, meaning, textForm: 'text' });
+const json = (expected: string, expectedItem: string, meaning: string): Description => ({
+  expected,
+  expectedItem,
+  meaning,
+  textForm: 'json',
+});
+const globs = (meaning: string, defaultText?: string): Description => ({
+  ...json('a list of globs', 'a glob', meaning),
+  ...(defaultText === undefined ? {} : { defaultText }),
+});
+
+const name = () => z.string().refine(isName);
+const globList = () => z.array(z.string().min(1));
+const timeoutMs = () => duration({ min: 1, max: MAX_TIMER_MS, numberUnit: 's' });
+const NAME = 'a name of 1 to 255 bytes without control characters';
+
+/**
+ * The one description of every setting: what it takes, its default, its meaning. Checks, `docs/settings.md`, the names of
+ * environment variables and the nearest known name in errors all come from here.
+ */
+export const settingsSchema = z.strictObject({
+  appId: described(name().optional(), {
+    ...text(NAME, "The service's name on every message"),
+    defaultText: 'the name in package.json',
+  }),
+  brokerUrl: described(parsed(parseBrokerUrls).prefault(DEFAULTS.brokerUrl), {
+    expected: "an amqp:// or amqps:// URL, a list of them, or 'embedded:'",
+    meaning: 'The RabbitMQ node, or several nodes of a cluster',
+    textForm: 'text-or-json',
+  }),
+  databaseUrl: described(parsed(parseDatabaseUrl).optional(), {
+    ...text("a postgres:// URL, 'embedded:' or 'embedded:memory'", 'Outbox, inbox and future events live there'),
+    defaultText: 'no database',
+  }),
+  queue: described(
+    z
+      .preprocess(
+        (value) => (typeof value === 'string' ? { name: value } : value),
+        z.strictObject({
+          name: described(name().optional(), { ...text(NAME, 'The work queue’s name'), defaultText: 'the appId' }),
+          type: described(
+            z.enum(QUEUE_TYPES).prefault(DEFAULTS.queue.type),
+            choice(QUEUE_TYPES, 'Quorum queues are replicated and confirm faster'),
+          ),
+          singleActiveConsumer: described(
+            z.boolean().prefault(DEFAULTS.queue.singleActiveConsumer),
+            flag('One process at a time consumes, so that the order of a key holds across processes'),
+          ),
+          deliveryLimit: described(wholeNumber(-1).optional(), {
+            ...count(-1, '`x-delivery-limit` of a quorum queue'),
+            defaultText: 'left out below RabbitMQ 4.0, -1 (none) from 4.0',
+          }),
+          arguments: described(
+            z.record(z.string(), z.unknown()).prefault(DEFAULTS.queue.arguments),
+            json('an object of queue arguments', 'a queue argument', 'Further arguments, as RabbitMQ names them'),
+          ),
+        }),
+      )
+      .prefault({}),
+    {
+      expected: 'a queue name, or an object with name, type, singleActiveConsumer, deliveryLimit, arguments',
+      meaning: 'The work queue: its name, or an object of the following',
+      defaultText: 'the appId',
+      textForm: 'text-or-json',
+    },
+  ),
+  exchanges: described(
+    z.array(parsed(parseExchange)).prefault([...DEFAULTS.exchanges]),
+    json(
+      "a list of exchanges such as ['user', ['audit', 'fanout']]",
+      "an exchange name, or [name, 'topic' | 'fanout' | 'direct' | 'headers']",
+      'Exchanges to declare besides those of the consumers; topic by default',
+    ),
+  ),
+  binds: described(z.array(parsed(parseBind)).optional(), {
+    ...json(
+      "a list of bindings such as [['user', 'event.*'], 'audit']",
+      'an exchange name, or [exchange, pattern], of at most 255 bytes each',
+      "Bindings of the queue; '#' by default",
+    ),
+    defaultText: 'derived from the registered consumers',
+  }),
+  declare: described(
+    z.enum(DECLARE_MODES).prefault(DEFAULTS.declare),
+    choice(DECLARE_MODES, 'Create what is missing on the broker, verify that all is there, or touch nothing'),
+  ),
+  consumers: described(
+    globList().optional(),
+    globs(
+      'Files that register consumers',
+      "['dist/**/consumers.js'] when dist exists and it is not run through tsx, else ['src/**/consumers.{ts,js}']",
+    ),
+  ),
+  tasks: described(globList().prefault([...DEFAULTS.tasks]), globs('Files that define tasks')),
+  processes: described(globList().prefault([...DEFAULTS.processes]), globs('Files that define processes')),
+  prefetch: described(
+    wholeNumber(1, 65_535).prefault(DEFAULTS.prefetch),
+    count(1, 'Messages that the broker hands out ahead', 65_535),
+  ),
+  concurrency: described(
+    wholeNumber(1).prefault(DEFAULTS.concurrency),
+    count(1, 'Handlers that run at once; more than prefetch has no effect'),
+  ),
+  retry: group({
+    attempts: described(
+      wholeNumber(1).prefault(DEFAULTS.retry.attempts),
+      count(1, 'Handler runs in all before a message goes to the dead letters'),
+    ),
+    delays: described(z.array(duration({ min: 1, max: MAX_TTL_MS })).optional(), {
+      ...json(
+        "a list of durations such as ['1s', '5s']",
+        "a duration > 0 with its unit, such as '5s', at most '49d'",
+        'Waits between the runs; fewer than attempts - 1: the last repeats',
+      ),
+      defaultText: `${quote(DEFAULTS.retry.delays)}, cut to attempts - 1`,
+    }),
+    inPlace: described(
+      duration({ max: MAX_TIMER_MS }).prefault(DEFAULTS.retry.inPlace),
+      time('How long a failing message with a key is retried in place, its key waiting', '10s'),
+    ),
+    keyed: described(
+      z.enum(['park', 'skip']).prefault(DEFAULTS.retry.keyed),
+      choice(['park', 'skip'], 'Then: those behind it follow into the dead letters in order, or go on without it'),
+    ),
+  }),
+  transactions: described(z.custom<TransactionsSetting>((value) => typeof value === 'function').optional(), {
+    expected: 'a function (work) => …, such as (work) => prisma.$transaction((tx) => work(tx))',
+    meaning: 'Who opens the transactions of handlers',
+    defaultText: '`knexTransactions()`',
+    textForm: 'none',
+  }),
+  unhandled: described(
+    z.enum(['ack', 'dead-letter']).prefault(DEFAULTS.unhandled),
+    choice(['ack', 'dead-letter'], 'What becomes of a message that no consumer takes; it is counted either way'),
+  ),
+  handlerTimeout: described(
+    timeoutMs().prefault(DEFAULTS.handlerTimeout),
+    timeout('A handler that runs longer has failed, its signal aborts', '10m'),
+  ),
+  gracePeriod: described(
+    duration({ max: MAX_TIMER_MS }).prefault(DEFAULTS.gracePeriod),
+    time('Time for the drain after SIGTERM', '30s'),
+  ),
+  schema: described(
+    z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_$]*$/)
+      .max(63)
+      .prefault(DEFAULTS.schema),
+    text('a PostgreSQL name: letters, digits, _ and $, at most 63', 'PostgreSQL schema of our tables'),
+  ),
+  pool: group({
+    max: described(wholeNumber(1).optional(), {
+      ...count(1, 'Most connections of the pool; relay and LISTEN have their own'),
+      defaultText: 'concurrency + 5',
+    }),
+  }),
+  relay: group({
+    lease: described(duration({ min: 1000, max: MAX_TIMER_MS }).prefault(DEFAULTS.relay.lease), {
+      ...time('How long a relay may keep its partitions without renewing: the time of a takeover', '10s'),
+      expected: "a duration ≥ 1s with its unit, such as '10s'",
+    }),
+    batchSize: described(
+      wholeNumber(1, 100_000).prefault(DEFAULTS.relay.batchSize),
+      count(1, 'Rows in one read', 100_000),
+    ),
+    poll: described(duration({ min: 1, max: MAX_TIMER_MS }).prefault(DEFAULTS.relay.poll), {
+      ...time('How often a relay looks without being notified', '1s'),
+      expected: "a duration > 0 with its unit, such as '1s'",
+    }),
+    listen: described(
+      z.boolean().prefault(DEFAULTS.relay.listen),
+      flag('Whether a relay is woken by LISTEN; off behind a pooler that cannot'),
+    ),
+  }),
+  outbox: group({
+    unroutable: described(
+      z.enum(['continue', 'keep']).prefault(DEFAULTS.outbox.unroutable),
+      choice(['continue', 'keep'], 'An event that reaches no queue: counted and gone, or kept and tried again'),
+    ),
+  }),
+  inbox: group({
+    enabled: described(z.boolean().optional(), {
+      ...flag('Whether handlers have an inbox unless they say otherwise'),
+      defaultText: 'true when databaseUrl is set',
+    }),
+    retention: described(duration({ min: 1 }).prefault(DEFAULTS.inbox.retention), {
+      ...time('How long it is remembered that a message was handled', '7d'),
+      expected: "a duration > 0 with its unit, such as '7d'",
+    }),
+  }),
+  publish: group({
+    timeout: described(
+      timeoutMs().prefault(DEFAULTS.publish.timeout),
+      timeout('Until a publish without a confirm is given up as unknown', '30s'),
+    ),
+    maxInFlight: described(
+      wholeNumber(1).prefault(DEFAULTS.publish.maxInFlight),
+      count(1, 'Most unconfirmed messages'),
+    ),
+    maxInFlightBytes: described(
+      wholeNumber(1).prefault(DEFAULTS.publish.maxInFlightBytes),
+      count(1, 'Most bytes of unconfirmed messages'),
+    ),
+  }),
+  limits: group({
+    bodyBytes: described(
+      wholeNumber(1).prefault(DEFAULTS.limits.bodyBytes),
+      count(1, 'Largest body, sent or received'),
+    ),
+    headerBytes: described(wholeNumber(1).prefault(DEFAULTS.limits.headerBytes), count(1, 'Largest header block')),
+    depth: described(wholeNumber(1).prefault(DEFAULTS.limits.depth), count(1, 'Deepest nesting of a received body')),
+    keys: described(wholeNumber(1).prefault(DEFAULTS.limits.keys), count(1, 'Most keys of a received body in all')),
+  }),
+  heartbeat: described(
+    duration({ max: 65_535_000 })
+      .refine((ms) => ms % 1000 === 0)
+      .prefault(DEFAULTS.heartbeat),
+    { ...time('AMQP heartbeat; 0 turns it off', '30s'), expected: "a duration of whole seconds, such as '30s', or 0" },
+  ),
+  connectTimeout: described(
+    timeoutMs().prefault(DEFAULTS.connectTimeout),
+    timeout('For one attempt to connect, to broker and to database', '10s'),
+  ),
+  deadline: group({
+    skewTolerance: described(duration({ max: MAX_TIMER_MS }).prefault(DEFAULTS.deadline.skewTolerance), {
+      ...time('How long past its deadline a command is still executed', '2s'),
+      expected: "a duration with its unit, such as '2s', or 0",
+    }),
+  }),
+  logLevel: described(
+    z.enum(LOG_LEVELS).prefault(DEFAULTS.logLevel),
+    choice(LOG_LEVELS, 'The least level that is logged'),
+  ),
+  wait: described(
+    z.boolean().prefault(DEFAULTS.wait),
+    flag('Whether a start waits for a broker or a database that is down, or fails (`--no-wait`)'),
+  ),
+  restApi: described(
+    z
+      .strictObject({
+        host: described(parsed(parseHttpUrl), text('an http:// or https:// URL', 'Origin and base path of the API')),
+        authUrl: described(z.string().min(1).optional(), text('a path', 'Path that gives a bearer token')),
+        username: described(z.string().optional(), text('a text', 'Sent to authUrl')),
+        password: described(z.string().optional(), { ...text('a text', 'Sent to authUrl'), isSecret: true }),
+        credential: described(z.record(z.string(), z.unknown()).optional(), {
+          ...json('an object', 'a value', 'Sent to authUrl instead of username and password'),
+          isSecret: true,
+        }),
+      })
+      .optional(),
+    {
+      expected: 'an object with host, authUrl, username and password, or credential',
+      meaning: 'The REST API that get, post … talk to',
+      defaultText: 'none',
+      textForm: 'json',
+    },
+  ),
+  http: group({
+    host: described(z.string().min(1).prefault(DEFAULTS.http.host), text('an address', 'Address to listen on')),
+    port: described(wholeNumber(0, 65_535).prefault(DEFAULTS.http.port), count(0, 'Port to listen on', 65_535)),
+    token: described(z.string().min(1).optional(), { ...text('a text', 'Bearer token of callers'), isSecret: true }),
+  }),
+});
+
+/** Settings under one name; left out, each of them has its own default. */
+function group<Shape extends Readonly<Record<string, z.ZodType>>>(shape: Shape) {
+  const names = Object.keys(shape).join(', ');
+  return described(z.strictObject(shape).prefault({} as never), {
+    expected: `an object with ${names}`,
+    meaning: '',
+    textForm: 'json',
+  });
+}
+
+function quote(values: readonly string[]): string {
+  return `[${values.map((value) => `'${value}'`).join(', ')}]`;
+}
