@@ -448,6 +448,14 @@ export class UnhandledRouteError extends SvcCommError {
   }
 }
 
+/** A handler threw something that is no Error. It counts as a failed run; throw an Error, so that it has a stack. */
+export class ThrownValueError extends SvcCommError {
+  readonly code = 'SVC_COMM_THROWN_VALUE';
+  constructor(value: string) {
+    super(`the handler threw ${value}, which is no Error`);
+  }
+}
+
 /** Thrown by a handler: this message will never succeed. It goes to the dead letters at once, with this reason. */
 export class Reject extends SvcCommError {
   readonly code = 'SVC_COMM_REJECT';

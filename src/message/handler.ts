@@ -3,7 +3,7 @@ import type { Delivery } from './subscriber.ts';
 
 /**
  * What a handler sees of a message besides its content. On a retried copy these are those of the first delivery.
- * A plain object: a layer that changes something hands on a copy, `{ ...context, transaction }`.
+ * A layer that changes something hands on `deriveContext(context, { … })`: members may be computed when asked for.
  */
 export interface MessageContext {
   readonly messageId: string | undefined;
@@ -63,7 +63,7 @@ export type DeadReason = (typeof DEAD_REASONS)[number];
 /**
  * Takes a message to its verdict.
  *
- * The handler that a consumer is given (`MessageRouter.handler`) never throws. The layers inside it may: throwing is
+ * The handler that a consumer is given (`MessageRouter.handlers`) never throws. The layers inside it may: throwing is
  * how a layer fails, and it must reach the inbox as a throw, since that is what rolls its transaction back. So
  * `recover` is the outermost layer and the only one that turns what was thrown into a verdict:
  *

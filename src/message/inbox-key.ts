@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import type { Incoming } from './handler.ts';
+import type { InboxKey } from './inbox.ts';
+import { MAX_NAME_BYTES } from './message.ts';
+
+/**
+ * What makes a message the same message: its queue, its sender, and its message id or else exchange and event id.
+ * @returns undefined when it has neither id, so that no copy can be told from a second message
+ */
+export function inboxKeyOf(incoming: Incoming): InboxKey | undefined {
+  const { queue, properties } = incoming.delivery;
+  const id = properties.messageId || eventIdOf(incoming);
+  return id ? { queue, source: storable(properties.appId ?? ''), messageId: storable(id) } : undefined;
+}
+
+function eventIdOf(incoming: Incoming): string | undefined {
+  const body = readableBody(incoming);
+  if (typeof body !== 'object' || body === null) return undefined;
+  const id = own(body, 'eventId') ?? own(body, 'event_id');
+  return (typeof id === 'string' && id !== '') || typeof id === 'number' ? `${incoming.exchange}/${id}` : undefined;
+}
+
+/** A body may be parsed when it is first read, and be malformed: whoever decodes it says so. */
+function readableBody(incoming: Incoming): unknown {
+  try {
+    return incoming.body;
+  } catch {
+    return undefined;
+  }
+}
+
+const own = (body: object, name: string): unknown => Object.getOwnPropertyDescriptor(body, name)?.value;
+
+/** PostgreSQL's text holds no NUL, and an index row no text of unbounded length; both come from outside. */
+function storable(text: string): string {
+  if (text.length <= MAX_NAME_BYTES && !text.includes('\0')) return text;
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
+}

@@ -1,0 +1,57 @@
+import { KeyParkedError } from '../../errors.ts';
+import type { Logger } from '../../lifecycle/logger.ts';
+import { deriveContext } from '../../message/context.ts';
+import type { Middleware, Verdict } from '../../message/handler.ts';
+import type { Inbox } from '../../message/inbox.ts';
+import { inboxKeyOf } from '../../message/inbox-key.ts';
+
+export interface InboxOptions {
+  readonly inbox: Inbox;
+  /** Named in warnings about transactions that hold connections. */
+  readonly handler: string;
+  readonly logger: Logger;
+}
+
+/**
+ * Runs what is inside in a transaction that also holds the inbox row: its effect happens once, whatever is delivered
+ * again. It commits when the layers inside answer `ack`; a throw or any other verdict rolls back. If the process dies
+ * after the commit and before the ack, the copy finds the row and is acked as a duplicate.
+ */
+export function inbox({ inbox: store, handler, logger }: InboxOptions): Middleware {
+  let hasWarned = false;
+  const warnOnce = (exchange: string, routingKey: string) => {
+    if (hasWarned) return;
+    hasWarned = true;
+    logger.warn(
+      { handler, exchange, routingKey },
+      'message has neither message_id nor eventId: handled without inbox and transaction, its effect may happen twice',
+    );
+  };
+  return (next) =>
+    async function inboxHandler(incoming, context) {
+      const key = inboxKeyOf(incoming);
+      if (!key) {
+        const verdict = await next(incoming, context);
+        warnOnce(incoming.exchange, incoming.routingKey);
+        return verdict;
+      }
+      const request = { key, orderKey: incoming.key, isRedriven: incoming.isRedriven, handler };
+      let refused: Verdict | undefined;
+      try {
+        const result = await store.handle(request, async (transaction) => {
+          const verdict = await next(incoming, deriveContext(context, { transaction }));
+          if (verdict.kind === 'ack') return verdict;
+          refused = verdict;
+          throw verdict.error;
+        });
+        if (result.kind === 'handled') return result.value;
+        if (result.kind === 'parked') {
+          return { kind: 'dead', reason: 'parked', error: new KeyParkedError(incoming.key ?? '') };
+        }
+        return { kind: 'ack', outcome: 'duplicate' };
+      } catch (error) {
+        if (refused) return refused;
+        throw error;
+      }
+    };
+}

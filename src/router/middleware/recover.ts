@@ -1,0 +1,54 @@
+import { inspect } from 'node:util';
+import { ThrownValueError } from '../../errors.ts';
+import type { Middleware, Verdict } from '../../message/handler.ts';
+
+/**
+ * Turns what was thrown inside into a verdict; the only layer that does, and the outermost.
+ * - `Reject`: dead letters. A malformed message: dead letters.
+ * - `RetryLater`: retry after its delay.
+ * - no connection to broker or database, or our own stop or a lost delivery cut the run short: given back, no attempt counted
+ * - anything else: retry as the settings say.
+ */
+export function recover(): Middleware {
+  return (next) =>
+    async function recoverHandler(incoming, context) {
+      try {
+        return await next(incoming, context);
+      } catch (thrown) {
+        return verdictOf(thrown, context.signal);
+      }
+    };
+}
+
+function verdictOf(thrown: unknown, signal: AbortSignal): Verdict {
+  const error = asError(thrown);
+  // By code, not by class: a project may have two copies of this package loaded, the command's and its own.
+  switch (codeOf(error)) {
+    case 'SVC_COMM_REJECT':
+      return { kind: 'dead', reason: 'rejected', error };
+    case 'SVC_COMM_MALFORMED_MESSAGE':
+      return { kind: 'dead', reason: 'malformed', error };
+    case 'SVC_COMM_BROKER_UNAVAILABLE':
+    case 'SVC_COMM_DATABASE_UNAVAILABLE':
+      return { kind: 'release', error };
+    default:
+      return isCutShort(signal) ? { kind: 'release', error } : { kind: 'retry', error, ...delayOf(error) };
+  }
+}
+
+/** Whatever the run failed with then, it is not the handler's fault: no attempt is counted. */
+function isCutShort({ aborted, reason }: AbortSignal): boolean {
+  const code = aborted && reason instanceof Error ? codeOf(reason) : undefined;
+  return code === 'SVC_COMM_DELIVERY_LOST' || code === 'SVC_COMM_HANDLER_STOPPED';
+}
+
+const codeOf = (error: Error): string | undefined =>
+  'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+function delayOf(error: Error): { delayMs?: number } {
+  if (codeOf(error) !== 'SVC_COMM_RETRY_LATER' || !('delayMs' in error)) return {};
+  return typeof error.delayMs === 'number' ? { delayMs: error.delayMs } : {};
+}
+
+const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new ThrownValueError(inspect(thrown, { depth: 1 }));

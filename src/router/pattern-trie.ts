@@ -1,0 +1,114 @@
+import { type TopicPattern, topicWords } from '../util/topic-pattern.ts';
+
+interface Node<T> {
+  readonly literals: Map<string, Node<T>>;
+  star: Node<T> | undefined;
+  hash: Node<T> | undefined;
+  end: { readonly text: string; readonly value: T } | undefined;
+}
+
+/** A node that can be reached, and after how many words of the key: several counts behind a `#`. Ascending. */
+interface Branch<T> {
+  readonly node: Node<T>;
+  readonly positions: number[];
+}
+
+const emptyNode = <T>(): Node<T> => ({ literals: new Map(), star: undefined, hash: undefined, end: undefined });
+
+/**
+ * Finds the most specific of many patterns for a key, in the order of `compareTopicPatterns`.
+ *
+ * The walk goes depth first, literals before `*` before the end before `#`, so the first pattern found is the answer.
+ * Nodes whose paths are alike in kind (`a.#.b` and `a.#.c`) rank the same and are walked as one group. Each node is
+ * visited at most once, with all its positions in the key together, so `#` costs no backtracking.
+ */
+export class PatternTrie<T> {
+  readonly #root: Node<T> = emptyNode();
+
+  /** The pattern must not be in it yet. */
+  add(pattern: TopicPattern, value: T): void {
+    let node = this.#root;
+    for (const word of pattern.words) node = child(node, word);
+    node.end = { text: pattern.text, value };
+  }
+
+  find(routingKey: string): T | undefined {
+    return first([{ node: this.#root, positions: [0] }], topicWords(routingKey))?.value;
+  }
+}
+
+function child<T>(node: Node<T>, word: string): Node<T> {
+  if (word === '*') {
+    node.star ??= emptyNode();
+    return node.star;
+  }
+  if (word === '#') {
+    node.hash ??= emptyNode();
+    return node.hash;
+  }
+  let next = node.literals.get(word);
+  if (!next) {
+    next = emptyNode();
+    node.literals.set(word, next);
+  }
+  return next;
+}
+
+function first<T>(group: readonly Branch<T>[], words: readonly string[]): Node<T>['end'] {
+  if (group.length === 0) return undefined;
+  return (
+    first(byLiteral(group, words), words) ??
+    first(byStar(group, words), words) ??
+    ended(group, words) ??
+    first(byHash(group, words), words)
+  );
+}
+
+function byLiteral<T>(group: readonly Branch<T>[], words: readonly string[]): Branch<T>[] {
+  const next: Branch<T>[] = [];
+  for (const { node, positions } of group) {
+    if (node.literals.size === 0) continue;
+    const from = next.length;
+    for (const position of positions) {
+      const word = words[position];
+      const target = word === undefined ? undefined : node.literals.get(word);
+      if (!target) continue;
+      let reached = from;
+      while (reached < next.length && next[reached]?.node !== target) reached += 1;
+      const known = next[reached];
+      if (known) known.positions.push(position + 1);
+      else next.push({ node: target, positions: [position + 1] });
+    }
+  }
+  return next;
+}
+
+function byStar<T>(group: readonly Branch<T>[], words: readonly string[]): Branch<T>[] {
+  const next: Branch<T>[] = [];
+  for (const { node, positions } of group) {
+    if (!node.star) continue;
+    const after = positions.filter((position) => position < words.length).map((position) => position + 1);
+    if (after.length > 0) next.push({ node: node.star, positions: after });
+  }
+  return next;
+}
+
+/** Of several ended patterns, alike in kind word for word, the first in alphabetical order. */
+function ended<T>(group: readonly Branch<T>[], words: readonly string[]): Node<T>['end'] {
+  let best: Node<T>['end'];
+  for (const { node, positions } of group) {
+    if (!node.end || positions.at(-1) !== words.length) continue;
+    if (!best || node.end.text < best.text) best = node.end;
+  }
+  return best;
+}
+
+function byHash<T>(group: readonly Branch<T>[], words: readonly string[]): Branch<T>[] {
+  const next: Branch<T>[] = [];
+  for (const { node, positions } of group) {
+    if (!node.hash) continue;
+    const from = positions[0] ?? 0;
+    next.push({ node: node.hash, positions: Array.from({ length: words.length - from + 1 }, (_, i) => from + i) });
+  }
+  return next;
+}

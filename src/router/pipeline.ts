@@ -1,0 +1,83 @@
+import { InvalidConsumerError } from '../errors.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import type { Handler, Middleware } from '../message/handler.ts';
+import type { Inbox } from '../message/inbox.ts';
+import { timerMs } from './kind.ts';
+import { compose } from './middleware/compose.ts';
+import { correlation } from './middleware/correlation.ts';
+import { inbox } from './middleware/inbox.ts';
+import { recover } from './middleware/recover.ts';
+import { timeout } from './middleware/timeout.ts';
+import { describeOrigin, type Route } from './route.ts';
+import type { Routes } from './routes.ts';
+
+export interface PipelineOptions {
+  readonly logger: Logger;
+  /** Where messages are remembered; undefined without a database. */
+  readonly inbox?: Inbox | undefined;
+  /** For routes that do not say. @default true when there is an inbox */
+  readonly inboxByDefault?: boolean | undefined;
+  /** How long a handler may run, in ms, for routes that do not say. @default 600_000 */
+  readonly handlerTimeoutMs?: number | undefined;
+  /** Layers around every handler, inside inbox and time limit, outside of those given by `MessageRouter.use`. */
+  readonly middleware?: readonly Middleware[] | undefined;
+}
+
+export const DEFAULT_PIPELINE_OPTIONS = Object.freeze({
+  handlerTimeoutMs: 600_000,
+} satisfies Partial<PipelineOptions>);
+
+/** A route together with its layers. `handle` never throws. */
+export interface RoutedHandler {
+  readonly route: Route;
+  readonly handle: Handler;
+}
+
+export type HandlerLookup = (exchange: string, routingKey: string) => RoutedHandler | undefined;
+
+/**
+ * Finds the route of a message and its layers: each route has its own chain of them, built once. The order is that of
+ * `Handler` in src/message/handler.ts; a layer that drops messages past their deadline stands between correlation and
+ * inbox, so that it opens no transaction.
+ * @throws InvalidConsumerError when a route asks for the inbox and there is none
+ */
+export function handlerLookup(routes: Routes, options: PipelineOptions): HandlerLookup {
+  const built = new Map<Route, RoutedHandler>();
+  const handlerOf = (route: Route): RoutedHandler => {
+    let routed = built.get(route);
+    if (!routed) {
+      routed = { route, handle: buildChain(route, options) };
+      built.set(route, routed);
+    }
+    return routed;
+  };
+  for (const route of routes.list) handlerOf(route);
+  return (exchange, routingKey) => {
+    const route = routes.resolve(exchange, routingKey);
+    return route && handlerOf(route);
+  };
+}
+
+function buildChain(route: Route, options: PipelineOptions): Handler {
+  const { logger, handlerTimeoutMs = DEFAULT_PIPELINE_OPTIONS.handlerTimeoutMs } = options;
+  const timeoutMs = timerMs('handlerTimeoutMs', route.options.timeoutMs ?? handlerTimeoutMs, 'ms');
+  const layers: Middleware[] = [recover(), correlation()];
+  const store = inboxFor(route, options);
+  if (store) layers.push(inbox({ inbox: store, handler: route.name, logger }));
+  layers.push(timeout({ timeoutMs, handler: route.name }), ...(options.middleware ?? []));
+  return compose(layers, async (incoming, context) => ({
+    kind: 'ack',
+    outcome: 'handled',
+    value: await route.invoke(incoming, context),
+  }));
+}
+
+function inboxFor(route: Route, { inbox: store, inboxByDefault = true }: PipelineOptions): Inbox | undefined {
+  if (route.options.inbox === true && !store) {
+    throw new InvalidConsumerError(
+      describeOrigin(route),
+      'it asks for the inbox and no database is set: set databaseUrl, or take `inbox: true` away',
+    );
+  }
+  return (route.options.inbox ?? inboxByDefault) ? store : undefined;
+}

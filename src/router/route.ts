@@ -1,0 +1,95 @@
+import type { Incoming, MessageContext } from '../message/handler.ts';
+import type { TopicPattern } from '../util/topic-pattern.ts';
+import type { ConsumerKind, ResolvedConsumerOptions, UserCall } from './kind.ts';
+
+/** How closely a route fits, the closest first: a message goes to the first level that has a route for it. */
+export const ROUTE_LEVELS = ['key', 'pattern', 'exchange', 'any', 'default'] as const;
+export type RouteLevel = (typeof ROUTE_LEVELS)[number];
+
+/** Which messages a consumer was registered for. */
+export type Selector =
+  | { readonly level: 'key' | 'pattern'; readonly exchange: string; readonly pattern: TopicPattern }
+  | { readonly level: 'exchange'; readonly exchange: string }
+  | { readonly level: 'any' | 'default' };
+
+/** One registration: these messages go to this function. */
+export interface Route {
+  readonly level: RouteLevel;
+  readonly exchange: string | undefined;
+  readonly pattern: string | undefined;
+  /** `Class.method`, or the function's name. */
+  readonly name: string;
+  /** Where it was registered, relative to the working directory, when known. */
+  readonly file: string | undefined;
+  /** `raw`, `event`, … */
+  readonly kind: string;
+  readonly options: ResolvedConsumerOptions;
+  /** Decodes the message and runs the user's function. Rejects with what that throws. */
+  invoke(incoming: Incoming, context: MessageContext): Promise<unknown>;
+}
+
+export interface Registration {
+  readonly selector: Selector;
+  readonly name: string;
+  readonly file: string | undefined;
+  /** Read late: decorators may come in any order, so the kind is known only when all of them have run. */
+  readonly kind: () => ConsumerKind;
+  readonly call: UserCall;
+}
+
+export class RegisteredRoute implements Route {
+  readonly level: RouteLevel;
+  readonly exchange: string | undefined;
+  readonly pattern: string | undefined;
+  readonly name: string;
+  readonly file: string | undefined;
+  readonly #registration: Registration;
+  #kind: ConsumerKind | undefined;
+
+  constructor(registration: Registration) {
+    const { selector, name, file } = registration;
+    this.level = selector.level;
+    this.exchange = 'exchange' in selector ? selector.exchange : undefined;
+    this.pattern = 'pattern' in selector ? selector.pattern.text : undefined;
+    this.name = name;
+    this.file = file;
+    this.#registration = registration;
+  }
+
+  get kind(): string {
+    return this.#known().name;
+  }
+
+  get options(): ResolvedConsumerOptions {
+    return this.#known().options;
+  }
+
+  async invoke(incoming: Incoming, context: MessageContext): Promise<unknown> {
+    return this.#known().invoke(this.#registration.call, incoming, context);
+  }
+
+  #known(): ConsumerKind {
+    this.#kind ??= this.#registration.kind();
+    return this.#kind;
+  }
+}
+
+/** `exchange "user", pattern "update.*"`: for error texts and `explain`. */
+export function describeSelector(selector: Selector): string {
+  switch (selector.level) {
+    case 'key':
+      return `exchange "${selector.exchange}", routing key "${selector.pattern.text}"`;
+    case 'pattern':
+      return `exchange "${selector.exchange}", pattern "${selector.pattern.text}"`;
+    case 'exchange':
+      return `exchange "${selector.exchange}", every routing key`;
+    case 'any':
+      return 'every exchange';
+    case 'default':
+      return 'the default consumer';
+  }
+}
+
+/** `UserConsumers.onUser (src/users/consumers.ts)`. */
+export const describeOrigin = ({ name, file }: Pick<Route, 'name' | 'file'>): string =>
+  file === undefined ? name : `${name} (${file})`;

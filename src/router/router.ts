@@ -1,0 +1,180 @@
+import { InvalidArgumentError, InvalidConsumerError } from '../errors.ts';
+import type { Middleware } from '../message/handler.ts';
+import type { BindSpec } from '../message/topology.ts';
+import { assertName, parseTopicPattern } from '../util/topic-pattern.ts';
+import { callSite } from './call-site.ts';
+import { type Decoration, ownersOf, readDecoration } from './decoration.ts';
+import { type Explanation, explainRoutes } from './explain.ts';
+import { InstanceConsumers } from './instance-consumers.ts';
+import { isUserCall, type UserCall } from './kind.ts';
+import { type ConsumerFunction, type Kinded, kindOfFunction, kindOfMethod, type MethodMark } from './kind-decorator.ts';
+import { type HandlerLookup, handlerLookup, type PipelineOptions } from './pipeline.ts';
+import { DEFAULT_KIND, type RawHandler } from './raw-consumer.ts';
+import type { Registration, Route, Selector } from './route.ts';
+import { Routes } from './routes.ts';
+
+/**
+ * Says which messages a function takes. On a public method it is a decorator, standard or legacy, in any order with
+ * others; called with a free function it registers that and returns it.
+ */
+export interface ConsumerMark extends MethodMark<ConsumerFunction> {
+  <F extends RawHandler>(fn: F): F;
+  <F extends Kinded<ConsumerFunction>>(fn: F): F;
+}
+
+/** Which function takes which message. Registration is synchronous; `handlers` makes it into what a consumer runs. */
+export class MessageRouter {
+  readonly #routes = new Routes();
+  readonly #instances = new InstanceConsumers();
+  readonly #middleware: Middleware[] = [];
+
+  /**
+   * A consumer of one routing key or pattern of an exchange, of the whole exchange, or of every exchange.
+   * @param pattern a routing key, or a pattern with `*` (one word) and `#` (any number of words)
+   * @throws InvalidNameError for names that AMQP cannot carry, DuplicateConsumerError when the same is taken,
+   * InvalidConsumerError when it is put on anything but a public method or a function
+   * @example messageRouter.consumer('user', 'deleted.#')(eventConsumer(async (payload: UserPayload) => {}));
+   */
+  readonly consumer = (exchange?: string, pattern?: string): ConsumerMark =>
+    this.#mark('messageRouter.consumer(…)', selectorOf(exchange, pattern));
+
+  /**
+   * The consumer of what no other takes, as `@messageRouter.defaultConsumer` or `messageRouter.defaultConsumer(fn)`.
+   * @throws DuplicateConsumerError when there is one already
+   */
+  readonly defaultConsumer: ConsumerMark = this.#mark('messageRouter.defaultConsumer', { level: 'default' });
+
+  /** Every registration, in its order. */
+  get routes(): readonly Route[] {
+    return this.#routes.list;
+  }
+
+  /**
+   * Registers the decorated instance methods of an object, inherited ones included. All of them or none.
+   * @throws DuplicateConsumerError when another instance of its class is registered,
+   * InvalidConsumerError when it has no decorated instance methods
+   */
+  register(instance: object): void {
+    const owners = typeof instance === 'object' && instance !== null ? ownersOf(Object.getPrototypeOf(instance)) : [];
+    const methods = this.#instances.of(owners);
+    if (methods.length === 0) {
+      const what = typeof instance === 'function' ? `class ${instance.name}` : `an instance of ${classOf(instance)}`;
+      throw new InvalidConsumerError(
+        `messageRouter.register got ${what}`,
+        'it takes an object whose methods are decorated with messageRouter.consumer; static methods register themselves',
+      );
+    }
+    this.#routes.add(
+      methods.flatMap(({ method, marks }) =>
+        marks.map(({ selector, file }) => ({
+          selector,
+          file,
+          name: `${classOf(instance)}.${String(method.key)}`,
+          kind: () => kindOfMethod(method) ?? DEFAULT_KIND,
+          call: methodOf(instance, method.key),
+        })),
+      ),
+    );
+    this.#instances.markRegistered(owners);
+  }
+
+  /**
+   * Decorated instance methods whose class was never registered: for UnregisteredConsumerError.
+   * @param modules namespaces of the modules that were loaded: they tell the names of their classes, which standard
+   * decorators of methods cannot know
+   */
+  unregistered(modules: Iterable<object> = []): readonly string[] {
+    return this.#instances.unregistered(modules);
+  }
+
+  /** Adds layers of the user's own around every handler, inside inbox and time limit, for what `handlers` makes from now on. */
+  use(...middleware: readonly Middleware[]): void {
+    this.#middleware.push(...middleware);
+  }
+
+  /** The route that takes such a message; undefined when none does. */
+  resolve(exchange: string, routingKey: string): Route | undefined {
+    return this.#routes.resolve(exchange, routingKey);
+  }
+
+  /** Which route takes such a message, which others were considered, and why. */
+  explain(exchange: string, routingKey: string): Explanation {
+    return explainRoutes(this.#routes, exchange, routingKey);
+  }
+
+  /** What a queue must be bound to so that every consumer with an exchange of its own gets its messages. */
+  bindings(): readonly BindSpec[] {
+    const binds = new Map<string, BindSpec>();
+    for (const { exchange, pattern = '#' } of this.routes) {
+      // Every queue is bound to the default exchange by its own name, and the broker allows no other binding there.
+      if (exchange) binds.set(JSON.stringify([exchange, pattern]), { exchange, pattern });
+    }
+    return [...binds.values()];
+  }
+
+  /**
+   * What a consumer runs: it finds a message's route with its layers (recover, correlation, inbox, timeout, those of
+   * `use`); undefined when no route takes the message. Routes registered later are found too.
+   * @throws InvalidConsumerError when a route asks for the inbox and there is none
+   */
+  handlers(options: PipelineOptions): HandlerLookup {
+    return handlerLookup(this.#routes, {
+      ...options,
+      middleware: [...(options.middleware ?? []), ...this.#middleware],
+    });
+  }
+
+  #mark(text: string, selector: Selector): ConsumerMark {
+    // A default consumer's mark is made with the router, long before a user's file uses it.
+    const markedIn = selector.level === 'default' ? undefined : callSite();
+    const mark = (...args: unknown[]): unknown => {
+      const file = markedIn ?? callSite();
+      const method = readDecoration(text, args);
+      if (method) return this.#markMethod(method, selector, file);
+      const [fn] = args;
+      if (!isUserCall(fn) || args.length !== 1) {
+        throw new InvalidConsumerError(text, 'call it with one function, or put it on a method');
+      }
+      const kind = kindOfFunction(fn) ?? DEFAULT_KIND;
+      this.#routes.add([{ selector, file, name: fn.name || 'anonymous', kind: () => kind, call: fn }]);
+      return fn;
+    };
+    return mark as ConsumerMark;
+  }
+
+  #markMethod(method: Decoration, selector: Selector, file: string | undefined): void {
+    if (!method.isStatic) {
+      this.#instances.mark(method, { selector, file });
+      return;
+    }
+    method.onClass((owner) => {
+      const registration: Registration = {
+        selector,
+        file,
+        name: `${'name' in owner ? owner.name : 'class'}.${String(method.key)}`,
+        kind: () => kindOfMethod(method) ?? DEFAULT_KIND,
+        call: methodOf(owner, method.key),
+      };
+      this.#routes.add([registration]);
+    });
+  }
+}
+
+function selectorOf(exchange: string | undefined, text: string | undefined): Selector {
+  if (exchange === undefined) {
+    if (text === undefined) return { level: 'any' };
+    throw new InvalidArgumentError('consumer exchange', 'an exchange for the pattern', 'undefined');
+  }
+  assertName('exchange', exchange);
+  if (text === undefined) return { level: 'exchange', exchange };
+  const pattern = parseTopicPattern(text);
+  return { level: pattern.isExact ? 'key' : 'pattern', exchange, pattern };
+}
+
+/** Looked up at each call, so that other decorators and a test's spy have their say. */
+const methodOf =
+  (owner: object, key: string | symbol): UserCall =>
+  (...args) =>
+    Reflect.apply(Reflect.get(owner, key), owner, args);
+
+const classOf = (instance: object): string => instance?.constructor?.name || 'an anonymous class';
