@@ -1,15 +1,36 @@
 import { defineConfig } from 'vitest/config';
+import svcComm from './src/vitest.ts';
 
-const suite = (name: string, include: string[], extra: object = {}) => ({
-  test: { name, include, testTimeout: 20_000, hookTimeout: 60_000, ...extra },
+interface Suite {
+  readonly include: readonly string[];
+  /** Finds a broker and a database first, and tells the test files by variables. */
+  readonly servers?: boolean;
+  readonly timeoutMs?: number;
+  /** Files one at a time: for those that measure, or fill the machine with processes. */
+  readonly serial?: boolean;
+}
+
+const suite = (name: string, { include, servers = false, timeoutMs = 20_000, serial = false }: Suite) => ({
+  plugins: [svcComm()],
+  test: {
+    name,
+    include: [...include],
+    testTimeout: timeoutMs,
+    hookTimeout: Math.max(timeoutMs, 60_000),
+    fileParallelism: !serial,
+    ...(servers && { globalSetup: ['test/support/global-setup.ts'] }),
+  },
 });
 
 export default defineConfig({
   test: {
     projects: [
-      suite('unit', ['test/unit/**/*.test.ts', 'test/wire/**/*.test.ts']),
-      suite('integration', ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts']),
-      suite('e2e', ['test/e2e/**/*.test.ts'], { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false }),
+      suite('unit', { include: ['test/unit/**/*.test.ts', 'test/wire/**/*.test.ts'] }),
+      suite('integration', {
+        include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'],
+        servers: true,
+      }),
+      suite('e2e', { include: ['test/e2e/**/*.test.ts'], servers: true, timeoutMs: 120_000, serial: true }),
     ],
   },
 });

@@ -1,0 +1,14 @@
+// dist/ anew: JavaScript and declarations of src/ and bin/. Imports end in .ts here and in .js there (tsc rewrites them).
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+rmSync(at('dist'), { recursive: true, force: true });
+const tsc = at('node_modules/typescript/bin/tsc');
+const { status } = spawnSync(process.execPath, [tsc, '-p', at('tsconfig.build.json')], { stdio: 'inherit' });
+if (status !== 0) process.exit(status ?? 1);
+// npm sets the mode when it installs; this is for a checkout.
+const bin = at('dist/bin/svc-comm.js');
+if (existsSync(bin)) chmodSync(bin, 0o755);
