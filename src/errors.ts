@@ -34,6 +34,14 @@ export class SettingsError extends SvcCommError {
   }
 }
 
+/** The command line names a command, an option or an argument that does not exist. Nothing was done. */
+export class UsageError extends SvcCommError {
+  readonly code = 'SVC_COMM_USAGE';
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
 /** A value handed to a function of ours is not what it takes. Nothing was written or sent. */
 export class InvalidArgumentError extends SvcCommError {
   readonly code = 'SVC_COMM_INVALID_ARGUMENT';
@@ -185,6 +193,26 @@ export class PublishRefusedError extends SvcCommError {
     super(`the broker refused a message to exchange "${exchange}" (routing key "${routingKey}"): ${detail}`, options);
     this.exchange = exchange;
     this.routingKey = routingKey;
+  }
+}
+
+/** More was offered than may be in flight. Nothing was sent: wait for `room()` and offer it again. */
+export class BackpressureError extends SvcCommError {
+  readonly code = 'SVC_COMM_BACKPRESSURE';
+  readonly inFlight: number;
+  constructor(inFlight: number) {
+    super(`${inFlight} messages are in flight already, which is all that may be: wait for room() and offer again`);
+    this.inFlight = inFlight;
+  }
+}
+
+/** The queue cannot be read from: it is missing, another consumer has it for itself, or we lack the permission. */
+export class QueueUnavailableError extends SvcCommError {
+  readonly code = 'SVC_COMM_QUEUE_UNAVAILABLE';
+  readonly queue: string;
+  constructor(queue: string, detail: string, options?: ErrorOptions) {
+    super(`queue "${queue}" cannot be read from: ${detail}; check that it is declared, and the permissions`, options);
+    this.queue = queue;
   }
 }
 
@@ -414,16 +442,6 @@ export class HandlerStoppedError extends SvcCommError {
   }
 }
 
-/** The message's deadline has come: what its handler still does is too late. */
-export class DeadlineExceededError extends SvcCommError {
-  readonly code = 'SVC_COMM_DEADLINE_EXCEEDED';
-  readonly deadline: Date;
-  constructor(deadline: Date) {
-    super(`the deadline ${deadline.toISOString()} has come; check that the clocks of both services agree`);
-    this.deadline = deadline;
-  }
-}
-
 /** An earlier message of the same key was given up, so this one waits behind it in the dead letters. */
 export class KeyParkedError extends SvcCommError {
   readonly code = 'SVC_COMM_KEY_PARKED';
@@ -435,8 +453,8 @@ export class KeyParkedError extends SvcCommError {
 }
 
 /** No consumer takes messages of this route; register one, or narrow the queue's bindings. */
-export class UnhandledRouteError extends SvcCommError {
-  readonly code = 'SVC_COMM_UNHANDLED_ROUTE';
+export class UnhandledMessageError extends SvcCommError {
+  readonly code = 'SVC_COMM_UNHANDLED_MESSAGE';
   readonly exchange: string;
   readonly routingKey: string;
   constructor(exchange: string, routingKey: string) {
