@@ -1,7 +1,7 @@
 import { type TopicPattern, topicWords } from '../util/topic-pattern.ts';
 
 interface Node<T> {
-  readonly literals: Map<string, Node<T>>;
+  literals: Map<string, Node<T>> | undefined;
   star: Node<T> | undefined;
   hash: Node<T> | undefined;
   end: { readonly text: string; readonly value: T } | undefined;
@@ -13,7 +13,7 @@ interface Branch<T> {
   readonly positions: number[];
 }
 
-const emptyNode = <T>(): Node<T> => ({ literals: new Map(), star: undefined, hash: undefined, end: undefined });
+const emptyNode = <T>(): Node<T> => ({ literals: undefined, star: undefined, hash: undefined, end: undefined });
 
 /**
  * Finds the most specific of many patterns for a key, in the order of `compareTopicPatterns`.
@@ -46,6 +46,7 @@ function child<T>(node: Node<T>, word: string): Node<T> {
     node.hash ??= emptyNode();
     return node.hash;
   }
+  node.literals ??= new Map();
   let next = node.literals.get(word);
   if (!next) {
     next = emptyNode();
@@ -54,8 +55,10 @@ function child<T>(node: Node<T>, word: string): Node<T> {
   return next;
 }
 
-function first<T>(group: readonly Branch<T>[], words: readonly string[]): Node<T>['end'] {
-  if (group.length === 0) return undefined;
+type Group<T> = Branch<T>[] | undefined;
+
+function first<T>(group: Group<T>, words: readonly string[]): Node<T>['end'] {
+  if (!group) return undefined;
   return (
     first(byLiteral(group, words), words) ??
     first(byStar(group, words), words) ??
@@ -64,15 +67,16 @@ function first<T>(group: readonly Branch<T>[], words: readonly string[]): Node<T
   );
 }
 
-function byLiteral<T>(group: readonly Branch<T>[], words: readonly string[]): Branch<T>[] {
-  const next: Branch<T>[] = [];
+function byLiteral<T>(group: readonly Branch<T>[], words: readonly string[]): Group<T> {
+  let next: Group<T>;
   for (const { node, positions } of group) {
-    if (node.literals.size === 0) continue;
-    const from = next.length;
+    if (!node.literals) continue;
+    const from = next?.length ?? 0;
     for (const position of positions) {
       const word = words[position];
       const target = word === undefined ? undefined : node.literals.get(word);
       if (!target) continue;
+      next ??= [];
       let reached = from;
       while (reached < next.length && next[reached]?.node !== target) reached += 1;
       const known = next[reached];
@@ -83,12 +87,15 @@ function byLiteral<T>(group: readonly Branch<T>[], words: readonly string[]): Br
   return next;
 }
 
-function byStar<T>(group: readonly Branch<T>[], words: readonly string[]): Branch<T>[] {
-  const next: Branch<T>[] = [];
+function byStar<T>(group: readonly Branch<T>[], words: readonly string[]): Group<T> {
+  let next: Group<T>;
   for (const { node, positions } of group) {
     if (!node.star) continue;
-    const after = positions.filter((position) => position < words.length).map((position) => position + 1);
-    if (after.length > 0) next.push({ node: node.star, positions: after });
+    const after: number[] = [];
+    for (const position of positions) if (position < words.length) after.push(position + 1);
+    if (after.length === 0) continue;
+    next ??= [];
+    next.push({ node: node.star, positions: after });
   }
   return next;
 }
@@ -97,18 +104,20 @@ function byStar<T>(group: readonly Branch<T>[], words: readonly string[]): Branc
 function ended<T>(group: readonly Branch<T>[], words: readonly string[]): Node<T>['end'] {
   let best: Node<T>['end'];
   for (const { node, positions } of group) {
-    if (!node.end || positions.at(-1) !== words.length) continue;
+    if (!node.end || positions[positions.length - 1] !== words.length) continue;
     if (!best || node.end.text < best.text) best = node.end;
   }
   return best;
 }
 
-function byHash<T>(group: readonly Branch<T>[], words: readonly string[]): Branch<T>[] {
-  const next: Branch<T>[] = [];
+function byHash<T>(group: readonly Branch<T>[], words: readonly string[]): Group<T> {
+  let next: Group<T>;
   for (const { node, positions } of group) {
     if (!node.hash) continue;
-    const from = positions[0] ?? 0;
-    next.push({ node: node.hash, positions: Array.from({ length: words.length - from + 1 }, (_, i) => from + i) });
+    const reached: number[] = [];
+    for (let at = positions[0] ?? 0; at <= words.length; at += 1) reached.push(at);
+    next ??= [];
+    next.push({ node: node.hash, positions: reached });
   }
   return next;
 }
