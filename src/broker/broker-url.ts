@@ -1,0 +1,99 @@
+import type { Options } from 'amqplib';
+import { InvalidArgumentError } from '../errors.ts';
+
+const DEFAULT_PORTS = { amqp: 5672, amqps: 5671 } as const;
+const MAX_HEARTBEAT_SECONDS = 65_535;
+
+/**
+ * One broker node as its URL names it. The password is a private field that only `connectOptions` hands out, so that
+ * a logged or inspected node shows none.
+ */
+export class BrokerNode {
+  readonly protocol: 'amqp' | 'amqps';
+  readonly hostname: string;
+  readonly port: number;
+  readonly username: string;
+  readonly vhost: string;
+  /** From `?heartbeat=`, in seconds; 0 switches heartbeats off. */
+  readonly heartbeatSeconds: number | undefined;
+  /** `amqp://user:***@host:5672/vhost`: the only form for texts. */
+  readonly masked: string;
+  readonly #password: string;
+
+  constructor(url: URL) {
+    this.protocol = url.protocol === 'amqps:' ? 'amqps' : 'amqp';
+    this.hostname = url.hostname.replace(/^\[|\]$/g, '');
+    this.port = url.port === '' ? DEFAULT_PORTS[this.protocol] : Number(url.port);
+    const isAnonymous = url.username === '' && url.password === '';
+    this.username = isAnonymous ? 'guest' : decoded(url.username, 'user');
+    this.#password = isAnonymous ? 'guest' : decoded(url.password, 'password');
+    this.vhost = decoded(url.pathname.slice(1), 'virtual host') || '/';
+    this.heartbeatSeconds = heartbeatOf(url);
+    const path = this.vhost === '/' ? '' : `/${encodeURIComponent(this.vhost)}`;
+    this.masked = `${this.protocol}://${encodeURIComponent(this.username)}:***@${url.hostname}:${this.port}${path}`;
+  }
+
+  /** @param defaultHeartbeatSeconds for a URL that names none */
+  connectOptions(defaultHeartbeatSeconds: number): Options.Connect {
+    return {
+      protocol: this.protocol,
+      hostname: this.hostname,
+      port: this.port,
+      username: this.username,
+      password: this.#password,
+      // amqplib unescapes the vhost of its object form once more.
+      vhost: encodeURIComponent(this.vhost),
+      heartbeat: this.heartbeatSeconds ?? defaultHeartbeatSeconds,
+    };
+  }
+
+  toString(): string {
+    return this.masked;
+  }
+
+  toJSON(): string {
+    return this.masked;
+  }
+}
+
+/**
+ * Reads one URL, or one for each node of a cluster: `amqp[s]://user:password@host[:port][/vhost][?heartbeat=SECONDS]`.
+ * Left out are guest/guest, the protocol's port and the vhost `/`.
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT); its text never holds any part of what may be a password
+ */
+export function parseBrokerUrls(urls: string | readonly string[]): readonly [BrokerNode, ...BrokerNode[]] {
+  const [first, ...others] = (typeof urls === 'string' ? [urls] : urls).map(parseBrokerUrl);
+  if (!first) throw new InvalidArgumentError('brokerUrl', 'at least one URL', 'an empty list');
+  return [first, ...others];
+}
+
+function parseBrokerUrl(text: string): BrokerNode {
+  // What cannot be parsed is not shown: nobody knows which part of it is the password.
+  if (!URL.canParse(text)) throw new InvalidArgumentError('brokerUrl', EXPECTED, 'a text that is no URL');
+  const url = new URL(text);
+  if (url.protocol !== 'amqp:' && url.protocol !== 'amqps:') {
+    throw new InvalidArgumentError('brokerUrl', EXPECTED, `protocol "${url.protocol}"`);
+  }
+  if (url.hostname === '') throw new InvalidArgumentError('brokerUrl', EXPECTED, 'a URL without a host');
+  return new BrokerNode(url);
+}
+
+const EXPECTED = 'amqp[s]://user:password@host[:port][/vhost]';
+
+function decoded(text: string, what: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new InvalidArgumentError('brokerUrl', `a ${what} that is percent-encoded`, 'a "%" without two hex digits');
+  }
+}
+
+function heartbeatOf(url: URL): number | undefined {
+  const given = url.searchParams.get('heartbeat');
+  if (given === null) return undefined;
+  const seconds = Number(given);
+  if (given === '' || !Number.isInteger(seconds) || seconds < 0 || seconds > MAX_HEARTBEAT_SECONDS) {
+    throw new InvalidArgumentError('brokerUrl', `heartbeat of 0 to ${MAX_HEARTBEAT_SECONDS} whole seconds`, given);
+  }
+  return seconds;
+}

@@ -1,0 +1,82 @@
+import type { DeclareMode, ExchangeType } from '../message/topology.ts';
+import { brokerText, REPLY, replyCode } from './amqp-error.ts';
+import { withChannel } from './channels.ts';
+import type { BrokerConnection } from './connection.ts';
+import type { OpenConnection } from './connection-listener.ts';
+
+export interface ExchangeCheckOptions {
+  readonly mode: DeclareMode;
+  /** Types of exchanges that we may have to declare; topic for those not named. */
+  readonly types: Readonly<Record<string, ExchangeType>>;
+}
+
+/** The exchange is missing or cannot be declared. `reason` is for the publish that asked. */
+export type ExchangeVerdict = { readonly kind: 'exists' } | { readonly kind: 'refused'; readonly reason: string };
+
+/**
+ * Makes sure that an exchange exists before the first publish to it, since a publish to a missing one closes the
+ * channel on all its neighbours. What it learns holds until the connection is lost or a 404 says otherwise.
+ */
+export class ExchangeCheck {
+  readonly #connection: BrokerConnection;
+  readonly #options: ExchangeCheckOptions;
+  readonly #known = new Set<string>();
+  readonly #underWay = new Map<string, Promise<ExchangeVerdict>>();
+
+  constructor(connection: BrokerConnection, options: ExchangeCheckOptions) {
+    this.#connection = connection;
+    this.#options = options;
+  }
+
+  get mode(): DeclareMode {
+    return this.#options.mode;
+  }
+
+  isKnown(exchange: string): boolean {
+    return this.#options.mode === 'none' || this.#known.has(exchange) || isBuiltIn(exchange);
+  }
+
+  /** Those who ask at the same time share one check. Rejects when the connection is lost meanwhile. */
+  ensure(exchange: string, open: OpenConnection): Promise<ExchangeVerdict> {
+    let check = this.#underWay.get(exchange);
+    if (!check) {
+      check = this.#check(exchange, open).finally(() => this.#underWay.delete(exchange));
+      this.#underWay.set(exchange, check);
+    }
+    return check;
+  }
+
+  forget(): void {
+    this.#known.clear();
+  }
+
+  async #check(exchange: string, open: OpenConnection): Promise<ExchangeVerdict> {
+    const missing = await this.#attempt(open, (channel) => channel.checkExchange(exchange));
+    // Without the right to look (403, from RabbitMQ 4.3) the publish itself will tell.
+    if (missing && replyCode(missing) === REPLY.notFound) {
+      if (this.#options.mode !== 'create') return { kind: 'refused', reason: brokerText(missing) };
+      const type = this.#options.types[exchange] ?? 'topic';
+      const failure = await this.#attempt(open, (channel) => channel.assertExchange(exchange, type, { durable: true }));
+      // 406: somebody declared it between the two questions, with another type; it exists.
+      if (failure && replyCode(failure) !== REPLY.preconditionFailed) {
+        return { kind: 'refused', reason: `the exchange is missing and cannot be declared: ${brokerText(failure)}` };
+      }
+    }
+    if (this.#connection.current?.epoch === open.epoch) this.#known.add(exchange);
+    return { kind: 'exists' };
+  }
+
+  /** @returns the broker's refusal; throws everything else */
+  async #attempt(open: OpenConnection, work: Parameters<typeof withChannel>[2]): Promise<Error | undefined> {
+    try {
+      await withChannel(this.#connection, open, work);
+      return undefined;
+    } catch (error) {
+      if (error instanceof Error && replyCode(error) !== undefined) return error;
+      throw error;
+    }
+  }
+}
+
+/** The default exchange takes every queue's name; `amq.*` exist on every virtual host. */
+const isBuiltIn = (exchange: string): boolean => exchange === '' || exchange.startsWith('amq.');

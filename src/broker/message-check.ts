@@ -1,0 +1,81 @@
+import type { Options } from 'amqplib';
+import { v7 } from 'uuid';
+import { InvalidArgumentError, InvalidNameError, MessageTooLargeError } from '../errors.ts';
+import { MAX_NAME_BYTES, type Message } from '../message/message.ts';
+
+/** A message as amqplib's `publish` takes it. */
+export interface CheckedMessage {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly content: Buffer;
+  readonly messageId: string;
+  readonly options: Options.Publish;
+}
+
+/** amqplib encodes headers in a buffer of this size and throws when they do not fit. */
+export const MAX_HEADER_BYTES = 64 * 1024;
+export const MAX_BODY_BYTES = 16 * 1024 * 1024;
+/** A larger one closes the channel with 406. */
+const MAX_EXPIRATION_MS = 4_294_967_295;
+const WHOLE_NUMBER = /^\d{1,10}$/;
+
+/**
+ * Checks what would close the channel, or throw half-way, before anything is sent; adds `mandatory`, and a message id
+ * (UUIDv7) where there is none.
+ * @throws InvalidNameError, InvalidArgumentError, MessageTooLargeError
+ */
+export function checkMessage(
+  { exchange, routingKey, body, properties }: Message,
+  maxBodyBytes: number,
+): CheckedMessage {
+  assertName('exchange', exchange);
+  assertName('routing key', routingKey);
+  if (body.byteLength > maxBodyBytes) throw new MessageTooLargeError('message body', body.byteLength, maxBodyBytes);
+  const { expiration } = properties;
+  if (expiration !== undefined) assertExpiration(expiration);
+  const messageId = properties.messageId ?? v7();
+  assertName('message id', messageId);
+  // Written out: a spread of differently shaped objects costs more than the rest of this function.
+  const options = {
+    mandatory: true,
+    contentType: properties.contentType,
+    contentEncoding: properties.contentEncoding,
+    headers: properties.headers,
+    deliveryMode: properties.deliveryMode,
+    priority: properties.priority,
+    correlationId: properties.correlationId,
+    replyTo: properties.replyTo,
+    expiration,
+    messageId,
+    timestamp: properties.timestamp,
+    type: properties.type,
+    userId: properties.userId,
+    appId: properties.appId,
+  } as Options.Publish;
+  const content = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return { exchange, routingKey, content, messageId, options };
+}
+
+/** What amqplib threw while encoding: nothing has been written. */
+export function encodingError(error: unknown): Error {
+  const text = error instanceof Error ? error.message : String(error);
+  if (text.startsWith('Encoded field table')) {
+    return new MessageTooLargeError('message header block', MAX_HEADER_BYTES + 1, MAX_HEADER_BYTES);
+  }
+  return new InvalidArgumentError('message properties', 'values that AMQP can carry', text, { cause: error });
+}
+
+function assertName(what: string, value: string): void {
+  // No character has more than 3 bytes for each UTF-16 unit.
+  if (value.length * 3 <= MAX_NAME_BYTES) return;
+  const bytes = Buffer.byteLength(value);
+  if (bytes > MAX_NAME_BYTES) {
+    throw new InvalidNameError(what, value, `has ${bytes} bytes; AMQP allows ${MAX_NAME_BYTES}`);
+  }
+}
+
+function assertExpiration(expiration: string): void {
+  const ms = WHOLE_NUMBER.test(expiration) ? Number(expiration) : 0;
+  if (ms > 0 && ms <= MAX_EXPIRATION_MS) return;
+  throw new InvalidArgumentError('expiration', `whole milliseconds, 1 to ${MAX_EXPIRATION_MS}`, `"${expiration}"`);
+}

@@ -1,0 +1,106 @@
+import type { ConfirmChannel, Message } from 'amqplib';
+import type { PublishOutcome } from '../message/publisher.ts';
+import { answered, closeChannel } from './channels.ts';
+import { ConfirmWindow } from './confirm-window.ts';
+import type { BrokerConnection } from './connection.ts';
+import type { OpenConnection } from './connection-listener.ts';
+import { socketOf } from './dial.ts';
+import { CONFIRMED, type PublishEntry, refused, unroutable } from './publish-entry.ts';
+import { WriteCork } from './write-cork.ts';
+
+export interface PublishChannelEvents {
+  /** The entry has left the window. */
+  onOutcome(entry: PublishEntry, outcome: PublishOutcome): void;
+  /**
+   * Once, unless discarded. `error` is the broker's, undefined when the connection went.
+   * @param unconfirmed in the order sent
+   */
+  onClosed(unconfirmed: readonly PublishEntry[], error: Error | undefined): void;
+}
+
+/** One confirm channel and what is unconfirmed on it. */
+export class PublishChannel {
+  readonly epoch: number;
+  readonly #channel: ConfirmChannel;
+  readonly #window = new ConfirmWindow<PublishEntry>();
+  readonly #cork: WriteCork;
+  readonly #events: PublishChannelEvents;
+  #error: Error | undefined;
+  #isDiscarded = false;
+
+  static async open(
+    connection: BrokerConnection,
+    open: OpenConnection,
+    events: PublishChannelEvents,
+  ): Promise<PublishChannel> {
+    const opening = open.model.createConfirmChannel();
+    try {
+      const channel = await answered(connection, open, opening);
+      return new PublishChannel(channel, open, events);
+    } catch (error) {
+      opening.then(closeChannel).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private constructor(channel: ConfirmChannel, { epoch, model }: OpenConnection, events: PublishChannelEvents) {
+    this.epoch = epoch;
+    this.#channel = channel;
+    this.#events = events;
+    this.#cork = new WriteCork(socketOf(model));
+    channel.on('error', (error: Error) => {
+      this.#error = error;
+    });
+    channel.on('close', () => {
+      if (!this.#isDiscarded) events.onClosed(this.#window.entries(), this.#error);
+    });
+    // The events rather than a callback for each publish: no closure, and no list of amqplib's to keep in step.
+    channel.on('ack', ({ deliveryTag, multiple }) => this.#window.confirm(deliveryTag, multiple, this.#onAck));
+    channel.on('nack', ({ deliveryTag, multiple }) => this.#window.confirm(deliveryTag, multiple, this.#onNack));
+    // RabbitMQ sends the return before the ack, on this channel.
+    channel.on('return', (message) => this.#onReturn(message));
+  }
+
+  /** How many wait for their confirm. */
+  get size(): number {
+    return this.#window.size;
+  }
+
+  get unconfirmed(): readonly PublishEntry[] {
+    return this.#window.entries();
+  }
+
+  /** Throws, with nothing sent, when the properties cannot be encoded. */
+  send(entry: PublishEntry): void {
+    const { exchange, routingKey, content, options } = entry.message;
+    this.#channel.publish(exchange, routingKey, content, options);
+    entry.isSent = true;
+    this.#window.push(entry);
+    this.#cork.hold();
+  }
+
+  /** Closes it without another word. @returns what was unconfirmed */
+  discard(): readonly PublishEntry[] {
+    this.#isDiscarded = true;
+    // Whether the close is answered is of no interest: the channel goes with the connection at the latest.
+    new Promise((resolve) => resolve(closeChannel(this.#channel))).catch(() => undefined);
+    return this.#window.entries();
+  }
+
+  readonly #onAck = (entry: PublishEntry) =>
+    this.#events.onOutcome(entry, entry.isReturned ? unroutable(entry) : CONFIRMED);
+
+  readonly #onNack = (entry: PublishEntry) =>
+    this.#events.onOutcome(entry, refused(entry, 'negative confirm: its queue is full or has failed'));
+
+  #onReturn({ properties, fields }: Message): void {
+    const entry = this.#window.findReturned(
+      ({ isReturned, message }) =>
+        !isReturned &&
+        message.messageId === properties.messageId &&
+        message.routingKey === fields.routingKey &&
+        message.exchange === fields.exchange,
+    );
+    if (entry) entry.isReturned = true;
+  }
+}
