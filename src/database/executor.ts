@@ -1,8 +1,38 @@
 /** The least that a SQL library must do for us: run one statement with `$1 …` parameters. */
 export interface SqlExecutor {
   /**
+   * @param params texts or null: what a number or an array becomes differs between libraries, a cast in SQL does not
    * @param name prepares the statement under this name once for each connection, where the library can
-   * @returns the rows, keyed by column name
+   * @returns the rows, keyed by column name: one lower-case word each, for libraries that re-case the others
    */
-  query<Row extends object>(sql: string, params: readonly unknown[], name?: string): Promise<Row[]>;
+  query<Row extends object>(sql: string, params: readonly (string | null)[], name?: string): Promise<Row[]>;
 }
+
+/** Where a transaction stands, as far as its library tells without a round trip. */
+export type TransactionStatus = 'open' | 'failed' | 'ended' | 'unknown';
+
+/** Somebody's open transaction. Each method throws TransactionFinishedError instead of running after its end. */
+export interface TransactionExecutor extends SqlExecutor {
+  /** `knex`, `pg`, … */
+  readonly library: string;
+  status(): TransactionStatus;
+  /**
+   * Runs a statement that must not take effect outside the transaction, even when its COMMIT overtakes it.
+   * @param sql its last parameter, after `params`, is the transaction's mark: the statement does nothing and returns
+   *   no row unless `isMarked` of that parameter holds
+   * @param rows how many rows it returns when it does something, ≥ 1
+   */
+  write<Row extends object>(
+    sql: string,
+    params: readonly (string | null)[],
+    rows: number,
+    name?: string,
+  ): Promise<Row[]>;
+}
+
+/** Name of the transaction-local setting that carries the mark. */
+export const MARK_SETTING = 'svc_comm.transaction';
+
+/** SQL condition: no mark is asked for, or this transaction carries it. */
+export const isMarked = (parameter: string): string =>
+  `(${parameter}::text IS NULL OR current_setting('${MARK_SETTING}', true) = ${parameter}::text)`;

@@ -1,0 +1,47 @@
+import { NotATransactionError } from '../../errors.ts';
+import { GuardedExecutor } from '../guarded-executor.ts';
+import { isPgClient, type PgClient, PgClientExecutor } from '../pg-client-executor.ts';
+import { isCheckedIn } from './pg.ts';
+import { type Adapter, hasMethod, isShape, method, type Shape } from './shape.ts';
+
+/** drizzle-orm over node-postgres; over other drivers by its own `execute`. */
+export const drizzleAdapter: Adapter = {
+  library: 'drizzle',
+  recognises: (value) => hasMethod(value, 'execute') && isShape(value.dialect) && isShape(value.session),
+  open(tx) {
+    if (!hasMethod(tx, 'rollback') || !('nestedIndex' in tx)) {
+      throw new NotATransactionError(
+        'drizzle',
+        'it is the database object, not the one that db.transaction() hands out',
+      );
+    }
+    const client = isShape(tx.session) ? tx.session.client : undefined;
+    return isPgClient(client) ? overPg(client) : overExecute(tx);
+  },
+};
+
+/** drizzle keeps no note of the end; the pool gives a client another `release` each time it is checked out. */
+function overPg(client: PgClient & { release?: unknown }) {
+  const { release } = client;
+  return new PgClientExecutor({
+    library: 'drizzle',
+    client,
+    isLive: () => client.release === release && !isCheckedIn(client),
+    knowsItsEnd: false,
+    prepare: false,
+  });
+}
+
+function overExecute(tx: Shape) {
+  const execute = method(tx, 'execute');
+  return new GuardedExecutor({
+    library: 'drizzle',
+    async send(sql, params) {
+      const query = { getSQL: () => query, toQuery: () => ({ sql, params: [...params] }) };
+      const result = await execute(query);
+      if (Array.isArray(result)) return result;
+      return isShape(result) && Array.isArray(result.rows) ? result.rows : [];
+    },
+    saysFinished: () => false,
+  });
+}

@@ -1,0 +1,101 @@
+import {
+  DeadlockError,
+  MigrationRequiredError,
+  SvcCommError,
+  TransactionAbortedError,
+  TransactionFinishedError,
+} from '../errors.ts';
+
+/** Five characters, but neither a socket's EPIPE nor prisma's own P1001 … P2037. */
+const SQLSTATE = /^(?!EPIPE|P[12]\d{3})[0-9A-Z]{5}$/;
+/** How the libraries wrap the server's error: drizzle and knex `cause`, sequelize `original`, typeorm `driverError`, prisma `meta`. */
+const WRAPPERS = ['cause', 'original', 'parent', 'driverError', 'meta', 'driverAdapterError'] as const;
+const SOCKET_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOENT',
+]);
+/** pg and tarn give these failures no code. */
+const LOST =
+  /^(Connection terminated|Client has encountered a connection error|Client was closed|timeout expired|Connection ended)/i;
+/** 57P03 is "starting up"; 53300 "too many clients" passes as well. */
+const UNAVAILABLE_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300']);
+/** No such role or wrong password, no such database, no right to connect to it. */
+const REFUSED_STATES = new Set(['28P01', '28000', '3D000', '42501']);
+
+/** The error and what it wraps, outermost first. */
+function* layers(error: unknown): Generator<Record<string, unknown>> {
+  const queue: unknown[] = [error];
+  for (let seen = 0; seen < 12 && queue.length > 0; seen++) {
+    const next = queue.shift();
+    if (typeof next !== 'object' || next === null) continue;
+    const layer = next as Record<string, unknown>;
+    yield layer;
+    queue.push(...WRAPPERS.map((key) => layer[key]));
+    if (next instanceof AggregateError) queue.push(...next.errors);
+  }
+}
+
+/** The server's five-character code, whichever library wrapped the error; undefined when it is not the server's. */
+export function sqlState(error: unknown): string | undefined {
+  for (const { code, originalCode } of layers(error)) {
+    if (typeof code === 'string' && SQLSTATE.test(code)) return code;
+    if (typeof originalCode === 'string' && SQLSTATE.test(originalCode)) return originalCode;
+  }
+  return undefined;
+}
+
+/** Whether the connection was refused or lost: what was under way is rolled back or, at COMMIT, unknown. */
+export function isConnectionError(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state !== undefined) return state.startsWith('08') || UNAVAILABLE_STATES.has(state);
+  for (const { code, message } of layers(error)) {
+    if (typeof code === 'string' && SOCKET_CODES.has(code)) return true;
+    if (typeof message === 'string' && LOST.test(message)) return true;
+  }
+  return false;
+}
+
+/** Whether trying again cannot help: credentials or database name. */
+export const isAccessRefused = (error: unknown): boolean => REFUSED_STATES.has(sqlState(error) ?? '');
+
+/** What went wrong, in the server's or socket's words; the innermost layer has them. */
+export function errorText(error: unknown): string {
+  let text = '';
+  for (const { message, code } of layers(error)) {
+    if (typeof message === 'string' && message !== '') text = message;
+    else if (typeof code === 'string' && text === '') text = code;
+  }
+  return text === '' ? String(error) : text;
+}
+
+/**
+ * The class of ours for a failed statement, or the error itself when there is none.
+ * @param error what any of the libraries threw
+ */
+export function toDatabaseError(error: unknown): unknown {
+  if (error instanceof SvcCommError) return error;
+  switch (sqlState(error)) {
+    case '42P01':
+    case '42703':
+    case '3F000': {
+      const table = /\bsvc_comm_\w+/.exec(errorText(error))?.[0];
+      return table === undefined ? error : new MigrationRequiredError(table, { cause: error });
+    }
+    case '40P01':
+      return new DeadlockError({ cause: error });
+    case '25P02':
+      return new TransactionAbortedError({ cause: error });
+    case '25P01':
+      return new TransactionFinishedError({ cause: error });
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,93 @@
+import type { Inbox, InboxKey, InboxRequest, InboxResult } from '../message/inbox.ts';
+import type { SqlExecutor } from './executor.ts';
+import { assertSchemaName } from './identifier.ts';
+import { claimInbox } from './sql/claim-inbox.ts';
+import { deleteOldInbox, inboxState, markInboxDead, reviveInbox } from './sql/inbox-rows.ts';
+import { parkKey, unparkKey } from './sql/parked-keys.ts';
+import type { Transactions } from './transactions.ts';
+
+export interface InboxStoreOptions {
+  readonly transactions: Transactions;
+  /** Where our tables are. @default 'public' */
+  readonly schema?: string;
+}
+
+/** Rows that one statement of the retention deletes. */
+const DELETE_BATCH = 1000;
+
+/** The inbox as a table: its row commits or rolls back with the handler's own writes. */
+export class InboxStore implements Inbox {
+  readonly #transactions: Transactions;
+  readonly #schema: string;
+
+  constructor({ transactions, schema = 'public' }: InboxStoreOptions) {
+    assertSchemaName(schema);
+    this.#transactions = transactions;
+    this.#schema = schema;
+  }
+
+  handle<T>(request: InboxRequest, work: (transaction: unknown) => Promise<T>): Promise<InboxResult<T>> {
+    return this.#inOwn(request.handler, async (executor, handle): Promise<InboxResult<T>> => {
+      const found = await this.#claim(executor, request);
+      return found === 'claimed' ? { kind: 'handled', value: await work(handle) } : { kind: found };
+    });
+  }
+
+  markDead(key: InboxKey): Promise<void> {
+    return this.#inOwn('inbox', (executor) => markInboxDead(executor, this.#schema, key));
+  }
+
+  parkKey(queue: string, orderKey: string): Promise<void> {
+    return this.#inOwn('inbox', (executor) => parkKey(executor, this.#schema, queue, orderKey));
+  }
+
+  /**
+   * Lets a parked key's messages be handled again: after its dead letters were put back to work.
+   * @returns whether it was parked
+   */
+  unparkKey(queue: string, orderKey: string): Promise<boolean> {
+    return this.#inOwn('inbox', (executor) => unparkKey(executor, this.#schema, queue, orderKey));
+  }
+
+  /**
+   * Forgets what is older: from then on a copy of such a message would be handled again. In batches of their own
+   * transactions, so that no lock is held for long.
+   * @param olderThanMs age by the database's clock
+   * @returns how many rows were deleted
+   */
+  async deleteExpired(olderThanMs: number, signal?: AbortSignal): Promise<number> {
+    for (let total = 0; ; ) {
+      const deleted = await this.#inOwn('inbox retention', (executor) =>
+        deleteOldInbox(executor, this.#schema, olderThanMs, DELETE_BATCH),
+      );
+      total += deleted;
+      if (deleted < DELETE_BATCH || signal?.aborted) return total;
+    }
+  }
+
+  async #claim(executor: SqlExecutor, request: InboxRequest): Promise<'claimed' | 'done' | 'dead' | 'parked'> {
+    const { key, isRedriven } = request;
+    const orderKey = isRedriven ? null : (request.orderKey ?? null);
+    for (;;) {
+      const claim = await claimInbox(executor, this.#schema, key, orderKey);
+      if (claim.isClaimed) return 'claimed';
+      if (claim.isParked) return claim.state ?? 'parked';
+      // A row that another transaction committed while the claim waited for it is not in the claim's snapshot.
+      const state = claim.state ?? (await inboxState(executor, this.#schema, key));
+      if (state === 'done' || (state === 'dead' && !isRedriven)) return state;
+      if (state === 'dead' && (await reviveInbox(executor, this.#schema, key))) return 'claimed';
+      // Gone or changed since: the retention deleted it, or another copy revived it. Look again.
+    }
+  }
+
+  #inOwn<T>(name: string, work: (executor: SqlExecutor, handle: unknown) => Promise<T>): Promise<T> {
+    return this.#transactions.runOwn(
+      async (handle) => {
+        const transaction = this.#transactions.current();
+        if (!transaction) throw new Error('a transaction is not ambient in its own work');
+        return work(transaction.executor, handle);
+      },
+      { name },
+    );
+  }
+}

@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { TransactionAbortedError, TransactionFinishedError } from '../errors.ts';
+import { toDatabaseError } from './database-error.ts';
+import type { TransactionExecutor, TransactionStatus } from './executor.ts';
+
+/** What we need of `pg.Client`; knex, drizzle, typeorm and sequelize keep one in their transactions. */
+export interface PgClient {
+  /** False while a statement runs: what is queued then may follow a COMMIT. */
+  readonly readyForQuery: boolean;
+  query(config: { text: string; values: unknown[]; name?: string }): Promise<{ rows: unknown[] }>;
+  /** `I` outside a transaction, `T` in one, `E` in a failed one; as of the last statement that ended. */
+  getTransactionStatus(): string | null;
+  on(event: string, listener: () => void): unknown;
+  listeners(event: string): readonly unknown[];
+}
+
+export const isPgClient = (value: unknown): value is PgClient => {
+  const client = value as Partial<PgClient> | null | undefined;
+  return (
+    typeof client?.query === 'function' &&
+    typeof client.getTransactionStatus === 'function' &&
+    typeof client.readyForQuery === 'boolean'
+  );
+};
+
+export interface PgClientExecutorOptions {
+  readonly library: string;
+  readonly client: PgClient;
+  /** Whether the library still holds this client for this transaction. */
+  readonly isLive: () => boolean;
+  /** Whether `isLive` is false from the moment in which COMMIT or ROLLBACK is sent, not only from its answer. */
+  readonly knowsItsEnd: boolean;
+  /** Whether statements with a name are prepared. */
+  readonly prepare: boolean;
+}
+
+/**
+ * Writes straight to the transaction's `pg.Client`: past the library's own result mapping, and in the same turn of the
+ * event loop in which it was seen that no COMMIT is under way, so that none can overtake.
+ */
+export class PgClientExecutor implements TransactionExecutor {
+  readonly library: string;
+  readonly #options: PgClientExecutorOptions;
+
+  constructor(options: PgClientExecutorOptions) {
+    this.library = options.library;
+    this.#options = options;
+  }
+
+  status(): TransactionStatus {
+    const { client, isLive } = this.#options;
+    if (!isLive() || isDead(client)) return 'ended';
+    if (!client.readyForQuery) return 'unknown';
+    switch (client.getTransactionStatus()) {
+      case 'T':
+        return 'open';
+      case 'E':
+        return 'failed';
+      default:
+        return 'ended';
+    }
+  }
+
+  async query<Row extends object>(sql: string, params: readonly (string | null)[], name?: string): Promise<Row[]> {
+    const { client, prepare, knowsItsEnd } = this.#options;
+    if (!knowsItsEnd) await untilIdle(client);
+    const status = this.status();
+    if (status === 'ended') throw new TransactionFinishedError();
+    // Undoing a savepoint is the one thing that a failed transaction still takes.
+    if (status === 'failed' && !sql.startsWith('ROLLBACK TO')) throw new TransactionAbortedError();
+    const statement = { text: sql, values: [...params] };
+    try {
+      const { rows } = await client.query(prepare && name !== undefined ? { ...statement, name } : statement);
+      return rows as Row[];
+    } catch (error) {
+      throw toDatabaseError(error);
+    }
+  }
+
+  write<Row extends object>(sql: string, params: readonly (string | null)[], _rows: number, name?: string) {
+    return this.query<Row>(sql, [...params, null], name);
+  }
+}
+
+/** Waits for the statements that the user has queued; one of them may be a COMMIT. A dead client answers no more. */
+async function untilIdle(client: PgClient): Promise<void> {
+  while (!client.readyForQuery && !isDead(client)) {
+    const abort = new AbortController();
+    const emitter = client as unknown as NodeJS.EventEmitter;
+    const next = (event: string) => once(emitter, event, { signal: abort.signal }).catch(() => undefined);
+    await Promise.race([next('drain'), next('end')]).finally(() => abort.abort());
+  }
+}
+
+function isDead(client: PgClient & { _ended?: unknown; _queryable?: unknown }): boolean {
+  return client._ended === true || client._queryable === false;
+}

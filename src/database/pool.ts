@@ -1,0 +1,166 @@
+import knexModule, { type Knex } from 'knex';
+import { DatabaseAccessRefusedError, DatabaseBusyError, DatabaseUnavailableError } from '../errors.ts';
+import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { backoffMs } from '../util/backoff.ts';
+import { maskUrl } from '../util/mask.ts';
+import { sleep } from '../util/sleep.ts';
+import { errorText, isAccessRefused, isConnectionError, toDatabaseError } from './database-error.ts';
+import { knexLog } from './knex-log.ts';
+import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool-options.ts';
+import { TransactionHolders } from './transaction-holders.ts';
+
+/** The part of knex's client that hands out connections. */
+interface KnexClient {
+  readonly pool: { numUsed(): number };
+  acquireConnection(): Promise<unknown>;
+}
+interface RawConnection {
+  end(): Promise<void>;
+}
+
+/**
+ * Connections to the service's database, as a knex instance. A connection that is lost ends its statement, never the
+ * process; the pool makes another one for the next.
+ */
+export class DatabasePool implements Service {
+  readonly name = 'database pool';
+  readonly options: ResolvedPoolOptions;
+  /** Masked. */
+  readonly url: string;
+  /** Open transactions of this pool. */
+  readonly holders = new TransactionHolders();
+  readonly #lifecycle: Lifecycle;
+  readonly #connections = new Set<RawConnection>();
+  #knex: Knex | undefined;
+
+  constructor(options: PoolOptions) {
+    this.options = resolvePoolOptions(options);
+    this.url = maskUrl(this.options.url);
+    this.#lifecycle = new Lifecycle(this.name, {
+      start: (signal) => this.#start(signal),
+      stop: () => this.#stop(),
+    });
+  }
+
+  get state(): ServiceState {
+    return this.#lifecycle.state;
+  }
+
+  /**
+   * Resolves when the database answers.
+   * @throws DatabaseAccessRefusedError (SVC_COMM_DATABASE_ACCESS_REFUSED) at once for wrong credentials or database
+   * @throws DatabaseUnavailableError (SVC_COMM_DATABASE_UNAVAILABLE) when it is down and `wait` is off
+   */
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+
+  /** Resolves when every connection is closed; open transactions get `stopTimeoutMs` to end. */
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  /** @throws NotRunningError (SVC_COMM_NOT_RUNNING) before start and after stop */
+  get knex(): Knex {
+    this.#lifecycle.assertRunning();
+    return this.#knex as Knex;
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const knex = this.#create();
+    this.#knex = knex;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await knex.raw('SELECT 1');
+        return;
+      } catch (error) {
+        const failure = this.#translate(error);
+        if (!(failure instanceof DatabaseUnavailableError) || !this.options.wait || signal.aborted) throw failure;
+        const delayMs = backoffMs(attempt);
+        this.options.logger.warn(
+          { url: this.url, delayMs, reason: errorText(error) },
+          'the database is not available; trying again',
+        );
+        await sleep(delayMs, signal);
+        if (signal.aborted) throw failure;
+      }
+    }
+  }
+
+  async #stop(): Promise<void> {
+    const knex = this.#knex;
+    if (!knex) return;
+    const { stopTimeoutMs, logger } = this.options;
+    const closed = knex.destroy();
+    const timer = setTimeout(() => {
+      logger.warn(
+        { holders: this.holders.describe() },
+        'open transactions did not end in time: closing their connections',
+      );
+      for (const connection of this.#connections) connection.end().catch(() => undefined);
+    }, stopTimeoutMs);
+    await closed.finally(() => clearTimeout(timer));
+    this.#knex = undefined;
+  }
+
+  #create(): Knex {
+    const { url, max, connectTimeoutMs, busyTimeoutMs, applicationName, logger } = this.options;
+    const knex = knexModule.default({
+      client: 'pg',
+      connection: {
+        connectionString: url,
+        connectionTimeoutMillis: connectTimeoutMs,
+        fallback_application_name: applicationName,
+        keepAlive: true,
+      } as Knex.PgConnectionConfig,
+      pool: {
+        min: 0,
+        max,
+        afterCreate: (connection: RawConnection & NodeJS.EventEmitter, done: (error?: Error) => void) => {
+          this.#connections.add(connection);
+          connection.once('end', () => this.#connections.delete(connection));
+          done();
+        },
+      },
+      acquireConnectionTimeout: busyTimeoutMs,
+      log: knexLog(logger),
+    });
+    const client = knex.client as KnexClient;
+    const acquire = client.acquireConnection.bind(client);
+    client.acquireConnection = () => this.#watch(acquire, () => client.pool.numUsed() >= max);
+    return knex;
+  }
+
+  /** Waits for a connection; long waits name who holds them, because they are usually waiting for us. */
+  async #watch(acquire: () => Promise<unknown>, isFull: () => boolean): Promise<unknown> {
+    const { busyWarningMs, logger, max } = this.options;
+    const asked = performance.now();
+    const timer = setTimeout(() => {
+      if (!isFull()) return;
+      logger.warn(
+        { waitedMs: Math.round(performance.now() - asked), max, holders: this.holders.describe() },
+        'no database connection is free: open transactions hold them; inside a handler use context.transaction ' +
+          'instead of another connection, or raise pool.max',
+      );
+    }, busyWarningMs);
+    try {
+      return await acquire();
+    } catch (error) {
+      if (error instanceof knexModule.KnexTimeoutError) {
+        const waitedMs = Math.round(performance.now() - asked);
+        if (isFull()) throw new DatabaseBusyError(waitedMs, this.holders.describe(), { cause: error });
+        throw new DatabaseUnavailableError(this.url, `no answer within ${waitedMs} ms`, { cause: error });
+      }
+      throw this.#translate(error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #translate(error: unknown): unknown {
+    const options = { cause: error };
+    if (isAccessRefused(error)) return new DatabaseAccessRefusedError(this.url, errorText(error), options);
+    if (isConnectionError(error)) return new DatabaseUnavailableError(this.url, errorText(error), options);
+    return toDatabaseError(error);
+  }
+}

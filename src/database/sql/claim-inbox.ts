@@ -1,0 +1,50 @@
+import type { InboxKey } from '../../message/inbox.ts';
+import type { SqlExecutor } from '../executor.ts';
+import { qualified } from '../identifier.ts';
+import { statement } from '../statement.ts';
+
+export interface Claim {
+  /** This transaction has the row: the effect is ours to make. */
+  readonly isClaimed: boolean;
+  /** What the row said before, as far as the statement's snapshot shows it. */
+  readonly state: 'done' | 'dead' | null;
+  readonly isParked: boolean;
+}
+
+/**
+ * Puts the inbox row, unless there is one or the key is parked. It waits for a transaction that holds the same row.
+ * @param orderKey null when parking does not matter
+ */
+export async function claimInbox(
+  executor: SqlExecutor,
+  schema: string,
+  key: InboxKey,
+  orderKey: string | null,
+): Promise<Claim> {
+  const { sql, name } = claim(schema);
+  const params = [key.queue, key.source, key.messageId, orderKey];
+  const rows = await executor.query<{ claimed: boolean; state: 'done' | 'dead' | null; parked: boolean }>(
+    sql,
+    params,
+    name,
+  );
+  const row = rows[0];
+  if (!row) throw new Error('the claim of an inbox row returned nothing');
+  return { isClaimed: row.claimed, state: row.state, isParked: row.parked };
+}
+
+const claim = statement('claim_inbox', (schema) => {
+  const inbox = qualified(schema, 'svc_comm_inbox');
+  const parkedKey = qualified(schema, 'svc_comm_parked_key');
+  return `WITH parked AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM ${parkedKey} WHERE queue = $1::text AND order_key = $4::text) AS is_parked
+  ), claimed AS (
+    INSERT INTO ${inbox} (queue, source, message_id, state)
+    SELECT $1::text, $2::text, $3::text, 'done' FROM parked WHERE NOT is_parked
+    ON CONFLICT DO NOTHING RETURNING 1
+  )
+  SELECT EXISTS (SELECT FROM claimed) AS claimed,
+    (SELECT i.state FROM ${inbox} i WHERE i.queue = $1::text AND i.source = $2::text AND i.message_id = $3::text) AS state,
+    is_parked AS parked
+  FROM parked`;
+});

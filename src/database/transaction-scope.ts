@@ -1,0 +1,118 @@
+import { TransactionFinishedError } from '../errors.ts';
+import type { TransactionExecutor } from './executor.ts';
+
+/** Takes what was published in a transaction, all at once, just before its COMMIT. */
+export interface CommitSink<Item> {
+  flush(executor: TransactionExecutor, items: readonly Item[]): Promise<void>;
+}
+
+/** The transaction that the running code is in. */
+export interface AmbientTransaction {
+  /** What the user's own library knows. */
+  readonly handle: unknown;
+  readonly executor: TransactionExecutor;
+  /** Not before its work is done: from then on nothing can be added. */
+  readonly isFinished: boolean;
+  /**
+   * Keeps the item for `sink.flush` before COMMIT; it goes away with a rollback, also that of its savepoint alone.
+   * @throws TransactionFinishedError (SVC_COMM_TRANSACTION_FINISHED)
+   */
+  defer<Item>(sink: CommitSink<Item>, item: Item): void;
+}
+
+/**
+ * One transaction, or one savepoint in it: what was deferred in it, and its savepoints one after the other.
+ *
+ *            work done, savepoints settled           written
+ *   open ───────────────────────────────▶ flushing ─────────▶ ended
+ *     │                                       │ failed          ▲
+ *     └───────────────────────────────────────┴─────────────────┘
+ */
+export class TransactionScope implements AmbientTransaction {
+  readonly handle: unknown;
+  readonly executor: TransactionExecutor;
+  readonly depth: number;
+  #state: 'open' | 'flushing' | 'ended' = 'open';
+  #deferred = new Map<CommitSink<unknown>, unknown[]>();
+  #lastSavepoint: Promise<unknown> = Promise.resolve();
+  /** Why a savepoint could not be undone: then nothing of the whole may be committed. */
+  #damage: { readonly error: unknown } | undefined;
+
+  constructor(handle: unknown, executor: TransactionExecutor, depth = 0) {
+    this.handle = handle;
+    this.executor = executor;
+    this.depth = depth;
+  }
+
+  get isFinished(): boolean {
+    return this.#state !== 'open';
+  }
+
+  defer<Item>(sink: CommitSink<Item>, item: Item): void {
+    this.#assertOpen();
+    this.#deferAll(sink as CommitSink<unknown>, [item]);
+  }
+
+  /** Savepoints are a stack in the server, so those that were opened at the same time run one after the other. */
+  nest<T>(work: (child: TransactionScope) => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    const run = this.#lastSavepoint.then(() => this.#nest(work));
+    this.#lastSavepoint = run.catch(() => undefined);
+    return run;
+  }
+
+  async #nest<T>(work: (child: TransactionScope) => Promise<T>): Promise<T> {
+    const savepoint = `svc_comm_${this.depth + 1}`;
+    const child = new TransactionScope(this.handle, this.executor, this.depth + 1);
+    await this.executor.query(`SAVEPOINT ${savepoint}`, []);
+    try {
+      const value = await work(child);
+      await child.#settle();
+      // Fails when a statement of the child failed and its error was swallowed, as COMMIT would not.
+      await this.executor.query(`RELEASE SAVEPOINT ${savepoint}`, []);
+      child.#state = 'ended';
+      for (const [sink, items] of child.#deferred) this.#deferAll(sink, items);
+      return value;
+    } catch (error) {
+      child.#state = 'ended';
+      await this.executor.query(`ROLLBACK TO SAVEPOINT ${savepoint}`, []).catch((damage: unknown) => {
+        this.#damage ??= { error: damage };
+      });
+      throw error;
+    }
+  }
+
+  /** After the work, before COMMIT: writes what was deferred; throws when COMMIT would not keep what was done. */
+  async complete(): Promise<void> {
+    await this.#settle();
+    const { executor } = this;
+    for (const [sink, items] of this.#deferred) await sink.flush(executor, items);
+    // COMMIT of a failed transaction is a rollback that reports success.
+    if (this.#deferred.size === 0 && executor.status() !== 'open') await executor.query('SELECT 1 AS one', []);
+    this.#state = 'ended';
+  }
+
+  end(): void {
+    this.#state = 'ended';
+  }
+
+  /** Waits for savepoints that nobody awaited: committed in the middle of one, its rows would lack its events. */
+  async #settle(): Promise<void> {
+    for (let last: unknown; last !== this.#lastSavepoint; ) {
+      last = this.#lastSavepoint;
+      await this.#lastSavepoint;
+    }
+    this.#state = 'flushing';
+    if (this.#damage) throw this.#damage.error;
+  }
+
+  #deferAll(sink: CommitSink<unknown>, items: readonly unknown[]): void {
+    const list = this.#deferred.get(sink);
+    if (list) list.push(...items);
+    else this.#deferred.set(sink, [...items]);
+  }
+
+  #assertOpen(): void {
+    if (this.isFinished) throw new TransactionFinishedError();
+  }
+}

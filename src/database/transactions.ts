@@ -1,0 +1,163 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { DatabaseUnavailableError, InvalidArgumentError, TransactionFinishedError } from '../errors.ts';
+import { errorText, isConnectionError, toDatabaseError } from './database-error.ts';
+import type { DatabasePool } from './pool.ts';
+import { recogniseTransaction } from './recognise-transaction.ts';
+import type { TransactionHolders } from './transaction-holders.ts';
+import { type AmbientTransaction, TransactionScope } from './transaction-scope.ts';
+
+/**
+ * Any library's callback form: opens a transaction, runs `work` with its handle, commits when `work` resolves, rolls
+ * back and rejects when it rejects. Its promise resolves after the commit: `(work) => prisma.$transaction((tx) => work(tx))`.
+ */
+export type OpenTransaction = <T>(work: (handle: unknown) => Promise<T>) => Promise<T>;
+
+export interface TransactionsOptions {
+  readonly open: OpenTransaction;
+  /** Whether frequent statements are prepared by name. @default false: another's connection may go through a pooler */
+  readonly prepare?: boolean;
+  /** Named in warnings about held connections. */
+  readonly holders?: TransactionHolders;
+  /** Masked, for errors. @default "the database of the setting 'transactions'" */
+  readonly url?: string;
+}
+
+export interface RunOptions {
+  /** Named in warnings about held connections. @default 'transaction()' */
+  readonly name?: string;
+}
+
+/** How the work of one transaction ended, whatever became of its COMMIT. */
+type Outcome<T> =
+  | { readonly kind: 'running' }
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'failed'; readonly error: unknown; readonly isUsers: boolean };
+
+/** Opens transactions and knows which one the running code is in. */
+export class Transactions {
+  readonly #options: TransactionsOptions;
+  readonly #ambient = new AsyncLocalStorage<TransactionScope>();
+
+  constructor(options: TransactionsOptions) {
+    if (typeof options.open !== 'function') {
+      throw new InvalidArgumentError(
+        'transactions',
+        'knexTransactions() or a function that opens one',
+        typeof options.open,
+      );
+    }
+    this.#options = options;
+  }
+
+  /**
+   * The transaction that the running code is in, undefined outside of one.
+   * @throws TransactionFinishedError (SVC_COMM_TRANSACTION_FINISHED) in code that outlived its transaction: somebody
+   *   did not await it
+   */
+  current(): AmbientTransaction | undefined {
+    const scope = this.#ambient.getStore();
+    if (scope?.isFinished) throw new TransactionFinishedError();
+    return scope;
+  }
+
+  /** Whether this is the handle of the transaction that the running code is in. */
+  isAmbient(handle: unknown): boolean {
+    const scope = this.#ambient.getStore();
+    return scope !== undefined && !scope.isFinished && scope.handle === handle;
+  }
+
+  /**
+   * Runs `work` in a transaction, ambient for all that it calls and awaits, and commits. Inside another one it is a
+   * savepoint of it: a throw undoes only what this one wrote and published.
+   * @returns what `work` resolved to, after the commit
+   * @throws what `work` throws, after the rollback
+   * @throws DatabaseUnavailableError (SVC_COMM_DATABASE_UNAVAILABLE) when the connection was refused or lost; when it
+   *   was lost at COMMIT, whether that took place is unknown
+   */
+  run<T>(work: (handle: unknown) => Promise<T>, options: RunOptions = {}): Promise<T> {
+    const outer = this.#ambient.getStore();
+    if (!outer || outer.isFinished) return this.runOwn(work, options);
+    return outer.nest((child) => this.#ambient.run(child, () => work(child.handle)));
+  }
+
+  /** The same in a transaction of its own, also inside another one. */
+  async runOwn<T>(work: (handle: unknown) => Promise<T>, { name = 'transaction()' }: RunOptions = {}): Promise<T> {
+    let outcome: Outcome<T> = { kind: 'running' };
+    let leave: (() => void) | undefined;
+    const inTransaction = async (handle: unknown): Promise<T> => {
+      leave ??= this.#options.holders?.enter(name);
+      outcome = { kind: 'running' };
+      const scope = await this.#scope(handle);
+      let isWorking = true;
+      try {
+        const value = await this.#ambient.run(scope, () => work(handle));
+        isWorking = false;
+        await scope.complete();
+        outcome = { kind: 'done', value };
+        return value;
+      } catch (error) {
+        const isLost = isConnectionError(error) && scope.executor.status() === 'ended';
+        outcome = { kind: 'failed', error, isUsers: isWorking && !isLost };
+        throw error;
+      } finally {
+        scope.end();
+      }
+    };
+    try {
+      await this.#options.open(inTransaction);
+    } catch (error) {
+      throw this.#failure(error, outcome);
+    } finally {
+      leave?.();
+    }
+    return this.#value(outcome);
+  }
+
+  async #scope(handle: unknown): Promise<TransactionScope> {
+    return new TransactionScope(
+      handle,
+      await recogniseTransaction(handle, { prepare: this.#options.prepare ?? false }),
+    );
+  }
+
+  /** The opener's word is not enough: one that swallows a failure, or does not wait, must not look like a commit. */
+  #value<T>(outcome: Outcome<T>): T {
+    if (outcome.kind === 'done') return outcome.value;
+    if (outcome.kind === 'failed') throw this.#failure(outcome.error, outcome);
+    throw new InvalidArgumentError(
+      'transactions',
+      'a function whose promise resolves after the commit',
+      'one that resolved before its work was done: return the promise of your library',
+    );
+  }
+
+  /** What the work threw stays as it is; what opening, committing or rolling back threw is about the database. */
+  #failure(error: unknown, outcome: Outcome<unknown>): unknown {
+    if (outcome.kind === 'failed' && outcome.isUsers && error === outcome.error) return error;
+    if (!isConnectionError(error)) return toDatabaseError(error);
+    const where = this.#options.url ?? "the database of the setting 'transactions'";
+    const when = outcome.kind === 'done' ? 'lost at COMMIT, whether it took place is unknown: ' : '';
+    return new DatabaseUnavailableError(where, `${when}${errorText(error)}`, { cause: error });
+  }
+}
+
+/** Value of the `transactions` setting: our own pool, or a library's callback form. */
+export type TransactionsSetting = OpenTransaction | KnexTransactions;
+
+export interface KnexTransactions {
+  readonly kind: 'knex';
+}
+
+/** Transactions of the service's own pool (the setting `databaseUrl`); the handle is a `Knex.Transaction`. */
+export const knexTransactions = (): KnexTransactions => Object.freeze({ kind: 'knex' });
+
+/** What the setting means, given the service's pool. */
+export function resolveTransactions(setting: TransactionsSetting, pool: DatabasePool): Transactions {
+  if (typeof setting === 'function') return new Transactions({ open: setting });
+  return new Transactions({
+    open: (work) => pool.knex.transaction(work),
+    prepare: pool.options.prepare,
+    holders: pool.holders,
+    url: pool.url,
+  });
+}
