@@ -1,0 +1,61 @@
+import { v7 as uuidv7 } from 'uuid';
+import { InvalidArgumentError } from '../errors.ts';
+import { HEADER } from '../message/message.ts';
+import { currentCorrelation } from '../util/correlation.ts';
+import { encodeEvent } from '../wire/event.ts';
+import type { NewRow } from './outbox-row.ts';
+import { DEFAULT_CONTENT_TYPE, storeProperties } from './stored-properties.ts';
+import { assertBodySize, assertName, describe } from './validate.ts';
+
+/** Something that happened to an aggregate, told to whoever listens. */
+export interface AggregateEvent<Payload = unknown> {
+  /** Kind of the thing, and the exchange: `order`. */
+  readonly aggregate: string;
+  /** What happened, and the routing key: `create.base`. */
+  readonly eventType: string;
+  /** What JSON can carry. It is never re-cased. */
+  readonly payload: Payload;
+  /** The aggregate's id: events of one key are delivered in commit order. @default none: no order is kept */
+  readonly key?: string | number | bigint | undefined;
+}
+
+/**
+ * The row of an event, all checks done. Its `messageId` is the event's id.
+ * @param eventTime when it happened, or is to happen
+ * @throws InvalidNameError, InvalidArgumentError, UnserialisablePayloadError, MessageTooLargeError: nothing has been written
+ */
+export function eventRow(event: AggregateEvent, eventTime: Date, appId: string): NewRow {
+  const { aggregate, eventType, payload } = event;
+  assertName('aggregate', aggregate);
+  assertName('eventType', eventType);
+  const orderKey = keyText(event.key) ?? null;
+  const eventId = uuidv7();
+  const body = encodeEvent({ eventId, eventTime, eventType, aggregate, payload });
+  assertBodySize(Buffer.byteLength(body));
+  return {
+    orderKey,
+    messageId: eventId,
+    exchange: aggregate,
+    routingKey: eventType,
+    body,
+    properties: correlationProperties(orderKey),
+    appId,
+    expiresInMs: null,
+  };
+}
+
+function correlationProperties(orderKey: string | null): string | null {
+  const { correlationId, traceparent } = currentCorrelation() ?? {};
+  const headers = traceparent === undefined ? undefined : { [HEADER.traceparent]: traceparent };
+  return storeProperties({ contentType: DEFAULT_CONTENT_TYPE, correlationId, headers }, orderKey);
+}
+
+function keyText(key: unknown): string | undefined {
+  if (key === undefined) return undefined;
+  if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'bigint') {
+    throw new InvalidArgumentError('key', 'a string or a number, the id of the aggregate', describe(key));
+  }
+  const text = String(key);
+  assertName('key', text);
+  return text;
+}

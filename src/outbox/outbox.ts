@@ -1,0 +1,153 @@
+import { assertSchemaName } from '../database/identifier.ts';
+import type { CommitSink } from '../database/transaction-scope.ts';
+import type { Transactions } from '../database/transactions.ts';
+import { InvalidArgumentError } from '../errors.ts';
+import type { Message } from '../message/message.ts';
+import type { Publisher } from '../message/publisher.ts';
+import type { Scheduler } from '../message/schedule.ts';
+import { formatTime } from '../wire/time.ts';
+import { type AggregateEvent, eventRow } from './event-row.ts';
+import { messageRow, type NewRow } from './outbox-row.ts';
+import { cancelFuture } from './sql/cancel-future.ts';
+import { enqueue } from './sql/enqueue.ts';
+import { insertFuture } from './sql/insert-future.ts';
+import { inChosenTransaction, type Target, type TransactionOption } from './transaction-choice.ts';
+import { assertName, encodeTags, type Tags } from './validate.ts';
+
+export interface OutboxOptions {
+  readonly transactions: Transactions;
+  /** AMQP `app_id` of what is published. */
+  readonly appId: string;
+  /** Where our tables are. @default 'public' */
+  readonly schema?: string;
+}
+
+export interface PublishedEvent {
+  /** UUIDv7; also the AMQP `message_id`. */
+  readonly eventId: string;
+}
+
+export interface FutureAggregateEvent<Payload = unknown> extends AggregateEvent<Payload> {
+  /** When it is to be published; also the `eventTime` in it. A time in the past is due at once. */
+  readonly eventTime: Date;
+  /** What it can be cancelled by. @default {} */
+  readonly tags?: Tags;
+}
+
+export interface FutureEventFilter {
+  readonly aggregate: string;
+  readonly eventType: string;
+  /** Cancels those that have all of these tags with these values; `{}` cancels all of the type. */
+  readonly tags: Tags;
+}
+
+/**
+ * Publishes with the caller's transaction: what is written here is sent if and only if that commits.
+ * In `transactions.run()` and in handlers events are kept and written by one statement just before COMMIT; with a
+ * handle of the caller's own they are written at once, and the locks of their keys stay until its commit.
+ */
+export class Outbox implements Scheduler {
+  readonly #transactions: Transactions;
+  readonly #appId: string;
+  readonly #schema: string;
+  readonly #sink: CommitSink<NewRow>;
+
+  constructor({ transactions, appId, schema = 'public' }: OutboxOptions) {
+    assertSchemaName(schema);
+    assertName('appId', appId);
+    this.#transactions = transactions;
+    this.#appId = appId;
+    this.#schema = schema;
+    this.#sink = { flush: (executor, rows) => enqueue(executor, schema, rows) };
+  }
+
+  /**
+   * @example
+   * await transaction(async (trx) => {
+   *   await trx('orders').insert(order);
+   *   await publishAggregateEvent({ aggregate: 'order', eventType: 'create.base', payload: order, key: order.id });
+   * });
+   * @throws TransactionRequiredError, NotATransactionError, TransactionFinishedError, UnserialisablePayloadError,
+   *   InvalidNameError, InvalidArgumentError, MessageTooLargeError, MigrationRequiredError, DeadlockError
+   */
+  async publishAggregateEvent(event: AggregateEvent, options: TransactionOption = {}): Promise<PublishedEvent> {
+    const row = eventRow(event, new Date(), this.#appId);
+    await this.#publish([row], options.transaction, 'publishAggregateEvent');
+    return { eventId: row.messageId };
+  }
+
+  /** Several events in their order, all or none. Throws as `publishAggregateEvent` does, before any is written. */
+  async publishAggregateEvents(
+    events: readonly AggregateEvent[],
+    options: TransactionOption = {},
+  ): Promise<PublishedEvent[]> {
+    const now = new Date();
+    const rows = events.map((event) => eventRow(event, now, this.#appId));
+    await this.#publish(rows, options.transaction, 'publishAggregateEvents');
+    return rows.map(({ messageId }) => ({ eventId: messageId }));
+  }
+
+  /**
+   * An event that is published when its time comes, unless it is cancelled before. Throws as `publishAggregateEvent`
+   * does, and InvalidArgumentError for an invalid time, a year of 9999 or later, or tags that are no JSON scalars.
+   */
+  async publishFutureAggregateEvent(
+    event: FutureAggregateEvent,
+    options: TransactionOption = {},
+  ): Promise<PublishedEvent> {
+    const dueAt = validTime(event.eventTime);
+    const tags = encodeTags(event.tags ?? {});
+    const row = eventRow(event, dueAt, this.#appId);
+    await this.#write(options.transaction, 'publishFutureAggregateEvent', (target) =>
+      insertFuture(executorOf(target), this.#schema, row, dueAt, tags),
+    );
+    return { eventId: row.messageId };
+  }
+
+  /** @returns how many were cancelled; each future event is either cancelled or published, never both */
+  async cancelFutureAggregateEvent(filter: FutureEventFilter, options: TransactionOption = {}): Promise<number> {
+    const { aggregate, eventType } = filter;
+    assertName('aggregate', aggregate);
+    assertName('eventType', eventType);
+    const tags = encodeTags(filter.tags);
+    return this.#write(options.transaction, 'cancelFutureAggregateEvent', (target) =>
+      cancelFuture(executorOf(target), this.#schema, aggregate, eventType, tags),
+    );
+  }
+
+  /**
+   * The outbox as a Publisher for those who build their own messages: resolves when the row is in the transaction.
+   * @param transaction as in `TransactionOption`
+   * @param what names the caller in TransactionRequiredError
+   */
+  bind(transaction: unknown = 'ambient', what = 'publish'): Publisher {
+    return { publish: (message) => this.#publish([messageRow(message)], transaction, what) };
+  }
+
+  /** Keeps any message until a time; joins the transaction that the code runs in, if any. */
+  async schedule(message: Message, at: Date): Promise<void> {
+    const dueAt = validTime(at);
+    const row = messageRow(message);
+    const choice = this.#transactions.current() ? 'ambient' : 'own';
+    await this.#write(choice, 'schedule', (target) => insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'));
+  }
+
+  #publish(rows: readonly NewRow[], choice: unknown, what: string): Promise<void> {
+    return this.#write(choice, what, (target) => {
+      if (target.kind === 'handle') return enqueue(target.executor, this.#schema, rows);
+      for (const row of rows) target.transaction.defer(this.#sink, row);
+    });
+  }
+
+  #write<T>(choice: unknown, what: string, write: (target: Target) => Promise<T> | T): Promise<T> {
+    return inChosenTransaction(this.#transactions, choice, what, write);
+  }
+}
+
+const executorOf = (target: Target) => (target.kind === 'handle' ? target.executor : target.transaction.executor);
+
+function validTime(time: unknown): Date {
+  if (!(time instanceof Date)) throw new InvalidArgumentError('eventTime', 'a Date', typeof time);
+  formatTime(time, 'eventTime');
+  return time;
+}
