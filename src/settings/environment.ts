@@ -1,14 +1,9 @@
 import type { SettingProblem } from '../errors.ts';
 import { SETTINGS, type Setting } from './catalogue.ts';
+import { CONFIG_VARIABLE, PREFIX, TEST_PREFIX } from './environment-names.ts';
 import { describeRefused } from './mask.ts';
 import { nearestName } from './nearest.ts';
 import type { Override } from './override.ts';
-
-const PREFIX = 'SVC_COMM_';
-/** Names the settings file, like `--config`. */
-export const CONFIG_VARIABLE = 'SVC_COMM_CONFIG';
-/** Read by the test suites, never by the SDK. */
-const TEST_PREFIX = 'SVC_COMM_TEST_';
 
 export interface EnvironmentSettings {
   readonly overrides: readonly Override[];
@@ -94,7 +89,8 @@ function notJson(setting: Setting, variable: string, text: string): SettingProbl
   return {
     setting: setting.name,
     expected: `${setting.description.expected}, as JSON`,
-    got: describeRefused(setting.path, text),
+    // A text that does not parse cannot be searched for the passwords in it.
+    got: setting.isGroup ? `${text.length} characters that are no JSON` : describeRefused(setting.path, text),
     from: variable,
   };
 }

@@ -35,5 +35,7 @@ const isBrokerUrl = (value: unknown): value is string =>
 const isEmbedded = (value: unknown): value is string => value === 'embedded:' || value === 'embedded:memory';
 
 function isUrl(value: unknown, protocols: readonly string[]): value is string {
-  return typeof value === 'string' && URL.canParse(value) && protocols.includes(new URL(value).protocol);
+  if (typeof value !== 'string' || !URL.canParse(value)) return false;
+  const { protocol } = new URL(value);
+  return protocols.includes(protocol) && value.slice(protocol.length).startsWith('//');
 }

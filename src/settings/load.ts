@@ -2,17 +2,16 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { type SettingProblem, SettingsError } from '../errors.ts';
+import { CONFIG_FILES } from './config-files.ts';
 import type { Settings } from './define.ts';
-import { CONFIG_VARIABLE, readEnvironment } from './environment.ts';
+import { readEnvironment } from './environment.ts';
+import { CONFIG_VARIABLE } from './environment-names.ts';
 import { defaultExport, importFile } from './import-file.ts';
 import { describeRefused, maskText } from './mask.ts';
 import type { Override } from './override.ts';
 import { ancestors, projectRoot } from './project.ts';
 import { resolveSettings } from './resolve.ts';
 import type { ResolvedSettings } from './resolved.ts';
-
-/** In this order, where a folder has several. */
-export const CONFIG_FILES = ['ts', 'mts', 'js', 'mjs', 'json'].map((extension) => `svc-comm.config.${extension}`);
 
 export interface LoadOptions {
   /** Where the search for a settings file starts. @default the working directory */

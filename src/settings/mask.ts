@@ -5,7 +5,7 @@ const HIDDEN = '***';
 const SECRET_NAME = /pass|secret|token|credential|private|api_?key/i;
 /** Whatever stands before the last `@` of a URL may be a password, also when the URL is malformed. */
 const BEFORE_HOST = /([a-z][a-z0-9+.-]*:\/*)[^\s"']*@/gi;
-const DSN_SECRET = /\b((?:password|passwd|pwd|token|secret)\s*[=:]\s*)[^\s"',;&]+/gi;
+const DSN_SECRET = /\b((?:password|passwd|pwd|token|secret)["']?\s*[=:]\s*["']?)[^\s"',;&]+/gi;
 const MAX_SHOWN = 120;
 
 /**
