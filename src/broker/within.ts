@@ -12,3 +12,18 @@ export async function within<T>(ms: number, promise: Promise<T>, onTimeout: () =
     clearTimeout(timer);
   }
 }
+
+/** The promise, or the signal's reason as soon as it aborts. A later failure of the promise is swallowed. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,35 @@
+import type { Channel } from 'amqplib';
+import { replyCode } from './amqp-error.ts';
+import { answered, closeChannel, openChannel } from './channels.ts';
+import type { BrokerConnection } from './connection.ts';
+import type { OpenConnection } from './connection-listener.ts';
+
+/** Asks one thing after the other, each with a channel to throw away: a refusal closes it, and the next takes a new one. */
+export class DeclareChannel {
+  readonly #connection: BrokerConnection;
+  readonly #open: OpenConnection;
+  #channel: Channel | undefined;
+
+  constructor(connection: BrokerConnection, open: OpenConnection) {
+    this.#connection = connection;
+    this.#open = open;
+  }
+
+  /** @returns what the broker refused it with; undefined when it did not. Throws when the connection is lost. */
+  async refusal(ask: (channel: Channel) => Promise<unknown>): Promise<Error | undefined> {
+    this.#channel ??= await openChannel(this.#connection, this.#open);
+    try {
+      await answered(this.#connection, this.#open, ask(this.#channel));
+      return undefined;
+    } catch (error) {
+      this.#channel = undefined;
+      if (error instanceof Error && replyCode(error) !== undefined) return error;
+      throw error;
+    }
+  }
+
+  close(): void {
+    if (this.#channel) closeChannel(this.#channel).catch(() => undefined);
+    this.#channel = undefined;
+  }
+}
