@@ -1,0 +1,104 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+/**
+ * The storeys of src/, lowest first; what stands in one line does not know its neighbours. A folder is named by its
+ * name, a file of src/ by its file name.
+ */
+const LAYERS: readonly (readonly string[])[] = [
+  ['errors.ts'],
+  ['util'],
+  ['lifecycle', 'message', 'wire'],
+  ['broker', 'database', 'embedded', 'router'],
+  ['consumer', 'outbox', 'command', 'call', 'rest-api', 'task'],
+  ['process'],
+  ['http', 'console'],
+  // The top of the house: settings say what is wanted, assemble.ts builds it, the doors hand it out.
+  ['settings'],
+  ['assemble.ts'],
+  ['service.ts'],
+  ['index.ts', 'vitest.ts'],
+  ['testing', 'cli'],
+];
+
+/** Neighbours that may be known by their types. */
+const NEIGHBOURS: readonly string[] = [
+  // The ports of the waist are Services, and a handler's context has a logger.
+  'message → lifecycle',
+];
+
+/** Which folders may know a library. */
+const ONLY_IN: Readonly<Record<string, string>> = { amqplib: 'broker', pg: 'database', knex: 'database' };
+
+const MAX_LINES = 250;
+
+const src = fileURLToPath(new URL('../../src/', import.meta.url));
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  readonly dependencies: Readonly<Record<string, string>>;
+};
+
+interface Import {
+  readonly file: string;
+  /** `import type`: nothing of it is left when the program runs. */
+  readonly isType: boolean;
+  readonly specifier: string;
+}
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const imports = files.flatMap((file) => importsOf(file));
+
+function importsOf(file: string): Import[] {
+  const code = readFileSync(join(src, file), 'utf8').replaceAll(/^\s*(\*|\/\/|\/\*).*$/gm, '');
+  const pattern = /(?:\b(?:import|export)\s+(type\s)?[^'";]*?\bfrom\s+|\bimport\s+|\bimport\(\s*)['"]([^'"]+)['"]/g;
+  return [...code.matchAll(pattern)].flatMap(([, type, specifier]) =>
+    specifier ? [{ file, specifier, isType: type !== undefined }] : [],
+  );
+}
+
+/** The part of the house that a file of src/ belongs to. */
+const part = (file: string): string => file.split('/')[0] ?? file;
+const layerOf = (name: string): number => LAYERS.findIndex((names) => names.includes(name));
+const isRelative = ({ specifier }: Import): boolean => specifier.startsWith('.');
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+
+describe('the storeys of src/', () => {
+  it('give every folder and file its place', () => {
+    expect([...new Set(files.map(part))].filter((name) => layerOf(name) < 0)).toEqual([]);
+  });
+
+  it('are only ever imported from above, and never by a neighbour', () => {
+    const wrong: string[] = [];
+    for (const entry of imports.filter(isRelative)) {
+      const from = part(entry.file);
+      const to = part(relative(src, join(src, dirname(entry.file), entry.specifier)));
+      if (from === to || (entry.isType && NEIGHBOURS.includes(`${from} → ${to}`))) continue;
+      if (layerOf(to) >= layerOf(from)) wrong.push(`${entry.file} imports ${entry.specifier}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(Object.entries(ONLY_IN))('let %s be known in %s/ only', (library, folder) => {
+    const elsewhere = imports.filter((entry) => packageOf(entry.specifier) === library && part(entry.file) !== folder);
+    expect(elsewhere.map((entry) => entry.file)).toEqual([]);
+  });
+
+  it('import no package that a user of ours does not get', () => {
+    const bare = imports.filter((entry) => !isRelative(entry) && !isBuiltin(entry.specifier));
+    const missing = bare.filter((entry) => !(packageOf(entry.specifier) in manifest.dependencies));
+    expect(missing.map((entry) => `${entry.file} imports ${entry.specifier}`)).toEqual([]);
+  });
+
+  it('are built of files that hold one noun each (a longer one is listed, and does not fail)', ({ annotate }) => {
+    for (const file of files) {
+      const lines = readFileSync(join(src, file), 'utf8').split('\n').length;
+      if (lines > MAX_LINES) annotate(`${file} has ${lines} lines: is there a second noun inside?`, 'warning');
+    }
+  });
+});
