@@ -1,3 +1,4 @@
+import type { TransactionsSetting } from '../database/transactions.ts';
 import type { LogLevel } from '../lifecycle/logger.ts';
 import type { DeclareMode, ExchangeType, QueueType } from '../message/topology.ts';
 import type { Duration } from '../util/duration.ts';
@@ -7,12 +8,6 @@ export type ExchangeSetting = string | readonly [name: string, type: ExchangeTyp
 
 /** A binding of the queue: an exchange (every routing key, `#`), or an exchange and a pattern. */
 export type BindSetting = string | readonly [exchange: string, pattern: string];
-
-/**
- * Opens the transaction that a handler runs in, with the user's own library, and gives its handle to `work`:
- * `(work) => prisma.$transaction((tx) => work(tx))`. It commits when `work` resolves and rolls back when it rejects.
- */
-export type TransactionsSetting = (work: (transaction: unknown) => Promise<void>) => Promise<unknown>;
 
 export interface QueueSettings {
   /** The work queue's name. @default the appId */
@@ -89,7 +84,10 @@ export interface Settings {
   /** Handlers that run at once, ≥ 1. @default 20 */
   readonly concurrency?: number | undefined;
   readonly retry?: RetrySettings | undefined;
-  /** Who opens the handlers' transactions. @default our own knex */
+  /**
+   * Who opens the handlers' transactions: `knexTransactions()`, or any library's callback form, such as
+   * `(work) => prisma.$transaction((tx) => work(tx))`. @default knexTransactions()
+   */
   readonly transactions?: TransactionsSetting | undefined;
   /** What becomes of a message that no consumer takes. @default 'ack' */
   readonly unhandled?: 'ack' | 'dead-letter' | undefined;

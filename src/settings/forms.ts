@@ -27,6 +27,11 @@ export function parseHttpUrl(value: unknown): string | undefined {
   return isUrl(value, ['http:', 'https:']) && new URL(value).hostname !== '' ? value : undefined;
 }
 
+/** Any library's callback form, or the mark for our own. */
+export const isTransactions = (value: unknown): boolean =>
+  typeof value === 'function' ||
+  (typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'knex');
+
 const isExchangeType = (value: unknown): value is ExchangeType => EXCHANGE_TYPES.some((type) => type === value);
 
 const isBrokerUrl = (value: unknown): value is string =>

@@ -1,6 +1,7 @@
+import type { TransactionsSetting } from '../database/transactions.ts';
 import type { LogLevel } from '../lifecycle/logger.ts';
 import type { BindSpec, DeclareMode, ExchangeSpec, QueueSpec } from '../message/topology.ts';
-import type { HttpSettings, RestApiSettings, TransactionsSetting } from './define.ts';
+import type { HttpSettings, RestApiSettings } from './define.ts';
 
 /** Settings complete and checked: every default is in, every duration is in milliseconds. Made by `resolveSettings`. */
 export interface ResolvedSettings {

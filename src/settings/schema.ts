@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import type { TransactionsSetting } from '../database/transactions.ts';
 import { LOG_LEVELS } from '../lifecycle/logger.ts';
 import { DECLARE_MODES, QUEUE_TYPES } from '../message/topology.ts';
 import { DEFAULT_SETTINGS as DEFAULTS } from './defaults.ts';
-import type { TransactionsSetting } from './define.ts';
-import { parseBind, parseBrokerUrls, parseDatabaseUrl, parseExchange, parseHttpUrl } from './forms.ts';
+import { isTransactions, parseBind, parseBrokerUrls, parseDatabaseUrl, parseExchange, parseHttpUrl } from './forms.ts';
 import { type Description, described, duration, isName, parsed, wholeNumber } from './leaf.ts';
 
 /** RabbitMQ refuses a larger `x-message-ttl`. */
@@ -158,8 +158,8 @@ export const settingsSchema = z.strictObject({
       choice(['park', 'skip'], 'Then: those behind it follow into the dead letters in order, or go on without it'),
     ),
   }),
-  transactions: described(z.custom<TransactionsSetting>((value) => typeof value === 'function').optional(), {
-    expected: 'a function (work) => …, such as (work) => prisma.$transaction((tx) => work(tx))',
+  transactions: described(z.custom<TransactionsSetting>(isTransactions).optional(), {
+    expected: 'knexTransactions(), or a function such as (work) => prisma.$transaction((tx) => work(tx))',
     meaning: 'Who opens the transactions of handlers',
     defaultText: '`knexTransactions()`',
     textForm: 'none',

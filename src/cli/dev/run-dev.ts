@@ -1,0 +1,46 @@
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { group } from '../../lifecycle/group.ts';
+import { runUntilSignal } from '../../lifecycle/signals.ts';
+import { CONFIG_VARIABLE } from '../../settings/environment-names.ts';
+import { projectRoot } from '../../settings/project.ts';
+import type { CommandContext, GlobalOptions } from '../context.ts';
+import { Supervisor } from './supervisor.ts';
+import { ProjectWatch } from './watch.ts';
+
+/** Runs a `run*` command in a child and replaces the child on every change, until a signal. */
+export async function runDev(context: CommandContext, command: 'runconsumer' | 'runpublisher'): Promise<0 | 1> {
+  const logger = await context.createLogger('dev');
+  const named = context.options.config ?? process.env[CONFIG_VARIABLE];
+  const configFile = named === undefined ? undefined : resolve(named);
+  const watch = new ProjectWatch({
+    root: projectRoot(configFile ?? process.cwd()),
+    configFile,
+    onChange: (file) => {
+      logger.info({ file }, `a file changed: starting ${command} again`);
+      supervisor.restart().catch((error: unknown) => logger.error({ error }, `${command} was not started again`));
+    },
+  });
+  const supervisor = new Supervisor(command, {
+    module: binFile(),
+    args: [command, '--dev-child', ...childArguments(context.options)],
+    logger,
+    onWatch: (paths) => watch.add(paths),
+  });
+  return runUntilSignal(group(`dev ${command}`, [watch, supervisor]), { logger, graceMs: 10_000 });
+}
+
+function childArguments({ config, json, wait, logLevel }: GlobalOptions): string[] {
+  return [
+    ...(config === undefined ? [] : ['--config', config]),
+    ...(json ? ['--json'] : []),
+    ...(wait ? [] : ['--no-wait']),
+    ...(logLevel === undefined ? [] : ['--log-level', logLevel]),
+  ];
+}
+
+/** The bin beside this tree, in `dist` as in the sources. */
+function binFile(): string {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return fileURLToPath(new URL(`../../../bin/svc-comm.${extension}`, import.meta.url));
+}

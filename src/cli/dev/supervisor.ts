@@ -1,0 +1,130 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { Logger } from '../../lifecycle/logger.ts';
+import { Lifecycle, type Service } from '../../lifecycle/service.ts';
+import { sleep } from '../../util/sleep.ts';
+import { isWatchMessage } from './messages.ts';
+
+export interface SupervisorOptions {
+  /** The bin, and the arguments that make it the child. */
+  readonly module: string;
+  readonly args: readonly string[];
+  /** From SIGTERM to SIGKILL, in ms. @default 2000 */
+  readonly graceMs?: number;
+  readonly logger: Logger;
+  /** The child has read the settings and says which folders it loads files from. */
+  readonly onWatch: (paths: readonly string[]) => void;
+}
+
+const STATES = ['off', 'running', 'ended', 'replacing'] as const;
+type State = (typeof STATES)[number];
+const MOVES: Readonly<Record<State, readonly State[]>> = {
+  off: ['running'],
+  running: ['ended', 'replacing', 'off'],
+  ended: ['running', 'off'],
+  replacing: ['running', 'off'],
+};
+
+/**
+ * Keeps one child process running and replaces it when asked to.
+ *
+ *           start()               ended by itself
+ *   off ───────────────▶ running ────────────────▶ ended ── restart() ──▶ running
+ *    ▲                   │     ▲
+ *    │         restart() ▼     │ the old one is gone
+ *    └─ stop() ─────── replacing
+ */
+export class Supervisor implements Service {
+  readonly name: string;
+  readonly #options: SupervisorOptions;
+  readonly #lifecycle: Lifecycle;
+  #process: State = 'off';
+  #child: ChildProcess | undefined;
+  #replacing: Promise<void> | undefined;
+  /** A change came while the last one was being served. */
+  #isStale = false;
+
+  constructor(name: string, options: SupervisorOptions) {
+    this.name = name;
+    this.#options = options;
+    this.#lifecycle = new Lifecycle(name, {
+      start: async () => this.#fork(),
+      stop: async () => {
+        this.#isStale = false;
+        await this.#replacing;
+        await this.#end();
+        this.#move('off');
+      },
+    });
+  }
+
+  get state() {
+    return this.#lifecycle.state;
+  }
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  /** Ends the child and starts another. Called again meanwhile, it starts once more after that. */
+  restart(): Promise<void> {
+    if (this.state !== 'running') return Promise.resolve();
+    this.#isStale = true;
+    this.#replacing ??= this.#replace().finally(() => {
+      this.#replacing = undefined;
+    });
+    return this.#replacing;
+  }
+
+  async #replace(): Promise<void> {
+    while (this.#isStale && this.state === 'running') {
+      this.#isStale = false;
+      if (this.#process === 'running') this.#move('replacing');
+      await this.#end();
+      if (this.state === 'running') this.#fork();
+    }
+  }
+
+  #fork(): void {
+    const { module, args, logger, onWatch } = this.#options;
+    // A group of its own: Ctrl-C reaches the parent alone, which then asks the child once.
+    const child = fork(module, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true });
+    this.#child = child;
+    this.#move('running');
+    child.on('message', (message) => {
+      if (isWatchMessage(message)) onWatch(message.watch);
+    });
+    child.on('error', (error) => logger.error({ error }, `${this.name} could not be started`));
+    child.on('exit', (code, signal) => {
+      if (child !== this.#child || this.#process !== 'running' || this.state === 'stopping') return;
+      this.#move('ended');
+      logger.warn({ code, signal }, `${this.name} ended; it starts again when a file changes`);
+    });
+  }
+
+  async #end(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || hasEnded(child)) return;
+    const ended = once(child, 'exit');
+    const given = new AbortController();
+    child.kill('SIGTERM');
+    const isLate = sleep(this.#options.graceMs ?? 2000, given.signal).then(() => !given.signal.aborted);
+    if (await Promise.race([isLate, ended.then(() => false)])) {
+      this.#options.logger.warn({ pid: child.pid }, `${this.name} did not drain in time and is killed`);
+      child.kill('SIGKILL');
+    }
+    await ended;
+    given.abort();
+  }
+
+  #move(to: State): void {
+    if (!MOVES[this.#process].includes(to)) throw new Error(`${this.name}: no move from ${this.#process} to ${to}`);
+    this.#process = to;
+  }
+}
+
+/** Its `exit` event is gone then: waiting for it would hang. */
+const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;

@@ -1,0 +1,23 @@
+/** What `svc-comm --help` prints, as text, so that it needs no parser: a test keeps it equal to the commands that exist. */
+export const HELP = `Usage: svc-comm [options] [command]
+
+Services that talk over RabbitMQ, with an outbox and an inbox in PostgreSQL.
+
+Options:
+  -V, --version             print the version
+  -c, --config <file>       settings file, else the nearest svc-comm.config.*
+  --json                    print results, errors and logs as JSON
+  --no-wait                 fail when broker or database is down
+  --log-level <level>       debug, info, warn, error or silent
+  -h, --help                print this help
+
+Commands:
+  runconsumer               handle messages with the consumers of this project
+  devconsumer               the same, started anew when a file changes
+  runpublisher              move events from the outbox to the broker
+  devpublisher              the same, started anew when a file changes
+  checkpublisher [options]  fail when too many events wait, or for too long
+  migrate                   create or update the tables; safe to run again
+  explain <exchange> <key>  say which consumer takes a message, and why
+  help [command]            display help for command
+`;

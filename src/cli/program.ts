@@ -1,0 +1,129 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { UsageError } from '../errors.ts';
+import type { LogLevel } from '../lifecycle/logger.ts';
+import { type CommandContext, createContext, type GlobalOptions } from './context.ts';
+import { errorReport, exitCodeOf } from './report-error.ts';
+import { version } from './version.ts';
+
+/** What a command's file exports: it returns the exit code and throws what went wrong. */
+export type CommandResult = Promise<0 | 1>;
+type Action<Args extends readonly unknown[]> = (context: CommandContext, ...args: Args) => CommandResult;
+
+/** Runs one command line. @returns the exit code */
+export async function runProgram(args: readonly string[]): Promise<number> {
+  let exitCode: number = 0;
+  let running: string | undefined;
+  const program = createProgram((name, work) => async () => {
+    running = name;
+    exitCode = await work(createContext(program.opts<GlobalOptions>()));
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const isJson = args.includes('--json');
+    const withStack = program.opts<GlobalOptions>().logLevel === 'debug';
+    const shown = error instanceof CommanderError ? usageError(error) : error;
+    const report = errorReport(shown, { command: running, isJson, withStack });
+    (isJson ? process.stdout : process.stderr).write(report);
+    return exitCodeOf(shown);
+  }
+}
+
+type Start = (name: string, work: (context: CommandContext) => CommandResult) => () => Promise<void>;
+
+/** Every command, its options and its texts. */
+export function createProgram(start: Start): Command {
+  const program = new Command('svc-comm')
+    .description('Services that talk over RabbitMQ, with an outbox and an inbox in PostgreSQL.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .addOption(new Option('-c, --config <file>', 'settings file, else the nearest svc-comm.config.*'))
+    .addOption(new Option('--json', 'print results, errors and logs as JSON'))
+    .addOption(new Option('--no-wait', 'fail when broker or database is down'))
+    .addOption(new Option('--log-level <level>', `${LEVELS.slice(0, -1).join(', ')} or silent`).argParser(logLevel))
+    .addOption(new Option('--dev-child').hideHelp())
+    // Errors are reported by runProgram: with --json they must be objects.
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true });
+
+  /** Adds a command whose code is imported when it is run. */
+  const add = <Args extends readonly unknown[]>(
+    usage: string,
+    description: string,
+    load: () => Promise<Action<Args>>,
+  ): Command => {
+    const command = program.command(usage).description(description).helpOption('-h, --help', 'print this help');
+    return command.action((...all: unknown[]) => {
+      // Commander hands over the arguments, the command's options, and the command itself.
+      const given = all.slice(0, -1) as unknown as Args;
+      return start(command.name(), async (context) => (await load())(context, ...given))();
+    });
+  };
+
+  add(
+    'runconsumer',
+    'handle messages with the consumers of this project',
+    async () => (await import('./commands/runconsumer.ts')).runconsumer,
+  );
+  add(
+    'devconsumer',
+    'the same, started anew when a file changes',
+    async () => (await import('./commands/devconsumer.ts')).devconsumer,
+  );
+  add(
+    'runpublisher',
+    'move events from the outbox to the broker',
+    async () => (await import('./commands/runpublisher.ts')).runpublisher,
+  );
+  add(
+    'devpublisher',
+    'the same, started anew when a file changes',
+    async () => (await import('./commands/devpublisher.ts')).devpublisher,
+  );
+  add(
+    'checkpublisher',
+    'fail when too many events wait, or for too long',
+    async () => (await import('./commands/checkpublisher.ts')).checkpublisher,
+  )
+    .option('--max-queue-size <n>', 'most events that may wait', atLeastZero, 1000)
+    .option('--max-delay <seconds>', 'longest time that a due event may wait', atLeastZero, 60);
+  add(
+    'migrate',
+    'create or update the tables; safe to run again',
+    async () => (await import('./commands/migrate.ts')).migrate,
+  );
+  add(
+    'explain',
+    'say which consumer takes a message, and why',
+    async () => (await import('./commands/explain.ts')).explain,
+  )
+    .argument('<exchange>', 'where the message comes from')
+    .argument('<key>', 'its routing key');
+  return program;
+}
+
+/** As in lifecycle/logger.ts, which would load the logger for every command line. */
+const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const satisfies readonly LogLevel[];
+
+function logLevel(text: string): LogLevel {
+  const level = LEVELS.find((known) => known === text);
+  if (level === undefined) throw new InvalidArgumentError(`It must be one of ${LEVELS.join(', ')}.`);
+  return level;
+}
+
+function atLeastZero(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
+    throw new InvalidArgumentError('It must be a number ≥ 0.');
+  }
+  return value;
+}
+
+function usageError(error: CommanderError): UsageError {
+  const isNoCommand = error.code === 'commander.help';
+  const message = isNoCommand ? 'no command given' : error.message.replace(/^error: /, '');
+  return new UsageError(`${message}\nrun \`svc-comm --help\` for what there is`, { cause: error });
+}

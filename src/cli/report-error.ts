@@ -1,0 +1,58 @@
+import { maskUrl } from '../util/mask.ts';
+
+/** Codes of what is wrong before any server was asked: usage, settings, the registrations of consumers. */
+const WRONG_USE: ReadonlySet<unknown> = new Set([
+  'SVC_COMM_USAGE',
+  'SVC_COMM_SETTINGS',
+  'SVC_COMM_INVALID_ARGUMENT',
+  'SVC_COMM_INVALID_NAME',
+  'SVC_COMM_NO_CONSUMERS',
+  'SVC_COMM_UNREGISTERED_CONSUMER',
+  'SVC_COMM_DUPLICATE_CONSUMER',
+  'SVC_COMM_INVALID_CONSUMER',
+]);
+
+/** 2 for wrong usage or settings, else 1. A file that did not load counts as what was wrong in it. */
+export function exitCodeOf(error: unknown): 1 | 2 {
+  if (WRONG_USE.has(codeOf(error))) return 2;
+  const isLoad = error instanceof Error && codeOf(error) === 'SVC_COMM_MODULE_LOAD';
+  return isLoad && WRONG_USE.has(codeOf(error.cause)) ? 2 : 1;
+}
+
+export interface ReportOptions {
+  /** `runconsumer`; undefined: none was recognised. */
+  readonly command?: string | undefined;
+  readonly isJson: boolean;
+  /** At debug level. */
+  readonly withStack: boolean;
+}
+
+/**
+ * An error as one block: for people without a stack, or `{ "error": { "code", "message", … } }` with the error's own
+ * fields. Ends with a line break; every URL in it is masked.
+ */
+export function errorReport(error: unknown, { command, isJson, withStack }: ReportOptions): string {
+  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+  const code = codeOf(error);
+  if (isJson) {
+    const own = error instanceof Error ? { ...error, name: undefined, cause: undefined } : {};
+    const report = { code: code ?? name, message, ...own, ...(withStack ? { stack } : {}) };
+    return maskUrl(`${JSON.stringify({ error: report })}\n`);
+  }
+  const who = command === undefined ? 'svc-comm' : `svc-comm ${command}`;
+  const title = code === undefined ? message : `${message}\n  ${code}, see docs/errors.md`;
+  return maskUrl(`${who}: ${title}\n${withStack ? stackOf(error) : ''}`);
+}
+
+function stackOf(error: unknown): string {
+  const lines: string[] = [];
+  for (let one = error; one instanceof Error; one = one.cause) {
+    lines.push(`${lines.length > 0 ? 'caused by ' : ''}${one.stack ?? one.message}`);
+  }
+  return lines.length > 0 ? `\n${lines.join('\n')}\n` : '';
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}

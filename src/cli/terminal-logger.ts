@@ -1,0 +1,39 @@
+import { LOG_LEVELS, type Logger, type LogLevel } from '../lifecycle/logger.ts';
+import { maskUrl } from '../util/mask.ts';
+
+const COLOURS = { debug: 90, info: 36, warn: 33, error: 31 } as const;
+type Level = keyof typeof COLOURS;
+
+export interface TerminalLoggerOptions {
+  /** Takes each line, its line break included. @default standard error */
+  readonly write?: (line: string) => void;
+  /** @default on, unless NO_COLOR is set */
+  readonly hasColours?: boolean;
+  readonly now?: () => Date;
+}
+
+/** For people: `14:03:07.512 warn  consumer  text  field=value`, an error's message behind it, its stack at debug level. */
+export function createTerminalLogger(level: LogLevel, role: string, options: TerminalLoggerOptions = {}): Logger {
+  const { write = (line) => process.stderr.write(line), now = () => new Date() } = options;
+  const hasColours = options.hasColours ?? !process.env.NO_COLOR;
+  const paint = (code: number, text: string) => (hasColours ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const least = LOG_LEVELS.indexOf(level);
+  const log = (of: Level) => (fields: object, text: string) => {
+    if (LOG_LEVELS.indexOf(of) < least) return;
+    const head = `${paint(90, timeOf(now()))} ${paint(COLOURS[of], of.padEnd(5))} ${role.padEnd(9)} ${text}`;
+    const details = Object.entries(fields).map(([name, value]) => detail(name, value, level === 'debug'));
+    write(maskUrl([head, ...details.map((text) => paint(90, text))].join('  ')).concat('\n'));
+  };
+  return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
+}
+
+function detail(name: string, value: unknown, withStack: boolean): string {
+  if (value instanceof Error) return withStack ? `\n${value.stack ?? value.message}` : `${name}: ${value.message}`;
+  return `${name}=${typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))}`;
+}
+
+function timeOf(date: Date): string {
+  const two = (n: number) => String(n).padStart(2, '0');
+  const clock = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':');
+  return `${clock}.${String(date.getMilliseconds()).padStart(3, '0')}`;
+}

@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { HELP } from '../../src/cli/help-text.ts';
+import { createProgram } from '../../src/cli/program.ts';
+
+interface Run {
+  readonly name: string | undefined;
+  readonly options: Record<string, unknown>;
+}
+
+/** Parses a line and starts nothing. */
+async function parse(...args: string[]): Promise<Run> {
+  let name: string | undefined;
+  const program: Command = createProgram((command) => async () => {
+    name = command;
+  });
+  program.configureOutput({ writeErr: () => undefined, writeOut: () => undefined });
+  await program.parseAsync(args, { from: 'user' });
+  return { name, options: program.opts() };
+}
+
+describe('the command line', () => {
+  it('prints as help what the commands say', () => {
+    const program = createProgram(() => async () => undefined).configureOutput({ getOutHelpWidth: () => 80 });
+    expect(HELP).toBe(program.helpInformation());
+  });
+
+  it('takes global options before and after the command', async () => {
+    const before = await parse('--json', '--config', 'a.ts', '--no-wait', '--log-level', 'debug', 'migrate');
+    const after = await parse('migrate', '--json', '--config', 'a.ts', '--no-wait', '--log-level', 'debug');
+    expect(before).toEqual({
+      name: 'migrate',
+      options: { json: true, config: 'a.ts', wait: false, logLevel: 'debug' },
+    });
+    expect(after).toEqual(before);
+  });
+
+  it.each([
+    [['nonsense'], /unknown command 'nonsense'/],
+    [['migrate', 'extra'], /too many arguments/],
+    [['explain', 'user'], /missing required argument 'key'/],
+    [['migrate', '--colour'], /unknown option '--colour'/],
+    [['migrate', '--log-level', 'loud'], /one of debug, info, warn, error, silent/],
+    [['checkpublisher', '--max-delay', '-1'], /a number ≥ 0/],
+    [['checkpublisher', '--max-queue-size', 'many'], /a number ≥ 0/],
+  ])('refuses %j', async (args, message) => {
+    await expect(parse(...args)).rejects.toThrow(message);
+  });
+});

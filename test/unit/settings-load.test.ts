@@ -1,0 +1,101 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { SettingsError } from '../../src/errors.ts';
+import { findConfigFile, type LoadOptions, loadSettings } from '../../src/settings/load.ts';
+
+const base = realpathSync(mkdtempSync(join(tmpdir(), 'svc-comm-load-')));
+afterAll(() => rmSync(base, { recursive: true }));
+
+let projects = 0;
+/** A project folder with these files. */
+function project(files: Record<string, string>): string {
+  projects += 1;
+  const root = join(base, `p${projects}`);
+  const all = { 'package.json': '{ "name": "orders", "type": "module" }', ...files };
+  for (const [name, content] of Object.entries(all)) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), content);
+  }
+  return root;
+}
+
+const load = (cwd: string, options: LoadOptions = {}) => loadSettings({ cwd, environment: {}, ...options });
+
+async function problemsOf(cwd: string, options: LoadOptions = {}) {
+  const error = await load(cwd, options).catch((thrown: unknown) => thrown);
+  if (error instanceof SettingsError) return error.problems;
+  throw error;
+}
+
+describe('the settings file', () => {
+  it.each([
+    ['svc-comm.config.ts', 'const prefetch: number = 7;\nexport default { prefetch };'],
+    ['svc-comm.config.mts', 'export default { prefetch: 7 as const };'],
+    ['svc-comm.config.js', 'export default { prefetch: 7 };'],
+    ['svc-comm.config.mjs', 'export default { prefetch: 7 };'],
+    ['svc-comm.config.json', '{ "prefetch": 7 }'],
+  ])('is loaded as %s', async (name, content) => {
+    const root = project({ [name]: content });
+    expect(await load(root)).toMatchObject({ appId: 'orders', prefetch: 7, root });
+  });
+
+  it('is found from a folder below, up to the one with package.json and no further', () => {
+    const root = project({
+      'svc-comm.config.json': '{}',
+      'src/deep/a.txt': '',
+      'inner/package.json': '{}',
+      'inner/src/a.txt': '',
+    });
+    expect(findConfigFile(join(root, 'src/deep'))).toBe(join(root, 'svc-comm.config.json'));
+    expect(findConfigFile(join(root, 'inner/src'))).toBeUndefined();
+  });
+
+  it('may be left out: the defaults hold, and errors say that there is none', async () => {
+    const root = project({});
+    expect(await load(root)).toMatchObject({ appId: 'orders', prefetch: 100, root });
+    const nameless = project({ 'package.json': '{}' });
+    expect(await problemsOf(nameless)).toMatchObject([
+      { setting: 'appId', from: expect.stringContaining('no settings file in') },
+    ]);
+  });
+
+  it('may be named by option or by SVC_COMM_CONFIG; globs stay relative to the project', async () => {
+    const root = project({ 'config/a.json': '{ "prefetch": 8 }', 'b.json': '{ "prefetch": 9 }' });
+    const environment = { SVC_COMM_CONFIG: 'b.json' };
+    expect(await load(root, { configFile: 'config/a.json', environment })).toMatchObject({ prefetch: 8, root });
+    expect(await load(root, { environment })).toMatchObject({ prefetch: 9 });
+  });
+
+  it('gives way to variables, and they to options', async () => {
+    const root = project({ 'svc-comm.config.json': '{ "prefetch": 7, "wait": true, "concurrency": 2 }' });
+    const settings = await load(root, {
+      environment: { SVC_COMM_PREFETCH: '8', SVC_COMM_WAIT: 'true' },
+      options: [{ path: ['wait'], value: false, from: '--no-wait' }],
+    });
+    expect(settings).toMatchObject({ prefetch: 8, wait: false, concurrency: 2 });
+  });
+
+  it('is named with every wrong value in it', async () => {
+    const root = project({ 'svc-comm.config.json': '{ "prefetch": "x" }' });
+    expect(await problemsOf(root)).toMatchObject([{ setting: 'prefetch', from: 'svc-comm.config.json' }]);
+  });
+
+  it.each([
+    ['does not exist', {}, 'gone.json', { expected: 'an existing file', from: '--config' }],
+    ['is no JSON', { 'a.json': '{ "a": ' }, 'a.json', { expected: 'a file that loads', from: 'a.json' }],
+    ['throws', { 'a.mjs': 'throw new Error("no amqp://u:c4n4ry@host")' }, 'a.mjs', { got: 'no amqp://***@host' }],
+    ['does not parse', { 'a.mjs': 'export default {' }, 'a.mjs', { expected: 'a file that loads' }],
+    [
+      'exports nothing',
+      { 'a.mjs': 'export const a = 1' },
+      'a.mjs',
+      { expected: 'a default export, defineConfig({ … })', got: 'nothing' },
+    ],
+    ['exports a function', { 'a.mjs': 'export default () => ({})' }, 'a.mjs', { got: 'a function' }],
+  ] as const)('that %s is a settings error', async (_, files, configFile, problem) => {
+    const root = project(files);
+    expect(await problemsOf(root, { configFile })).toMatchObject([{ setting: 'settings file', ...problem }]);
+  });
+});
