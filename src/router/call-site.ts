@@ -1,14 +1,15 @@
-import { dirname, relative } from 'node:path';
+import { dirname, isAbsolute, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const OURS = dirname(dirname(fileURLToPath(import.meta.url)));
+/** Compilers' decorator helpers stand between us and the user's file: tslib, oxc's runtime. */
+const LIBRARY = /[\\/]node_modules[\\/]|oxc-project/;
 
 /** The user's file that is calling into svc-comm now, relative to the working directory; undefined when it cannot be told. */
 export function callSite(): string | undefined {
   for (const file of callers()) {
-    if (file.startsWith('node:')) continue;
     const path = file.startsWith('file:') ? fileURLToPath(file) : file;
-    if (!path.startsWith(OURS)) return relative(process.cwd(), path);
+    if (isAbsolute(path) && !path.startsWith(`${OURS}${sep}`) && !LIBRARY.test(path)) return relative(process.cwd(), path);
   }
   return undefined;
 }

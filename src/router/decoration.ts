@@ -74,13 +74,15 @@ function fromStandard(decorator: string, context: DecoratorContext): Decoration 
 function fromLegacy(decorator: string, target: unknown, key: unknown, descriptor: unknown): Decoration {
   const name = typeof key === 'symbol' || typeof key === 'string' ? key : 'constructor';
   if (typeof descriptor === 'number') throw refused(decorator, `a parameter of ${String(name)}`);
-  const method = typeof descriptor === 'object' && descriptor !== null && 'value' in descriptor ? descriptor.value : 0;
+  const { get, value }: PropertyDescriptor = isDescriptor(descriptor) ? descriptor : {};
   const isStatic = typeof target === 'function';
-  if (typeof method !== 'function' || !(isStatic || (typeof target === 'object' && target !== null))) {
-    throw refused(decorator, `property ${String(name)}`);
+  if (typeof value !== 'function' || !(isStatic || (typeof target === 'object' && target !== null))) {
+    throw refused(decorator, `${get ? 'getter' : 'field'} ${String(name)}`);
   }
   return { owner: target, key: name, isStatic, onClass: (use) => use(target) };
 }
+
+const isDescriptor = (value: unknown): value is PropertyDescriptor => typeof value === 'object' && value !== null;
 
 const refused = (decorator: string, what: string) =>
   new InvalidConsumerError(

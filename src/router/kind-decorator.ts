@@ -9,10 +9,19 @@ export type ConsumerFunction =
   | ((first: never, second: never, context: MessageContext) => unknown)
   | ((first: never, context: MessageContext) => unknown);
 
+/** A method may state its `this`; the function is called with the right one. */
+type OfMethod<F> = F extends (...args: infer A) => infer R ? (this: never, ...args: A) => R : never;
+
+/** The part of ClassMethodDecoratorContext that tells a public method from all else. */
+interface PublicMethodContext {
+  readonly kind: 'method';
+  readonly private: false;
+}
+
 /** Usable on a public method, static or not, with standard and with `experimentalDecorators`. Records, changes nothing. */
 export interface MethodMark<F extends (...args: never[]) => unknown> {
-  (method: F, context: ClassMethodDecoratorContext): void;
-  <M extends F>(target: object, key: string | symbol, descriptor: TypedPropertyDescriptor<M>): void;
+  (method: OfMethod<F>, context: PublicMethodContext): void;
+  <M extends OfMethod<F>>(target: object, key: string | symbol, descriptor: TypedPropertyDescriptor<M>): void;
 }
 
 declare const kinded: unique symbol;

@@ -30,7 +30,8 @@ export interface Route {
 
 export interface Registration {
   readonly selector: Selector;
-  readonly name: string;
+  /** Read late: esbuild gives a class with decorated static methods its name only when those have registered. */
+  readonly name: () => string;
   readonly file: string | undefined;
   /** Read late: decorators may come in any order, so the kind is known only when all of them have run. */
   readonly kind: () => ConsumerKind;
@@ -41,19 +42,23 @@ export class RegisteredRoute implements Route {
   readonly level: RouteLevel;
   readonly exchange: string | undefined;
   readonly pattern: string | undefined;
-  readonly name: string;
   readonly file: string | undefined;
   readonly #registration: Registration;
+  #name: string | undefined;
   #kind: ConsumerKind | undefined;
 
   constructor(registration: Registration) {
-    const { selector, name, file } = registration;
+    const { selector, file } = registration;
     this.level = selector.level;
     this.exchange = 'exchange' in selector ? selector.exchange : undefined;
     this.pattern = 'pattern' in selector ? selector.pattern.text : undefined;
-    this.name = name;
     this.file = file;
     this.#registration = registration;
+  }
+
+  get name(): string {
+    this.#name ??= this.#registration.name();
+    return this.#name;
   }
 
   get kind(): string {

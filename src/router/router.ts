@@ -69,7 +69,7 @@ export class MessageRouter {
         marks.map(({ selector, file }) => ({
           selector,
           file,
-          name: `${classOf(instance)}.${String(method.key)}`,
+          name: () => `${classOf(instance)}.${String(method.key)}`,
           kind: () => kindOfMethod(method) ?? DEFAULT_KIND,
           call: methodOf(instance, method.key),
         })),
@@ -136,7 +136,7 @@ export class MessageRouter {
         throw new InvalidConsumerError(text, 'call it with one function, or put it on a method');
       }
       const kind = kindOfFunction(fn) ?? DEFAULT_KIND;
-      this.#routes.add([{ selector, file, name: fn.name || 'anonymous', kind: () => kind, call: fn }]);
+      this.#routes.add([{ selector, file, name: () => fn.name || 'anonymous', kind: () => kind, call: fn }]);
       return fn;
     };
     return mark as ConsumerMark;
@@ -151,7 +151,7 @@ export class MessageRouter {
       const registration: Registration = {
         selector,
         file,
-        name: `${'name' in owner ? owner.name : 'class'}.${String(method.key)}`,
+        name: () => `${className(owner)}.${String(method.key)}`,
         kind: () => kindOfMethod(method) ?? DEFAULT_KIND,
         call: methodOf(owner, method.key),
       };
@@ -176,5 +176,9 @@ const methodOf =
   (owner: object, key: string | symbol): UserCall =>
   (...args) =>
     Reflect.apply(Reflect.get(owner, key), owner, args);
+
+/** esbuild writes a class that names itself as `_Name` and gives its name back only after its static methods registered. */
+const className = (owner: object): string =>
+  'name' in owner ? String(owner.name).replace(/^_(?=[A-Z])/, '') : 'a class';
 
 const classOf = (instance: object): string => instance?.constructor?.name || 'an anonymous class';

@@ -1,7 +1,14 @@
 import { DuplicateConsumerError } from '../errors.ts';
 import { PatternTrie } from './pattern-trie.ts';
 import { RecentKeys } from './recent-keys.ts';
-import { describeOrigin, describeSelector, RegisteredRoute, type Registration, type Route } from './route.ts';
+import {
+  describeOrigin,
+  describeSelector,
+  RegisteredRoute,
+  type Registration,
+  type Route,
+  type Selector,
+} from './route.ts';
 
 interface ExchangeRoutes {
   readonly exact: Map<string, Route>;
@@ -31,14 +38,18 @@ export class Routes {
    * @throws DuplicateConsumerError (SVC_COMM_DUPLICATE_CONSUMER)
    */
   add(registrations: readonly Registration[]): void {
-    const named = new Map<string, Registration>();
-    for (const registration of registrations) {
-      const what = describeSelector(registration.selector);
-      const taken = named.get(what) ?? this.#taken(registration);
-      if (taken) throw new DuplicateConsumerError(what, describeOrigin(taken), describeOrigin(registration));
-      named.set(what, registration);
+    const added = registrations.map((registration) => ({
+      selector: registration.selector,
+      route: new RegisteredRoute(registration),
+    }));
+    const named = new Map<string, Route>();
+    for (const { selector, route } of added) {
+      const what = describeSelector(selector);
+      const taken = named.get(what) ?? this.#taken(selector);
+      if (taken) throw new DuplicateConsumerError(what, describeOrigin(taken), describeOrigin(route));
+      named.set(what, route);
     }
-    for (const registration of registrations) this.#put(registration);
+    for (const { selector, route } of added) this.#put(selector, route);
   }
 
   resolve(exchange: string, routingKey: string): Route | undefined {
@@ -61,7 +72,7 @@ export class Routes {
     return found;
   }
 
-  #taken({ selector }: Registration): Route | undefined {
+  #taken(selector: Selector): Route | undefined {
     switch (selector.level) {
       case 'key':
         return this.#exchanges.get(selector.exchange)?.exact.get(selector.pattern.text);
@@ -76,9 +87,7 @@ export class Routes {
     }
   }
 
-  #put(registration: Registration): void {
-    const { selector } = registration;
-    const route = new RegisteredRoute(registration);
+  #put(selector: Selector, route: Route): void {
     this.#list.push(route);
     switch (selector.level) {
       case 'key':
