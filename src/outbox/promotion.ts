@@ -1,0 +1,47 @@
+import type { SqlExecutor } from '../database/executor.ts';
+import type { RelayStats } from './relay-stats.ts';
+import { type PromotionStatements, preparePromotion } from './sql/promote-due.ts';
+
+export interface PromotionOptions {
+  readonly db: SqlExecutor;
+  readonly schema: string;
+  readonly batchSize: number;
+  readonly stats: RelayStats;
+}
+
+/** Longest time between two looks: an event may be written that is due sooner than all others. */
+export const PROMOTION_CHECK_MS = 500;
+/** From then on a key's lock is waited for. */
+const OVERDUE_MS = 300;
+
+/** Moves future events to the outbox when they are due. Several relays may do it; one at a time has an effect. */
+export class Promotion {
+  readonly #options: PromotionOptions;
+  readonly #statements: PromotionStatements;
+
+  constructor(options: PromotionOptions) {
+    this.#options = options;
+    this.#statements = preparePromotion(options.schema);
+  }
+
+  /** Promotes what is due. @returns milliseconds until it should be called again */
+  async runOnce(): Promise<number> {
+    const { db, batchSize, stats } = this.#options;
+    const dueMs = await this.#statements.nextDueMs(db);
+    if (dueMs === undefined) return PROMOTION_CHECK_MS;
+    if (dueMs > 0) return Math.min(PROMOTION_CHECK_MS, Math.ceil(dueMs));
+    const promoted = await this.#statements.promote(db, batchSize);
+    stats.promoted += promoted;
+    if (promoted > 0) return 0;
+    return await this.#promoteOverdueKey();
+  }
+
+  async #promoteOverdueKey(): Promise<number> {
+    const { db, batchSize, stats } = this.#options;
+    const key = await this.#statements.overdueKey(db, OVERDUE_MS);
+    if (key === undefined) return 50;
+    const promoted = await this.#statements.promoteKey(db, key, batchSize);
+    stats.promoted += promoted;
+    return promoted > 0 ? 0 : PROMOTION_CHECK_MS / 2;
+  }
+}

@@ -1,0 +1,102 @@
+import type { DatabaseConnection } from '../database/connection.ts';
+import type { SqlExecutor } from '../database/executor.ts';
+import { DatabaseAccessRefusedError, NotRunningError } from '../errors.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import { backoffMs } from '../util/backoff.ts';
+import { sleep } from '../util/sleep.ts';
+
+export interface LinkOptions {
+  /** For logs. */
+  readonly name: string;
+  readonly connect: () => Promise<DatabaseConnection>;
+  readonly logger: Logger;
+  /** Called with each new connection before anybody uses it. */
+  readonly onConnect?: (connection: DatabaseConnection) => Promise<void>;
+  readonly onLost?: () => void;
+}
+
+const RECONNECT = Object.freeze({ initialMs: 100, maxMs: 10_000 });
+
+/**
+ * A connection that is made anew when it was lost. A statement under way at the loss is rejected (whether it ran is
+ * not known); the next one waits for the new connection.
+ */
+export class DatabaseLink implements SqlExecutor {
+  readonly #options: LinkOptions;
+  readonly #closed = new AbortController();
+  #connection: DatabaseConnection | undefined;
+  #opening: Promise<DatabaseConnection> | undefined;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  get isConnected(): boolean {
+    return this.#connection !== undefined && !this.#connection.lost.aborted;
+  }
+
+  /**
+   * Connects, waiting for the database with back-off.
+   * @throws DatabaseAccessRefusedError: only here, later it waits as well
+   */
+  async open(signal: AbortSignal): Promise<void> {
+    await this.#connected(signal, true);
+  }
+
+  async query<Row extends object>(sql: string, params: readonly (string | null)[], name?: string): Promise<Row[]> {
+    const connection = await this.#connected(this.#closed.signal, false);
+    return await connection.query<Row>(sql, params, name);
+  }
+
+  /** Ends the connection on purpose, as broken; the next statement makes a new one. */
+  async reset(): Promise<void> {
+    await this.#connection?.close();
+  }
+
+  /** For good: whoever waits for a connection is rejected. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#opening?.catch(() => undefined);
+    await this.#connection?.close();
+  }
+
+  async #connected(signal: AbortSignal, failsOnRefusal: boolean): Promise<DatabaseConnection> {
+    if (this.#connection && !this.#connection.lost.aborted) return this.#connection;
+    this.#opening ??= this.#open(signal, failsOnRefusal).finally(() => {
+      this.#opening = undefined;
+    });
+    return await this.#opening;
+  }
+
+  async #open(signal: AbortSignal, failsOnRefusal: boolean): Promise<DatabaseConnection> {
+    const { name, logger } = this.#options;
+    const ended = AbortSignal.any([signal, this.#closed.signal]);
+    for (let attempt = 0; !ended.aborted; attempt++) {
+      try {
+        const connection = await this.#options.connect();
+        await this.#adopt(connection, ended);
+        if (attempt > 0) logger.info({ connection: name }, 'the database is back');
+        return connection;
+      } catch (error) {
+        if (ended.aborted) break;
+        if (failsOnRefusal && error instanceof DatabaseAccessRefusedError) throw error;
+        if (attempt === 0) logger.warn({ connection: name, error }, 'waiting for the database');
+        await sleep(backoffMs(attempt, RECONNECT), ended);
+      }
+    }
+    throw new NotRunningError(`connection ${name} of the relay`, 'closed');
+  }
+
+  async #adopt(connection: DatabaseConnection, ended: AbortSignal): Promise<void> {
+    try {
+      ended.throwIfAborted();
+      await this.#options.onConnect?.(connection);
+      ended.throwIfAborted();
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+    this.#connection = connection;
+    connection.lost.addEventListener('abort', () => this.#options.onLost?.(), { once: true });
+  }
+}

@@ -1,0 +1,61 @@
+import { HEADER, type Headers, type Message, type MessageProperties } from '../message/message.ts';
+import type { LeaseGrant } from './lease-grant.ts';
+import { restoreProperties } from './stored-properties.ts';
+
+/** A row of the outbox as the relay holds it. */
+export interface OutboxRow {
+  readonly id: number;
+  readonly key: string | null;
+  readonly grant: LeaseGrant;
+  readonly messageId: string;
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** JSON text; emptied once it is sent, to hold less. */
+  body: string;
+  /** JSON of the properties that are not the defaults. */
+  readonly properties: string | null;
+  readonly appId: string | null;
+  /** Seconds since the epoch. */
+  readonly createdAt: number;
+  /** On the monotonic clock; null: never. */
+  readonly expiresAtMs: number | null;
+  readonly attempts: number;
+}
+
+/**
+ * The broker drops it so long after the deadline: a net against pile-up only. The consumer's own check of the deadline
+ * decides and counts, and must see it.
+ */
+export const EXPIRATION_NET_MS = 60_000;
+/** AMQP carries no longer one; the channel would close. */
+const MAX_EXPIRATION_MS = 4_294_967_295;
+
+/**
+ * The message of a row, as it goes to the broker. The body is the row's text, byte for byte.
+ * @throws SyntaxError when the row's properties are no JSON
+ */
+export function rowMessage(row: OutboxRow, nowMs: number): Message {
+  const { isBase64, messageId, ...given } = restoreProperties(row.properties);
+  const properties: MessageProperties = {
+    timestamp: Math.floor(row.createdAt),
+    ...given,
+    messageId: messageId === null ? undefined : (messageId ?? row.messageId),
+    ...(row.appId !== null && { appId: row.appId }),
+    ...(row.key !== null && { headers: withKey(given.headers, row.key) }),
+    ...expiration(row, nowMs),
+  };
+  return {
+    exchange: row.exchange,
+    routingKey: row.routingKey,
+    body: Buffer.from(row.body, isBase64 ? 'base64' : 'utf8'),
+    properties,
+  };
+}
+
+const withKey = (headers: Headers | undefined, key: string): Headers => ({ ...headers, [HEADER.key]: key });
+
+function expiration(row: OutboxRow, nowMs: number): { expiration?: string } {
+  if (row.expiresAtMs === null) return {};
+  const ms = Math.ceil(row.expiresAtMs - nowMs) + EXPIRATION_NET_MS;
+  return ms > MAX_EXPIRATION_MS ? {} : { expiration: String(ms) };
+}

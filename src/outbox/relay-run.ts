@@ -1,0 +1,242 @@
+import { randomUUID } from 'node:crypto';
+import { MigrationRequiredError } from '../errors.ts';
+import type { Clock } from '../lifecycle/clock.ts';
+import { backoffMs } from '../util/backoff.ts';
+import { Bell } from '../util/bell.ts';
+import { sleep } from '../util/sleep.ts';
+import { CENSUS_MS, LeaseHolder } from './lease-holder.ts';
+import { Promotion } from './promotion.ts';
+import type { RelayParts } from './relay.ts';
+import { RelayLanes } from './relay-lanes.ts';
+import { DatabaseLink } from './relay-link.ts';
+import type { ResolvedRelayOptions } from './relay-options.ts';
+import { RelayReader } from './relay-reader.ts';
+import { RelaySender } from './relay-sender.ts';
+import { RelaySettler } from './relay-settler.ts';
+import type { RelayStats } from './relay-stats.ts';
+import { READ_SETTINGS } from './sql/read-batch.ts';
+import { Wakeup } from './wakeup.ts';
+import { WakeupListener } from './wakeup-listener.ts';
+
+/** Rows of one key that wait in memory behind the one that is sent. */
+const LANE_LIMIT = 256;
+/** Statements that write do not wait longer than this for somebody else's locks. */
+const WRITE_LOCK_TIMEOUT = '2s';
+const CONTROL_LOCK_TIMEOUT = '250ms';
+/** Pause after a read whose rows could all not be taken, in ms. */
+const PASSED_OVER_MS = 10;
+/** Longest time for the last writes of a stop, in ms. */
+const FAREWELL_MS = 5000;
+
+/** One run of a relay, from start to stop: the parts, and the loops that call them. */
+export class RelayRun {
+  /** New for each run: what an earlier one of this process left behind belongs to somebody else. */
+  readonly owner = randomUUID();
+  readonly #parts: RelayParts;
+  readonly #options: ResolvedRelayOptions;
+  readonly #links: { readonly read: DatabaseLink; readonly write: DatabaseLink; readonly control: DatabaseLink };
+  readonly #lanes = new RelayLanes({ laneLimit: LANE_LIMIT });
+  readonly #leases: LeaseHolder;
+  readonly #wakeup: Wakeup;
+  readonly #reader: RelayReader;
+  readonly #sender: RelaySender;
+  readonly #settler: RelaySettler;
+  readonly #promotion: Promotion;
+  readonly #census = new Bell();
+  readonly #room = new Bell();
+  readonly #quiet = new Bell();
+  /** Aborted first: nothing more is read or sent. */
+  readonly #intake = new AbortController();
+  /** Aborted when all is settled. */
+  readonly #upkeep = new AbortController();
+  readonly #loops: Promise<void>[] = [];
+
+  constructor(parts: RelayParts & { readonly clock: Clock }, options: ResolvedRelayOptions, stats: RelayStats) {
+    this.#parts = parts;
+    this.#options = options;
+    const { schema, logger, clock, pipe } = parts;
+    const { owner } = this;
+    const { batchSize, leaseMs, pollMs, restartMs, maxBackoffMs, unroutable } = options;
+    this.#links = {
+      read: this.#link('read', { ...READ_SETTINGS, lock_timeout: WRITE_LOCK_TIMEOUT }, stats),
+      write: this.#link('write', { lock_timeout: WRITE_LOCK_TIMEOUT }, stats),
+      control: this.#link('control', { lock_timeout: CONTROL_LOCK_TIMEOUT }, stats),
+    };
+    const { read, write, control } = this.#links;
+    const lanes = this.#lanes;
+    this.#wakeup = new Wakeup({ db: control, owner, schema, pollMs, clock, logger, stats });
+    this.#leases = new LeaseHolder({
+      ...{ db: control, owner, schema, leaseMs, clock, logger },
+      unsettled: (part) => lanes.unsettled(part),
+      onChange: () => {
+        lanes.dropRevoked();
+        this.#wakeup.reset();
+        this.#room.ring();
+      },
+    });
+    this.#reader = new RelayReader({
+      ...{ db: read, schema, batchSize, lanes, clock, stats },
+      grants: () => this.#leases.live(),
+    });
+    this.#settler = new RelaySettler({
+      ...{ db: write, owner, schema, batchSize, restartMs, maxBackoffMs, lanes, stats, logger },
+      onSettled: () => {
+        this.#room.ring();
+        this.#quiet.ring();
+      },
+    });
+    this.#sender = new RelaySender({
+      ...{ pipe, lanes, settler: this.#settler, unroutable, clock, logger, stats },
+      onProgress: () => {
+        if (lanes.wantsFullRead) this.#wakeup.kick();
+        this.#room.ring();
+        this.#quiet.ring();
+      },
+    });
+    this.#promotion = new Promotion({ db: control, schema, batchSize, stats });
+  }
+
+  get isParked(): boolean {
+    return this.#wakeup.isParked;
+  }
+  get partitions(): readonly number[] {
+    return this.#leases.live().map((grant) => grant.part);
+  }
+  get held(): number {
+    return this.#lanes.size;
+  }
+
+  /**
+   * Waits for the database, takes the first partitions, and lets the loops run.
+   * @throws DatabaseAccessRefusedError, MigrationRequiredError
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    const { read, write, control } = this.#links;
+    await control.open(signal);
+    for (let attempt = 0; !(await this.#firstCensus()); attempt++) {
+      await sleep(backoffMs(attempt), signal);
+      signal.throwIfAborted();
+    }
+    await Promise.all([read.open(signal), write.open(signal)]);
+    this.#sender.open(this.#intake.signal);
+    const { signal: intake } = this.#intake;
+    const { signal: upkeep } = this.#upkeep;
+    this.#loops.push(
+      this.#repeat('lease', upkeep, async () => {
+        await this.#census.wait(upkeep, CENSUS_MS);
+        if (!upkeep.aborted) await this.#leases.runOnce();
+      }),
+      this.#settler.run(upkeep),
+      this.#repeat('read', intake, () => this.#readOnce(intake)),
+      this.#repeat('promotion', intake, async () => {
+        await sleep(await this.#promotion.runOnce(), intake);
+      }),
+    );
+    if (this.#options.listen) this.#loops.push(this.#listener().run(intake));
+  }
+
+  /** Stops the intake, drains, writes back, gives the partitions to the others, closes. */
+  async stop(): Promise<void> {
+    const { drainMs } = this.#options;
+    this.#intake.abort();
+    this.#lanes.dropUnsent();
+    await this.#settled(drainMs);
+    this.#upkeep.abort();
+    await within(FAREWELL_MS, this.#farewell());
+    await Promise.all(Object.values(this.#links).map((link) => link.close()));
+    await Promise.all(this.#loops);
+  }
+
+  async #farewell(): Promise<void> {
+    try {
+      await this.#settler.flush();
+      await this.#leases.releaseAll();
+    } catch (error) {
+      this.#parts.logger.warn({ error }, 'the relay could not give its partitions back; they run out by themselves');
+    }
+  }
+
+  async #settled(drainMs: number): Promise<void> {
+    const late = AbortSignal.timeout(drainMs);
+    while ((this.#sender.inFlight > 0 || this.#settler.pending > 0) && !late.aborted) await this.#quiet.wait(late);
+    if (this.#sender.inFlight > 0) {
+      this.#parts.logger.warn(
+        { unconfirmed: this.#sender.inFlight },
+        'stopped before the broker confirmed everything; the rest will be published again with the same ids',
+      );
+    }
+  }
+
+  async #firstCensus(): Promise<boolean> {
+    try {
+      await this.#leases.runOnce();
+      return true;
+    } catch (error) {
+      if (error instanceof MigrationRequiredError) throw error;
+      this.#parts.logger.warn({ error }, 'the relay could not take partitions; trying again');
+      return false;
+    }
+  }
+
+  async #readOnce(signal: AbortSignal): Promise<void> {
+    while (!this.#reader.hasRoom && !signal.aborted) await this.#room.wait(signal);
+    if (signal.aborted) return;
+    this.#wakeup.reading();
+    const { read, taken } = await this.#reader.runOnce();
+    if (signal.aborted) {
+      this.#lanes.dropUnsent();
+      return;
+    }
+    if (read === 0) {
+      await this.#wakeup.idle(signal);
+      return;
+    }
+    this.#wakeup.busy();
+    this.#sender.pump();
+    if (taken === 0) await sleep(PASSED_OVER_MS, signal);
+  }
+
+  /** A loop that survives whatever its step throws: the database is down, mostly. */
+  async #repeat(what: string, signal: AbortSignal, step: () => Promise<void>): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await step();
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#parts.logger.warn({ error, step: what }, 'a step of the relay failed; trying again');
+        await sleep(this.#options.restartMs, signal);
+      }
+    }
+  }
+
+  #link(name: string, settings: Readonly<Record<string, string>>, stats: RelayStats): DatabaseLink {
+    return new DatabaseLink({
+      name,
+      connect: () => this.#parts.connect({ name: `svc-comm relay ${name}`, settings }),
+      logger: this.#parts.logger,
+      onLost: () => {
+        if (!this.#upkeep.signal.aborted) stats.reconnects += 1;
+      },
+    });
+  }
+
+  #listener(): WakeupListener {
+    return new WakeupListener({
+      connect: () => this.#parts.connect({ name: 'svc-comm relay listen', settings: {} }),
+      db: this.#links.control,
+      owner: this.owner,
+      logger: this.#parts.logger,
+      members: () => this.#leases.members,
+      onRows: () => this.#wakeup.notified(),
+      onLeases: () => this.#census.ring(),
+      onHears: (hears) => {
+        this.#wakeup.hears = hears;
+      },
+    });
+  }
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const done = new AbortController();
+  await Promise.race([work.finally(() => done.abort()), sleep(ms, done.signal)]);
+}

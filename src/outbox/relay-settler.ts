@@ -1,0 +1,153 @@
+import { sqlState } from '../database/database-error.ts';
+import type { SqlExecutor } from '../database/executor.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import { Bell } from '../util/bell.ts';
+import { sleep } from '../util/sleep.ts';
+import type { RelayLanes } from './relay-lanes.ts';
+import type { OutboxRow } from './relay-row.ts';
+import type { RelayStats } from './relay-stats.ts';
+import { prepareDeleteConfirmed } from './sql/delete-confirmed.ts';
+import { prepareRecordFailures } from './sql/record-failures.ts';
+
+export interface RelaySettlerOptions {
+  readonly db: SqlExecutor;
+  readonly owner: string;
+  readonly schema: string;
+  readonly batchSize: number;
+  readonly restartMs: number;
+  readonly maxBackoffMs: number;
+  readonly lanes: RelayLanes;
+  readonly stats: RelayStats;
+  readonly logger: Logger;
+  readonly onSettled: () => void;
+}
+
+/** A delete waits so long for more rows to share its statement; nobody waits for the delete. */
+const LINGER_MS = 10;
+const FIRST_BACKOFF_MS = 1000;
+const LOCK_NOT_AVAILABLE = '55P03';
+/** Rows that somebody has locked are tried again so often. */
+const LOCKED_RETRY_MS = 1000;
+
+/**
+ * Writes what became of rows back to the database: deletes what is confirmed, records what was refused. If the
+ * process dies before, the rows are published again with the same message ids.
+ */
+export class RelaySettler {
+  readonly #options: RelaySettlerOptions;
+  readonly #delete: ReturnType<typeof prepareDeleteConfirmed>;
+  readonly #record: ReturnType<typeof prepareRecordFailures>;
+  readonly #bell = new Bell();
+  #confirmed: OutboxRow[] = [];
+  #failed: { readonly row: OutboxRow; readonly error: string }[] = [];
+  #lockedCount = 0;
+
+  constructor(options: RelaySettlerOptions) {
+    this.#options = options;
+    this.#delete = prepareDeleteConfirmed(options.schema);
+    this.#record = prepareRecordFailures(options.schema);
+  }
+
+  /** Rows whose outcome is not written yet. */
+  get pending(): number {
+    return this.#confirmed.length + this.#failed.length + this.#lockedCount;
+  }
+
+  confirmed(row: OutboxRow): void {
+    const count = this.#confirmed.push(row);
+    if (count === 1 || count === this.#options.batchSize) this.#bell.ring();
+  }
+
+  failed(row: OutboxRow, error: string): void {
+    this.#failed.push({ row, error });
+    this.#bell.ring();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#bell.wait(signal);
+      if (this.#failed.length === 0 && this.#confirmed.length < this.#options.batchSize) {
+        await this.#bell.wait(signal, LINGER_MS);
+      }
+      if (signal.aborted) return;
+      await this.#flushLogged();
+      if (this.#confirmed.length + this.#failed.length > 0) this.#bell.ring();
+    }
+  }
+
+  async #flushLogged(): Promise<void> {
+    const { logger, restartMs } = this.#options;
+    try {
+      await this.flush();
+    } catch (error) {
+      logger.warn({ error, rows: this.pending }, 'what was published could not be written back yet; trying again');
+      await sleep(restartMs);
+    }
+  }
+
+  /** Writes everything that is known now. On an error nothing is forgotten. */
+  async flush(): Promise<void> {
+    while (this.#failed.length > 0) await this.#recordBatch();
+    while (this.#confirmed.length > 0) await this.#deleteBatch();
+  }
+
+  async #deleteBatch(): Promise<void> {
+    const { db, owner, batchSize, stats } = this.#options;
+    const rows = this.#confirmed.slice(0, 2 * batchSize);
+    const keys = rows.map((row) => ({ id: row.id, epoch: row.grant.epoch }));
+    let locked: ReadonlySet<number> = new Set();
+    let deleted: number;
+    try {
+      deleted = await this.#delete.all(db, keys, owner);
+    } catch (error) {
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+      ({ deleted, locked } = await this.#delete.unlocked(db, keys, owner));
+    }
+    this.#confirmed = this.#confirmed.slice(rows.length);
+    stats.deleted += deleted;
+    stats.fencedOut += rows.length - deleted - locked.size;
+    this.#settle(rows.filter((row) => !locked.has(row.id)));
+    this.#retryLocked(rows.filter((row) => locked.has(row.id)));
+  }
+
+  #retryLocked(rows: readonly OutboxRow[]): void {
+    if (rows.length === 0) return;
+    this.#lockedCount += rows.length;
+    const timer = setTimeout(() => {
+      this.#lockedCount -= rows.length;
+      for (const row of rows) this.confirmed(row);
+      this.#bell.ring();
+    }, LOCKED_RETRY_MS);
+    timer.unref();
+  }
+
+  async #recordBatch(): Promise<void> {
+    const { db, owner, batchSize, stats } = this.#options;
+    const batch = this.#failed.slice(0, batchSize);
+    const found = await this.#record(
+      db,
+      batch.map(({ row, error }) => ({
+        id: row.id,
+        epoch: row.grant.epoch,
+        delayMs: this.#backoffMs(row.attempts),
+        error,
+      })),
+      owner,
+    );
+    this.#failed = this.#failed.slice(batch.length);
+    stats.fencedOut += batch.length - found;
+    this.#settle(batch.map(({ row }) => row));
+  }
+
+  /** 1 s, doubling, between half and all of it. */
+  #backoffMs(attempts: number): number {
+    const ceiling = Math.min(this.#options.maxBackoffMs, FIRST_BACKOFF_MS * 2 ** Math.min(attempts, 30));
+    return ceiling * (0.5 + 0.5 * Math.random());
+  }
+
+  #settle(rows: readonly OutboxRow[]): void {
+    const { lanes, onSettled } = this.#options;
+    for (const row of rows) lanes.settled(row);
+    onSettled();
+  }
+}
