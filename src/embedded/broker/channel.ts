@@ -1,0 +1,336 @@
+import { ByteReader } from './byte-reader.ts';
+import type { Consumer, DeliveryTarget } from './consumer.ts';
+import { ContentAssembler, type Publication } from './content-assembler.ts';
+import { Deliveries, type Verdict } from './deliveries.ts';
+import type { DirectReplies, ReplyTarget } from './direct-replies.ts';
+import type { Exchange } from './exchange.ts';
+import type { Field } from './field-table.ts';
+import { longField } from './fields.ts';
+import { FRAME } from './frame.ts';
+import type { Message } from './message.ts';
+import { methodId, readMethod } from './method-codec.ts';
+import { callMethod } from './method-handlers.ts';
+import type { MethodArguments, MethodName } from './method-table.ts';
+import type { Output } from './output.ts';
+import { writeProperties } from './properties.ts';
+import { ProtocolError } from './protocol-error.ts';
+import { Publishing, type PublishingHost } from './publishing.ts';
+import type { Queue } from './queue.ts';
+import type { QueuedMessage } from './queued-message.ts';
+import type { Unacked } from './unacked-messages.ts';
+import type { PublishOutcome, VirtualHost } from './virtual-host.ts';
+
+/** The connection, as its channels need it. */
+export interface ChannelLink {
+  readonly output: Output;
+  readonly vhost: VirtualHost;
+  readonly replies: DirectReplies;
+  readonly user: string;
+  readonly cancelsConsumers: boolean;
+  /** Calls the channel's `flush` once what was read together has been worked off. */
+  flushLater(channel: Channel): void;
+  /** The connection published: it is one that memory pressure may slow. */
+  published(): void;
+  closed(channel: Channel): void;
+}
+
+export interface ReplyConsumer {
+  readonly tag: string;
+  readonly name: string;
+}
+
+/**
+ * A channel.
+ *
+ *   starting ──channel.open──▶ open ──error──▶ closing ──close-ok──▶ closed
+ *                                └───────channel.close──────────────────▲
+ */
+type ChannelState = 'starting' | 'open' | 'closing' | 'closed';
+const MOVES: Readonly<Record<ChannelState, readonly ChannelState[]>> = Object.freeze({
+  starting: ['open', 'closed'],
+  open: ['closing', 'closed'],
+  closing: ['closed'],
+  closed: [],
+});
+
+export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
+  readonly number: number;
+  readonly link: ChannelLink;
+  readonly consumers = new Map<string, Consumer>();
+  readonly deliveries = new Deliveries();
+  readonly publishing: Publishing;
+  readonly #content = new ContentAssembler();
+  #state: ChannelState = 'starting';
+  /** The method that is being worked on: errors quote it. */
+  #method: MethodName | undefined;
+  /** For consumers that come (`basic.qos` without global). */
+  prefetch = 0;
+  replyConsumer: ReplyConsumer | undefined;
+  /** What an empty queue name stands for. */
+  lastQueue: string | undefined;
+
+  constructor(number: number, link: ChannelLink) {
+    this.number = number;
+    this.link = link;
+    this.publishing = new Publishing(this);
+  }
+
+  get state(): ChannelState {
+    return this.#state;
+  }
+  get user(): string {
+    return this.link.user;
+  }
+  get replyName(): string | undefined {
+    return this.replyConsumer?.name;
+  }
+
+  #move(to: ChannelState): void {
+    if (!MOVES[this.#state].includes(to)) {
+      throw new ProtocolError('CHANNEL_ERROR', `channel ${this.number} cannot go from ${this.#state} to ${to}`);
+    }
+    this.#state = to;
+  }
+
+  // ------------------------------------------------------------------------------------------------- frames come
+
+  /** @throws ProtocolError what the client did wrong */
+  receive(type: number, payload: Buffer): void {
+    if (this.#state === 'closing') {
+      this.#receiveClosing(type, payload);
+      return;
+    }
+    this.#method = undefined;
+    if (type === FRAME.method) {
+      this.#receiveMethod(payload);
+      return;
+    }
+    const publication = type === FRAME.header ? this.#content.header(payload) : this.#content.body(payload);
+    if (!publication) return;
+    this.#method = 'basic.publish';
+    this.#requireOpen();
+    this.#publish(publication);
+  }
+
+  #receiveMethod(payload: Buffer): void {
+    const method = readMethod(new ByteReader(payload));
+    this.#content.expectMethod();
+    this.#method = method.name;
+    if (method.name === 'basic.publish') {
+      this.#content.begin(method.args);
+      return;
+    }
+    if (method.name === 'channel.open') {
+      this.#open();
+      return;
+    }
+    this.#requireOpen();
+    if (method.name === 'channel.close') {
+      this.#closedByClient();
+      return;
+    }
+    callMethod(this, method);
+  }
+
+  #receiveClosing(type: number, payload: Buffer): void {
+    if (type !== FRAME.method) return;
+    const method = readMethod(new ByteReader(payload));
+    if (method.name === 'channel.close') this.reply('channel.close-ok', {});
+    if (method.name !== 'channel.close-ok') return;
+    this.#move('closed');
+    this.link.closed(this);
+  }
+
+  #open(): void {
+    if (this.#state !== 'starting') throw new ProtocolError('CHANNEL_ERROR', "second 'channel.open' seen");
+    this.#move('open');
+    this.reply('channel.open-ok', { reserved1: '' });
+  }
+
+  #requireOpen(): void {
+    if (this.#state !== 'open') throw new ProtocolError('CHANNEL_ERROR', "expected 'channel.open'");
+  }
+
+  #publish(publication: Publication): void {
+    this.link.published();
+    this.publishing.publish(publication);
+  }
+
+  #closedByClient(): void {
+    this.flush();
+    this.#move('closed');
+    this.giveUp();
+    this.reply('channel.close-ok', {});
+    this.link.closed(this);
+  }
+
+  /** The client broke a rule: its channel ends, the connection goes on. */
+  fail(error: ProtocolError): void {
+    this.flush();
+    this.#move('closing');
+    this.giveUp();
+    this.reply('channel.close', { replyCode: error.replyCode, replyText: error.replyText, ...this.methodId });
+  }
+
+  /** Numbers of the method that is being worked on, for close methods. */
+  get methodId(): { readonly classId: number; readonly methodId: number } {
+    return this.#method ? methodId(this.#method) : { classId: 0, methodId: 0 };
+  }
+
+  reply<Name extends MethodName>(name: Name, args: MethodArguments<Name>): void {
+    this.link.output.method(this.number, name, args);
+  }
+
+  // ------------------------------------------------------------------------------------------------- messages go
+
+  canTake(): boolean {
+    return this.#state === 'open' && this.deliveries.hasRoom && this.link.output.isWritable;
+  }
+
+  deliver(consumer: Consumer, entry: QueuedMessage): void {
+    const { tag: consumerTag, queue, isNoAck } = consumer.options;
+    const { message } = entry;
+    const deliveryTag = this.deliveries.add(queue, entry, consumer, isNoAck);
+    this.link.output.message(
+      this.number,
+      'basic.deliver',
+      {
+        consumerTag,
+        deliveryTag,
+        redelivered: entry.isRedelivered,
+        exchange: message.exchange,
+        routingKey: message.routingKey,
+      },
+      asDelivered(queue, entry),
+    );
+  }
+
+  /** Answers `basic.get`. */
+  got(queue: Queue, entry: QueuedMessage, isNoAck: boolean): void {
+    const { message } = entry;
+    const deliveryTag = this.deliveries.add(queue, entry, undefined, isNoAck);
+    this.link.output.message(
+      this.number,
+      'basic.get-ok',
+      {
+        deliveryTag,
+        redelivered: entry.isRedelivered,
+        exchange: message.exchange,
+        routingKey: message.routingKey,
+        messageCount: queue.ready.length,
+      },
+      asDelivered(queue, entry),
+    );
+    if (isNoAck) queue.settled(entry);
+  }
+
+  deliverReply(message: Message): void {
+    if (!this.replyConsumer || this.#state !== 'open') return;
+    this.link.output.message(
+      this.number,
+      'basic.deliver',
+      {
+        consumerTag: this.replyConsumer.tag,
+        deliveryTag: this.deliveries.nextTag(),
+        redelivered: false,
+        exchange: message.exchange,
+        routingKey: message.routingKey,
+      },
+      message,
+    );
+  }
+
+  cancelled(consumer: Consumer): void {
+    this.consumers.delete(consumer.options.tag);
+    if (this.#state !== 'open' || !this.link.cancelsConsumers) return;
+    this.reply('basic.cancel', { consumerTag: consumer.options.tag, nowait: true });
+  }
+
+  // -------------------------------------------------------------------------------------------------- publishing
+
+  findExchange(name: string): Exchange {
+    return this.link.vhost.exchange(name);
+  }
+
+  route(exchange: Exchange, message: Message): PublishOutcome {
+    if (exchange.name === '' && this.link.replies.deliver(message)) return 'taken';
+    return this.link.vhost.publish(exchange, message);
+  }
+
+  returned(message: Message): void {
+    const { exchange, routingKey } = message;
+    this.link.output.message(
+      this.number,
+      'basic.return',
+      { replyCode: 312, replyText: 'NO_ROUTE', exchange, routingKey },
+      message,
+    );
+  }
+
+  confirmed(kind: 'basic.ack' | 'basic.nack', deliveryTag: number, multiple: boolean): void {
+    if (kind === 'basic.ack') this.reply(kind, { deliveryTag, multiple });
+    else this.reply(kind, { deliveryTag, multiple, requeue: false });
+  }
+
+  flushLater(): void {
+    this.link.flushLater(this);
+  }
+
+  flush(): void {
+    if (this.#state === 'open') this.publishing.flush();
+  }
+
+  // ---------------------------------------------------------------------------------------------------- settling
+
+  settle(deliveryTag: number, isMultiple: boolean, verdict: Verdict): void {
+    const taken = this.deliveries.take(deliveryTag, isMultiple);
+    if (this.publishing.postpone(taken, verdict)) return;
+    this.relieve(this.deliveries.settle(taken, verdict));
+  }
+
+  /** These consumers may have room again; with a prefetch of the channel all of them may. */
+  relieve(consumers: Iterable<Consumer>): void {
+    for (const consumer of this.deliveries.hasLimit ? [...this.consumers.values()] : consumers) {
+      consumer.options.queue.roomFor(consumer);
+    }
+  }
+
+  /** The socket, a prefetch or the flow has room again. */
+  relieveAll(): void {
+    this.relieve([...this.consumers.values()]);
+  }
+
+  /** Deliveries that the client may still give back, those of an open transaction too. */
+  unsettled(): readonly Unacked[] {
+    return [...this.deliveries.unacked, ...this.publishing.postponed];
+  }
+
+  // ------------------------------------------------------------------------------------------------------- the end
+
+  /** The connection is gone. First step for all its channels, so that none gets what another gives back. */
+  cut(): void {
+    if (this.#state !== 'closed') this.#state = 'closed';
+  }
+
+  /**
+   * Gives everything back, then takes its consumers away: in this order, since a queue dispatches when a consumer
+   * goes, and what comes back must be in its place by then.
+   */
+  giveUp(): void {
+    if (this.replyConsumer) this.link.replies.remove(this.replyConsumer.name);
+    this.replyConsumer = undefined;
+    this.deliveries.unacked.restore(this.publishing.postponed);
+    const refilled: ReadonlySet<Queue> = this.deliveries.giveBackAll();
+    for (const consumer of [...this.consumers.values()]) consumer.options.queue.removeConsumer(consumer);
+    this.consumers.clear();
+    for (const queue of refilled) queue.dispatch();
+  }
+}
+
+/** Quorum queues say how often a message came back. */
+function asDelivered(queue: Queue, { message, returns }: QueuedMessage): Pick<Message, 'body' | 'encodedProperties'> {
+  if (!queue.isQuorum || returns === 0) return message;
+  const properties = message.properties();
+  const headers = new Map<string, Field>(properties.headers).set('x-delivery-count', longField(returns));
+  return { body: message.body, encodedProperties: writeProperties({ ...properties, headers }) };
+}

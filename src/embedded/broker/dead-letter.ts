@@ -1,0 +1,83 @@
+import type { Field, FieldTable } from './field-table.ts';
+import { integerOf, longField, textOf } from './fields.ts';
+import { Message, without } from './message.ts';
+import { type Properties, writeProperties } from './properties.ts';
+import type { DeathReason, Queue } from './queue.ts';
+
+type Death = FieldTable;
+const text = (value: string): Field => ({ type: 'S', value });
+
+export interface DeadLetter {
+  readonly message: Message;
+  /** What it is routed by: also the blind copies of the original, unless the queue names a key. */
+  readonly routingKeys: readonly string[];
+  /** Queues whose dead letter it has been, with nobody rejecting it since: it must not come there again by itself. */
+  isCycle(queue: Queue): boolean;
+}
+
+/**
+ * A message as it goes to the dead-letter exchange: `x-death` counted, `expiration` taken off.
+ * @param nowMs clock time
+ */
+export function deadLetter(queue: Queue, message: Message, reason: DeathReason, nowMs: number): DeadLetter {
+  const { deadLetterRoutingKey: newKey } = queue.definition.settings;
+  const { expiration, ...properties } = message.properties();
+  const headers = properties.headers ?? new Map<string, Field>();
+  const deaths = deathsIn(headers);
+  const next = addDeath(deaths, deathOf(queue, message, reason, nowMs, expiration));
+  const marked = new Map(newKey === undefined ? headers : without(headers, 'CC'));
+  if (deaths.length === 0) {
+    marked.set('x-first-death-exchange', text(message.exchange));
+    marked.set('x-first-death-queue', text(queue.name));
+    marked.set('x-first-death-reason', text(reason));
+  }
+  marked.set('x-death', { type: 'A', value: next.map((value): Field => ({ type: 'F', value })) });
+  const dead: Properties = { ...properties, headers: marked };
+  const routingKey = newKey ?? message.routingKey;
+  return {
+    routingKeys: newKey === undefined ? message.routingKeys : [newKey],
+    message: new Message(deadLetterExchange(queue), routingKey, writeProperties(dead), message.body, dead),
+    isCycle: (target) => reason !== 'rejected' && isAutomaticCycle(next, target.name),
+  };
+}
+
+const deadLetterExchange = (queue: Queue): string => queue.definition.settings.deadLetterExchange ?? '';
+
+function deathsIn(headers: FieldTable): readonly Death[] {
+  const field = headers.get('x-death');
+  return field?.type === 'A' ? field.value.flatMap((item) => (item.type === 'F' ? [item.value] : [])) : [];
+}
+
+function deathOf(
+  queue: Queue,
+  message: Message,
+  reason: DeathReason,
+  nowMs: number,
+  expiration: string | undefined,
+): Death {
+  const keys = [message.routingKey, ...message.copyKeys].map(text);
+  return new Map<string, Field>([
+    ['count', longField(1)],
+    ...(expiration === undefined ? [] : [['original-expiration', text(expiration)] as const]),
+    ['reason', text(reason)],
+    ['queue', text(queue.name)],
+    ['time', { type: 'T', value: BigInt(Math.floor(nowMs / 1000)) }],
+    ['exchange', text(message.exchange)],
+    ['routing-keys', { type: 'A', value: keys }],
+  ]);
+}
+
+/** One entry for each queue and reason, the latest first. */
+function addDeath(deaths: readonly Death[], death: Death): readonly Death[] {
+  const isSame = (other: Death): boolean =>
+    textOf(other.get('queue')) === textOf(death.get('queue')) &&
+    textOf(other.get('reason')) === textOf(death.get('reason'));
+  const before = deaths.find(isSame);
+  const first = before ? new Map(before).set('count', longField((integerOf(before.get('count')) ?? 0) + 1)) : death;
+  return [first, ...deaths.filter((other) => !isSame(other))];
+}
+
+function isAutomaticCycle(deaths: readonly Death[], queueName: string): boolean {
+  const at = deaths.findIndex((death) => textOf(death.get('queue')) === queueName);
+  return at !== -1 && deaths.slice(0, at + 1).every((death) => textOf(death.get('reason')) !== 'rejected');
+}

@@ -1,0 +1,276 @@
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { InvalidArgumentError, SettingsError } from '../../errors.ts';
+import { type Clock, systemClock } from '../../lifecycle/clock.ts';
+import { type Logger, silentLogger } from '../../lifecycle/logger.ts';
+import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/service.ts';
+import { Alarms } from './alarm.ts';
+import type { Users } from './authentication.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import { DirectReplies } from './direct-replies.ts';
+import { fromWire } from './fields.ts';
+import { OutputBudget } from './output-budget.ts';
+import { ProtocolError } from './protocol-error.ts';
+import { restoreSnapshot, type Snapshot, takeSnapshot } from './snapshot.ts';
+import { SnapshotFile } from './snapshot-file.ts';
+import { VirtualHost } from './virtual-host.ts';
+
+export interface EmbeddedBrokerOptions {
+  /** TCP port; 0 takes a free one. @default 0 */
+  readonly port?: number;
+  /** Loopback address to listen on; others are refused. @default '127.0.0.1' */
+  readonly host?: string;
+  /** Passwords by user name. @default { guest: 'guest' } */
+  readonly users?: Users;
+  /** Heartbeat that is offered to clients, in seconds; 0 for none. @default 60 */
+  readonly heartbeatSeconds?: number;
+  /** Queued messages over this many bytes make publishers wait (`connection.blocked`). @default 512 MiB */
+  readonly memoryLimitBytes?: number;
+  /** Unread output of all clients over this many bytes makes publishers wait. @default 64 MiB */
+  readonly outputLimitBytes?: number;
+  /** File that durable queues with their persistent messages are kept in; left out: nothing is kept. */
+  readonly snapshotFile?: string;
+  readonly logger?: Logger;
+  /** Time of TTLs and expiries; after moving it call `clockMoved`. Heartbeats follow the real time. */
+  readonly clock?: Clock;
+}
+export type ResolvedEmbeddedBrokerOptions = Required<Omit<EmbeddedBrokerOptions, 'snapshotFile'>> & {
+  readonly snapshotFile: string | undefined;
+};
+
+export const DEFAULT_EMBEDDED_BROKER_OPTIONS: ResolvedEmbeddedBrokerOptions = Object.freeze({
+  port: 0,
+  host: '127.0.0.1',
+  users: Object.freeze({ guest: 'guest' }),
+  heartbeatSeconds: 60,
+  memoryLimitBytes: 512 * 1024 * 1024,
+  outputLimitBytes: 64 * 1024 * 1024,
+  snapshotFile: undefined,
+  logger: silentLogger,
+  clock: systemClock,
+});
+
+/** A queue, for people and tests. */
+export interface QueueStatus {
+  readonly name: string;
+  readonly ready: number;
+  readonly unacked: number;
+  readonly consumers: number;
+}
+
+const SOCKET_BUFFER_BYTES = 256 * 1024;
+/** Clients get this long to say good-bye. */
+const STOP_GRACE_MS = 1000;
+/** Blocked publishers go on when this share of the memory limit is held. */
+const UNBLOCK_SHARE = 0.8;
+
+/**
+ * An AMQP 0-9-1 broker in this process, with the rules of RabbitMQ 3.10: for development and tests, on the loopback
+ * interface only. Any AMQP client can use it.
+ * @example
+ * const broker = new EmbeddedBroker();
+ * await broker.start();
+ * const connection = await amqplib.connect(broker.url);
+ */
+export class EmbeddedBroker implements Service {
+  readonly #lifecycle: Lifecycle;
+  readonly #options: ResolvedEmbeddedBrokerOptions;
+  readonly #connections = new Set<Connection>();
+  #alarms: Alarms;
+  #vhost: VirtualHost;
+  #server: Server | undefined;
+  #file: SnapshotFile | undefined;
+  #heldBytes = 0;
+  #isBlocked = false;
+
+  /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for an option that cannot be */
+  constructor(options: EmbeddedBrokerOptions = {}) {
+    this.#options = resolve(options);
+    this.#lifecycle = new Lifecycle('embedded broker', {
+      start: (signal) => this.#start(signal),
+      stop: () => this.#stop(),
+    });
+    this.#alarms = new Alarms(this.#options.clock);
+    this.#vhost = this.#newVirtualHost();
+  }
+
+  get name(): string {
+    return this.#lifecycle.name;
+  }
+  get state(): ServiceState {
+    return this.#lifecycle.state;
+  }
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  /** @throws NotRunningError (SVC_COMM_NOT_RUNNING) */
+  get port(): number {
+    this.#lifecycle.assertRunning();
+    return portOf(this.#server);
+  }
+
+  /** With the first user's credentials. @throws NotRunningError (SVC_COMM_NOT_RUNNING) */
+  get url(): string {
+    const [user, password] = Object.entries(this.#options.users)[0] ?? ['', ''];
+    const host = this.#options.host.includes(':') ? `[${this.#options.host}]` : this.#options.host;
+    return `amqp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}:${this.port}`;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Every queue as it is now. */
+  queues(): readonly QueueStatus[] {
+    return [...this.#vhost.queues.values()].map((queue) => ({
+      name: fromWire(queue.name),
+      ready: queue.ready.length,
+      unacked: queue.unacked,
+      consumers: queue.rota.size,
+    }));
+  }
+
+  /** Does at once what has become due: call it after the injected clock was moved. */
+  clockMoved(): void {
+    this.#alarms.runDue();
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    this.#alarms = new Alarms(this.#options.clock);
+    this.#vhost = this.#newVirtualHost();
+    this.#heldBytes = 0;
+    this.#isBlocked = false;
+    await this.#load();
+    if (signal.aborted) return;
+    const host = this.#newHost();
+    const server = createServer({ highWaterMark: SOCKET_BUFFER_BYTES, noDelay: true }, (socket) => {
+      this.#accept(socket, host);
+    });
+    this.#server = server;
+    server.listen(this.#options.port, this.#options.host);
+    await once(server, 'listening').catch((error: unknown) => {
+      throw cannotListen(this.#options, error);
+    });
+    this.#options.logger.info({ host: this.#options.host, port: portOf(server) }, 'embedded broker: listening');
+  }
+
+  async #load(): Promise<void> {
+    const { snapshotFile, logger } = this.#options;
+    if (snapshotFile === undefined) return;
+    const file = new SnapshotFile(snapshotFile, () => this.#snapshot(), logger);
+    const snapshot = await file.load();
+    if (snapshot) restoreSnapshot(this.#vhost, snapshot);
+    // Only now: what could not be loaded must not be overwritten by a stop.
+    this.#file = file;
+  }
+
+  async #stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    const closed = server?.listening ? once(server, 'close') : undefined;
+    server?.close();
+    const shutdown = new ProtocolError('CONNECTION_FORCED', "broker forced connection closure with reason 'shutdown'");
+    for (const connection of [...this.#connections]) connection.close(shutdown);
+    const impatience = setTimeout(() => {
+      for (const connection of [...this.#connections]) connection.cutOff('the broker stops');
+    }, STOP_GRACE_MS);
+    await closed;
+    clearTimeout(impatience);
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
+    this.#vhost.dispose();
+  }
+
+  #accept(socket: Socket, host: ConnectionHost): void {
+    const connection = new Connection(socket, host);
+    this.#connections.add(connection);
+  }
+
+  #newHost(): ConnectionHost {
+    const { users, heartbeatSeconds, logger, outputLimitBytes } = this.#options;
+    const isBlocked = () => this.#isBlocked;
+    return {
+      vhost: this.#vhost,
+      replies: new DirectReplies(),
+      budget: new OutputBudget(outputLimitBytes, () => this.#regulate()),
+      users,
+      heartbeatSeconds,
+      logger,
+      get isBlocked() {
+        return isBlocked();
+      },
+      ended: (connection) => this.#connections.delete(connection),
+    };
+  }
+
+  #newVirtualHost(): VirtualHost {
+    return new VirtualHost(this.#alarms, {
+      changed: () => this.#file?.changed(),
+      held: (bytes) => this.#held(bytes),
+    });
+  }
+
+  #held(bytes: number): void {
+    this.#heldBytes += bytes;
+    const limit = this.#options.memoryLimitBytes;
+    const isBlocked = this.#heldBytes > (this.#isBlocked ? limit * UNBLOCK_SHARE : limit);
+    if (isBlocked === this.#isBlocked) return;
+    this.#isBlocked = isBlocked;
+    const fields = { heldBytes: this.#heldBytes, limitBytes: limit };
+    if (isBlocked) this.#options.logger.warn(fields, 'embedded broker: queues are full, publishers wait');
+    else this.#options.logger.info(fields, 'embedded broker: publishers go on');
+    this.#regulate();
+  }
+
+  #regulate(): void {
+    for (const connection of this.#connections) connection.regulate();
+  }
+
+  #snapshot(): Snapshot {
+    const unacked = [...this.#connections].flatMap((connection) =>
+      [...connection.channels].flatMap((channel) => [...channel.unsettled()]),
+    );
+    return takeSnapshot(this.#vhost, unacked);
+  }
+}
+
+function portOf(server: Server | undefined): number {
+  const address = server?.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+const LOOPBACK = /^(localhost|::1|127(\.\d{1,3}){3})$/;
+
+function resolve(options: EmbeddedBrokerOptions): ResolvedEmbeddedBrokerOptions {
+  const resolved = { ...DEFAULT_EMBEDDED_BROKER_OPTIONS, ...options };
+  if (!LOOPBACK.test(resolved.host)) {
+    throw new InvalidArgumentError('host', 'a loopback address such as 127.0.0.1', resolved.host);
+  }
+  if (!Number.isInteger(resolved.port) || resolved.port < 0 || resolved.port > 65_535) {
+    throw new InvalidArgumentError('port', 'a port from 0 to 65535', String(resolved.port));
+  }
+  if (
+    !Number.isInteger(resolved.heartbeatSeconds) ||
+    resolved.heartbeatSeconds < 0 ||
+    resolved.heartbeatSeconds > 65_535
+  ) {
+    throw new InvalidArgumentError('heartbeatSeconds', 'seconds from 0 to 65535', String(resolved.heartbeatSeconds));
+  }
+  if (Object.keys(resolved.users).length === 0) throw new InvalidArgumentError('users', 'at least one user', 'none');
+  return resolved;
+}
+
+function cannotListen({ host, port }: ResolvedEmbeddedBrokerOptions, cause: unknown): SettingsError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new SettingsError(
+    [{ setting: 'port', expected: `a free port on ${host}`, got: `${port}: ${why}`, from: 'options' }],
+    {
+      cause,
+    },
+  );
+}

@@ -1,0 +1,133 @@
+import type { ByteReader } from './byte-reader.ts';
+import type { ByteWriter } from './byte-writer.ts';
+import { EMPTY_TABLE, type FieldTable, readTable, writeTable } from './field-table.ts';
+import { type ArgumentType, METHODS, type Method, type MethodArguments, type MethodName } from './method-table.ts';
+import { ProtocolError } from './protocol-error.ts';
+import { unreachable } from './unreachable.ts';
+
+interface Layout {
+  readonly name: MethodName;
+  readonly classId: number;
+  readonly methodId: number;
+  readonly fields: readonly (readonly [string, ArgumentType])[];
+}
+type Argument = number | string | boolean | FieldTable;
+
+const LAYOUTS: Readonly<Record<string, Layout>> = Object.freeze(
+  Object.fromEntries(
+    Object.entries(METHODS).map(([name, { classId, methodId, fields }]) => [
+      name,
+      { name: name as MethodName, classId, methodId, fields: Object.entries(fields as Record<string, ArgumentType>) },
+    ]),
+  ),
+);
+const BY_ID: ReadonlyMap<number, Layout> = new Map(
+  Object.values(LAYOUTS).map((layout) => [layout.classId * 65_536 + layout.methodId, layout]),
+);
+const layoutOf = (name: MethodName): Layout => LAYOUTS[name] as Layout;
+
+/** Class and method number, as `close` methods quote them. */
+export const methodId = (name: MethodName): { readonly classId: number; readonly methodId: number } => METHODS[name];
+
+/** @throws ProtocolError for a method that does not exist (503), or arguments that cannot be read (502) */
+export function readMethod(reader: ByteReader): Method {
+  const classId = reader.uint16();
+  const id = reader.uint16();
+  const layout = BY_ID.get(classId * 65_536 + id);
+  if (!layout) throw new ProtocolError('COMMAND_INVALID', `unknown method ${classId}.${id}`);
+  const args: Record<string, Argument> = {};
+  let bits = 0;
+  let bit = 8;
+  for (const [key, type] of layout.fields) {
+    if (type !== 'bit') {
+      args[key] = readArgument(reader, type);
+      bit = 8;
+      continue;
+    }
+    if (bit === 8) {
+      bits = reader.uint8();
+      bit = 0;
+    }
+    args[key] = (bits & (1 << bit)) !== 0;
+    bit += 1;
+  }
+  // The table above and the loop are the proof: the compiler cannot follow a table that it does not run.
+  return { name: layout.name, args } as unknown as Method;
+}
+
+function readArgument(reader: ByteReader, type: Exclude<ArgumentType, 'bit'>): Argument {
+  switch (type) {
+    case 'octet':
+      return reader.uint8();
+    case 'short':
+      return reader.uint16();
+    case 'long':
+      return reader.uint32();
+    case 'longlong':
+      return reader.uint64();
+    case 'shortstr':
+      return reader.shortString();
+    case 'longstr':
+      return reader.longString();
+    case 'table':
+      return readTable(reader);
+    default:
+      return type satisfies never;
+  }
+}
+
+export function writeMethod<Name extends MethodName>(
+  writer: ByteWriter,
+  name: Name,
+  args: MethodArguments<Name>,
+): void {
+  const layout = layoutOf(name);
+  writer.uint16(layout.classId);
+  writer.uint16(layout.methodId);
+  const values = args as Readonly<Record<string, Argument | undefined>>;
+  let bits = 0;
+  let bit = 0;
+  for (const [key, type] of layout.fields) {
+    const value = values[key];
+    if (type === 'bit') {
+      if (value === true) bits |= 1 << bit;
+      bit += 1;
+      continue;
+    }
+    if (bit > 0) {
+      writer.uint8(bits);
+      bits = 0;
+      bit = 0;
+    }
+    writeArgument(writer, type, value);
+  }
+  if (bit > 0) writer.uint8(bits);
+}
+
+function writeArgument(writer: ByteWriter, type: Exclude<ArgumentType, 'bit'>, value: Argument | undefined): void {
+  switch (type) {
+    case 'octet':
+      writer.uint8(value as number);
+      break;
+    case 'short':
+      writer.uint16(value as number);
+      break;
+    case 'long':
+      writer.uint32(value as number);
+      break;
+    case 'longlong':
+      writer.uint64(value as number);
+      break;
+    case 'shortstr':
+      writer.shortString((value as string | undefined) ?? '');
+      break;
+    case 'longstr':
+      writer.longString((value as string | undefined) ?? '');
+      break;
+    case 'table':
+      writeTable(writer, (value as FieldTable | undefined) ?? EMPTY_TABLE);
+      break;
+    default:
+      unreachable(type);
+  }
+}

@@ -1,0 +1,40 @@
+import type { MethodHandlers } from './method-handlers.ts';
+import { ProtocolError } from './protocol-error.ts';
+
+/** `channel.flow`, `access.request`, `confirm.*` and `tx.*`. */
+export const MODE_METHODS = {
+  'channel.flow'(channel, { active }) {
+    if (!active) throw new ProtocolError('NOT_IMPLEMENTED', 'active=false');
+    channel.reply('channel.flow-ok', { active });
+  },
+
+  'channel.flow-ok'() {
+    // Nothing to do: this broker never asks for a pause, but a client may say it is running.
+  },
+
+  'access.request'(channel) {
+    channel.reply('access.request-ok', { ticket: 1 });
+  },
+
+  'confirm.select'(channel, { nowait }) {
+    channel.publishing.selectConfirm();
+    if (!nowait) channel.reply('confirm.select-ok', {});
+  },
+
+  'tx.select'(channel) {
+    channel.publishing.selectTransaction();
+    channel.reply('tx.select-ok', {});
+  },
+
+  'tx.commit'(channel) {
+    for (const { taken, verdict } of channel.publishing.commit()) {
+      channel.relieve(channel.deliveries.settle(taken, verdict));
+    }
+    channel.reply('tx.commit-ok', {});
+  },
+
+  'tx.rollback'(channel) {
+    channel.deliveries.unacked.restore(channel.publishing.rollback());
+    channel.reply('tx.rollback-ok', {});
+  },
+} as const satisfies MethodHandlers;

@@ -1,0 +1,52 @@
+/** Reply codes of AMQP 0-9-1, by the names that RabbitMQ puts before its texts. */
+export const REPLY_CODES = Object.freeze({
+  REPLY_SUCCESS: 200,
+  NO_ROUTE: 312,
+  CONNECTION_FORCED: 320,
+  INVALID_PATH: 402,
+  ACCESS_REFUSED: 403,
+  NOT_FOUND: 404,
+  RESOURCE_LOCKED: 405,
+  PRECONDITION_FAILED: 406,
+  FRAME_ERROR: 501,
+  SYNTAX_ERROR: 502,
+  COMMAND_INVALID: 503,
+  CHANNEL_ERROR: 504,
+  UNEXPECTED_FRAME: 505,
+  RESOURCE_ERROR: 506,
+  NOT_ALLOWED: 530,
+  NOT_IMPLEMENTED: 540,
+  INTERNAL_ERROR: 541,
+});
+export type ReplyName = keyof typeof REPLY_CODES;
+
+/** The specification's soft errors: they end the channel. All others end the connection. */
+const SOFT: ReadonlySet<ReplyName> = new Set(['ACCESS_REFUSED', 'NOT_FOUND', 'RESOURCE_LOCKED', 'PRECONDITION_FAILED']);
+
+/** Reply texts travel as short strings. */
+const MAX_TEXT = 255;
+
+/**
+ * What a peer did wrong, told to it by `channel.close` or `connection.close`. It never leaves the broker otherwise,
+ * so it is no SvcCommError.
+ */
+export class ProtocolError extends Error {
+  readonly replyName: ReplyName;
+  readonly scope: 'channel' | 'connection';
+  constructor(replyName: ReplyName, text: string, scope?: 'channel' | 'connection') {
+    super(text);
+    this.replyName = replyName;
+    this.scope = scope ?? (SOFT.has(replyName) ? 'channel' : 'connection');
+  }
+  override get name(): string {
+    return 'ProtocolError';
+  }
+  get replyCode(): number {
+    return REPLY_CODES[this.replyName];
+  }
+  /** `PRECONDITION_FAILED - unknown delivery tag 7`, cut to what a short string holds. */
+  get replyText(): string {
+    const text = `${this.replyName} - ${this.message}`;
+    return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 3)}...` : text;
+  }
+}

@@ -1,0 +1,272 @@
+import type { Alarm, Alarms } from './alarm.ts';
+import type { Binding } from './binding.ts';
+import type { Consumer } from './consumer.ts';
+import { ConsumerRota } from './consumer-rota.ts';
+import type { FieldTable } from './field-table.ts';
+import type { Message } from './message.ts';
+import type { QueueSettings } from './queue-arguments.ts';
+import type { QueuedMessage } from './queued-message.ts';
+import { ReadyMessages } from './ready-messages.ts';
+
+export interface QueueDefinition {
+  readonly name: string;
+  readonly isDurable: boolean;
+  readonly isAutoDelete: boolean;
+  /** The connection that alone may use it. */
+  readonly owner: object | undefined;
+  readonly arguments: FieldTable;
+  readonly settings: QueueSettings;
+}
+
+export type DeathReason = 'expired' | 'maxlen' | 'rejected' | 'delivery_limit';
+
+/** What a queue needs of the broker around it. */
+export interface QueueHost {
+  readonly alarms: Alarms;
+  deadLetter(queue: Queue, message: Message, reason: DeathReason): void;
+  /** Nothing uses the queue any more. */
+  abandoned(queue: Queue): void;
+  /** Messages came or went: bytes of memory, negative when they went. */
+  held(bytes: number, queue: Queue): void;
+}
+
+/** Rough cost of a queued message beside its bytes. */
+const ENTRY_BYTES = 300;
+const costOf = ({ message }: QueuedMessage): number =>
+  ENTRY_BYTES + message.body.length + message.encodedProperties.length;
+
+/** Below every fresh message: quorum queues deliver what was given back first, in the order of its return. */
+const FIRST_RETURN_POSITION = -(2 ** 52);
+
+/** A queue: messages that wait, and the consumers that wait for them. What was delivered is its channel's to settle. */
+export class Queue {
+  readonly definition: QueueDefinition;
+  readonly bindings = new Set<Binding>();
+  readonly ready: ReadyMessages;
+  readonly rota: ConsumerRota;
+  readonly #host: QueueHost;
+  readonly #messageExpiry: Alarm;
+  readonly #idle: Alarm;
+  #nextPosition = 0;
+  #nextReturn = FIRST_RETURN_POSITION;
+  /** Whether any message with a time to live ever came: most queues need not look. */
+  #isExpiring: boolean;
+  #isDeleted = false;
+  /** Delivered and not settled. */
+  unacked = 0;
+
+  constructor(definition: QueueDefinition, host: QueueHost) {
+    this.definition = definition;
+    this.#host = host;
+    this.ready = new ReadyMessages(definition.settings.maxPriority);
+    this.rota = new ConsumerRota(definition.settings.isSingleActiveConsumer);
+    this.#isExpiring = definition.settings.ttlMs !== undefined;
+    this.#messageExpiry = host.alarms.create(() => this.#settleExpiry());
+    this.#idle = host.alarms.create(() => host.abandoned(this));
+    this.used();
+  }
+
+  get name(): string {
+    return this.definition.name;
+  }
+  get isQuorum(): boolean {
+    return this.definition.settings.type === 'quorum';
+  }
+  get isDeleted(): boolean {
+    return this.#isDeleted;
+  }
+
+  /** Starts `x-expires` anew: declared, read by `basic.get`, or a consumer came or went. */
+  used(): void {
+    const { expiresMs } = this.definition.settings;
+    if (expiresMs === undefined) return;
+    this.#idle.set(this.rota.size > 0 || this.#isDeleted ? undefined : this.#host.alarms.now() + expiresMs);
+  }
+
+  // ------------------------------------------------------------------------------------------------ messages come
+
+  /** @returns false when the queue is full and refuses */
+  push(message: Message): boolean {
+    const { overflow } = this.definition.settings;
+    if (overflow !== 'drop-head' && this.#isOverflowing(message)) {
+      if (overflow === 'reject-publish-dlx') this.#host.deadLetter(this, message, 'maxlen');
+      return false;
+    }
+    const entry: QueuedMessage = {
+      message,
+      position: this.#nextPosition++,
+      expiresAt: this.#expiryOf(message),
+      isRedelivered: false,
+      returns: 0,
+    };
+    this.#host.held(costOf(entry), this);
+    // A consumer that waits gets it even when it is expired on arrival (TTL 0), as in RabbitMQ.
+    const consumer = this.ready.length === 0 ? this.rota.next() : undefined;
+    if (consumer) {
+      this.#deliver(consumer, entry);
+      return true;
+    }
+    this.ready.push(entry);
+    if (this.#isExpiring) this.#settleExpiry();
+    this.#dropOverflow();
+    return true;
+  }
+
+  /** Puts a message of a snapshot back. */
+  restore(entry: Omit<QueuedMessage, 'position'>): void {
+    const placed = { ...entry, position: this.#nextPosition++ };
+    this.#isExpiring ||= entry.expiresAt !== undefined;
+    this.#host.held(costOf(placed), this);
+    this.ready.push(placed);
+    if (this.#isExpiring) this.#armExpiry();
+  }
+
+  #expiryOf(message: Message): number | undefined {
+    const { ttlMs } = this.definition.settings;
+    const own = message.ttlMs;
+    if (own === undefined && ttlMs === undefined) return undefined;
+    this.#isExpiring = true;
+    return this.#host.alarms.now() + Math.min(own ?? Number.POSITIVE_INFINITY, ttlMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  #isOverflowing(next?: Message): boolean {
+    const { maxLength, maxLengthBytes } = this.definition.settings;
+    const length = this.ready.length + (next ? 1 : 0);
+    const bytes = this.ready.bytes + (next?.bodyBytes ?? 0);
+    return length > (maxLength ?? Number.POSITIVE_INFINITY) || bytes > (maxLengthBytes ?? Number.POSITIVE_INFINITY);
+  }
+
+  #dropOverflow(): void {
+    if (this.definition.settings.overflow !== 'drop-head') return;
+    while (this.#isOverflowing()) {
+      const entry = this.ready.shift();
+      if (!entry) return;
+      this.#bury(entry, 'maxlen');
+    }
+  }
+
+  #settleExpiry(): void {
+    const now = this.#host.alarms.now();
+    for (let entry = this.ready.shiftExpired(now); entry; entry = this.ready.shiftExpired(now)) {
+      this.#bury(entry, 'expired');
+    }
+    this.#armExpiry();
+  }
+
+  #armExpiry(): void {
+    this.#messageExpiry.set(this.#isDeleted ? undefined : this.ready.nextExpiry());
+  }
+
+  /** The message leaves this queue for good, by way of the dead letters. */
+  #bury(entry: QueuedMessage, reason: DeathReason): void {
+    this.#host.held(-costOf(entry), this);
+    this.#host.deadLetter(this, entry.message, reason);
+  }
+
+  // ------------------------------------------------------------------------------------------------- messages go
+
+  /** Delivers as long as there are messages and consumers with room. */
+  dispatch(): void {
+    if (this.ready.length === 0 || this.rota.size === 0) return;
+    if (this.#isExpiring) this.#settleExpiry();
+    while (this.ready.length > 0) {
+      const consumer = this.rota.next();
+      if (!consumer) break;
+      const entry = this.ready.shift();
+      if (entry) this.#deliver(consumer, entry);
+    }
+    if (this.#isExpiring) this.#settleExpiry();
+  }
+
+  #deliver(consumer: Consumer, entry: QueuedMessage): void {
+    this.unacked += 1;
+    consumer.options.target.deliver(consumer, entry);
+    if (consumer.options.isNoAck) this.settled(entry);
+  }
+
+  /** One message for `basic.get`; it counts as unacked until it is settled. */
+  take(): QueuedMessage | undefined {
+    this.used();
+    if (this.#isExpiring) this.#settleExpiry();
+    const entry = this.ready.shift();
+    if (entry) this.unacked += 1;
+    if (this.#isExpiring) this.#settleExpiry();
+    return entry;
+  }
+
+  /** An unacked message is done with. */
+  settled(entry: QueuedMessage): void {
+    this.unacked -= 1;
+    this.#host.held(-costOf(entry), this);
+  }
+
+  /** An unacked message was refused for good. */
+  rejected(entry: QueuedMessage): void {
+    this.settled(entry);
+    if (!this.#isDeleted) this.#host.deadLetter(this, entry.message, 'rejected');
+  }
+
+  /** Unacked messages go back to their places. Does not dispatch: the caller may have more to give back. */
+  giveBack(entry: QueuedMessage): void {
+    entry.isRedelivered = true;
+    entry.returns += 1;
+    const limit = this.definition.settings.deliveryLimit;
+    if (this.#isDeleted) {
+      this.settled(entry);
+      return;
+    }
+    this.unacked -= 1;
+    if (this.isQuorum && limit !== undefined && entry.returns > limit) {
+      this.#bury(entry, 'delivery_limit');
+      return;
+    }
+    this.ready.putBack(this.isQuorum ? { ...entry, position: this.#nextReturn++ } : entry);
+    this.#dropOverflow();
+    if (this.#isExpiring) this.#settleExpiry();
+  }
+
+  /** Drops every ready message. @returns how many */
+  purge(): number {
+    if (this.#isExpiring) this.#settleExpiry();
+    const count = this.ready.length;
+    for (let entry = this.ready.shift(); entry; entry = this.ready.shift()) this.#host.held(-costOf(entry), this);
+    this.#armExpiry();
+    return count;
+  }
+
+  // -------------------------------------------------------------------------------------------------- consumers
+
+  addConsumer(consumer: Consumer): void {
+    this.rota.add(consumer);
+    this.used();
+    this.dispatch();
+  }
+
+  /** An auto-delete queue goes with its last consumer. */
+  removeConsumer(consumer: Consumer): void {
+    if (consumer.place === 'gone') return;
+    this.rota.remove(consumer);
+    this.used();
+    if (this.#isDeleted) return;
+    if (this.definition.isAutoDelete && this.rota.size === 0) this.#host.abandoned(this);
+    else this.dispatch();
+  }
+
+  /** A consumer may have room again. */
+  roomFor(consumer: Consumer): void {
+    if (this.rota.unpark(consumer)) this.dispatch();
+  }
+
+  /** @returns how many ready messages went with it */
+  delete(): number {
+    const count = this.purge();
+    this.#isDeleted = true;
+    this.#messageExpiry.set(undefined);
+    this.#idle.set(undefined);
+    for (const consumer of [...this.rota.all]) {
+      this.rota.remove(consumer);
+      consumer.options.target.cancelled(consumer);
+    }
+    return count;
+  }
+}

@@ -1,0 +1,159 @@
+import type { Alarms } from './alarm.ts';
+import type { Binding, Destination } from './binding.ts';
+import { deadLetter } from './dead-letter.ts';
+import { Exchange, type ExchangeDefinition } from './exchange.ts';
+import type { ExchangeType } from './exchange-type.ts';
+import { EMPTY_TABLE } from './field-table.ts';
+import type { Message } from './message.ts';
+import { ProtocolError } from './protocol-error.ts';
+import { type DeathReason, Queue, type QueueDefinition, type QueueHost } from './queue.ts';
+import { type Routes, route } from './router.ts';
+
+/** The one virtual host. */
+export const VHOST = '/';
+export const described = (kind: 'queue' | 'exchange', name: string): string => `${kind} '${name}' in vhost '${VHOST}'`;
+
+const PREDECLARED: readonly (readonly [string, ExchangeType])[] = [
+  ['', 'direct'],
+  ['amq.direct', 'direct'],
+  ['amq.fanout', 'fanout'],
+  ['amq.headers', 'headers'],
+  ['amq.match', 'headers'],
+  ['amq.topic', 'topic'],
+  ['amq.rabbitmq.trace', 'topic'],
+];
+
+/** What became of a message: taken by every queue that it reached, refused by one of them, or it reached none. */
+export type PublishOutcome = 'taken' | 'refused' | 'unroutable';
+
+export interface VirtualHostEvents {
+  /** Something that a snapshot would hold has changed. */
+  changed(): void;
+  /** Memory of queued messages changed by so many bytes. */
+  held(bytes: number): void;
+}
+
+/** Exchanges, queues and bindings by name, and what happens between them. */
+export class VirtualHost implements QueueHost, Routes {
+  readonly alarms: Alarms;
+  readonly exchanges = new Map<string, Exchange>();
+  readonly queues = new Map<string, Queue>();
+  readonly #events: VirtualHostEvents;
+
+  constructor(alarms: Alarms, events: VirtualHostEvents) {
+    this.alarms = alarms;
+    this.#events = events;
+    for (const [name, type] of PREDECLARED) {
+      const isInternal = name === 'amq.rabbitmq.trace';
+      const definition = { name, type, isDurable: true, isAutoDelete: false, isInternal, arguments: EMPTY_TABLE };
+      this.exchanges.set(name, new Exchange(definition));
+    }
+  }
+
+  /** @throws ProtocolError 404 */
+  exchange(name: string): Exchange {
+    const exchange = this.exchanges.get(name);
+    if (!exchange) throw new ProtocolError('NOT_FOUND', `no ${described('exchange', name)}`);
+    return exchange;
+  }
+
+  /** @throws ProtocolError 404 */
+  queue(name: string): Queue {
+    const queue = this.queues.get(name);
+    if (!queue) throw new ProtocolError('NOT_FOUND', `no ${described('queue', name)}`);
+    return queue;
+  }
+
+  addExchange(definition: ExchangeDefinition): Exchange {
+    const exchange = new Exchange(definition);
+    this.exchanges.set(definition.name, exchange);
+    if (definition.isDurable) this.#events.changed();
+    return exchange;
+  }
+
+  addQueue(definition: QueueDefinition): Queue {
+    const queue = new Queue(definition, this);
+    this.queues.set(definition.name, queue);
+    if (definition.isDurable) this.#events.changed();
+    return queue;
+  }
+
+  deleteExchange(exchange: Exchange): void {
+    this.exchanges.delete(exchange.name);
+    for (const binding of [...exchange.outgoing]) this.#detach(binding);
+    for (const binding of [...exchange.incoming]) this.unbind(binding);
+    this.#events.changed();
+  }
+
+  /** @returns how many ready messages went with it */
+  deleteQueue(queue: Queue): number {
+    if (queue.isDeleted) return 0;
+    this.queues.delete(queue.name);
+    for (const binding of [...queue.bindings]) this.unbind(binding);
+    const count = queue.delete();
+    this.#events.changed();
+    return count;
+  }
+
+  bind(binding: Binding): void {
+    const { source, destination, routingKey } = binding;
+    if (source.find(destination, routingKey, binding.arguments)) return;
+    source.add(binding);
+    incomingOf(destination).add(binding);
+    this.#events.changed();
+  }
+
+  /** An auto-delete exchange goes with the last binding that leaves it. */
+  unbind(binding: Binding): void {
+    this.#detach(binding);
+    const { source } = binding;
+    this.#events.changed();
+    if (source.definition.isAutoDelete && !source.isUsed) this.deleteExchange(source);
+  }
+
+  #detach(binding: Binding): void {
+    binding.source.remove(binding);
+    incomingOf(binding.destination).delete(binding);
+  }
+
+  publish(exchange: Exchange, message: Message): PublishOutcome {
+    // One queue by its name is what most publishes are.
+    if (exchange.name === '' && message.copyKeys.length === 0 && message.blindKeys.length === 0) {
+      const queue = this.queues.get(message.routingKey);
+      if (!queue) return 'unroutable';
+      return queue.push(message) ? 'taken' : 'refused';
+    }
+    const queues = route(this, exchange, message.routingKeys, () => message.properties().headers);
+    if (queues.size === 0) return 'unroutable';
+    let outcome: PublishOutcome = 'taken';
+    for (const queue of queues) if (!queue.push(message)) outcome = 'refused';
+    return outcome;
+  }
+
+  deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
+    const name = queue.definition.settings.deadLetterExchange;
+    const exchange = name === undefined ? undefined : this.exchanges.get(name);
+    if (!exchange) return;
+    const dead = deadLetter(queue, message, reason, this.alarms.now());
+    const targets = route(this, exchange, dead.routingKeys, () => dead.message.properties().headers);
+    for (const target of targets) if (!dead.isCycle(target)) target.push(dead.message);
+  }
+
+  /** Sets every timer aside. */
+  dispose(): void {
+    for (const queue of [...this.queues.values()]) queue.delete();
+    this.queues.clear();
+  }
+
+  abandoned(queue: Queue): void {
+    this.deleteQueue(queue);
+  }
+
+  held(bytes: number, queue: Queue): void {
+    this.#events.held(bytes);
+    if (queue.definition.isDurable) this.#events.changed();
+  }
+}
+
+const incomingOf = (destination: Destination): Set<Binding> =>
+  destination.kind === 'queue' ? destination.queue.bindings : destination.exchange.incoming;
