@@ -9,7 +9,8 @@ const LIBRARY = /[\\/]node_modules[\\/]|oxc-project/;
 export function callSite(): string | undefined {
   for (const file of callers()) {
     const path = file.startsWith('file:') ? fileURLToPath(file) : file;
-    if (isAbsolute(path) && !path.startsWith(`${OURS}${sep}`) && !LIBRARY.test(path)) return relative(process.cwd(), path);
+    if (isAbsolute(path) && !path.startsWith(`${OURS}${sep}`) && !LIBRARY.test(path))
+      return relative(process.cwd(), path);
   }
   return undefined;
 }
