@@ -63,7 +63,8 @@ export class PgClientExecutor implements TransactionExecutor {
 
   async query<Row extends object>(sql: string, params: readonly (string | null)[], name?: string): Promise<Row[]> {
     const { client, prepare, knowsItsEnd } = this.#options;
-    if (!knowsItsEnd) await untilIdle(client);
+    // No await between the last look and the statement: a COMMIT would slip in.
+    while (!knowsItsEnd && !client.readyForQuery && !isDead(client)) await settled(client);
     const status = this.status();
     if (status === 'ended') throw new TransactionFinishedError();
     // Undoing a savepoint is the one thing that a failed transaction still takes.
@@ -82,14 +83,21 @@ export class PgClientExecutor implements TransactionExecutor {
   }
 }
 
-/** Waits for the statements that the user has queued; one of them may be a COMMIT. A dead client answers no more. */
-async function untilIdle(client: PgClient): Promise<void> {
-  while (!client.readyForQuery && !isDead(client)) {
-    const abort = new AbortController();
-    const emitter = client as unknown as NodeJS.EventEmitter;
-    const next = (event: string) => once(emitter, event, { signal: abort.signal }).catch(() => undefined);
-    await Promise.race([next('drain'), next('end')]).finally(() => abort.abort());
-  }
+const settling = new WeakMap<PgClient, Promise<void>>();
+
+/** The statements that the user has queued are done, or the connection is. One of them may have been a COMMIT. */
+function settled(client: PgClient): Promise<void> {
+  const known = settling.get(client);
+  if (known) return known;
+  const abort = new AbortController();
+  const emitter = client as unknown as NodeJS.EventEmitter;
+  const next = (event: string) => once(emitter, event, { signal: abort.signal }).catch(() => undefined);
+  const done = Promise.race([next('drain'), next('end')]).then(() => {
+    abort.abort();
+    settling.delete(client);
+  });
+  settling.set(client, done);
+  return done;
 }
 
 function isDead(client: PgClient & { _ended?: unknown; _queryable?: unknown }): boolean {

@@ -1,7 +1,7 @@
 import { NotATransactionError } from '../../errors.ts';
 import { GuardedExecutor } from '../guarded-executor.ts';
 import { isPgClient, type PgClient, PgClientExecutor } from '../pg-client-executor.ts';
-import { isCheckedIn } from './pg.ts';
+import { sameCheckout } from './pg.ts';
 import { type Adapter, hasMethod, isShape, method, type Shape } from './shape.ts';
 
 /** drizzle-orm over node-postgres; over other drivers by its own `execute`. */
@@ -20,16 +20,10 @@ export const drizzleAdapter: Adapter = {
   },
 };
 
-/** drizzle keeps no note of the end; the pool gives a client another `release` each time it is checked out. */
-function overPg(client: PgClient & { release?: unknown }) {
-  const { release } = client;
-  return new PgClientExecutor({
-    library: 'drizzle',
-    client,
-    isLive: () => client.release === release && !isCheckedIn(client),
-    knowsItsEnd: false,
-    prepare: false,
-  });
+/** drizzle keeps no note of the end: the client's state and its checkout tell. */
+function overPg(client: PgClient) {
+  const isLive = sameCheckout(client);
+  return new PgClientExecutor({ library: 'drizzle', client, isLive, knowsItsEnd: false, prepare: false });
 }
 
 function overExecute(tx: Shape) {

@@ -3,8 +3,16 @@ import { GuardedExecutor } from '../guarded-executor.ts';
 import { isPgClient, type PgClient, PgClientExecutor } from '../pg-client-executor.ts';
 import { type Adapter, hasMethod, method } from './shape.ts';
 
-/** pg-pool puts this listener on a client while the client lies in the pool. */
-export const isCheckedIn = (client: PgClient): boolean =>
+/**
+ * Whether a client is still with whoever has it now. The pool gives it another `release` each time it is checked out,
+ * and puts a listener on it while it lies there.
+ */
+export function sameCheckout(client: PgClient & { release?: unknown }): () => boolean {
+  const { release } = client;
+  return () => client.release === release && !isCheckedIn(client);
+}
+
+const isCheckedIn = (client: PgClient): boolean =>
   client.listeners('error').some((listener) => typeof listener === 'function' && listener.name === 'idleListener');
 
 /** `pg.Client` and `PoolClient`, the native one too. */
@@ -22,7 +30,7 @@ export const pgAdapter: Adapter = {
     const executor = new PgClientExecutor({
       library: 'pg',
       client,
-      isLive: () => !isCheckedIn(client),
+      isLive: sameCheckout(client),
       knowsItsEnd: false,
       prepare: false,
     });

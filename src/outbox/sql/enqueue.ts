@@ -3,9 +3,7 @@ import { isMarked, type TransactionExecutor } from '../../database/executor.ts';
 import { qualified } from '../../database/identifier.ts';
 import { statement } from '../../database/statement.ts';
 import type { NewRow } from '../outbox-row.ts';
-
-/** First half of the advisory locks of keys; the second is `hashtext(key)`. Everything that writes the outbox takes them. */
-export const KEY_LOCK_NAMESPACE = 0x5c0c;
+import { KEY_LOCK_NAMESPACE } from './key-lock.ts';
 
 /**
  * Locks the keys, in one order, until the transaction ends, and only then draws the ids: so id order is commit order
