@@ -63,6 +63,8 @@ export const HEADER = Object.freeze({
   cc: 'svc-comm-cc',
   /** On a copy: the first delivery's `user_id`, which the broker only takes from that user. */
   userId: 'svc-comm-user-id',
+  /** On a copy: the first delivery had no message id; the one it has now is for publishing only. */
+  noMessageId: 'svc-comm-no-message-id',
   /** On a copy: names of headers left out because the header block was over the limit. */
   dropped: 'svc-comm-dropped-headers',
   traceparent: 'traceparent',

@@ -1,0 +1,53 @@
+import { hostname } from 'node:os';
+import type { HeaderValue } from '../message/message.ts';
+import { maskUrl } from '../util/mask.ts';
+
+/** One failed run, as it travels in `svc-comm-failures`. */
+export interface Failure {
+  /** ISO 8601, UTC. */
+  readonly time: string;
+  /** The error's `code`, else its class name. */
+  readonly code: string;
+  /** At most 1 KiB; credentials in URLs are masked. */
+  readonly message: string;
+  readonly host: string;
+}
+
+export const MAX_FAILURES = 10;
+const MAX_MESSAGE_BYTES = 1024;
+const MAX_CODE_BYTES = 128;
+const HOST = hostname();
+
+export function failureOf(error: Error, now: number): Failure {
+  const code = (error as { code?: unknown }).code;
+  return {
+    time: new Date(now).toISOString(),
+    code: cut(typeof code === 'string' && code !== '' ? code : error.name, MAX_CODE_BYTES),
+    message: cut(maskUrl(error.message), MAX_MESSAGE_BYTES),
+    host: HOST,
+  };
+}
+
+/** The history in a header, oldest first; anything unreadable in it is left out. */
+export function parseFailures(header: HeaderValue): readonly Failure[] {
+  if (typeof header !== 'string') return [];
+  try {
+    const list: unknown = JSON.parse(header);
+    return Array.isArray(list) ? list.filter(isFailure).slice(-MAX_FAILURES) : [];
+  } catch {
+    return [];
+  }
+}
+
+const isFailure = (value: unknown): value is Failure => {
+  if (typeof value !== 'object' || value === null) return false;
+  const { time, code, message, host } = value as Record<string, unknown>;
+  return [time, code, message, host].every((field) => typeof field === 'string');
+};
+
+/** Cuts at a character, never inside one. */
+function cut(text: string, maxBytes: number): string {
+  if (Buffer.byteLength(text) <= maxBytes) return text;
+  const bytes = Buffer.from(text).subarray(0, maxBytes - 3);
+  return `${bytes.toString('utf8').replace(/\uFFFD+$/, '')}…`;
+}

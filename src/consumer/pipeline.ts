@@ -1,0 +1,190 @@
+import { setImmediate } from 'node:timers/promises';
+import { DeliveryLostError, HandlerStoppedError } from '../errors.ts';
+import type { Verdict } from '../message/handler.ts';
+import type { Delivery } from '../message/subscriber.ts';
+import { deferred } from '../util/deferred.ts';
+import { sleep } from '../util/sleep.ts';
+import { failureOf } from './failures.ts';
+import { troubleDelayMs } from './forward.ts';
+import { InFlight } from './in-flight.ts';
+import { Lanes } from './lanes.ts';
+import { nextStep, type Step } from './next-step.ts';
+import type { Workings } from './workings.ts';
+
+/** Deliveries on their way: into lanes, through the handler, to their settlement. One for each start of a consumer. */
+export class Pipeline {
+  readonly #parts: Workings;
+  readonly #lanes: Lanes<InFlight>;
+  /** In the order they came. */
+  readonly #inFlight = new Set<InFlight>();
+  /** Handlers that have not returned, those of lost messages too. */
+  #running = 0;
+  #isDraining = false;
+  #lost: AbortSignal | undefined;
+  readonly #quiet = deferred();
+
+  constructor(parts: Workings) {
+    this.#parts = parts;
+    this.#lanes = new Lanes(parts.options.concurrency, (message) => this.#begin(message));
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  receive(delivery: Delivery): void {
+    const { counters, options } = this.#parts;
+    counters.received += 1;
+    if (delivery.lost !== this.#lost) this.#watch(delivery.lost);
+    const message = new InFlight(delivery, options.limits);
+    this.#inFlight.add(message);
+    if (!this.#isDraining) this.#lanes.enter(message);
+  }
+
+  /**
+   * Begins nothing more and waits for what runs; resolves when all is settled or the time is up.
+   * @param keepWaiting leaves what has not begun with us until `giveBack`, so that nobody takes it ahead of what runs
+   */
+  async drain(graceMs: number, keepWaiting: boolean): Promise<void> {
+    this.#isDraining = true;
+    this.#lanes.close();
+    for (const message of this.#inFlight) clearTimeout(message.timer);
+    if (!keepWaiting) this.giveBack(new HandlerStoppedError(graceMs), ['waiting', 'resting']);
+    this.#checkQuiet();
+    const grace = new AbortController();
+    await Promise.race([this.#quiet.promise, sleep(graceMs, grace.signal)]);
+    grace.abort();
+    const reason = new HandlerStoppedError(graceMs);
+    for (const message of this.#inFlight) if (message.state === 'running') message.cutShort(reason);
+    // Runs that end at once have a turn to do so, and their transactions to be rolled back.
+    await setImmediate();
+  }
+
+  /** To the queue, in the order they came, which the broker keeps. */
+  giveBack(reason: Error, states: readonly string[] = ['waiting', 'resting', 'running', 'settling']): void {
+    for (const message of this.#inFlight) {
+      if (!states.includes(message.state)) continue;
+      this.#parts.settler.release(message, reason);
+      this.#inFlight.delete(message);
+    }
+  }
+
+  /** One listener for all deliveries of a channel: they share its signal. */
+  #watch(lost: AbortSignal): void {
+    this.#lost = lost;
+    lost.addEventListener('abort', () => this.#loseAll(lost), { once: true });
+  }
+
+  #loseAll(lost: AbortSignal): void {
+    for (const message of this.#inFlight) {
+      if (message.delivery.lost !== lost) continue;
+      const wasResting = message.state === 'resting';
+      clearTimeout(message.timer);
+      this.#parts.settler.lose(message, new DeliveryLostError(message.delivery.queue));
+      this.#inFlight.delete(message);
+      if (wasResting) this.#lanes.leave(message);
+    }
+    this.#checkQuiet();
+  }
+
+  #begin(message: InFlight): void {
+    // Lost while it waited. What comes behind it in its lane comes after its new delivery.
+    if (!message.move('running')) {
+      this.#lanes.finish(message);
+      return;
+    }
+    this.#running += 1;
+    const verdict = this.#parts.runner.run(message);
+    if (!(verdict instanceof Promise)) this.#onVerdict(message, verdict);
+    else {
+      verdict.then(
+        (value) => this.#onVerdict(message, value),
+        (error: unknown) => this.#onVerdict(message, { kind: 'retry', error: asError(error) }),
+      );
+    }
+  }
+
+  #onVerdict(message: InFlight, verdict: Verdict): void {
+    this.#running -= 1;
+    if (message.state !== 'running') this.#lanes.finish(message);
+    else if (verdict.kind === 'ack') {
+      this.#parts.settler.ack(message, verdict.outcome);
+      this.#inFlight.delete(message);
+      this.#lanes.finish(message);
+    } else this.#putAway(message, this.#nextStep(message, verdict));
+    if (this.#isDraining) this.#checkQuiet();
+  }
+
+  #nextStep(message: InFlight, verdict: Exclude<Verdict, { kind: 'ack' }>): Step {
+    const { options, clock } = this.#parts;
+    const circumstances = { retry: options.retry, nowMs: clock.monotonicMs(), isDraining: this.#isDraining };
+    return nextStep(message, verdict, circumstances);
+  }
+
+  #putAway(message: InFlight, step: Step): void {
+    const { settler } = this.#parts;
+    switch (step.kind) {
+      case 'copy':
+        this.#settle(message, () => settler.retry(message, step.error, step.requestedMs));
+        break;
+      case 'dead':
+        this.#settle(message, () => settler.deadLetter(message, step.reason, step.error));
+        break;
+      case 'rest':
+        this.#rest(message, step);
+        break;
+      case 'release':
+        settler.release(message, step.error);
+        this.#lanes.rest();
+        this.#leave(message);
+        break;
+      default:
+        step satisfies never;
+    }
+  }
+
+  /** The slot is free at once, the key only when the message is settled. */
+  #settle(message: InFlight, work: () => Promise<void>): void {
+    message.move('settling');
+    this.#lanes.rest();
+    work()
+      .catch(async (error: unknown) => {
+        const delayMs = troubleDelayMs(0);
+        this.#parts.logger.error({ error, delayMs }, 'a message could not be settled; it is given back');
+        await sleep(delayMs, message.abandoned);
+        this.#parts.settler.release(message, asError(error));
+      })
+      .finally(() => this.#leave(message));
+  }
+
+  #rest(message: InFlight, { error, delayMs, isFailedRun }: Step & { kind: 'rest' }): void {
+    const { clock, counters, logger } = this.#parts;
+    const { exchange, routingKey, key, attempt } = message;
+    const what = isFailedRun ? 'handler failed' : 'infrastructure failed';
+    const fields = { error, exchange, routingKey, key, attempt, delayMs };
+    logger.warn(fields, `${what}; the message stays here, its key waiting, and is tried again`);
+    if (isFailedRun) message.failInPlace(failureOf(error, clock.now()), clock.monotonicMs());
+    else message.meetTrouble(clock.monotonicMs());
+    counters.rerunInPlace += 1;
+    message.move('resting');
+    this.#lanes.rest();
+    message.timer = setTimeout(() => {
+      message.move('waiting');
+      this.#lanes.resume(message);
+    }, delayMs);
+  }
+
+  #leave(message: InFlight): void {
+    this.#inFlight.delete(message);
+    this.#lanes.leave(message);
+    if (this.#isDraining) this.#checkQuiet();
+  }
+
+  #checkQuiet(): void {
+    if (!this.#isDraining || this.#running > 0) return;
+    for (const { state } of this.#inFlight) if (state === 'settling') return;
+    this.#quiet.resolve();
+  }
+}
+
+const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));

@@ -1,0 +1,45 @@
+import { KeyParkedError } from '../errors.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import type { Verdict } from '../message/handler.ts';
+import type { HandlerLookup } from '../router/pipeline.ts';
+import type { InFlight } from './in-flight.ts';
+import type { ParkedKeys } from './parked-keys.ts';
+import { RunContext } from './run-context.ts';
+import type { Unhandled } from './unhandled.ts';
+
+export interface RunnerOptions {
+  readonly handlers: HandlerLookup;
+  readonly unhandled: Unhandled;
+  readonly parked: ParkedKeys;
+  readonly usesInbox: (message: InFlight) => boolean;
+  readonly logger: Logger;
+}
+
+/** Takes a message to its verdict. */
+export class Runner {
+  readonly #options: RunnerOptions;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Never throws: what a handler throws is a verdict by then. */
+  run(message: InFlight): Verdict | Promise<Verdict> {
+    const { handlers, unhandled, logger } = this.#options;
+    const routed = handlers(message.exchange, message.routingKey);
+    message.route = routed?.route;
+    if (message.key !== undefined && this.#isParked(message, message.key)) {
+      return { kind: 'dead', reason: 'parked', error: new KeyParkedError(message.key) };
+    }
+    if (!routed) return unhandled.verdict(message);
+    const context = new RunContext(message, logger);
+    message.context = context;
+    return routed.handle(message, context);
+  }
+
+  /** With the inbox it is the inbox that knows, and can be told that the key is free again. */
+  #isParked(message: InFlight, key: string): boolean {
+    const { parked, usesInbox } = this.#options;
+    return !message.isRedriven && parked.has(key) && !usesInbox(message);
+  }
+}

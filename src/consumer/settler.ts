@@ -1,0 +1,148 @@
+import type { Clock } from '../lifecycle/clock.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import type { AckOutcome, DeadReason } from '../message/handler.ts';
+import type { Inbox } from '../message/inbox.ts';
+import { inboxKeyOf } from '../message/inbox-key.ts';
+import type { Scheduler } from '../message/schedule.ts';
+import { retryQueueName } from '../message/topology.ts';
+import { deadCopy, retryCopy } from './copy.ts';
+import { failureOf } from './failures.ts';
+import { type Forwarder, persist } from './forward.ts';
+import type { InFlight } from './in-flight.ts';
+import type { ConsumeOptions } from './options.ts';
+import type { ParkedKeys } from './parked-keys.ts';
+import { largestDelay, planRetry } from './retry.ts';
+import type { Counters } from './stats.ts';
+
+export interface SettlerOptions {
+  readonly forwarder: Forwarder;
+  readonly inboxOf: (message: InFlight) => Inbox | undefined;
+  readonly scheduler: Scheduler | undefined;
+  readonly parked: ParkedKeys;
+  readonly counters: Counters;
+  readonly retry: ConsumeOptions['retry'];
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Ends deliveries. Whatever it does, the ack comes last: if the process dies before, the broker delivers the message
+ * again, and a second copy has the same message id, which the inbox knows.
+ */
+export class Settler {
+  readonly #options: SettlerOptions;
+
+  constructor(options: SettlerOptions) {
+    this.#options = options;
+  }
+
+  /** The broker forgets it. */
+  ack(message: InFlight, outcome: AckOutcome): void {
+    this.#end(message, OUTCOME_COUNTERS[outcome]);
+    if (message.isRedriven && message.key !== undefined) this.#options.parked.settle(message.key);
+  }
+
+  /** Given back to the queue, untouched. Whatever is under way about it is given up. */
+  release(message: InFlight, reason: Error): void {
+    if (!message.move('settled')) return;
+    message.abandon(reason);
+    const { counters } = this.#options;
+    if (message.delivery.release()) counters.released += 1;
+    else counters.lost += 1;
+  }
+
+  /** Its channel is gone: the broker has it back already. */
+  lose(message: InFlight, reason: Error): void {
+    if (!message.move('settled')) return;
+    message.abandon(reason);
+    this.#options.counters.lost += 1;
+  }
+
+  /**
+   * A failed run of a message without a key: a copy waits, or it has had its attempts. Resolves when it is settled, or
+   * was taken from us meanwhile.
+   * @param requestedMs what RetryLater asked for
+   */
+  async retry(message: InFlight, error: Error, requestedMs: number | undefined): Promise<void> {
+    const { retry, scheduler, clock, logger, forwarder } = this.#options;
+    const plan = planRetry({ failedRuns: message.attempt, requestedMs }, retry);
+    if (plan.kind === 'exhausted') return this.deadLetter(message, 'attempts', error);
+    message.addFailure(failureOf(error, clock.now()));
+    const { queue } = message.delivery;
+    this.#log('warn', message, { error, delayMs: plan.delayMs }, 'handler failed; its message is tried again');
+    let isSafe: boolean;
+    if (plan.kind === 'schedule' && scheduler) {
+      const copy = retryCopy(message, queue);
+      const due = new Date(clock.now() + plan.delayMs);
+      const options = { what: 'scheduling a retry', logger, signal: message.abandoned };
+      isSafe = await persist(() => scheduler.schedule(copy, due), options);
+    } else {
+      const delayMs = plan.kind === 'queue' ? plan.delayMs : (largestDelay(retry) ?? 0);
+      const copy = retryCopy(message, retryQueueName(queue, delayMs));
+      isSafe = await forwarder.forward(copy, message.abandoned);
+    }
+    if (isSafe) this.#end(message, 'retried');
+  }
+
+  /**
+   * A copy to the dead letters; then it is marked as given up, and its key is parked where that is asked for; then the
+   * ack. Resolves when it is settled, or was taken from us meanwhile.
+   */
+  async deadLetter(message: InFlight, reason: DeadReason, error: Error): Promise<void> {
+    const { retry, clock, forwarder, parked, counters, inboxOf } = this.#options;
+    const { queue } = message.delivery;
+    const ran = reason === 'attempts' || reason === 'rejected';
+    const failedRuns = ran ? message.attempt : message.attempt - 1;
+    message.addFailure(failureOf(error, clock.now()));
+    const copy = deadCopy(message, { reason, handler: message.route?.name, failedRuns });
+    this.#log(
+      reason === 'parked' ? 'warn' : 'error',
+      message,
+      { error, reason, queue },
+      'message goes to the dead letters',
+    );
+    if (!(await forwarder.forward(copy, message.abandoned))) return;
+    const parksKey = message.key !== undefined && (reason === 'parked' || (ran && retry.keyed === 'park'));
+    if (parksKey && message.key !== undefined) parked.park(message.key, message.isRedriven);
+    const inbox = ran || reason === 'parked' ? inboxOf(message) : undefined;
+    if (inbox && !(await this.#remember(message, inbox, parksKey && ran))) return;
+    if (this.#end(message, undefined)) counters.deadLettered[reason] += 1;
+  }
+
+  /** Parks before it marks: a copy that comes again after a crash in between finds its key parked, never its key open. */
+  #remember(message: InFlight, inbox: Inbox, parksKey: boolean): Promise<boolean> {
+    const { logger } = this.#options;
+    const { queue } = message.delivery;
+    const orderKey = message.key;
+    const key = inboxKeyOf(message);
+    const mark = async () => {
+      if (parksKey && orderKey !== undefined) await inbox.parkKey(queue, orderKey);
+      if (key) await inbox.markDead(key);
+    };
+    return persist(mark, { what: 'marking a dead letter', logger, signal: message.abandoned });
+  }
+
+  #end(message: InFlight, counter: SimpleCounter | undefined): boolean {
+    if (!message.move('settled')) return false;
+    const { counters } = this.#options;
+    const isAcked = message.delivery.ack();
+    if (!isAcked) counters.lost += 1;
+    else if (counter !== undefined) counters[counter] += 1;
+    return isAcked;
+  }
+
+  #log(level: 'warn' | 'error', message: InFlight, fields: object, text: string): void {
+    const { exchange, routingKey, attempt, key } = message;
+    const { messageId } = message.delivery.properties;
+    this.#options.logger[level]({ ...fields, messageId, exchange, routingKey, attempt, key }, text);
+  }
+}
+
+type SimpleCounter = Exclude<keyof Counters, 'deadLettered' | 'received' | 'rerunInPlace'>;
+
+const OUTCOME_COUNTERS = Object.freeze({
+  handled: 'handled',
+  duplicate: 'duplicates',
+  expired: 'expired',
+  unhandled: 'unhandled',
+} satisfies Record<AckOutcome, SimpleCounter>);

@@ -1,0 +1,74 @@
+import { DeliveryLostError } from '../errors.ts';
+import type { Verdict } from '../message/handler.ts';
+import type { Subscriber } from '../message/subscriber.ts';
+import type { ConsumerFunction, Kinded } from '../router/kind-decorator.ts';
+import type { RawHandler } from '../router/raw-consumer.ts';
+import { MessageRouter } from '../router/router.ts';
+import { sleep } from '../util/sleep.ts';
+import { failureOf } from './failures.ts';
+import { InFlight } from './in-flight.ts';
+import { nextStep } from './next-step.ts';
+import { createWorkings, type HandlingOptions, type Workings } from './workings.ts';
+
+/** A plain function `(routingKey, body, context)`, or what `eventConsumer(fn)` and its like return. */
+export type TakeHandler = RawHandler | Kinded<ConsumerFunction>;
+
+export interface TakeOneOptions extends Omit<HandlingOptions, 'router'> {
+  readonly subscriber: Pick<Subscriber, 'take'>;
+}
+
+/**
+ * Takes one message from the queue of `topologySpec` by basic.get, on a channel of its own, runs the handler, and acks
+ * after it. Inbox, retry and dead letters are as for a consumer; a keyed message is retried in place before this returns.
+ * What the handler does not get to see (a duplicate) is settled, and the next one is taken.
+ * @returns what the handler returned; undefined when the queue is empty
+ * @throws what the handler threw; its message waits in a retry queue or in the dead letters then, or, when
+ * infrastructure failed, is back in its queue
+ */
+export async function takeOne(handler: TakeHandler, options: TakeOneOptions): Promise<unknown> {
+  const router = new MessageRouter();
+  router.defaultConsumer(handler as RawHandler);
+  const workings = createWorkings({ ...options, router });
+  for (;;) {
+    const delivery = await options.subscriber.take(options.topologySpec.queue.name);
+    if (!delivery) return undefined;
+    const message = new InFlight(delivery, workings.options.limits);
+    const onLost = () => workings.settler.lose(message, new DeliveryLostError(delivery.queue));
+    delivery.lost.addEventListener('abort', onLost, { once: true });
+    try {
+      const done = await handle(message, workings);
+      if (done.outcome === 'handled') return done.value;
+    } finally {
+      delivery.lost.removeEventListener('abort', onLost);
+    }
+  }
+}
+
+async function handle(message: InFlight, workings: Workings): Promise<Verdict & { kind: 'ack' }> {
+  const { runner, settler, clock, options } = workings;
+  for (;;) {
+    message.move('running');
+    const verdict = await runner.run(message);
+    if (verdict.kind === 'ack') {
+      settler.ack(message, verdict.outcome);
+      return verdict;
+    }
+    // Infrastructure failed: the caller knows better than we whether to wait.
+    const isDraining = verdict.kind === 'release';
+    const step = nextStep(message, verdict, { retry: options.retry, nowMs: clock.monotonicMs(), isDraining });
+    if (step.kind === 'rest') {
+      message.failInPlace(failureOf(step.error, clock.now()), clock.monotonicMs());
+      message.move('resting');
+      await sleep(step.delayMs, message.abandoned);
+      if (!message.move('waiting')) throw step.error;
+      continue;
+    }
+    if (step.kind === 'release') settler.release(message, step.error);
+    else {
+      message.move('settling');
+      if (step.kind === 'copy') await settler.retry(message, step.error, step.requestedMs);
+      else await settler.deadLetter(message, step.reason, step.error);
+    }
+    throw step.error;
+  }
+}

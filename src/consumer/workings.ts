@@ -1,0 +1,71 @@
+import { type Clock, systemClock } from '../lifecycle/clock.ts';
+import { type Logger, silentLogger } from '../lifecycle/logger.ts';
+import type { Inbox } from '../message/inbox.ts';
+import type { Publisher } from '../message/publisher.ts';
+import type { Scheduler } from '../message/schedule.ts';
+import type { Topology, TopologySpec } from '../message/topology.ts';
+import type { MessageRouter } from '../router/router.ts';
+import { cutShort } from './cut-short.ts';
+import { Forwarder } from './forward.ts';
+import type { InFlight } from './in-flight.ts';
+import { type ConsumeOptions, DEFAULT_CONSUMER_OPTIONS } from './options.ts';
+import { ParkedKeys } from './parked-keys.ts';
+import { Runner } from './runner.ts';
+import { Settler } from './settler.ts';
+import { type Counters, createCounters } from './stats.ts';
+import { Unhandled } from './unhandled.ts';
+
+/** What handling the messages of a queue needs, whether they are subscribed to or taken one by one. */
+export interface HandlingOptions {
+  /** For copies to retry and dead queues. Its `maxBodyBytes` should be what the broker takes: see `limits.bodyBytes`. */
+  readonly publisher: Publisher;
+  readonly topology: Topology;
+  readonly topologySpec: TopologySpec;
+  readonly router: Pick<MessageRouter, 'handlers'>;
+  /** Without one, effects may happen twice after a crash, and parked keys are known to this process only. */
+  readonly inbox?: Inbox | undefined;
+  /** For delays longer than the largest retry queue's; without one, that queue is used. */
+  readonly scheduler?: Scheduler | undefined;
+  /** @default silent */
+  readonly logger?: Logger | undefined;
+  readonly clock?: Clock | undefined;
+  /** @default DEFAULT_CONSUMER_OPTIONS, for what is left out */
+  readonly options?: Partial<ConsumeOptions> | undefined;
+}
+
+/** The parts that take one message from its delivery to its settlement. */
+export interface Workings {
+  readonly options: ConsumeOptions;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly runner: Runner;
+  readonly settler: Settler;
+}
+
+/** @throws InvalidConsumerError when a route asks for the inbox and there is none */
+export function createWorkings(given: HandlingOptions): Workings {
+  const { publisher, topology, topologySpec, router, inbox, scheduler } = given;
+  const { logger = silentLogger, clock = systemClock } = given;
+  const options = { ...DEFAULT_CONSUMER_OPTIONS, ...given.options };
+  const { handlerTimeoutMs, inboxByDefault, retry } = options;
+  const counters = createCounters();
+  const inboxOf = ({ route }: InFlight) => (route && (route.options.inbox ?? inboxByDefault) ? inbox : undefined);
+  const parked = new ParkedKeys((key) => {
+    logger.error(
+      { key },
+      'too many keys are parked: this one is forgotten, its messages are handled again out of order',
+    );
+  });
+  const handlers = router.handlers({ logger, inbox, inboxByDefault, handlerTimeoutMs, middleware: [cutShort()] });
+  const forwarder = new Forwarder({ publisher, topology, topologySpec, logger });
+  const runner = new Runner({
+    handlers,
+    unhandled: new Unhandled(options.unhandled, logger),
+    parked,
+    usesInbox: (message) => inboxOf(message) !== undefined,
+    logger,
+  });
+  const settler = new Settler({ forwarder, inboxOf, scheduler, parked, counters, retry, clock, logger });
+  return { options, logger, clock, counters, runner, settler };
+}

@@ -1,0 +1,132 @@
+import { type Channel, type ChannelModel, connect, type GetMessage, type Options } from 'amqplib';
+import { BrokerConnection } from '../../src/broker/connection.ts';
+import { BrokerPublisher } from '../../src/broker/publisher.ts';
+import { BrokerSubscriber } from '../../src/broker/subscriber.ts';
+import { BrokerTopology } from '../../src/broker/topology.ts';
+import { Consumer, type ConsumerParts } from '../../src/consumer/consumer.ts';
+import { type ConsumeOptions, DEFAULT_CONSUMER_OPTIONS, type RetryOptions } from '../../src/consumer/options.ts';
+import type { Headers } from '../../src/message/message.ts';
+import { deadQueueName, type QueueSpec, retryQueueName, type TopologySpec } from '../../src/message/topology.ts';
+import { MessageRouter } from '../../src/router/router.ts';
+import { testBrokerUrl, uniqueName } from './servers.ts';
+
+export interface KitOptions {
+  readonly options?: Partial<Omit<ConsumeOptions, 'retry'>> & { readonly retry?: Partial<RetryOptions> };
+  readonly queue?: Partial<QueueSpec>;
+  readonly parts?: Partial<ConsumerParts>;
+}
+
+/** A consumer of ours on the real broker, and a plain amqplib channel beside it that feeds and inspects. */
+export class ConsumerKit {
+  readonly name = uniqueName('consumer_test');
+  readonly exchange = `${this.name}.x`;
+  readonly queue = `${this.name}.q`;
+  readonly dead = deadQueueName(this.queue);
+  readonly router = new MessageRouter();
+  readonly #consumers: Consumer[] = [];
+  readonly #retryQueues = new Set<string>();
+  readonly receiving = new BrokerConnection({ name: 'test consume', url: testBrokerUrl() });
+  readonly publishing = new BrokerConnection({ name: 'test publish', url: testBrokerUrl() });
+  readonly topology = new BrokerTopology({ connection: this.receiving });
+  readonly publisher = new BrokerPublisher({ connection: this.publishing, maxBodyBytes: 128 * 1024 * 1024 });
+  #model: ChannelModel | undefined;
+  #channel: Channel | undefined;
+
+  static async create(): Promise<ConsumerKit> {
+    const kit = new ConsumerKit();
+    await Promise.all([kit.receiving.start(), kit.publishing.start()]);
+    await kit.publisher.start();
+    kit.#model = await connect(testBrokerUrl());
+    await kit.#newChannel();
+    return kit;
+  }
+
+  get channel(): Channel {
+    if (!this.#channel) throw new Error('the kit was not created');
+    return this.#channel;
+  }
+
+  spec(options: ConsumeOptions, queue: Partial<QueueSpec> = {}): TopologySpec {
+    return {
+      exchanges: [{ name: this.exchange, type: 'topic' }],
+      queue: { name: this.queue, type: 'quorum', singleActiveConsumer: false, arguments: {}, ...queue },
+      binds: [{ exchange: this.exchange, pattern: '#' }],
+      retryDelaysMs: options.retry.delaysMs,
+    };
+  }
+
+  consumer({ options = {}, queue = {}, parts = {} }: KitOptions = {}): Consumer {
+    const retry = { ...DEFAULT_CONSUMER_OPTIONS.retry, delaysMs: [50, 100], ...options.retry };
+    const complete = { ...DEFAULT_CONSUMER_OPTIONS, ...options, retry };
+    for (const delay of retry.delaysMs) this.#retryQueues.add(retryQueueName(this.queue, delay));
+    const topologySpec = this.spec(complete, queue);
+    const subscriber = new BrokerSubscriber({
+      connection: this.receiving,
+      ensureTopology: () => this.topology.ensure(topologySpec),
+    });
+    const { publisher, topology, router } = this;
+    const consumer = new Consumer({
+      subscriber,
+      publisher,
+      topology,
+      topologySpec,
+      router,
+      options: complete,
+      ...parts,
+    });
+    this.#consumers.push(consumer);
+    return consumer;
+  }
+
+  async start(options?: KitOptions): Promise<Consumer> {
+    const consumer = this.consumer(options);
+    await consumer.start();
+    return consumer;
+  }
+
+  send(routingKey: string, body: unknown, headers: Headers = {}, properties: Options.Publish = {}): void {
+    const content = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
+    const messageId = `${this.name}-${(this.#sent += 1)}`;
+    this.channel.publish(this.exchange, routingKey, content, { persistent: true, messageId, headers, ...properties });
+  }
+  #sent = 0;
+
+  /** The next dead letter, waiting for it. */
+  async nextDead(withinMs = 8_000): Promise<GetMessage> {
+    const until = performance.now() + withinMs;
+    while (performance.now() < until) {
+      const message = await this.channel.get(this.dead, { noAck: true });
+      if (message) return message;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new Error(`no dead letter within ${withinMs} ms`);
+  }
+
+  async count(queue: string): Promise<number> {
+    return (await this.channel.checkQueue(queue)).messageCount;
+  }
+
+  async remove(): Promise<void> {
+    await Promise.all(this.#consumers.map((consumer) => consumer.stop()));
+    await this.publisher.stop();
+    await Promise.all([this.receiving.stop(), this.publishing.stop()]);
+    await this.#newChannel();
+    for (const queue of [this.queue, this.dead, ...this.#retryQueues]) await this.channel.deleteQueue(queue);
+    await this.channel.deleteExchange(this.exchange);
+    await this.#model?.close();
+  }
+
+  async #newChannel(): Promise<void> {
+    this.#channel = await this.#model?.createChannel();
+    this.#channel?.on('error', () => undefined);
+  }
+}
+
+/** Resolves when the condition holds; it is looked at every few milliseconds. */
+export async function until(condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
+  const end = performance.now() + withinMs;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not so within ${withinMs} ms: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
