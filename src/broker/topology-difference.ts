@@ -19,8 +19,8 @@ export function differenceOf(declaration: Declaration, error: unknown): Topology
     const [, argument = '', wanted = '', found = ''] = inequivalent;
     return {
       what,
-      wanted: `${argument} = ${valueOf(wanted)}`,
-      found: `${argument} = ${valueOf(found)}`,
+      wanted: `${argument} = ${plainValue(wanted)}`,
+      found: `${argument} = ${plainValue(found)}`,
       todo: remedy(declaration),
     };
   }
@@ -46,7 +46,7 @@ export function differenceOf(declaration: Declaration, error: unknown): Topology
   }
 }
 
-function valueOf(text: string): string {
+function plainValue(text: string): string {
   return VALUE.exec(text)?.[1] ?? text;
 }
 
