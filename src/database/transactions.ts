@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Knex } from 'knex';
 import { DatabaseUnavailableError, InvalidArgumentError, TransactionFinishedError } from '../errors.ts';
 import { errorText, isConnectionError, toDatabaseError } from './database-error.ts';
 import type { DatabasePool } from './pool.ts';
@@ -161,3 +162,6 @@ export function resolveTransactions(setting: TransactionsSetting, pool: Database
     url: pool.url,
   });
 }
+
+/** The handle of our own pool's transactions. */
+export type KnexTransaction = Knex.Transaction;

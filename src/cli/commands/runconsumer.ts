@@ -13,8 +13,10 @@ export async function runconsumer(context: CommandContext): Promise<0 | 1> {
   const logger = await context.createLogger('consumer', settings);
   const router = await loadRouter(settings, { preferSources });
   const { createService } = await import('../../assemble.ts');
+  const { useAsDefault } = await import('../../default-service.ts');
   const { runService } = await import('../run-service.ts');
   const service = createService(settings, { logger, messageRouter: router });
+  useAsDefault(service);
   const readyText = `consuming from queue ${settings.queue.name} with ${router.routes.length} consumers`;
   return runService(service.consumer(), { logger, settings, readyText, close: () => service.close() });
 }

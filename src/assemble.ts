@@ -1,0 +1,191 @@
+import { type Assembled, Assembly } from './assembly.ts';
+import type { Consumer } from './consumer/consumer.ts';
+import type { ConsumerStats } from './consumer/stats.ts';
+import { type TakeHandler, takeOne } from './consumer/take-one.ts';
+import { migrate, pendingMigrations } from './database/migrate.ts';
+import type { DatabasePool } from './database/pool.ts';
+import type { KnexTransaction } from './database/transactions.ts';
+import { group } from './lifecycle/group.ts';
+import { createLogger, type Logger } from './lifecycle/logger.ts';
+import type { Service } from './lifecycle/service.ts';
+import { type Backlog, readBacklog } from './outbox/backlog.ts';
+import type { AggregateEvent } from './outbox/event-row.ts';
+import type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
+import type { Relay } from './outbox/relay.ts';
+import type { RelayStats } from './outbox/relay-stats.ts';
+import type { TransactionOption } from './outbox/transaction-choice.ts';
+import { MessageRouter } from './router/router.ts';
+import type { Settings } from './settings/define.ts';
+import { isResolvedSettings, resolveSettings } from './settings/resolve.ts';
+import type { ResolvedSettings } from './settings/resolved.ts';
+
+export interface ServiceParts {
+  /** @default JSON lines on standard error, at the level of the settings */
+  readonly logger?: Logger;
+  /** @default a router of its own */
+  readonly messageRouter?: MessageRouter;
+}
+
+/** A consumer with its connections, as one service. */
+export interface ConsumerService extends Service {
+  /** Whether the broker delivers to it at the moment: for a readiness probe. */
+  readonly isReady: boolean;
+  readonly stats: ConsumerStats;
+}
+
+/** A relay with its connections, as one service. */
+export interface RelayService extends Service {
+  readonly stats: Readonly<RelayStats>;
+}
+
+/**
+ * A service built from settings. The functions of the package's front door are the same methods, of a default one.
+ * Its connections are made when they are first needed; `close` gives them back.
+ */
+export class SvcCommService {
+  readonly settings: ResolvedSettings;
+  readonly messageRouter: MessageRouter;
+  readonly #assembly: Assembly;
+  readonly #roles = new Set<Service>();
+  readonly #takers = new Map<string, ReturnType<Assembly['taker']> & { readonly service: Service }>();
+
+  constructor(settings: ResolvedSettings, parts: ServiceParts = {}) {
+    const { logger = createLogger(settings.logLevel, { appId: settings.appId }) } = parts;
+    this.settings = settings;
+    this.messageRouter = parts.messageRouter ?? new MessageRouter();
+    this.#assembly = new Assembly(settings, { logger, messageRouter: this.messageRouter });
+  }
+
+  /**
+   * Runs `work` in a transaction of the service's database, ambient for everything that it awaits: events published in
+   * it are written by one statement just before COMMIT. Inside another one it is a savepoint of it.
+   * @param work gets the handle: a knex transaction of our own pool, or what the library of the setting `transactions`
+   *   gives (then say its type)
+   * @returns what `work` resolved to, after the commit
+   * @throws what `work` throws, after the rollback; DatabaseUnavailableError, DatabaseBusyError
+   */
+  async transaction<T, Handle = KnexTransaction>(work: (transaction: Handle) => Promise<T>): Promise<T> {
+    await this.#database();
+    return this.#assembly.transactions().run((handle) => work(handle as Handle));
+  }
+
+  /** See `Outbox.publishAggregateEvent`. */
+  async publishAggregateEvent(event: AggregateEvent, options?: TransactionOption): Promise<PublishedEvent> {
+    await this.#databaseFor(options);
+    return this.#assembly.outbox().publishAggregateEvent(event, options);
+  }
+
+  /** See `Outbox.publishAggregateEvents`. */
+  async publishAggregateEvents(
+    events: readonly AggregateEvent[],
+    options?: TransactionOption,
+  ): Promise<PublishedEvent[]> {
+    await this.#databaseFor(options);
+    return this.#assembly.outbox().publishAggregateEvents(events, options);
+  }
+
+  /** See `Outbox.publishFutureAggregateEvent`. */
+  async publishFutureAggregateEvent(event: FutureAggregateEvent, options?: TransactionOption): Promise<PublishedEvent> {
+    await this.#databaseFor(options);
+    return this.#assembly.outbox().publishFutureAggregateEvent(event, options);
+  }
+
+  /** See `Outbox.cancelFutureAggregateEvent`. */
+  async cancelFutureAggregateEvent(filter: FutureEventFilter, options?: TransactionOption): Promise<number> {
+    await this.#databaseFor(options);
+    return this.#assembly.outbox().cancelFutureAggregateEvent(filter, options);
+  }
+
+  /**
+   * Takes one message from a queue by `basic.get`, with the inbox, retries and dead letters of a consumer.
+   * @returns what the handler returned; undefined when the queue is empty
+   */
+  async takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
+    let taker = this.#takers.get(queue);
+    if (!taker) {
+      const made = this.#assembly.taker(queue);
+      taker = { ...made, service: this.#role(made, `taker of ${queue}`) };
+      this.#takers.set(queue, taker);
+    }
+    await taker.service.start();
+    return takeOne(handler, taker.options);
+  }
+
+  /** What `svc-comm runconsumer` runs: start it, and stop it to drain. */
+  consumer(): ConsumerService {
+    const assembled = this.#assembly.consumer();
+    const { main } = assembled;
+    return asRole<Consumer, ConsumerService>(this.#role(assembled, main.name), main, ['isReady', 'stats']);
+  }
+
+  /** What `svc-comm runpublisher` runs: start it, and stop it to drain. */
+  relay(): RelayService {
+    const assembled = this.#assembly.relay();
+    return asRole<Relay, RelayService>(this.#role(assembled, 'publisher'), assembled.main, ['stats']);
+  }
+
+  /** Creates or updates our tables. @returns the files that ran */
+  async migrate(): Promise<string[]> {
+    return migrate((await this.#ownPool()).knex, { schema: this.settings.schema });
+  }
+
+  /** Files that `migrate` would run. */
+  async pendingMigrations(): Promise<string[]> {
+    return pendingMigrations((await this.#ownPool()).knex, { schema: this.settings.schema });
+  }
+
+  /** What waits in the outbox, and for how long. */
+  async backlog(): Promise<Backlog> {
+    return readBacklog(await this.#ownPool(), this.settings.schema);
+  }
+
+  /** Stops what was started and closes every connection. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#roles].map((role) => role.stop()));
+    if (this.#assembly.pool.isMade) await this.#assembly.pool().stop();
+  }
+
+  #role(assembled: Assembled<Service>, name: string): Service {
+    const role = group(name, assembled.services);
+    this.#roles.add(role);
+    return role;
+  }
+
+  async #ownPool(): Promise<DatabasePool> {
+    const pool = this.#assembly.pool();
+    await pool.start();
+    return pool;
+  }
+
+  async #database(): Promise<void> {
+    if (this.#assembly.usesOwnPool) await this.#ownPool();
+  }
+
+  /** With a handle of the caller's, or in a transaction that is open already, our own pool is not needed. */
+  async #databaseFor({ transaction }: TransactionOption = {}): Promise<void> {
+    if (transaction === 'own') await this.#database();
+  }
+}
+
+/**
+ * A service of its own, for those who do not want the default one: several in a process, settings made in code.
+ * @throws SettingsError (SVC_COMM_SETTINGS)
+ * @example
+ * const service = createService({ appId: 'orders', brokerUrl, databaseUrl });
+ * await service.consumer().start();
+ */
+export function createService(settings: Settings | ResolvedSettings, parts: ServiceParts = {}): SvcCommService {
+  return new SvcCommService(isResolvedSettings(settings) ? settings : resolveSettings(settings), parts);
+}
+
+/** The group's start and stop, with what is to be seen of its main part. */
+function asRole<Part extends object, Role extends Service>(
+  role: Service,
+  part: Part,
+  members: readonly (keyof Role & keyof Part)[],
+): Role {
+  for (const member of members) {
+    Object.defineProperty(role, member, { enumerable: true, get: () => part[member] });
+  }
+  return role as Role;
+}

@@ -1,0 +1,63 @@
+import type { Logger } from '../lifecycle/logger.ts';
+import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { sleep } from '../util/sleep.ts';
+import type { InboxStore } from './inbox-store.ts';
+
+export interface InboxRetentionOptions {
+  readonly store: Pick<InboxStore, 'deleteExpired'>;
+  /** Age from which a row is forgotten, in ms. */
+  readonly retentionMs: number;
+  readonly logger: Logger;
+}
+
+/** Often enough that a day's rows never go in one piece; every consumer process does it, a batch that is gone is no harm. */
+const INTERVAL_MS = 3_600_000;
+
+/** Forgets, hour by hour, what the inbox has remembered for longer than the retention. */
+export class InboxRetention implements Service {
+  readonly name = 'inbox retention';
+  readonly #options: InboxRetentionOptions;
+  readonly #lifecycle: Lifecycle;
+  #stop = new AbortController();
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(options: InboxRetentionOptions) {
+    this.#options = options;
+    this.#lifecycle = new Lifecycle(this.name, {
+      start: async () => {
+        this.#stop = new AbortController();
+        this.#loop = this.#run(this.#stop.signal);
+      },
+      stop: async () => {
+        this.#stop.abort();
+        await this.#loop;
+      },
+    });
+  }
+
+  get state(): ServiceState {
+    return this.#lifecycle.state;
+  }
+
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { store, retentionMs, logger } = this.#options;
+    while (!signal.aborted) {
+      try {
+        const deleted = await store.deleteExpired(retentionMs, signal);
+        if (deleted > 0) logger.debug({ deleted }, 'inbox rows past the retention were deleted');
+      } catch (error) {
+        // The next round takes them too: a database that is down has others to tell of it.
+        logger.warn({ error }, 'inbox rows past the retention could not be deleted; trying again in an hour');
+      }
+      await sleep(INTERVAL_MS * (0.9 + 0.2 * Math.random()), signal);
+    }
+  }
+}

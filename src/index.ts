@@ -1,0 +1,110 @@
+import type { TakeHandler } from './consumer/take-one.ts';
+import type { KnexTransaction } from './database/transactions.ts';
+import { defaultService } from './default-service.ts';
+import type { AggregateEvent } from './outbox/event-row.ts';
+import type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
+import type { TransactionOption } from './outbox/transaction-choice.ts';
+
+/** {@inheritDoc SvcCommService.transaction} */
+export async function transaction<T, Handle = KnexTransaction>(work: (transaction: Handle) => Promise<T>): Promise<T> {
+  return (await defaultService()).transaction(work);
+}
+
+/** {@inheritDoc Outbox.publishAggregateEvent} */
+export async function publishAggregateEvent(
+  event: AggregateEvent,
+  options?: TransactionOption,
+): Promise<PublishedEvent> {
+  return (await defaultService()).publishAggregateEvent(event, options);
+}
+
+/** {@inheritDoc Outbox.publishAggregateEvents} */
+export async function publishAggregateEvents(
+  events: readonly AggregateEvent[],
+  options?: TransactionOption,
+): Promise<PublishedEvent[]> {
+  return (await defaultService()).publishAggregateEvents(events, options);
+}
+
+/** {@inheritDoc Outbox.publishFutureAggregateEvent} */
+export async function publishFutureAggregateEvent(
+  event: FutureAggregateEvent,
+  options?: TransactionOption,
+): Promise<PublishedEvent> {
+  return (await defaultService()).publishFutureAggregateEvent(event, options);
+}
+
+/** {@inheritDoc Outbox.cancelFutureAggregateEvent} */
+export async function cancelFutureAggregateEvent(
+  filter: FutureEventFilter,
+  options?: TransactionOption,
+): Promise<number> {
+  return (await defaultService()).cancelFutureAggregateEvent(filter, options);
+}
+
+/** {@inheritDoc SvcCommService.takeOne} */
+export async function takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
+  return (await defaultService()).takeOne(queue, handler);
+}
+
+export type { ConsumerService, RelayService, ServiceParts } from './assemble.ts';
+export { createService, SvcCommService } from './assemble.ts';
+export type { ConsumerStats } from './consumer/stats.ts';
+export type { TakeHandler } from './consumer/take-one.ts';
+export type { KnexTransaction, OpenTransaction } from './database/transactions.ts';
+export { knexTransactions } from './database/transactions.ts';
+export { close, messageRouter } from './default-service.ts';
+export {
+  BackpressureError,
+  BrokerAccessRefusedError,
+  BrokerUnavailableError,
+  DatabaseAccessRefusedError,
+  DatabaseBusyError,
+  DatabaseUnavailableError,
+  DeadlockError,
+  DuplicateConsumerError,
+  HandlerTimeoutError,
+  InvalidArgumentError,
+  InvalidConsumerError,
+  InvalidNameError,
+  MalformedMessageError,
+  MessageTooLargeError,
+  MigrationRequiredError,
+  ModuleLoadError,
+  NoConsumersError,
+  NotATransactionError,
+  NotRunningError,
+  PublishRefusedError,
+  PublishTimeoutError,
+  Reject,
+  RetryLater,
+  SettingsError,
+  StartAbortedError,
+  SvcCommError,
+  TopologyMismatchError,
+  TransactionFinishedError,
+  TransactionRequiredError,
+  UnregisteredConsumerError,
+  UnroutableError,
+  UnserialisablePayloadError,
+} from './errors.ts';
+export type { Logger } from './lifecycle/logger.ts';
+export type { Service, ServiceState } from './lifecycle/service.ts';
+export type { Handler, Incoming, MessageContext, Middleware, Verdict } from './message/handler.ts';
+export type { Headers, HeaderValue, MessageProperties } from './message/message.ts';
+export type { Backlog } from './outbox/backlog.ts';
+export type { AggregateEvent } from './outbox/event-row.ts';
+export type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
+export type { RelayStats } from './outbox/relay-stats.ts';
+export type { TransactionOption } from './outbox/transaction-choice.ts';
+export type { EventHandler } from './router/event-consumer.ts';
+export { eventConsumer } from './router/event-consumer.ts';
+export type { ConsumerOptions } from './router/kind.ts';
+export type { RawHandler } from './router/raw-consumer.ts';
+export { rawConsumer } from './router/raw-consumer.ts';
+export { MessageRouter } from './router/router.ts';
+export type { Settings } from './settings/define.ts';
+export { defineConfig } from './settings/define.ts';
+export { withCorrelation } from './util/correlation.ts';
+export type { Duration } from './util/duration.ts';
+export type { EventInfo } from './wire/event.ts';

@@ -1,0 +1,38 @@
+import type { ConsumeOptions } from '../consumer/options.ts';
+import type { BindSpec, ExchangeSpec, ExchangeType, TopologySpec } from '../message/topology.ts';
+import type { RelayOptions } from '../outbox/relay-options.ts';
+import type { ResolvedSettings } from './resolved.ts';
+
+/** What the settings say to each part: the one place where their names meet. */
+
+/** @param derived bindings of the registered consumers, for settings that name none */
+export function topologySpec(settings: ResolvedSettings, derived: readonly BindSpec[]): TopologySpec {
+  const binds = settings.binds ?? derived;
+  const exchanges = new Map<string, ExchangeSpec>(settings.exchanges.map((exchange) => [exchange.name, exchange]));
+  for (const { exchange } of binds) {
+    if (!exchanges.has(exchange)) exchanges.set(exchange, { name: exchange, type: 'topic' });
+  }
+  const retryDelaysMs = [...new Set(settings.retry.delaysMs)];
+  return { exchanges: [...exchanges.values()], queue: settings.queue, binds, retryDelaysMs };
+}
+
+export const exchangeTypes = (settings: ResolvedSettings): Record<string, ExchangeType> =>
+  Object.fromEntries(settings.exchanges.map(({ name, type }) => [name, type]));
+
+export function consumeOptions(settings: ResolvedSettings): ConsumeOptions {
+  const { prefetch, concurrency, retry, unhandled, handlerTimeoutMs, gracePeriodMs, limits, inbox } = settings;
+  return {
+    prefetch,
+    concurrency,
+    retry,
+    unhandled,
+    handlerTimeoutMs,
+    graceMs: gracePeriodMs,
+    limits: { bodyBytes: limits.bodyBytes, depth: limits.depth, keys: limits.keys },
+    inboxByDefault: inbox.enabled,
+  };
+}
+
+export function relayOptions({ relay, outbox }: ResolvedSettings): RelayOptions {
+  return { ...relay, unroutable: outbox.unroutable };
+}

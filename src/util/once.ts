@@ -1,0 +1,15 @@
+/** A value that is made when it is first asked for. */
+export interface Once<T> {
+  (): T;
+  readonly isMade: boolean;
+}
+
+/** Gives the same value each time. A throw is not remembered. */
+export function once<T extends object>(make: () => T): Once<T> {
+  let made: T | undefined;
+  const get = (): T => {
+    made ??= make();
+    return made;
+  };
+  return Object.defineProperty(get, 'isMade', { get: () => made !== undefined }) as Once<T>;
+}
