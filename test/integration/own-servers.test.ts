@@ -1,8 +1,9 @@
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { connect } from 'amqplib';
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type OwnPostgres, type OwnRabbit, startOwnPostgres, startOwnRabbit } from '../support/own-servers.ts';
 
 describe('a RabbitMQ of our own', () => {
@@ -82,6 +83,15 @@ describe('a PostgreSQL of our own', () => {
     await postgres.remove();
     expect(existsSync(postgres.home)).toBe(false);
   });
+});
+
+it('servers do not outlive a process that is killed', { timeout: 60_000 }, async () => {
+  const file = new URL('../support/servers/own-server-child.ts', import.meta.url);
+  const child = fork(file, { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const [{ url, home }] = (await once(child, 'message')) as [{ url: string; home: string }];
+  child.kill('SIGKILL');
+  await vi.waitUntil(() => !existsSync(home), { timeout: 20_000 });
+  await expect(new Client({ connectionString: url }).connect()).rejects.toThrow('ECONNREFUSED');
 });
 
 async function open(url: string) {

@@ -1,0 +1,155 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const at = (path: string): string => join(root, path);
+const tsc = at('node_modules/typescript/bin/tsc');
+const manifest = JSON.parse(await readFile(at('package.json'), 'utf8')) as {
+  readonly version: string;
+  readonly exports: Readonly<Record<string, unknown>>;
+};
+/** `svc-comm`, `svc-comm/vitest` … */
+const doors = Object.keys(manifest.exports)
+  .filter((door) => !door.endsWith('.json'))
+  .map((door) => `svc-comm${door.slice(1)}`);
+
+let folder: string;
+let tarball: string;
+let packedFiles: readonly string[];
+
+/** What is in dist/ is packed: `npm test` builds before. */
+beforeAll(async () => {
+  if (!existsSync(at('dist/src/index.js'))) throw new Error('dist/ is not built: run npm run build');
+  folder = await mkdtemp(join(tmpdir(), 'svc-comm-package-'));
+  const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
+    cwd: root,
+  });
+  const [packed] = JSON.parse(stdout) as { filename: string; files: { path: string }[] }[];
+  if (!packed) throw new Error('npm pack made no tarball');
+  tarball = join(folder, packed.filename);
+  packedFiles = packed.files.map((file) => file.path);
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }));
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], { cwd: folder });
+}, 300_000);
+
+afterAll(async () => {
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+describe('the packed tarball', () => {
+  it('holds the compiled code, the migrations and the papers, and nothing else', async () => {
+    const expected =
+      /^(dist\/(src|bin)\/.+\.(js|d\.ts|js\.map)|migrations\/\d+_.+\.sql|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+    expect(packedFiles.filter((file) => !expected.test(file))).toEqual([]);
+    const migrations = await readdir(at('migrations'));
+    expect(packedFiles).toEqual(
+      expect.arrayContaining([
+        'README.md',
+        'CHANGELOG.md',
+        'LICENSE',
+        ...migrations.map((name) => `migrations/${name}`),
+      ]),
+    );
+  });
+
+  it('is clean in the eyes of publint', async () => {
+    const bytes = await readFile(tarball);
+    const { messages, pkg } = await publint({
+      pack: { tarball: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) },
+      strict: true,
+    });
+    expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
+  });
+
+  it('resolves its types from ESM, from a bundler and from CommonJS, in the eyes of attw', async () => {
+    const attw = at('node_modules/@arethetypeswrong/cli/dist/index.js');
+    const { stdout } = await run(process.execPath, [attw, tarball, '--profile', 'esm-only', '--no-color']);
+    expect(stdout).toContain('No problems found');
+  });
+});
+
+describe('installed in an empty project', () => {
+  const installed = (path: string): string => join(folder, 'node_modules', path);
+
+  it('runs as svc-comm', async () => {
+    const { stdout } = await run('npx', ['--no-install', 'svc-comm', '--version'], { cwd: folder });
+    expect(stdout.trim()).toBe(manifest.version);
+    const help = await run('npx', ['--no-install', 'svc-comm', '--help'], { cwd: folder });
+    for (const command of ['runconsumer', 'devconsumer', 'runpublisher', 'devpublisher', 'checkpublisher', 'migrate']) {
+      expect(help.stdout).toContain(command);
+    }
+  });
+
+  it.each(doors)('%s is imported by ESM and required by CommonJS, with the same names', async (door) => {
+    const names = (code: string, type: string) =>
+      run(process.execPath, [`--input-type=${type}`, '-e', code], { cwd: folder }).then(({ stdout }) => stdout.trim());
+    const imported = await names(`console.log(Object.keys(await import('${door}')).sort().join())`, 'module');
+    const required = await names(`console.log(Object.keys(require('${door}')).sort().join())`, 'commonjs');
+    expect(imported).not.toBe('');
+    // Node adds it for those that compile `import` to `require`.
+    expect(required.replace('__esModule,', '')).toBe(imported);
+  });
+
+  it('type-checks in a strict project without skipLibCheck, with standard and with legacy decorators', async () => {
+    const imports = doors.map((door, index) => `import * as door${index} from '${door}';\nvoid door${index};`);
+    await writeFile(join(folder, 'user.ts'), `${imports.join('\n')}\n${CONSUMER}`);
+    const common = {
+      target: 'es2022',
+      module: 'nodenext',
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      verbatimModuleSyntax: true,
+      skipLibCheck: false,
+      noEmit: true,
+      types: ['node'],
+      typeRoots: [at('node_modules/@types')],
+    };
+    for (const [name, options] of Object.entries({ standard: {}, legacy: { experimentalDecorators: true } })) {
+      const project = join(folder, `tsconfig.${name}.json`);
+      await writeFile(project, JSON.stringify({ compilerOptions: { ...common, ...options }, files: ['user.ts'] }));
+      const { stdout } = await run(process.execPath, [tsc, '-p', project]).catch(({ stdout }: { stdout: string }) => ({
+        stdout,
+      }));
+      // Only what stands in our files and in the user's: the libraries beneath us have words of their own.
+      const ours = stdout.split('\n').filter((line) => /^(\S*node_modules\/svc-comm\/|user\.ts)/.test(line));
+      expect(ours, name).toEqual([]);
+    }
+  });
+
+  it('finds its migrations from where it is installed', async () => {
+    await mkdir(join(folder, 'elsewhere'));
+    const { stdout } = await run(process.execPath, [installed('svc-comm/dist/bin/svc-comm.js'), 'migrate', '--help'], {
+      cwd: join(folder, 'elsewhere'),
+    });
+    expect(stdout).toContain('migrate');
+    expect(await readdir(installed('svc-comm/migrations'))).toEqual(await readdir(at('migrations')));
+  });
+});
+
+const CONSUMER = `
+import { defineConfig, eventConsumer, type EventInfo, type MessageContext, messageRouter, publishAggregateEvent } from 'svc-comm';
+
+export default defineConfig({ brokerUrl: 'amqp://localhost', exchanges: ['user'], binds: [['user', 'event.*']] });
+
+export class UserConsumers {
+  @messageRouter.consumer('user', 'create.base')
+  @eventConsumer
+  static async onUser(payload: { id: number }, event: EventInfo, context: MessageContext): Promise<void> {
+    await publishAggregateEvent({
+      aggregate: 'order',
+      eventType: 'create.base',
+      payload: { user: payload.id, because: event.eventId, attempt: context.attempt },
+    });
+  }
+}
+`;
