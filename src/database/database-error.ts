@@ -22,9 +22,9 @@ const SOCKET_CODES = new Set([
   'ENETUNREACH',
   'ENOENT',
 ]);
-/** pg and tarn give these failures no code. */
+/** pg gives these failures no code, and knex puts the statement before their text. */
 const LOST =
-  /^(Connection terminated|Client has encountered a connection error|Client was closed|timeout expired|Connection ended)/i;
+  /(?:^| - )(Connection terminated|Client has encountered a connection error|Client was closed|timeout expired|Connection ended)/i;
 /** 57P03 is "starting up"; 53300 "too many clients" passes as well. */
 const UNAVAILABLE_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300']);
 /** No such role or wrong password, no such database, no right to connect to it. */

@@ -5,6 +5,7 @@ import { MAX_BODY_BYTES } from '../../src/outbox/limits.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { enqueue, enqueueParams, enqueueSql } from '../../src/outbox/sql/enqueue.ts';
 import { withCorrelation } from '../../src/util/correlation.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
@@ -55,20 +56,17 @@ describe('in an ambient transaction', () => {
   });
 
   test('code that outlives its transaction is told, and can still ask for one of its own', async () => {
-    let release = () => undefined as void;
-    const gate = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const gate = deferred();
     let escaped: Promise<unknown> = Promise.resolve();
     await transactions.run(async () => {
-      escaped = gate.then(async () => {
+      escaped = gate.promise.then(async () => {
         const late = outbox.publishAggregateEvent(event('escaped'));
         await expect(late).rejects.toMatchObject({ code: 'SVC_COMM_TRANSACTION_FINISHED' });
         await outbox.publishAggregateEvent(event('escaped-own'), { transaction: 'own' });
         await transactions.run(() => outbox.publishAggregateEvent(event('escaped-run')));
       });
     });
-    release();
+    gate.resolve();
     await escaped;
     const counts = [await rows('escaped'), await rows('escaped-own'), await rows('escaped-run')].map(
       (found) => found.length,

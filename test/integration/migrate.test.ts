@@ -1,0 +1,112 @@
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { migrate, pendingMigrations } from '../../src/database/migrate.ts';
+import { DatabasePool } from '../../src/database/pool.ts';
+import { packageRoot } from '../../src/util/package-root.ts';
+import { testDatabaseUrl, uniqueName } from '../support/servers.ts';
+
+const pool = new DatabasePool({ url: testDatabaseUrl() });
+const schemas: string[] = [];
+
+const freshSchema = (suffix = ''): string => {
+  const schema = `${uniqueName('migrate')}${suffix}`;
+  schemas.push(schema);
+  return schema;
+};
+
+beforeAll(() => pool.start());
+afterAll(async () => {
+  for (const schema of schemas) await pool.knex.raw('DROP SCHEMA IF EXISTS ?? CASCADE', [schema]);
+  await pool.stop();
+});
+
+const tables = async (schema: string): Promise<string[]> => {
+  const { rows } = await pool.knex.raw('SELECT tablename FROM pg_tables WHERE schemaname = ? ORDER BY 1', [schema]);
+  return rows.map((row: { tablename: string }) => row.tablename);
+};
+
+test('makes the schema and the tables, says what ran, and has nothing to do the second time', async () => {
+  const schema = freshSchema(' "Ü$1');
+  const pending = await pendingMigrations(pool.knex, { schema });
+  expect(pending.slice(0, 2)).toEqual(['001_outbox.sql', '002_inbox.sql']);
+  expect(await migrate(pool.knex, { schema })).toEqual(pending);
+  expect(await tables(schema)).toEqual(
+    expect.arrayContaining(['svc_comm_future', 'svc_comm_inbox', 'svc_comm_outbox', 'svc_comm_parked_key']),
+  );
+  expect(await migrate(pool.knex, { schema })).toEqual([]);
+  expect(await pendingMigrations(pool.knex, { schema })).toEqual([]);
+});
+
+test.each(['', 'x'.repeat(64), 'a?b', 'a\0b'])('schema %j is refused', async (schema) => {
+  await expect(migrate(pool.knex, { schema })).rejects.toMatchObject({ code: 'SVC_COMM_INVALID_ARGUMENT' });
+});
+
+test('looking for what is pending makes nothing', async () => {
+  const schema = freshSchema();
+  await pendingMigrations(pool.knex, { schema });
+  const { rows } = await pool.knex.raw('SELECT 1 FROM pg_namespace WHERE nspname = ?', [schema]);
+  expect(rows).toEqual([]);
+});
+
+test('four processes at once: one runs the files, the others wait and carry on', { timeout: 60_000 }, async () => {
+  const schema = freshSchema();
+  const source = `
+    import { migrate } from ${JSON.stringify(pathToFileURL(join(packageRoot(), 'src/database/migrate.ts')))};
+    import { DatabasePool } from ${JSON.stringify(pathToFileURL(join(packageRoot(), 'src/database/pool.ts')))};
+    const pool = new DatabasePool({ url: process.env.URL });
+    await pool.start();
+    console.log(JSON.stringify(await migrate(pool.knex, { schema: process.env.SCHEMA })));
+    await pool.stop();`;
+  const runs = await Promise.all(
+    Array.from({ length: 4 }, () => run(source, { URL: testDatabaseUrl(), SCHEMA: schema })),
+  );
+  expect(runs.map(({ code, errors }) => `${code} ${errors}`)).toEqual(Array(4).fill('0 '));
+  const ran = runs.map(({ output }) => JSON.parse(output) as string[]).filter((files) => files.length > 0);
+  expect(ran).toHaveLength(1);
+  expect(await pendingMigrations(pool.knex, { schema })).toEqual([]);
+});
+
+test('the files are found from dist inside node_modules of another project', { timeout: 60_000 }, async () => {
+  const project = mkdtempSync(join(tmpdir(), 'svc-comm-migrate-'));
+  try {
+    const home = join(project, 'node_modules', 'svc-comm');
+    mkdirSync(join(home, 'dist'), { recursive: true });
+    for (const part of ['package.json', 'migrations'])
+      cpSync(join(packageRoot(), part), join(home, part), { recursive: true });
+    cpSync(join(packageRoot(), 'src'), join(home, 'dist', 'src'), { recursive: true });
+    symlinkSync(join(packageRoot(), 'node_modules'), join(home, 'node_modules'));
+    const module = pathToFileURL(join(home, 'dist/src/util/package-root.ts'));
+    const { output, errors } = await run(
+      `import { packageRoot } from ${JSON.stringify(module)}; console.log(packageRoot());`,
+      {},
+    );
+    expect(errors).toBe('');
+    expect(output.trim()).toBe(home);
+  } finally {
+    rmSync(project, { recursive: true });
+  }
+});
+
+async function run(
+  source: string,
+  env: Record<string, string>,
+): Promise<{ code: unknown; output: string; errors: string }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', source], {
+    cwd: packageRoot(),
+    env: { ...process.env, ...env },
+  });
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    errors += chunk;
+  });
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  return { code, output, errors };
+}
