@@ -136,7 +136,7 @@ export class SvcCommService {
 
   /** What waits in the outbox, and for how long. */
   async backlog(): Promise<Backlog> {
-    return readBacklog(await this.#ownPool(), this.settings.schema);
+    return this.#assembly.withConnection('backlog', (connection) => readBacklog(connection, this.settings.schema));
   }
 
   /** Stops what was started and closes every connection. */

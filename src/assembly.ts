@@ -4,7 +4,7 @@ import { BrokerSubscriber } from './broker/subscriber.ts';
 import { BrokerTopology } from './broker/topology.ts';
 import { Consumer } from './consumer/consumer.ts';
 import type { TakeOneOptions } from './consumer/take-one.ts';
-import { connectDatabase } from './database/connection.ts';
+import { connectDatabase, type DatabaseConnection } from './database/connection.ts';
 import { InboxRetention } from './database/inbox-retention.ts';
 import { InboxStore } from './database/inbox-store.ts';
 import { DatabasePool } from './database/pool.ts';
@@ -107,15 +107,9 @@ export class Assembly {
     const { settings } = this;
     const publishing = this.#connection('relay');
     const publisher = this.#publisher(publishing);
-    const url = this.#databaseUrl();
+    this.#databaseUrl();
     const main = new Relay({
-      connect: ({ name, settings: session }) =>
-        connectDatabase({
-          url,
-          applicationName: `${settings.appId} ${name}`,
-          connectTimeoutMs: settings.connectTimeoutMs,
-          settings: session,
-        }),
+      connect: ({ name, settings: session }) => this.#connect(name, session),
       pipe: publisher,
       schema: settings.schema,
       logger: this.#logger,
@@ -146,6 +140,26 @@ export class Assembly {
     };
     const pool = this.hasDatabase && this.usesOwnPool ? [this.pool()] : [];
     return { main: consuming, services: [...pool, publishing, publisher, consuming], options };
+  }
+
+  /** For one question, outside the pool. */
+  async withConnection<T>(name: string, work: (connection: DatabaseConnection) => Promise<T>): Promise<T> {
+    const connection = await this.#connect(name, {});
+    try {
+      return await work(connection);
+    } finally {
+      await connection.close();
+    }
+  }
+
+  #connect(name: string, settings: Readonly<Record<string, string>>): Promise<DatabaseConnection> {
+    const { appId, connectTimeoutMs } = this.settings;
+    return connectDatabase({
+      url: this.#databaseUrl(),
+      applicationName: `${appId} ${name}`,
+      connectTimeoutMs,
+      settings,
+    });
   }
 
   #databaseServices(): Service[] {
