@@ -1,7 +1,8 @@
-import { type Channel, type ChannelModel, connect } from 'amqplib';
+import { type Channel, type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
 import type { Logger } from '../../src/lifecycle/logger.ts';
 import type { Message, MessageProperties } from '../../src/message/message.ts';
 import type { PublishOutcome } from '../../src/message/publisher.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { testBrokerUrl, uniqueName } from './servers.ts';
 
 /** Plain amqplib beside the code under test: it makes, looks at and removes what a test needs on the broker. */
@@ -50,12 +51,18 @@ export class BrokerKit {
 
   /** Bodies in the queue, in order; they are gone from it then. */
   async drain(queue: string): Promise<string[]> {
+    const wanted = await this.count(queue);
     const bodies: string[] = [];
-    for (;;) {
-      const message = await this.channel.get(queue, { noAck: true });
-      if (message === false) return bodies;
-      bodies.push(message.content.toString());
-    }
+    if (wanted === 0) return bodies;
+    const done = deferred();
+    const onMessage = (got: ConsumeMessage | null) => {
+      if (got) bodies.push(got.content.toString());
+      if (bodies.length === wanted) done.resolve();
+    };
+    const { consumerTag } = await this.channel.consume(queue, onMessage, { noAck: true });
+    await done.promise;
+    await this.channel.cancel(consumerTag);
+    return bodies;
   }
 
   async count(queue: string): Promise<number> {
