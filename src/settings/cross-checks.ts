@@ -29,6 +29,15 @@ export function defaultDelaysMs(attempts: number): readonly number[] {
   return delays.slice(0, attempts - 1);
 }
 
+/** Ours, or the one that the user's own library opens transactions on. */
+export const hasDatabase = ({
+  databaseUrl,
+  transactions,
+}: {
+  databaseUrl?: unknown;
+  transactions?: unknown;
+}): boolean => databaseUrl !== undefined || typeof transactions === 'function';
+
 function retryProblems(given: unknown, sources: ProblemSources): SettingProblem[] {
   const { data: retry } = settingsSchema.shape.retry.safeParse(given);
   if (!retry?.delays) return [];
@@ -77,7 +86,7 @@ function queueProblems(
 
 function inboxProblems(input: Readonly<Record<string, unknown>>, sources: ProblemSources): SettingProblem[] {
   const { data: inbox } = settingsSchema.shape.inbox.safeParse(input.inbox);
-  if (inbox?.enabled !== true || input.databaseUrl !== undefined) return [];
+  if (inbox?.enabled !== true || hasDatabase(input)) return [];
   return [wrongSetting(['databaseUrl'], sources, 'a postgres:// URL, since inbox.enabled is true')];
 }
 

@@ -1,5 +1,5 @@
 import { type SettingProblem, SettingsError } from '../errors.ts';
-import { crossChecks, defaultDelaysMs } from './cross-checks.ts';
+import { crossChecks, defaultDelaysMs, hasDatabase } from './cross-checks.ts';
 import type { Settings } from './define.ts';
 import type { EnvironmentSettings } from './environment.ts';
 import { applyOverrides, type Override, originOf } from './override.ts';
@@ -85,7 +85,7 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
     pool: { max: checked.pool.max ?? checked.concurrency + 5 },
     relay: { leaseMs: relay.lease, batchSize: relay.batchSize, pollMs: relay.poll, listen: relay.listen },
     outbox: checked.outbox,
-    inbox: { enabled: inbox.enabled ?? checked.databaseUrl !== undefined, retentionMs: inbox.retention },
+    inbox: { enabled: inbox.enabled ?? hasDatabase(checked), retentionMs: inbox.retention },
     publish: {
       timeoutMs: publish.timeout,
       maxInFlight: publish.maxInFlight,

@@ -217,7 +217,7 @@ export const settingsSchema = z.strictObject({
   inbox: group({
     enabled: described(z.boolean().optional(), {
       ...flag('Whether handlers have an inbox unless they say otherwise'),
-      defaultText: 'true when databaseUrl is set',
+      defaultText: 'true when databaseUrl or a function as transactions is set',
     }),
     retention: described(duration({ min: 1 }).prefault(DEFAULTS.inbox.retention), {
       ...time('How long it is remembered that a message was handled', '7d'),

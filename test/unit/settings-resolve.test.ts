@@ -49,6 +49,8 @@ describe('resolved settings', () => {
     const settings = resolveSettings({ appId: 'a', databaseUrl: 'postgres://localhost/a', concurrency: 7 });
     expect(settings.inbox.enabled).toBe(true);
     expect(settings.pool.max).toBe(12);
+    const open = <T>(work: (handle: unknown) => Promise<T>) => work(undefined);
+    expect(resolveSettings({ appId: 'a', transactions: open }).inbox.enabled).toBe(true);
   });
 
   it('read short and long forms of queue, exchanges and binds', () => {

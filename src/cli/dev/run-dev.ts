@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { group } from '../../lifecycle/group.ts';
 import { runUntilSignal } from '../../lifecycle/signals.ts';
@@ -14,7 +14,7 @@ export async function runDev(context: CommandContext, command: 'runconsumer' | '
   const named = context.options.config ?? process.env[CONFIG_VARIABLE];
   const configFile = named === undefined ? undefined : resolve(named);
   const watch = new ProjectWatch({
-    root: projectRoot(configFile ?? process.cwd()),
+    root: projectRoot(configFile === undefined ? process.cwd() : dirname(configFile)),
     configFile,
     onChange: (file) => {
       logger.info({ file }, `a file changed: starting ${command} again`);

@@ -1,8 +1,9 @@
-import { basename, join, sep } from 'node:path';
+import { basename, join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { Lifecycle, type Service } from '../../lifecycle/service.ts';
 import { CONFIG_FILES } from '../../settings/config-files.ts';
 
+const FILES: readonly string[] = [...CONFIG_FILES, 'package.json', 'tsconfig.json', '.env'];
 const IGNORED_FOLDERS: ReadonlySet<string> = new Set(['node_modules', 'dist', '.git', '.svc-comm', 'coverage']);
 /** Editors' own files: vim's swap and test files, backups, emacs locks. */
 const IGNORED_FILES = /(^4913|~|\.sw[a-z]|\.tmp|^\.#.*|^#.*#)$/;
@@ -20,19 +21,26 @@ export interface WatchOptions {
 /** Watches the project's sources, settings, package.json, tsconfig.json and .env, new files too. */
 export class ProjectWatch implements Service {
   readonly name = 'watch';
-  readonly #options: WatchOptions;
+  readonly #root: string;
   readonly #lifecycle: Lifecycle;
+  /** Files, and folders with all that is in them. */
+  readonly #watched: Set<string>;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: WatchOptions) {
-    this.#options = options;
+  constructor({ root, configFile, onChange }: WatchOptions) {
+    this.#root = root;
+    const files = [...FILES.map((name) => join(root, name)), ...(configFile === undefined ? [] : [configFile])];
+    this.#watched = new Set([join(root, 'src'), ...files]);
     this.#lifecycle = new Lifecycle(this.name, {
       start: async () => {
-        const watcher = watch(this.#paths(), { ignored: isIgnoredIn(options.root), ignoreInitial: true });
+        // One path that exists: chokidar is ready too early when it is given some that do not.
+        const watcher = watch(root, { ignored: (path) => this.#isIgnored(path), ignoreInitial: true });
         this.#watcher = watcher;
         watcher.on('all', (event, file) => {
-          if (event === 'add' || event === 'change' || event === 'unlink') this.#changed(file);
+          if (event === 'addDir' || event === 'unlinkDir') return;
+          clearTimeout(this.#timer);
+          this.#timer = setTimeout(onChange, QUIET_MS, file);
         });
         await new Promise<void>((resolve) => watcher.once('ready', resolve));
       },
@@ -53,24 +61,26 @@ export class ProjectWatch implements Service {
     return this.#lifecycle.stop();
   }
 
-  /** Watches these as well; what is watched already stays as it is. */
+  /** Watches these files and folders of the project as well, also those that do not exist yet. */
   add(paths: readonly string[]): void {
-    this.#watcher?.add([...paths]);
+    const added = paths.filter((path) => !this.#isWatched(path));
+    for (const path of added) this.#watched.add(path);
+    if (added.length > 0) this.#watcher?.add(added);
   }
 
-  #paths(): string[] {
-    const { root, configFile } = this.#options;
-    const files = ['src', ...CONFIG_FILES, 'package.json', 'tsconfig.json', '.env'].map((name) => join(root, name));
-    return configFile === undefined ? files : [...files, configFile];
+  #isIgnored(path: string): boolean {
+    if (path === this.#root) return false;
+    // Below the project only: the project itself may stand in a folder of such a name.
+    const isOther = relative(this.#root, path)
+      .split(sep)
+      .some((part) => IGNORED_FOLDERS.has(part));
+    if (isOther || IGNORED_FILES.test(basename(path))) return true;
+    return !this.#isWatched(path) && ![...this.#watched].some((watched) => isWithin(watched, path));
   }
 
-  #changed(file: string): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#options.onChange(file), QUIET_MS);
+  #isWatched(path: string): boolean {
+    return [...this.#watched].some((watched) => isWithin(path, watched));
   }
 }
 
-/** Ignored below the project only: the project itself may stand in a folder of such a name. */
-const isIgnoredIn = (root: string) => (path: string) =>
-  (path.startsWith(root) ? path.slice(root.length) : path).split(sep).some((part) => IGNORED_FOLDERS.has(part)) ||
-  IGNORED_FILES.test(basename(path));
+const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}${sep}`);

@@ -1,0 +1,153 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import { globFolders } from '../../src/cli/dev/glob-folders.ts';
+import { Supervisor } from '../../src/cli/dev/supervisor.ts';
+import { ProjectWatch } from '../../src/cli/dev/watch.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+import type { Service } from '../../src/lifecycle/service.ts';
+import { deferred } from '../../src/util/deferred.ts';
+
+const base = mkdtempSync(join(tmpdir(), 'svc-comm-dev-'));
+const services: Service[] = [];
+afterEach(async () => {
+  for (const service of services.splice(0)) await service.stop();
+});
+afterAll(() => rmSync(base, { recursive: true }));
+
+function keep<S extends Service>(service: S): S {
+  services.push(service);
+  return service;
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+let children = 0;
+/** A child that appends its pid to a file when it is up, and then runs `code`. */
+function childOf(code: string, graceMs = 2000) {
+  children += 1;
+  const module = join(base, `child${children}.mjs`);
+  const log = join(base, `pids${children}`);
+  writeFileSync(
+    module,
+    `import { appendFileSync } from 'node:fs';\n${code}\nsetInterval(() => {}, 1000);\nappendFileSync(${JSON.stringify(log)}, process.pid + '\\n');\nprocess.send({ watch: ['/x'] });`,
+  );
+  const onWatch = vi.fn();
+  const supervisor = keep(new Supervisor('child', { module, args: [], logger: silentLogger, graceMs, onWatch }));
+  const pids = () => (existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').map(Number) : []);
+  const runs = (count: number) =>
+    vi.waitFor(() => expect(pids()).toHaveLength(count), { timeout: 10_000, interval: 5 });
+  return { supervisor, onWatch, pids, runs };
+}
+
+describe('the supervisor of a dev command', () => {
+  it('starts its child, replaces it, and leaves none behind', async () => {
+    const { supervisor, onWatch, pids, runs } = childOf('');
+    await supervisor.start();
+    await runs(1);
+    await vi.waitFor(() => expect(onWatch).toHaveBeenCalledWith(['/x']));
+    await supervisor.restart();
+    await runs(2);
+    const [first = 0, second = 0] = pids();
+    expect(isAlive(first)).toBe(false);
+    expect(isAlive(second)).toBe(true);
+    await supervisor.stop();
+    expect(isAlive(second)).toBe(false);
+  });
+
+  it('kills a child that does not end in its grace time', async () => {
+    const { supervisor, pids, runs } = childOf("process.on('SIGTERM', () => {});", 100);
+    await supervisor.start();
+    await runs(1);
+    await supervisor.stop();
+    expect(pids().map(isAlive)).toEqual([false]);
+  });
+
+  it('waits for a change after a child that ended by itself', async () => {
+    const { supervisor, runs, pids } = childOf("process.on('message', () => process.exit(3));");
+    await supervisor.start();
+    await runs(1);
+    const [pid = 0] = pids();
+    process.kill(pid, 'SIGKILL');
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false));
+    await supervisor.restart();
+    await runs(2);
+  });
+
+  it('joins changes that come while it replaces the child', async () => {
+    const { supervisor, runs } = childOf('');
+    await supervisor.start();
+    await runs(1);
+    await Promise.all([supervisor.restart(), supervisor.restart(), supervisor.restart()]);
+    await runs(2);
+  });
+
+  it('starts and stops in any order, and does not restart when stopped', async () => {
+    const { supervisor, pids, runs } = childOf('');
+    await supervisor.restart();
+    await Promise.all([supervisor.start(), supervisor.start()]);
+    await runs(1);
+    await Promise.all([supervisor.restart(), supervisor.stop(), supervisor.stop()]);
+    await supervisor.restart();
+    expect(pids().filter(isAlive)).toEqual([]);
+    await supervisor.start();
+    await runs(pids().length + 1);
+  });
+});
+
+describe('the watch of a project', () => {
+  async function watched(files: readonly string[] = []) {
+    const root = mkdtempSync(join(base, 'project-'));
+    mkdirSync(join(root, 'src'));
+    for (const file of files) writeFileSync(join(root, file), '');
+    let next = deferred<string>();
+    const watch = keep(new ProjectWatch({ root, onChange: (file) => next.resolve(file) }));
+    await watch.start();
+    const change = async (file: string): Promise<string> => {
+      next = deferred<string>();
+      mkdirSync(join(root, file, '..'), { recursive: true });
+      writeFileSync(join(root, file), String(Math.random()));
+      return (await next.promise).slice(root.length + 1);
+    };
+    return { root, watch, change };
+  }
+
+  it('tells of changed files, of new ones, in new folders, and of a settings file that appears', async () => {
+    const { change } = await watched(['src/a.ts']);
+    expect(await change('src/a.ts')).toBe('src/a.ts');
+    expect(await change('src/b.ts')).toBe('src/b.ts');
+    expect(await change('src/deep/er/c.ts')).toBe('src/deep/er/c.ts');
+    expect(await change('svc-comm.config.ts')).toBe('svc-comm.config.ts');
+    expect(await change('.env')).toBe('.env');
+  });
+
+  it('tells of folders that were added, and not of builds, dependencies and editors’ files', async () => {
+    const { root, watch, change } = await watched();
+    watch.add([join(root, 'lib')]);
+    for (const file of [
+      'node_modules/a/index.js',
+      'src/node_modules/x.js',
+      'dist/a.js',
+      'src/.a.ts.swp',
+      'src/a.ts~',
+    ]) {
+      mkdirSync(join(root, file, '..'), { recursive: true });
+      writeFileSync(join(root, file), '');
+    }
+    expect(await change('lib/a.ts')).toBe('lib/a.ts');
+  });
+});
+
+describe('the folders of globs', () => {
+  it('end where a sign of a pattern begins', () => {
+    const globs = ['src/**/consumers.{ts,js}', 'src/*.ts', 'lib/consumers.ts', '**/x.ts', 'a/{b,c}/d.ts'];
+    expect(globFolders('/p', globs)).toEqual(['/p/src', '/p/lib/consumers.ts', '/p', '/p/a']);
+  });
+});
