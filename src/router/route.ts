@@ -17,7 +17,7 @@ export interface Route {
   readonly level: RouteLevel;
   readonly exchange: string | undefined;
   readonly pattern: string | undefined;
-  /** `Class.method`, or the function's name. */
+  /** `Class.method`, the function's name, or how it was registered when it has none: `consumer('user', 'a.*')`. */
   readonly name: string;
   /** Where it was registered, relative to the working directory, when known. */
   readonly file: string | undefined;
@@ -73,6 +73,11 @@ export class RegisteredRoute implements Route {
     return this.#known().invoke(this.#registration.call, incoming, context);
   }
 
+  toJSON(): object {
+    const { level, exchange, pattern, name, file, kind, options } = this;
+    return { level, exchange, pattern, name, file, kind, options };
+  }
+
   #known(): ConsumerKind {
     this.#kind ??= this.#registration.kind();
     return this.#kind;
@@ -92,6 +97,21 @@ export function describeSelector(selector: Selector): string {
       return 'every exchange';
     case 'default':
       return 'the default consumer';
+  }
+}
+
+/** How it was written: the name of a consumer whose function has none. */
+export function selectorCall(selector: Selector): string {
+  switch (selector.level) {
+    case 'key':
+    case 'pattern':
+      return `consumer('${selector.exchange}', '${selector.pattern.text}')`;
+    case 'exchange':
+      return `consumer('${selector.exchange}')`;
+    case 'any':
+      return 'consumer()';
+    case 'default':
+      return 'defaultConsumer';
   }
 }
 

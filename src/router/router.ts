@@ -10,7 +10,7 @@ import { isUserCall, type UserCall } from './kind.ts';
 import { type ConsumerFunction, type Kinded, kindOfFunction, kindOfMethod, type MethodMark } from './kind-decorator.ts';
 import { type HandlerLookup, handlerLookup, type PipelineOptions } from './pipeline.ts';
 import { DEFAULT_KIND, type RawHandler } from './raw-consumer.ts';
-import type { Registration, Route, Selector } from './route.ts';
+import { type Registration, type Route, type Selector, selectorCall } from './route.ts';
 import { Routes } from './routes.ts';
 
 /**
@@ -18,8 +18,9 @@ import { Routes } from './routes.ts';
  * others; called with a free function it registers that and returns it.
  */
 export interface ConsumerMark extends MethodMark<ConsumerFunction> {
-  <F extends RawHandler>(fn: F): F;
-  <F extends Kinded<ConsumerFunction>>(fn: F): F;
+  // TypeScript lets a signature of one parameter decorate anything; the second keeps these two for free functions.
+  <F extends RawHandler>(fn: F, none?: never): F;
+  <F extends Kinded<ConsumerFunction>>(fn: F, none?: never): F;
 }
 
 /** Which function takes which message. Registration is synchronous; `handlers` makes it into what a consumer runs. */
@@ -136,7 +137,7 @@ export class MessageRouter {
         throw new InvalidConsumerError(text, 'call it with one function, or put it on a method');
       }
       const kind = kindOfFunction(fn) ?? DEFAULT_KIND;
-      this.#routes.add([{ selector, file, name: () => fn.name || 'anonymous', kind: () => kind, call: fn }]);
+      this.#routes.add([{ selector, file, name: () => fn.name || selectorCall(selector), kind: () => kind, call: fn }]);
       return fn;
     };
     return mark as ConsumerMark;

@@ -65,3 +65,9 @@ for (const dialect of ['standard', 'legacy'] as const) {
     });
   });
 }
+
+test('with legacy decorators too, types refuse wrong signatures, fields, getters and classes', {
+  timeout: 60_000,
+}, async () => {
+  await run(process.execPath, [bin('typescript/bin/tsc'), '-p', join(REPO, 'test/types/legacy')]);
+});

