@@ -32,14 +32,13 @@ const REFUSED_STATES = new Set(['28P01', '28000', '3D000', '42501']);
 
 /** The error and what it wraps, outermost first. */
 function* layers(error: unknown): Generator<Record<string, unknown>> {
-  const queue: unknown[] = [error];
-  for (let seen = 0; seen < 12 && queue.length > 0; seen++) {
-    const next = queue.shift();
+  const found = new Set([error]);
+  for (const next of found) {
     if (typeof next !== 'object' || next === null) continue;
     const layer = next as Record<string, unknown>;
     yield layer;
-    queue.push(...WRAPPERS.map((key) => layer[key]));
-    if (next instanceof AggregateError) queue.push(...next.errors);
+    for (const key of WRAPPERS) found.add(layer[key]);
+    if (next instanceof AggregateError) for (const one of next.errors) found.add(one);
   }
 }
 

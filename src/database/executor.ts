@@ -30,9 +30,9 @@ export interface TransactionExecutor extends SqlExecutor {
   ): Promise<Row[]>;
 }
 
-/** Name of the transaction-local setting that carries the mark. */
-export const MARK_SETTING = 'svc_comm.transaction';
+/** What tells one transaction of a connection from the next: when it began. It stays through savepoints. */
+export const TRANSACTION_MARK = 'extract(epoch FROM now())::text';
 
-/** SQL condition: no mark is asked for, or this transaction carries it. */
+/** SQL condition: no mark is asked for, or the statement runs in the transaction that has it. */
 export const isMarked = (parameter: string): string =>
-  `(${parameter}::text IS NULL OR current_setting('${MARK_SETTING}', true) = ${parameter}::text)`;
+  `(${parameter}::text IS NULL OR ${TRANSACTION_MARK} = ${parameter}::text)`;

@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { TransactionFinishedError } from '../errors.ts';
-import { sqlState, toDatabaseError } from './database-error.ts';
-import { MARK_SETTING, type TransactionExecutor, type TransactionStatus } from './executor.ts';
+import { toDatabaseError } from './database-error.ts';
+import { TRANSACTION_MARK, type TransactionExecutor, type TransactionStatus } from './executor.ts';
 
 export interface GuardedExecutorOptions {
   readonly library: string;
@@ -14,8 +13,8 @@ export interface GuardedExecutorOptions {
 
 /**
  * For libraries that hide their connection: nobody can see whether a COMMIT is already on its way, and a statement
- * behind it would be committed by itself. So the transaction gets a mark, a setting that ends with it, and a write
- * takes effect only where it finds its mark.
+ * behind it would be committed by itself, or with the next transaction of the connection. So a write names the
+ * transaction that it is for, by the time of its begin, and takes effect in no other.
  */
 export class GuardedExecutor implements TransactionExecutor {
   readonly library: string;
@@ -42,30 +41,16 @@ export class GuardedExecutor implements TransactionExecutor {
   }
 
   async write<Row extends object>(sql: string, params: readonly (string | null)[], rows: number): Promise<Row[]> {
-    for (let attempt = 0; attempt < 2; attempt++) {
-      this.#mark ??= this.#setMark();
-      const written = await this.query<Row>(sql, [...params, await this.#mark]);
-      if (written.length === rows) return written;
-      // Either the transaction has ended, or the mark was undone with a savepoint; only the latter may set it again.
-      this.#mark = undefined;
-      await this.#assertOpen();
-    }
-    throw new TransactionFinishedError();
+    this.#mark ??= this.#readMark();
+    const written = await this.query<Row>(sql, [...params, await this.#mark]);
+    if (written.length !== rows) throw new TransactionFinishedError();
+    return written;
   }
 
-  async #setMark(): Promise<string> {
-    const mark = randomUUID();
-    await this.query(`SELECT set_config('${MARK_SETTING}', $1::text, true) AS mark`, [mark]);
-    return mark;
-  }
-
-  /** SAVEPOINT is refused outside a transaction block (25P01). */
-  async #assertOpen(): Promise<void> {
-    try {
-      await this.query('SAVEPOINT svc_comm_probe', []);
-      await this.query('RELEASE SAVEPOINT svc_comm_probe', []);
-    } catch (error) {
-      throw sqlState(error) === '25P01' ? new TransactionFinishedError({ cause: error }) : error;
-    }
+  /** Overtaken by a COMMIT as well, it reads the time of a transaction that is over when the write comes. */
+  async #readMark(): Promise<string> {
+    const [row] = await this.query<{ mark: string }>(`SELECT ${TRANSACTION_MARK} AS mark`, []);
+    if (!row) throw new TransactionFinishedError();
+    return row.mark;
   }
 }

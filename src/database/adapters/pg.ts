@@ -58,8 +58,9 @@ async function openNative(client: Parameters<Adapter['open']>[0]) {
     await executor.query('SAVEPOINT svc_comm_probe', []);
     await executor.query('RELEASE SAVEPOINT svc_comm_probe', []);
   } catch (error) {
-    if (!(error instanceof TransactionFinishedError)) throw error;
+    if (!(error instanceof TransactionFinishedError) || seen.has(client)) throw error;
     throw new NotATransactionError('pg', 'the client has no open transaction: await its BEGIN first');
   }
+  seen.add(client);
   return executor;
 }

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import {
+  errorText,
+  isAccessRefused,
+  isConnectionError,
+  sqlState,
+  toDatabaseError,
+} from '../../src/database/database-error.ts';
+
+const pgError = (code: string, message = code) => Object.assign(new Error(message), { code });
+const missing = 'relation "public.svc_comm_outbox" does not exist';
+
+/** One server error as each library throws it. */
+const wrappings: [string, (error: Error & { code: string }) => unknown][] = [
+  ['pg and kysely', (error) => error],
+  ['drizzle', (error) => new Error('Failed query: …', { cause: error })],
+  ['typeorm', (error) => Object.assign(new Error(error.message), { driverError: error })],
+  ['sequelize', (error) => Object.assign(new Error(error.message), { original: error, parent: error })],
+  [
+    'prisma',
+    ({ code, message }) => Object.assign(new Error('Raw query failed'), { code: 'P2010', meta: { code, message } }),
+  ],
+  [
+    'prisma with a driver adapter',
+    ({ code, message }) =>
+      Object.assign(new Error('Raw query failed'), {
+        code: 'P2010',
+        meta: { driverAdapterError: { cause: { originalCode: code, message } } },
+      }),
+  ],
+];
+
+test.each(wrappings)("the server's code is found in what %s throws", (_library, wrap) => {
+  expect(sqlState(wrap(pgError('40P01')))).toBe('40P01');
+  expect(toDatabaseError(wrap(pgError('40P01')))).toMatchObject({ code: 'SVC_COMM_DEADLOCK' });
+  expect(toDatabaseError(wrap(pgError('25P02')))).toMatchObject({ code: 'SVC_COMM_TRANSACTION_ABORTED' });
+  expect(toDatabaseError(wrap(pgError('42P01', missing)))).toMatchObject({
+    code: 'SVC_COMM_MIGRATION_REQUIRED',
+    table: 'svc_comm_outbox',
+  });
+  expect(isConnectionError(wrap(pgError('57P01')))).toBe(true);
+  expect(isAccessRefused(wrap(pgError('28P01')))).toBe(true);
+});
+
+test("a missing table that is not ours stays the user's error", () => {
+  const theirs = pgError('42P01', 'relation "orders" does not exist');
+  expect(toDatabaseError(theirs)).toBe(theirs);
+});
+
+test.each([
+  ['a refused socket', pgError('ECONNREFUSED'), true],
+  ['a broken pipe', pgError('EPIPE'), true],
+  ['both addresses of localhost refused', new AggregateError([pgError('ECONNREFUSED'), pgError('ECONNREFUSED')]), true],
+  ['a connection that broke', new Error('Connection terminated unexpectedly'), true],
+  ['the same with the statement before it', new Error('ROLLBACK - Client was closed and is not queryable'), true],
+  ['connection failure', pgError('08006'), true],
+  ['starting up', pgError('57P03'), true],
+  ['too many clients', pgError('53300'), true],
+  ['a unique violation', pgError('23505'), false],
+  ['a cancelled statement', pgError('57014'), false],
+  ['an unknown error', new Error('oops'), false],
+  ['no error at all', undefined, false],
+])('%s: %#', (_what, error, expected) => {
+  expect(isConnectionError(error)).toBe(expected);
+});
+
+test('errors that refer to each other end', () => {
+  const a = new Error('a');
+  const b = new Error('b', { cause: a });
+  a.cause = b;
+  expect(sqlState(a)).toBeUndefined();
+  expect(errorText(a)).toMatch(/^[ab]$/);
+});
