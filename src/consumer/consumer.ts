@@ -86,12 +86,11 @@ export class Consumer implements Service {
     const { graceMs } = this.#workings.options;
     // With a single active consumer the next one becomes active at our cancel, and would be ahead of what runs here:
     // the queue is left, with everything unsettled, only when nothing runs any more.
-    const staysActive = this.#parts.topologySpec.queue.singleActiveConsumer;
-    if (!staysActive) await subscription.pause();
-    await pipeline.drain(graceMs, staysActive);
-    if (!staysActive) pipeline.giveBack(new HandlerStoppedError(graceMs));
+    const isPatient = this.#parts.topologySpec.queue.singleActiveConsumer;
+    if (!isPatient) await subscription.pause();
+    await pipeline.drain(graceMs, isPatient);
+    pipeline.leaveToQueue(new HandlerStoppedError(graceMs));
     await subscription.stop();
-    pipeline.giveBack(new HandlerStoppedError(graceMs));
     this.#subscription = undefined;
     this.#pipeline = undefined;
   }

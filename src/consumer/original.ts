@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { HEADER, type Headers, type HeaderValue, type MessageProperties } from '../message/message.ts';
 import type { Delivery } from '../message/subscriber.ts';
 import { retryQueueName } from '../message/topology.ts';
@@ -36,11 +37,16 @@ export function readOrigin(delivery: Delivery): Origin | undefined {
   };
 }
 
-/** Header `svc-comm-key`. Some clients send it as a number. */
+/** An index row of PostgreSQL holds no more, and its text no NUL. */
+const MAX_KEY_LENGTH = 512;
+
+/** Header `svc-comm-key`. Some clients send it as a number. One that the inbox could not keep is replaced by its hash. */
 export function readKey(properties: MessageProperties): string | undefined {
   const key = properties.headers?.[HEADER.key];
-  if (typeof key === 'string') return key === '' ? undefined : key;
-  return typeof key === 'number' ? String(key) : undefined;
+  if (typeof key === 'number') return String(key);
+  if (typeof key !== 'string' || key === '') return undefined;
+  if (key.length <= MAX_KEY_LENGTH && !key.includes('\0')) return key;
+  return `sha256:${createHash('sha256').update(key).digest('hex')}`;
 }
 
 /**

@@ -11,6 +11,15 @@ import { Lanes } from './lanes.ts';
 import { nextStep, type Step } from './next-step.ts';
 import type { Workings } from './workings.ts';
 
+/** Handlers that end within this time at a stop are all that is waited for. */
+const PROMPT_MS = 500;
+
+/**
+ * Between the last settlement and the end of the channel. RabbitMQ holds back settlements of a quorum queue while more
+ * than 32 of a channel are under way, and forgets those when the channel closes: their messages would come again.
+ */
+const SETTLING_MS = 100;
+
 /** Deliveries on their way: into lanes, through the handler, to their settlement. One for each start of a consumer. */
 export class Pipeline {
   readonly #parts: Workings;
@@ -20,6 +29,7 @@ export class Pipeline {
   /** Handlers that have not returned, those of lost messages too. */
   #running = 0;
   #isDraining = false;
+  /** Of the channel that brings deliveries; undefined until the first. */
   #lost: AbortSignal | undefined;
   readonly #quiet = deferred();
 
@@ -42,31 +52,51 @@ export class Pipeline {
   }
 
   /**
-   * Begins nothing more and waits for what runs; resolves when all is settled or the time is up.
-   * @param keepWaiting leaves what has not begun with us until `giveBack`, so that nobody takes it ahead of what runs
+   * Begins nothing more and waits for what runs; resolves when nothing does, or the time is up and what still ran was cut
+   * short. What has not begun stays with us for the time being.
+   * @param isPatient false: after `PROMPT_MS` what has not begun is given back, for others to take
    */
-  async drain(graceMs: number, keepWaiting: boolean): Promise<void> {
+  async drain(graceMs: number, isPatient: boolean): Promise<void> {
     this.#isDraining = true;
     this.#lanes.close();
     for (const message of this.#inFlight) clearTimeout(message.timer);
-    if (!keepWaiting) this.giveBack(new HandlerStoppedError(graceMs), ['waiting', 'resting']);
     this.#checkQuiet();
-    const grace = new AbortController();
-    await Promise.race([this.#quiet.promise, sleep(graceMs, grace.signal)]);
-    grace.abort();
+    const promptMs = isPatient ? graceMs : Math.min(PROMPT_MS, graceMs);
     const reason = new HandlerStoppedError(graceMs);
-    for (const message of this.#inFlight) if (message.state === 'running') message.cutShort(reason);
-    // Runs that end at once have a turn to do so, and their transactions to be rolled back.
-    await setImmediate();
+    if (!(await this.#isQuietWithin(promptMs))) {
+      if (!isPatient) this.#giveBackWaiting(reason);
+      if (!(await this.#isQuietWithin(graceMs - promptMs))) await this.#cutShort(reason);
+    }
+    if (this.#lost) await sleep(SETTLING_MS);
   }
 
-  /** To the queue, in the order they came, which the broker keeps. */
-  giveBack(reason: Error, states: readonly string[] = ['waiting', 'resting', 'running', 'settling']): void {
+  /** All that is left goes back to the queue when its channel closes, which is next. */
+  leaveToQueue(reason: Error): void {
+    for (const message of this.#inFlight) this.#parts.settler.leaveToQueue(message, reason);
+    this.#inFlight.clear();
+  }
+
+  async #isQuietWithin(ms: number): Promise<boolean> {
+    const end = new AbortController();
+    const quiet = this.#quiet.promise.then(() => true);
+    const isQuiet = await Promise.race([quiet, sleep(ms, end.signal).then(() => false)]);
+    end.abort();
+    return isQuiet;
+  }
+
+  /** In the order they came, which the queue keeps. */
+  #giveBackWaiting(reason: Error): void {
     for (const message of this.#inFlight) {
-      if (!states.includes(message.state)) continue;
+      if (message.state !== 'waiting' && message.state !== 'resting') continue;
       this.#parts.settler.release(message, reason);
       this.#inFlight.delete(message);
     }
+  }
+
+  async #cutShort(reason: Error): Promise<void> {
+    for (const message of this.#inFlight) if (message.state === 'running') message.cutShort(reason);
+    // Runs that end at once have a turn to do so, and their transactions to be rolled back.
+    await setImmediate();
   }
 
   /** One listener for all deliveries of a channel: they share its signal. */

@@ -40,8 +40,9 @@ export type InPlacePlan = { readonly kind: 'wait'; readonly delayMs: number } | 
 
 export function planInPlace(run: FailedRunInPlace, retry: Retry): InPlacePlan {
   const leftMs = retry.inPlaceMs - run.elapsedMs;
-  if (run.failedRuns >= retry.attempts || leftMs <= 0) return { kind: 'exhausted' };
-  return { kind: 'wait', delayMs: Math.min(run.requestedMs ?? delayAfter(run.failedRuns, retry), leftMs) };
+  // Timers may fire a fraction of a millisecond early.
+  if (run.failedRuns >= retry.attempts || leftMs < 1) return { kind: 'exhausted' };
+  return { kind: 'wait', delayMs: Math.ceil(Math.min(run.requestedMs ?? delayAfter(run.failedRuns, retry), leftMs)) };
 }
 
 /** Of the delays as given; the last repeats. */

@@ -51,6 +51,13 @@ export class Settler {
     else counters.lost += 1;
   }
 
+  /** Its channel is about to be closed, and the queue gets it back then, in its place. */
+  leaveToQueue(message: InFlight, reason: Error): void {
+    if (!message.move('settled')) return;
+    message.abandon(reason);
+    this.#options.counters.released += 1;
+  }
+
   /** Its channel is gone: the broker has it back already. */
   lose(message: InFlight, reason: Error): void {
     if (!message.move('settled')) return;

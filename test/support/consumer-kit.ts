@@ -84,12 +84,14 @@ export class ConsumerKit {
     return consumer;
   }
 
+  #sent = 0;
+
   send(routingKey: string, body: unknown, headers: Headers = {}, properties: Options.Publish = {}): void {
     const content = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
-    const messageId = `${this.name}-${(this.#sent += 1)}`;
+    this.#sent += 1;
+    const messageId = `${this.name}-${this.#sent}`;
     this.channel.publish(this.exchange, routingKey, content, { persistent: true, messageId, headers, ...properties });
   }
-  #sent = 0;
 
   /** The next dead letter, waiting for it. */
   async nextDead(withinMs = 8_000): Promise<GetMessage> {
