@@ -18,8 +18,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ['http', 'console'],
   // The top of the house: settings say what is wanted, assemble.ts builds it, the doors hand it out.
   ['settings'],
+  ['assembly.ts'],
   ['assemble.ts'],
-  ['service.ts'],
+  ['default-service.ts'],
   ['index.ts', 'vitest.ts'],
   ['testing', 'cli'],
 ];

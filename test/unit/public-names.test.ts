@@ -1,0 +1,41 @@
+import { expect, it } from 'vitest';
+import * as errors from '../../src/errors.ts';
+import * as door from '../../src/index.ts';
+
+const ERRORS = Object.entries(errors).flatMap(([name, value]) =>
+  typeof value === 'function' && (value === errors.SvcCommError || value.prototype instanceof errors.SvcCommError)
+    ? [name]
+    : [],
+);
+
+/** What users may rely on. A name that is not here is free to change; one that goes from here breaks them. */
+const NAMES = [
+  'MessageRouter',
+  'SvcCommService',
+  'cancelFutureAggregateEvent',
+  'close',
+  'createService',
+  'defineConfig',
+  'eventConsumer',
+  'knexTransactions',
+  'messageRouter',
+  'publishAggregateEvent',
+  'publishAggregateEvents',
+  'publishFutureAggregateEvent',
+  'rawConsumer',
+  'takeOne',
+  'transaction',
+  'withCorrelation',
+];
+
+it('svc-comm exports the names that it promises, and no other', () => {
+  expect(
+    Object.keys(door)
+      .filter((name) => !ERRORS.includes(name))
+      .sort(),
+  ).toEqual(NAMES);
+});
+
+it('svc-comm exports every error class, so that each can be told by instanceof', () => {
+  expect(ERRORS.filter((name) => !(name in door))).toEqual([]);
+});
