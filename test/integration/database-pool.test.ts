@@ -11,6 +11,7 @@ import type { Logger } from '../../src/lifecycle/logger.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { packageRoot } from '../../src/util/package-root.ts';
 import { testDatabaseUrl, uniqueName } from '../support/servers.ts';
+import { stressService } from '../support/start-stop-stress.ts';
 
 const pools: DatabasePool[] = [];
 
@@ -255,4 +256,8 @@ test('a transactions setting that swallows the failure does not make it a commit
     open: (work) => pool.knex.transaction((trx) => work(trx)).catch(() => undefined as never),
   });
   await expect(transactions.run(() => Promise.reject(new Error('swallowed')))).rejects.toThrow('swallowed');
+});
+
+test('the pool keeps the word of a service however starts and stops cross', { timeout: 60_000 }, async () => {
+  await stressService(() => makePool(), 60);
 });
