@@ -4,12 +4,12 @@ import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { type BackoffOptions, backoffMs, RECONNECT_BACKOFF } from '../util/backoff.ts';
 import { sleep } from '../util/sleep.ts';
-import { isAccessRefused, refusalText } from './amqp-error.ts';
 import { type BrokerNode, parseBrokerUrls } from './broker-url.ts';
 import { closeModel, destroySocket } from './close-model.ts';
 import { type ConnectionListener, ListenerSet, type OpenConnection } from './connection-listener.ts';
 import { afterFailure, type ConnectionState, move } from './connection-state.ts';
-import { type BrokerTlsOptions, type DialOptions, dial } from './dial.ts';
+import type { BrokerTlsOptions } from './dial.ts';
+import { NodeRing } from './node-ring.ts';
 
 export interface BrokerConnectionOptions {
   /** For logs, errors and the broker's list of connections, e.g. `orders publish`. */
@@ -56,8 +56,7 @@ export class BrokerConnection implements Service {
   readonly urls: readonly string[];
   readonly stats = { connects: 0, reconnects: 0, failures: 0 };
   readonly #options: ResolvedOptions;
-  readonly #nodes: readonly [BrokerNode, ...BrokerNode[]];
-  readonly #dialOptions: DialOptions;
+  readonly #nodes: NodeRing;
   readonly #lifecycle: Lifecycle;
   readonly #listeners: ListenerSet;
   #connectionState: ConnectionState = 'idle';
@@ -65,18 +64,17 @@ export class BrokerConnection implements Service {
   #blockedReason: string | undefined;
   #run = new AbortController();
   #reconnecting: Promise<void> = Promise.resolve();
-  #nextNode = 0;
   /** Failed rounds and short-lived connections in a row: the exponent of the back-off. */
   #failuresInRow = 0;
   #openedAt = 0;
 
   constructor({ url, ...options }: BrokerConnectionOptions) {
     this.#options = { ...DEFAULT_BROKER_CONNECTION_OPTIONS, ...options };
-    this.#nodes = parseBrokerUrls(url);
     this.name = options.name;
-    this.urls = this.#nodes.map((node) => node.masked);
     const { heartbeatMs, connectTimeoutMs, tls } = this.#options;
-    this.#dialOptions = { connectionName: this.name, heartbeatMs, timeoutMs: connectTimeoutMs, tls };
+    const dialOptions = { connectionName: this.name, heartbeatMs, timeoutMs: connectTimeoutMs, tls };
+    this.#nodes = new NodeRing(parseBrokerUrls(url), dialOptions);
+    this.urls = this.#nodes.urls;
     this.#listeners = new ListenerSet(this.#options.logger);
     this.#lifecycle = new Lifecycle(options.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });
   }
@@ -171,8 +169,16 @@ export class BrokerConnection implements Service {
   async #connect(signal: AbortSignal, hasBeenOpen: boolean): Promise<void> {
     while (!signal.aborted) {
       this.#move('connecting');
-      const error = await this.#round(signal);
-      if (!error || signal.aborted) break;
+      const result = await this.#nodes.round(signal);
+      if (signal.aborted) {
+        if (result.kind === 'open') destroySocket(result.model);
+        break;
+      }
+      if (result.kind === 'open') {
+        this.#opened(result.model, result.node);
+        break;
+      }
+      const { error } = result;
       this.stats.failures += 1;
       const isRefused = error instanceof BrokerAccessRefusedError;
       if (afterFailure({ hasBeenOpen, isRefused, wait: this.#options.wait }) === 'closed') throw error;
@@ -183,28 +189,6 @@ export class BrokerConnection implements Service {
       this.#move('waiting');
       await sleep(delayMs, signal);
     }
-  }
-
-  /** Tries each node once. @returns undefined when one of them is open, else the last error */
-  async #round(signal: AbortSignal): Promise<Error | undefined> {
-    const failures: string[] = [];
-    let cause: unknown;
-    for (const _ of this.#nodes) {
-      const node = this.#nodes[this.#nextNode % this.#nodes.length] ?? this.#nodes[0];
-      try {
-        const model = await dial(node, this.#dialOptions, signal);
-        if (signal.aborted) destroySocket(model);
-        else this.#opened(model, node);
-        return undefined;
-      } catch (error) {
-        if (signal.aborted) return undefined;
-        this.#nextNode += 1;
-        if (isAccessRefused(error)) return new BrokerAccessRefusedError(node.masked, refusalText(error, node.vhost));
-        cause = error;
-        failures.push(error instanceof Error ? error.message : String(error));
-      }
-    }
-    return this.unavailable([...new Set(failures)].join('; '), cause);
   }
 
   #opened(model: ChannelModel, node: BrokerNode): void {

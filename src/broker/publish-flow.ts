@@ -9,6 +9,7 @@ import { DeadlineTimer } from './deadline-timer.ts';
 import type { ExchangeCheck, ExchangeVerdict } from './exchange-check.ts';
 import { encodingError } from './message-check.ts';
 import { PublishChannel } from './publish-channel.ts';
+import { isOver, isStuck, nextDeadline } from './publish-deadlines.ts';
 import { type PublishEntry, refused, timedOut } from './publish-entry.ts';
 import { PublishLedger } from './publish-ledger.ts';
 import { findGuilty, isChargeable } from './suspects.ts';
@@ -93,7 +94,7 @@ export class PublishFlow {
 
   /** The connection is lost, or we stop: everything in flight is unknown. */
   disconnected(error: Error): void {
-    const entries = [...(this.#channel?.unconfirmed ?? []), ...this.#queue];
+    const entries = [...this.#unconfirmed, ...this.#queue];
     this.#channel?.discard();
     this.#channel = undefined;
     this.#state = 'closed';
@@ -222,21 +223,16 @@ export class PublishFlow {
 
   /** @returns when to look again */
   #expire(nowMs: number): number {
-    const isOver = (entry: PublishEntry) => entry.deadlineMs <= nowMs + 1;
-    const sent = this.#channel?.unconfirmed ?? [];
-    for (const entry of sent) if (isOver(entry)) this.ledger.settle(entry, timedOut(entry));
-    const late = this.#queue.filter(isOver);
-    this.#queue = this.#queue.filter((entry) => !isOver(entry));
+    for (const entry of this.#unconfirmed) if (isOver(entry, nowMs)) this.ledger.settle(entry, timedOut(entry));
+    const late = this.#queue.filter((entry) => isOver(entry, nowMs));
+    this.#queue = this.#queue.filter((entry) => !isOver(entry, nowMs));
     for (const entry of late) this.#leave(entry, timedOut(entry));
-    // A short deadline is its caller's affair; a confirm that has not come in the full time never will.
-    const giveUpMs = (entry: PublishEntry) => entry.acceptedMs + this.#options.timeoutMs;
-    if (sent.some((entry) => giveUpMs(entry) <= nowMs + 1)) this.#giveUpChannel();
-    let next = Number.POSITIVE_INFINITY;
-    for (const entry of this.#queue) next = Math.min(next, entry.deadlineMs);
-    for (const entry of this.#channel?.unconfirmed ?? []) {
-      next = Math.min(next, giveUpMs(entry), entry.isSettled ? next : entry.deadlineMs);
-    }
-    return next;
+    if (this.#unconfirmed.some((entry) => isStuck(entry, this.#options.timeoutMs, nowMs))) this.#giveUpChannel();
+    return nextDeadline(this.#unconfirmed, this.#queue, this.#options.timeoutMs);
+  }
+
+  get #unconfirmed(): readonly PublishEntry[] {
+    return this.#channel?.unconfirmed ?? [];
   }
 
   #giveUpChannel(): void {

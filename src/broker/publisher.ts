@@ -110,7 +110,7 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
   async publish(message: Message, options: PublishOptions = {}): Promise<void> {
     const { timeoutMs = this.#options.timeoutMs, signal } = options;
     signal?.throwIfAborted();
-    const checked = checkMessage(message, this.#options.maxBodyBytes);
+    const checked = checkMessage(message, options.maxBodyBytes ?? this.#options.maxBodyBytes);
     const deadlineMs = performance.now() + timeoutMs;
     for (let wasSent = false; ; ) {
       if (!this.#isAccepting) throw new NotRunningError(this.name, this.state);

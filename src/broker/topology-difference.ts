@@ -1,6 +1,6 @@
 import type { TopologyDifference } from '../errors.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
-import type { Declaration } from './declarations.ts';
+import type { Declaration, QueueDeclaration } from './declarations.ts';
 
 /**
  * The texts of a 406, as RabbitMQ 3.10 words them:
@@ -19,8 +19,8 @@ export function differenceOf(declaration: Declaration, error: unknown): Topology
     const [, argument = '', wanted = '', found = ''] = inequivalent;
     return {
       what,
-      wanted: `${argument} = ${plainValue(wanted)}`,
-      found: `${argument} = ${plainValue(found)}`,
+      wanted: `${argument} = ${plainValue(wanted) || "''"}`,
+      found: `${argument} = ${plainValue(found) || "''"}`,
       todo: remedy(declaration),
     };
   }
@@ -44,6 +44,24 @@ export function differenceOf(declaration: Declaration, error: unknown): Topology
     default:
       return { what, wanted: 'a valid declaration', found: text, todo: 'mend the settings that it is declared from' };
   }
+}
+
+/**
+ * The same queue with the argument as the broker has it: declared once more, it brings up the next difference, since
+ * the broker names only one at a time. undefined when there is nothing to adopt.
+ */
+export function withFound(declaration: Declaration, error: unknown): QueueDeclaration | undefined {
+  const [, argument = '', , found = ''] = INEQUIVALENT.exec(brokerText(error)) ?? [];
+  if (declaration.kind !== 'queue' || !argument.startsWith('x-')) return undefined;
+  const { [argument]: wanted, ...others } = declaration.arguments;
+  if (found === 'none') return wanted === undefined ? undefined : { ...declaration, arguments: others };
+  const value = typedValue(plainValue(found), typeof wanted);
+  return value === wanted ? undefined : { ...declaration, arguments: { ...others, [argument]: value } };
+}
+
+function typedValue(text: string, wantedType: string): unknown {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return wantedType !== 'string' && /^-?\d+$/.test(text) ? Number(text) : text;
 }
 
 function plainValue(text: string): string {

@@ -8,7 +8,7 @@ import { brokerText, REPLY, replyCode } from './amqp-error.ts';
 import type { BrokerConnection } from './connection.ts';
 import { type Declaration, declarationsOf } from './declarations.ts';
 import { DeclareChannel } from './declare-channel.ts';
-import { differenceOf } from './topology-difference.ts';
+import { differenceOf, withFound } from './topology-difference.ts';
 
 export interface BrokerTopologyOptions {
   readonly connection: BrokerConnection;
@@ -21,6 +21,9 @@ export const DEFAULT_BROKER_TOPOLOGY_OPTIONS = Object.freeze({
   declare: 'create',
   logger: silentLogger,
 } satisfies Omit<BrokerTopologyOptions, 'connection'>);
+
+/** Of one queue. A broker that answers otherwise than we think must not keep us asking. */
+const MAX_DIFFERENCES = 20;
 
 /**
  * Declares queues, exchanges and bindings, or verifies queues and exchanges (bindings cannot be looked at over AMQP).
@@ -35,8 +38,8 @@ export class BrokerTopology implements Topology {
 
   /**
    * A lost connection is waited for: all of it can be done again.
-   * @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH) with one difference for each queue and exchange that
-   *   has any; nothing was changed
+   * @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH) with every difference of every queue and exchange;
+   *   nothing was changed
    * @throws NotRunningError (SVC_COMM_NOT_RUNNING) when the connection is stopped
    */
   async ensure(spec: TopologySpec): Promise<void> {
@@ -82,8 +85,7 @@ export class BrokerTopology implements Topology {
         missing.push(declaration);
         continue;
       }
-      const error = await this.#declare(channel, declaration);
-      if (error) differences.push(differenceOf(declaration, error));
+      differences.push(...(await this.#compare(channel, declaration)));
     }
     if (differences.length > 0) throw new TopologyMismatchError(differences);
     for (const declaration of missing) {
@@ -96,6 +98,19 @@ export class BrokerTopology implements Topology {
       if (error) differences.push(bindingRefused(spec.queue.name, exchange, pattern, error));
     }
     if (differences.length > 0) throw new TopologyMismatchError(differences);
+  }
+
+  /** Every difference between what is there and the declaration. */
+  async #compare(channel: DeclareChannel, declaration: Declaration): Promise<readonly TopologyDifference[]> {
+    const differences: TopologyDifference[] = [];
+    let next: Declaration | undefined = declaration;
+    while (next && differences.length < MAX_DIFFERENCES) {
+      const error: Error | undefined = await this.#declare(channel, next);
+      if (!error) break;
+      differences.push(differenceOf(declaration, error));
+      next = withFound(next, error);
+    }
+    return differences;
   }
 
   async #declare(channel: DeclareChannel, declaration: Declaration): Promise<Error | undefined> {

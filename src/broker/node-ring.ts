@@ -1,0 +1,46 @@
+import type { ChannelModel } from 'amqplib';
+import { BrokerAccessRefusedError, BrokerUnavailableError } from '../errors.ts';
+import { isAccessRefused, refusalText } from './amqp-error.ts';
+import type { BrokerNode } from './broker-url.ts';
+import { type DialOptions, dial } from './dial.ts';
+
+export type RoundResult =
+  | { readonly kind: 'open'; readonly model: ChannelModel; readonly node: BrokerNode }
+  | { readonly kind: 'failed'; readonly error: BrokerAccessRefusedError | BrokerUnavailableError };
+
+/** The nodes of a cluster, tried in turn; a round begins behind the node that failed last. */
+export class NodeRing {
+  /** Masked, for texts. */
+  readonly urls: readonly string[];
+  readonly #nodes: readonly [BrokerNode, ...BrokerNode[]];
+  readonly #options: DialOptions;
+  #next = 0;
+
+  constructor(nodes: readonly [BrokerNode, ...BrokerNode[]], options: DialOptions) {
+    this.#nodes = nodes;
+    this.#options = options;
+    this.urls = nodes.map((node) => node.masked);
+  }
+
+  /** Tries each node once, until one opens or refuses us: the others share its users. Never rejects. */
+  async round(signal: AbortSignal): Promise<RoundResult> {
+    const failures = new Set<string>();
+    let cause: unknown;
+    for (const _ of this.#nodes) {
+      const node = this.#nodes[this.#next % this.#nodes.length] ?? this.#nodes[0];
+      try {
+        return { kind: 'open', node, model: await dial(node, this.#options, signal) };
+      } catch (error) {
+        if (signal.aborted) break;
+        this.#next += 1;
+        if (isAccessRefused(error)) {
+          return { kind: 'failed', error: new BrokerAccessRefusedError(node.masked, refusalText(error, node.vhost)) };
+        }
+        cause = error;
+        failures.add(error instanceof Error ? error.message : String(error));
+      }
+    }
+    const detail = [...failures].join('; ') || 'it was not waited for';
+    return { kind: 'failed', error: new BrokerUnavailableError(this.urls, detail, { cause }) };
+  }
+}
