@@ -7,6 +7,8 @@ import type { InFlight } from './in-flight.ts';
 /** Clients and brokers choke on a header frame near 128 KiB; publishers refuse a block over 64 KiB. */
 const MAX_HEADER_BYTES = 60 * 1024;
 
+const MAX_DROPPED_NAMES = 100;
+
 /** The copy that waits for its next run: to `queue` through the default exchange, all else as on the first delivery. */
 export function retryCopy(message: InFlight, queue: string): Message {
   return copy(message, queue, {
@@ -70,9 +72,22 @@ function fit(theirs: Headers, failures: readonly Failure[], ours: Headers): Head
     if (headerBytes(block) <= MAX_HEADER_BYTES) break;
     dropped.push(name);
     const { [name]: _, ...rest } = block;
-    block = { ...rest, [HEADER.dropped]: dropped.slice(0, 100) };
+    block = { ...rest, [HEADER.dropped]: dropped.slice(0, MAX_DROPPED_NAMES) };
   }
   return block;
+}
+
+const OURS: ReadonlySet<string> = new Set(Object.values(HEADER));
+
+/** The last resort for a copy that cannot be sent: the sender's own headers are left out, and named. */
+export function withoutForeignHeaders(message: Message): Message {
+  const headers = Object.entries(message.properties.headers ?? {});
+  const kept = Object.fromEntries(headers.filter(([name]) => OURS.has(name)));
+  const dropped = headers.map(([name]) => name).filter((name) => !OURS.has(name));
+  return {
+    ...message,
+    properties: { ...message.properties, headers: { ...kept, [HEADER.dropped]: dropped.slice(0, MAX_DROPPED_NAMES) } },
+  };
 }
 
 /** Upper bound of what the value takes in an AMQP field table. */

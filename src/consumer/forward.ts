@@ -1,10 +1,11 @@
-import { UnroutableError } from '../errors.ts';
+import { InvalidArgumentError, MessageTooLargeError, UnroutableError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Message } from '../message/message.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { sleep } from '../util/sleep.ts';
+import { withoutForeignHeaders } from './copy.ts';
 
 /** Between two tries of what a broker or database does not take at the moment. Never zero: nothing may spin. */
 export const TROUBLE_BACKOFF = Object.freeze({ initialMs: 1_000, maxMs: 20_000 });
@@ -62,14 +63,17 @@ export class Forwarder {
    */
   forward(copy: Message, signal: AbortSignal): Promise<boolean> {
     const { publisher, logger } = this.#options;
-    return persist(
-      () =>
-        publisher.publish(copy, { signal }).catch(async (error: unknown) => {
-          if (error instanceof UnroutableError) await this.#ensureTopology();
-          throw error;
-        }),
-      { what: `publishing to queue ${copy.routingKey}`, logger, signal },
-    );
+    let sent = copy;
+    const publish = async () => {
+      try {
+        await publisher.publish(sent, { signal, maxBodyBytes: Number.POSITIVE_INFINITY });
+      } catch (error) {
+        if (error instanceof UnroutableError) await this.#ensureTopology();
+        if (isUnsendable(error)) sent = withoutForeignHeaders(copy);
+        throw error;
+      }
+    };
+    return persist(publish, { what: `publishing to queue ${copy.routingKey}`, logger, signal });
   }
 
   /** For all that find a queue missing at the same time. */
@@ -81,3 +85,7 @@ export class Forwarder {
     return this.#ensuring;
   }
 }
+
+/** The client cannot write it down, and never will: some header is of a kind that it reads but does not write. */
+const isUnsendable = (error: unknown): boolean =>
+  error instanceof InvalidArgumentError || error instanceof MessageTooLargeError;

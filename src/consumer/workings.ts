@@ -17,7 +17,7 @@ import { Unhandled } from './unhandled.ts';
 
 /** What handling the messages of a queue needs, whether they are subscribed to or taken one by one. */
 export interface HandlingOptions {
-  /** For copies to retry and dead queues. Its `maxBodyBytes` should be what the broker takes: see `limits.bodyBytes`. */
+  /** For copies to retry and dead queues. */
   readonly publisher: Publisher;
   readonly topology: Topology;
   readonly topologySpec: TopologySpec;

@@ -14,6 +14,8 @@ export interface PublishOptions {
   /** Milliseconds until the promise is rejected, waiting for the broker included. @default 30_000 */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** For this message instead of the publisher's own limit: what the broker delivered to us it takes back as well. */
+  readonly maxBodyBytes?: number;
 }
 
 /** Takes messages one by one; resolves when the message is safe, by the implementation's meaning of safe. */

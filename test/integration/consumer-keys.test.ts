@@ -21,7 +21,10 @@ test('messages of a key are handled one at a time and in order at concurrency 20
   const running = new Set<string>();
   let overlaps = 0;
   let mostAtOnce = 0;
-  kit.router.consumer(kit.exchange, 'order')(async (_routingKey, body, { key = '', attempt }) => {
+  kit.router.consumer(
+    kit.exchange,
+    'order',
+  )(async (_routingKey, body, { key = '', attempt }) => {
     const { n } = body as { n: number };
     if (running.has(key)) overlaps += 1;
     running.add(key);
@@ -46,7 +49,10 @@ test('messages of a key are handled one at a time and in order at concurrency 20
 test('a keyed message that keeps failing parks its key: it and those behind it go to the dead letters in order', async () => {
   const runs: string[] = [];
   let isMended = false;
-  kit.router.consumer(kit.exchange, 'park')(async (_routingKey, body, { key, attempt }) => {
+  kit.router.consumer(
+    kit.exchange,
+    'park',
+  )(async (_routingKey, body, { key, attempt }) => {
     const { n } = body as { n: number };
     runs.push(`${key}${n}#${attempt}`);
     if (key === 'a' && n === 1 && !isMended) throw new Error('stuck');
@@ -81,7 +87,10 @@ test('a keyed message that keeps failing parks its key: it and those behind it g
 
 test("with retry.keyed 'skip' only the failed message goes to the dead letters, the next goes on", async () => {
   const done: number[] = [];
-  kit.router.consumer(kit.exchange, 'skip')(async (_routingKey, body) => {
+  kit.router.consumer(
+    kit.exchange,
+    'skip',
+  )(async (_routingKey, body) => {
     const { n } = body as { n: number };
     if (n === 0) throw new Error('stuck');
     done.push(n);
@@ -95,7 +104,10 @@ test("with retry.keyed 'skip' only the failed message goes to the dead letters, 
 });
 
 test('a keyed message that is rejected parks its key at once', async () => {
-  kit.router.consumer(kit.exchange, 'reject')(async (_routingKey, body) => {
+  kit.router.consumer(
+    kit.exchange,
+    'reject',
+  )(async (_routingKey, body) => {
     if ((body as { n: number }).n === 0) throw new Reject('never');
   });
   consumer = await kit.start();
@@ -106,7 +118,10 @@ test('a keyed message that is rejected parks its key at once', async () => {
 
 test('retries in place end after inPlaceMs, the last wait cut to what is left', async () => {
   const at: number[] = [];
-  kit.router.consumer(kit.exchange, 'in-place')(async () => {
+  kit.router.consumer(
+    kit.exchange,
+    'in-place',
+  )(async () => {
     at.push(performance.now());
     throw new Error('stuck');
   });
@@ -121,7 +136,10 @@ test('retries in place end after inPlaceMs, the last wait cut to what is left', 
 
 test('a waiting key holds no slot: with concurrency 1 others are handled meanwhile', async () => {
   const done: string[] = [];
-  kit.router.consumer(kit.exchange, 'slot')(async (_routingKey, body, { attempt }) => {
+  kit.router.consumer(
+    kit.exchange,
+    'slot',
+  )(async (_routingKey, body, { attempt }) => {
     const { name } = body as { name: string };
     if (name === 'failing' && attempt === 1) throw new Error('later');
     done.push(name);

@@ -11,10 +11,16 @@ const handled: unknown[] = [];
 
 beforeAll(async () => {
   kit = await ConsumerKit.create();
-  kit.router.consumer(kit.exchange, 'raw')(async (_key, body) => {
+  kit.router.consumer(
+    kit.exchange,
+    'raw',
+  )(async (_key, body) => {
     handled.push(body);
   });
-  kit.router.consumer(kit.exchange, 'event')(
+  kit.router.consumer(
+    kit.exchange,
+    'event',
+  )(
     eventConsumer(async (payload: unknown) => {
       handled.push(payload);
     }),
@@ -36,24 +42,27 @@ test.each([
   ['17 MiB', 'raw', Buffer.alloc(17 * 1024 * 1024, 0x20), {}, 'too-large'],
   ['gzip', 'raw', gzipSync('{"a":1}'), { contentEncoding: 'gzip' }, 'encoding'],
   ['an event without an envelope', 'event', Buffer.from('{"a":1}'), {}, 'no-envelope'],
-])('%s goes to the dead letters with its bytes and a reason; its neighbours are handled', async (_what, routingKey, body, properties, reason) => {
-  handled.length = 0;
-  const before = consumer.stats;
-  kit.send('raw', { neighbour: 1 });
-  kit.send(routingKey, body, { 'svc-comm-key': 'k' }, properties);
-  kit.send('raw', { neighbour: 2 }, { 'svc-comm-key': 'k' });
-  const dead = await kit.nextDead();
-  expect(dead.properties.headers).toMatchObject({ [HEADER.reason]: 'malformed', [HEADER.attempt]: 0 });
-  expect(dead.properties.headers?.[HEADER.failures]).toContain(reason);
-  expect(dead.content.equals(body)).toBe(true);
-  await until(() => handled.length === 2 && consumer.stats.inFlight === 0);
-  expect(handled).toEqual([{ neighbour: 1 }, { neighbour: 2 }]);
-  expect(({} as { polluted?: number }).polluted).toBeUndefined();
-  expect(consumer.stats.deadLettered.malformed).toBe(before.deadLettered.malformed + 1);
-  expect(consumer.stats.rerunInPlace).toBe(0);
-});
+])(
+  '%s goes to the dead letters with its bytes and a reason; its neighbours are handled',
+  async (_what, routingKey, body, properties, reason) => {
+    handled.length = 0;
+    const before = consumer.stats;
+    kit.send('raw', { neighbour: 1 });
+    kit.send(routingKey, body, { 'svc-comm-key': 'k' }, properties);
+    kit.send('raw', { neighbour: 2 }, { 'svc-comm-key': 'k' });
+    const dead = await kit.nextDead();
+    expect(dead.properties.headers).toMatchObject({ [HEADER.reason]: 'malformed', [HEADER.attempt]: 0 });
+    expect(dead.properties.headers?.[HEADER.failures]).toContain(reason);
+    expect(dead.content.equals(body)).toBe(true);
+    await until(() => handled.length === 2 && consumer.stats.inFlight === 0);
+    expect(handled).toEqual([{ neighbour: 1 }, { neighbour: 2 }]);
+    expect(({} as { polluted?: number }).polluted).toBeUndefined();
+    expect(consumer.stats.deadLettered.malformed).toBe(before.deadLettered.malformed + 1);
+    expect(consumer.stats.rerunInPlace).toBe(0);
+  },
+);
 
-test("a body whose content encoding names its character set is read as it is", async () => {
+test('a body whose content encoding names its character set is read as it is', async () => {
   handled.length = 0;
   kit.send('raw', { a: 'ä' }, {}, { contentEncoding: 'utf-8' });
   await until(() => handled.length === 1);
@@ -64,5 +73,9 @@ test('headers that leave no room for ours lose their largest, by name, and the m
   const big = 'x'.repeat(55_000);
   kit.send('raw', Buffer.from('no json'), { big, small: 's', other: 'y'.repeat(7_000) });
   const dead = await kit.nextDead();
-  expect(dead.properties.headers).toMatchObject({ small: 's', [HEADER.reason]: 'malformed', [HEADER.dropped]: ['big'] });
+  expect(dead.properties.headers).toMatchObject({
+    small: 's',
+    [HEADER.reason]: 'malformed',
+    [HEADER.dropped]: ['big'],
+  });
 });

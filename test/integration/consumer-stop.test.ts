@@ -15,7 +15,10 @@ afterAll(() => kit.remove());
 test('stop waits for the handlers that run, and soon gives back what has not begun', async () => {
   const gate = deferred();
   let begun = 0;
-  kit.router.consumer(kit.exchange, 'stop.drain')(async () => {
+  kit.router.consumer(
+    kit.exchange,
+    'stop.drain',
+  )(async () => {
     begun += 1;
     await gate.promise;
   });
@@ -36,7 +39,10 @@ test('stop waits for the handlers that run, and soon gives back what has not beg
 
 test('stop with a handler that hangs aborts its signal and gives its message back within the grace time', async () => {
   const contexts: MessageContext[] = [];
-  kit.router.consumer(kit.exchange, 'stop.stuck')((_routingKey, _body, context) => {
+  kit.router.consumer(
+    kit.exchange,
+    'stop.stuck',
+  )((_routingKey, _body, context) => {
     contexts.push(context);
     return new Promise(() => undefined);
   });
@@ -55,7 +61,10 @@ test('stop with a handler that hangs aborts its signal and gives its message bac
 
 test('a message that rests in place is given back by stop, its key in order', async () => {
   const runs: number[] = [];
-  kit.router.consumer(kit.exchange, 'stop.rest')(async (_routingKey, body) => {
+  kit.router.consumer(
+    kit.exchange,
+    'stop.rest',
+  )(async (_routingKey, body) => {
     runs.push((body as { n: number }).n);
     if (runs.length === 1) throw new Error('later');
   });
@@ -73,7 +82,10 @@ test('a message that rests in place is given back by stop, its key in order', as
 
 test('nothing is lost or handled twice by consumers that are stopped under load', async () => {
   const seen = new Map<number, number>();
-  kit.router.consumer(kit.exchange, 'stop.load')(async (_routingKey, body) => {
+  kit.router.consumer(
+    kit.exchange,
+    'stop.load',
+  )(async (_routingKey, body) => {
     const { n } = body as { n: number };
     await new Promise((resolve) => setTimeout(resolve, 1));
     seen.set(n, (seen.get(n) ?? 0) + 1);

@@ -28,7 +28,7 @@ export class ConsumerKit {
   readonly receiving = new BrokerConnection({ name: 'test consume', url: testBrokerUrl() });
   readonly publishing = new BrokerConnection({ name: 'test publish', url: testBrokerUrl() });
   readonly topology = new BrokerTopology({ connection: this.receiving });
-  readonly publisher = new BrokerPublisher({ connection: this.publishing, maxBodyBytes: 128 * 1024 * 1024 });
+  readonly publisher = new BrokerPublisher({ connection: this.publishing });
   #model: ChannelModel | undefined;
   #channel: Channel | undefined;
 
