@@ -70,10 +70,17 @@ describe('the packed tarball', () => {
     expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
   });
 
-  it('resolves its types from ESM, from a bundler and from CommonJS, in the eyes of attw', async () => {
+  it('resolves its types from ESM and from a bundler, in the eyes of attw', async () => {
     const attw = at('node_modules/@arethetypeswrong/cli/dist/index.js');
-    const { stdout } = await run(process.execPath, [attw, tarball, '--profile', 'esm-only', '--no-color']);
-    expect(stdout).toContain('No problems found');
+    // It is an ESM-only package: CommonJS gets it by require(esm), which attw does not know.
+    const report = await run(process.execPath, [attw, tarball, '--profile', 'esm-only', '--format', 'json']).catch(
+      (failed: { stdout: string }) => failed,
+    );
+    const { analysis } = JSON.parse(report.stdout) as { analysis: { problems: { resolutionKind?: string }[] } };
+    const problems = analysis.problems.filter(
+      ({ resolutionKind: kind = '' }) => !['node10', 'node16-cjs'].includes(kind),
+    );
+    expect(problems).toEqual([]);
   });
 });
 
