@@ -12,6 +12,8 @@ export interface RunOptions {
   readonly settings: ResolvedSettings;
   /** Logged when it is ready. */
   readonly readyText: string;
+  /** Called when it is ready. */
+  readonly onReady?: (() => void) | undefined;
   /** Closes what the service was built on. */
   readonly close: () => Promise<void>;
 }
@@ -35,7 +37,7 @@ export async function closeSoon(close: () => Promise<void>): Promise<void> {
   await Promise.race([close(), sleep(CLOSE_MS)]);
 }
 
-function announced(service: Service, { logger, readyText }: RunOptions): Service {
+function announced(service: Service, { logger, readyText, onReady }: RunOptions): Service {
   const { pid } = process;
   return {
     name: service.name,
@@ -46,6 +48,7 @@ function announced(service: Service, { logger, readyText }: RunOptions): Service
       logger.info({ pid }, `${service.name} is starting`);
       await service.start();
       logger.info({ pid }, readyText);
+      onReady?.();
     },
     async stop() {
       await service.stop();

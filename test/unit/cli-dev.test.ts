@@ -37,7 +37,13 @@ function childOf(code: string, graceMs = 2000) {
   const log = join(base, `pids${children}`);
   writeFileSync(
     module,
-    `import { appendFileSync } from 'node:fs';\n${code}\nsetInterval(() => {}, 1000);\nappendFileSync(${JSON.stringify(log)}, process.pid + '\\n');\nprocess.send({ watch: ['/x'] });`,
+    `import { appendFileSync } from 'node:fs';
+    ${code}
+    setInterval(() => {}, 1000);
+    await new Promise((go) => process.once('message', go));
+    appendFileSync(${JSON.stringify(log)}, process.pid + '\\n');
+    process.send({ kind: 'watch', paths: ['/x'] });
+    process.send({ kind: 'started' });`,
   );
   const onWatch = vi.fn();
   const supervisor = keep(new Supervisor('child', { module, args: [], logger: silentLogger, graceMs, onWatch }));
@@ -71,7 +77,7 @@ describe('the supervisor of a dev command', () => {
   });
 
   it('waits for a change after a child that ended by itself', async () => {
-    const { supervisor, runs, pids } = childOf("process.on('message', () => process.exit(3));");
+    const { supervisor, runs, pids } = childOf('');
     await supervisor.start();
     await runs(1);
     const [pid = 0] = pids();

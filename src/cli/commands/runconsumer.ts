@@ -2,13 +2,14 @@ import type { CommandContext } from '../context.ts';
 
 /** Consumes until a signal. */
 export async function runconsumer(context: CommandContext): Promise<0 | 1> {
+  const dev = context.options.devChild ? await import('../dev/child.ts') : undefined;
+  await dev?.waitForTurn(context.options);
   const settings = await context.loadSettings();
   const { consumerGlobs, loadRouter } = await import('../consumers.ts');
-  const preferSources = context.options.devChild === true;
-  if (context.options.devChild) {
-    const { followParent } = await import('../dev/messages.ts');
+  const search = { preferSources: dev !== undefined };
+  if (dev) {
     const { globFolders } = await import('../dev/glob-folders.ts');
-    followParent(globFolders(settings.root, consumerGlobs(settings, { preferSources })));
+    dev.tellWatched(globFolders(settings.root, consumerGlobs(settings, search)));
   }
   const logger = await context.createLogger('consumer', settings);
   const { createService } = await import('../../assemble.ts');
@@ -17,7 +18,13 @@ export async function runconsumer(context: CommandContext): Promise<0 | 1> {
   const service = createService(settings, { logger, messageRouter });
   // Before any file of the project: the package's functions, called in a handler, find the handler's transaction.
   useAsDefault(service);
-  const router = await loadRouter(settings, { preferSources });
+  const router = await loadRouter(settings, search);
   const readyText = `consuming from queue ${settings.queue.name} with ${router.routes.length} consumers`;
-  return runService(service.consumer(), { logger, settings, readyText, close: () => service.close() });
+  return runService(service.consumer(), {
+    logger,
+    settings,
+    readyText,
+    onReady: dev?.tellStarted,
+    close: () => service.close(),
+  });
 }

@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { group } from '../../lifecycle/group.ts';
 import { runUntilSignal } from '../../lifecycle/signals.ts';
@@ -7,6 +7,8 @@ import { projectRoot } from '../../settings/project.ts';
 import type { CommandContext, GlobalOptions } from '../context.ts';
 import { Supervisor } from './supervisor.ts';
 import { ProjectWatch } from './watch.ts';
+
+const COLD_FILES: ReadonlySet<string> = new Set(['package.json', 'tsconfig.json', '.env']);
 
 /** Runs a `run*` command in a child and replaces the child on every change, until a signal. */
 export async function runDev(context: CommandContext, command: 'runconsumer' | 'runpublisher'): Promise<0 | 1> {
@@ -18,7 +20,11 @@ export async function runDev(context: CommandContext, command: 'runconsumer' | '
     configFile,
     onChange: (file) => {
       logger.info({ file }, `a file changed: starting ${command} again`);
-      supervisor.restart().catch((error: unknown) => logger.error({ error }, `${command} was not started again`));
+      // A child that waits may have read these already.
+      const isCold = COLD_FILES.has(basename(file));
+      supervisor
+        .restart({ isCold })
+        .catch((error: unknown) => logger.error({ error }, `${command} was not started again`));
     },
   });
   const supervisor = new Supervisor(command, {

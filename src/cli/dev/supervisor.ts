@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Logger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service } from '../../lifecycle/service.ts';
 import { sleep } from '../../util/sleep.ts';
-import { isWatchMessage } from './messages.ts';
+import { type DevMessage, isDevMessage } from './messages.ts';
 
 export interface SupervisorOptions {
   /** The bin, and the arguments that make it the child. */
@@ -14,6 +14,11 @@ export interface SupervisorOptions {
   readonly logger: Logger;
   /** The child has read the settings and says which folders it loads files from. */
   readonly onWatch: (paths: readonly string[]) => void;
+}
+
+export interface RestartOptions {
+  /** What a waiting child has read already has changed: it is not used. @default false */
+  readonly isCold?: boolean;
 }
 
 const STATES = ['off', 'running', 'ended', 'replacing'] as const;
@@ -33,6 +38,8 @@ const MOVES: Readonly<Record<State, readonly State[]>> = {
  *    ▲                   │     ▲
  *    │         restart() ▼     │ the old one is gone
  *    └─ stop() ─────── replacing
+ *
+ * A second child waits beside it with everything loaded but the project's own files, so that a replacement is quick.
  */
 export class Supervisor implements Service {
   readonly name: string;
@@ -40,6 +47,7 @@ export class Supervisor implements Service {
   readonly #lifecycle: Lifecycle;
   #process: State = 'off';
   #child: ChildProcess | undefined;
+  #spare: ChildProcess | undefined;
   #replacing: Promise<void> | undefined;
   /** A change came while the last one was being served. */
   #isStale = false;
@@ -48,10 +56,11 @@ export class Supervisor implements Service {
     this.name = name;
     this.#options = options;
     this.#lifecycle = new Lifecycle(name, {
-      start: async () => this.#fork(),
+      start: async () => this.#run(),
       stop: async () => {
         this.#isStale = false;
         await this.#replacing;
+        this.#dropSpare();
         await this.#end();
         this.#move('off');
       },
@@ -69,8 +78,9 @@ export class Supervisor implements Service {
   }
 
   /** Ends the child and starts another. Called again meanwhile, it starts once more after that. */
-  restart(): Promise<void> {
+  restart({ isCold = false }: RestartOptions = {}): Promise<void> {
     if (this.state !== 'running') return Promise.resolve();
+    if (isCold) this.#dropSpare();
     this.#isStale = true;
     this.#replacing ??= this.#replace().finally(() => {
       this.#replacing = undefined;
@@ -83,25 +93,52 @@ export class Supervisor implements Service {
       this.#isStale = false;
       if (this.#process === 'running') this.#move('replacing');
       await this.#end();
-      if (this.state === 'running') this.#fork();
+      if (this.state === 'running') this.#run();
     }
   }
 
-  #fork(): void {
-    const { module, args, logger, onWatch } = this.#options;
-    // A group of its own: Ctrl-C reaches the parent alone, which then asks the child once.
-    const child = fork(module, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true });
+  #run(): void {
+    const { logger, onWatch } = this.#options;
+    const child = this.#spare ?? this.#fork();
+    this.#spare = undefined;
     this.#child = child;
     this.#move('running');
     child.on('message', (message) => {
-      if (isWatchMessage(message)) onWatch(message.watch);
+      if (!isDevMessage(message) || child !== this.#child) return;
+      if (message.kind === 'watch') onWatch(message.paths);
+      if (message.kind === 'started') this.#keepSpare();
     });
-    child.on('error', (error) => logger.error({ error }, `${this.name} could not be started`));
     child.on('exit', (code, signal) => {
       if (child !== this.#child || this.#process !== 'running' || this.state === 'stopping') return;
       this.#move('ended');
       logger.warn({ code, signal }, `${this.name} ended; it starts again when a file changes`);
+      this.#keepSpare();
     });
+    // A child that is gone already is told nothing: its exit is an event of its own.
+    child.send({ kind: 'go' } satisfies DevMessage, () => undefined);
+  }
+
+  #fork(): ChildProcess {
+    const { module, args, logger } = this.#options;
+    // A group of its own: Ctrl-C reaches the parent alone, which then asks the child once.
+    const child = fork(module, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true });
+    child.on('error', (error) => logger.error({ error }, `${this.name} could not be started`));
+    return child;
+  }
+
+  #keepSpare(): void {
+    if (this.#spare || this.state === 'stopping') return;
+    const spare = this.#fork();
+    this.#spare = spare;
+    spare.once('exit', () => {
+      if (this.#spare === spare) this.#spare = undefined;
+    });
+  }
+
+  /** It has not begun anything that would need a drain. */
+  #dropSpare(): void {
+    this.#spare?.kill('SIGKILL');
+    this.#spare = undefined;
   }
 
   async #end(): Promise<void> {
