@@ -3,8 +3,8 @@ import type { Clock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Bell } from '../util/bell.ts';
 import type { RelayStats } from './relay-stats.ts';
+import { drawFence, hasPassed } from './sql/fence.ts';
 import { prepareLease } from './sql/lease.ts';
-import { readHorizon } from './sql/snapshot.ts';
 
 export interface WakeupOptions {
   /** For the flag and the fence; never the connection that listens. */
@@ -25,8 +25,8 @@ const MOVES: Readonly<Record<WakeupState, readonly WakeupState[]>> = {
   parked: ['awake'],
 };
 
-/** Waits between the reads behind the fence, in ms; the last repeats. */
-const FENCE_WAITS_MS = [2, 5, 10, 20, 50, 100, 250] as const;
+/** Waits between the reads behind the fence, in ms, about a quarter of the time passed; the last repeats. */
+const FENCE_WAITS_MS = [2, 5, 10, 10, 10, 15, 20, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 250] as const;
 /** After rows came, reads go on at this pace for so long before parking. */
 const LINGER_MS = 50;
 const LINGER_PACE_MS = 3;
@@ -40,8 +40,8 @@ const BUSY_MS = 100;
  * looked at the flag just before it was set does not; hence the fence.
  *
  *              nothing found for a while:              every transaction from before
- *              flag set and committed, fence :=        the fence has ended;
- *              first transaction not yet begun         one more read, nothing
+ *              flag set and committed, then the        the fence has ended;
+ *              fence drawn                             one more read, nothing
  *     awake ─────────────────────────────▶ fencing ──────────────────────▶ parked
  *       ▲                                     │                               │
  *       │  too many notifications, rows without a pause: flag cleared         │
@@ -118,8 +118,16 @@ export class Wakeup {
 
   /** A read found nothing: resolves when the next should begin. */
   async idle(signal: AbortSignal): Promise<void> {
-    const { clock, pollMs, stats } = this.#options;
+    const { clock, stats } = this.#options;
     this.#dryAtMs = clock.monotonicMs();
+    const wasParked = this.#state === 'parked';
+    await this.#pause(signal);
+    if (wasParked) stats.parkedMs += clock.monotonicMs() - this.#dryAtMs;
+    this.#dryAtMs = clock.monotonicMs();
+  }
+
+  async #pause(signal: AbortSignal): Promise<void> {
+    const { pollMs } = this.#options;
     if (!this.#hears) {
       await this.#bell.wait(signal, pollMs);
       return;
@@ -134,7 +142,6 @@ export class Wakeup {
         return;
       case 'parked':
         await this.#bell.wait(signal, pollMs);
-        stats.parkedMs += clock.monotonicMs() - this.#dryAtMs;
         return;
       default:
         this.#state satisfies never;
@@ -145,18 +152,18 @@ export class Wakeup {
     const { db, owner } = this.#options;
     const resets = this.#resets;
     await this.#leases.park(db, owner, true);
-    // A transaction that began to write before this point may have seen the flag unset.
-    const { xmax } = await readHorizon(db);
+    // A transaction that has begun to write by now may have seen the flag unset.
+    const fence = await drawFence(db);
     if (resets !== this.#resets) return;
-    this.#fence = xmax;
+    this.#fence = fence;
     this.#fenceReads = 0;
     this.#move('fencing');
   }
 
   async #passFence(signal: AbortSignal): Promise<void> {
-    const { xmin } = await readHorizon(this.#options.db);
+    const passed = await hasPassed(this.#options.db, this.#fence);
     if (this.#state !== 'fencing') return;
-    if (xmin >= this.#fence) {
+    if (passed) {
       this.#move('parked');
       return;
     }

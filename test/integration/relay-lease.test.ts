@@ -1,0 +1,206 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { prepareDeleteConfirmed } from '../../src/outbox/sql/delete-confirmed.ts';
+import { CONFIRMED, RecordingPipe, type RelayKit, relayKit, until } from '../support/relay-kit.ts';
+
+let kit: RelayKit;
+beforeAll(async () => {
+  kit = await relayKit('relay_lease');
+});
+afterAll(() => kit.close());
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+  await kit.db.pg.query(`TRUNCATE ${kit.db.table('svc_comm_outbox')}`);
+  await kit.db.pg.query(
+    `UPDATE ${kit.db.table('svc_comm_relay_lease')} SET owner = NULL, until = '-infinity', parked = false`,
+  );
+  await kit.db.pg.query(`TRUNCATE ${kit.db.table('svc_comm_relay')}`);
+});
+const empty = async () => (await kit.db.count('svc_comm_outbox')) === 0;
+const rowsOf = (count: number) =>
+  Array.from({ length: count }, (_, n) => ({ key: `k${n % 40}`, body: `k${n % 40}:${n}` }));
+const made = (pipe: RecordingPipe, options = {}) => {
+  const relay = kit.relay(pipe, options);
+  stops.push(() => relay.relay.stop());
+  return relay;
+};
+
+describe('relays together', () => {
+  it('share the partitions, and hand them over without sending anything twice or out of order', async () => {
+    const sent: { body: string; id: string }[] = [];
+    const pipeOf = () => {
+      const pipe = new RecordingPipe();
+      pipe.onOffer = ({ message }) => {
+        sent.push({ body: Buffer.from(message.body).toString(), id: String(message.properties.messageId) });
+      };
+      return pipe;
+    };
+    const [one, two, three] = [made(pipeOf()), made(pipeOf()), made(pipeOf())];
+    await one.relay.start();
+    expect(one.relay.partitions).toHaveLength(64);
+    let isFeeding = true;
+    const feed = (async () => {
+      for (let n = 0; isFeeding; n += 200)
+        await kit.insert(
+          rowsOf(200).map((row) => ({ ...row, body: `${row.key}:${n + Number(row.body.split(':')[1])}` })),
+        );
+    })();
+    await two.relay.start();
+    await until('two share', () => one.relay.partitions.length === 32 && two.relay.partitions.length === 32);
+    await three.relay.start();
+    await until('three share', () =>
+      [one, two, three].every(({ relay }) => relay.partitions.length >= 20 && relay.partitions.length <= 22),
+    );
+    const before = performance.now();
+    await one.relay.stop();
+    await until('the others have them', () => two.relay.partitions.length + three.relay.partitions.length === 64);
+    expect(performance.now() - before).toBeLessThan(2500);
+    isFeeding = false;
+    await feed;
+    await until('all is gone', empty);
+    expect(new Set(sent.map(({ id }) => id)).size).toBe(sent.length);
+    for (let key = 0; key < 40; key++) {
+      const order = sent
+        .filter(({ body }) => body.startsWith(`k${key}:`))
+        .map(({ body }) => Number(body.split(':')[1]));
+      expect(order).toEqual([...order].sort((a, b) => a - b));
+    }
+  });
+
+  it('take over from one that died within its lease and two seconds; every row is published, each key in order', async () => {
+    const leaseMs = 2000;
+    const first = new RecordingPipe();
+    const second = new RecordingPipe();
+    const [dying, heir] = [made(first, { leaseMs, drainMs: 0 }), made(second, { leaseMs })];
+    await dying.relay.start();
+    await heir.relay.start();
+    await until('two share', () => dying.relay.partitions.length === 32 && heir.relay.partitions.length === 32);
+    // the one that dies never hears a confirm: its rows stay in flight
+    first.decide = () => undefined;
+    await kit.insert(rowsOf(2000));
+    await until('some are in flight', () => first.inFlight >= 10);
+    const inFlight = first.inFlight;
+    await dying.kill();
+    const diedAt = performance.now();
+    await until('all is gone', empty, leaseMs + 2000);
+    const tookMs = performance.now() - diedAt;
+    console.info(
+      `takeover: all gone ${Math.round(tookMs)} ms after the death, ${inFlight} in flight, lease ${leaseMs} ms`,
+    );
+    expect(heir.relay.partitions).toHaveLength(64);
+    const all = new Set(second.bodies());
+    for (const body of first.bodies()) expect(all.has(body)).toBe(true);
+    expect(all.size).toBe(2000);
+    expect(second.offers).toHaveLength(2000);
+    for (let key = 0; key < 40; key++) {
+      const order = second
+        .bodies()
+        .filter((body) => body.startsWith(`k${key}:`))
+        .map((body) => Number(body.split(':')[1]));
+      expect(order).toEqual([...order].sort((a, b) => a - b));
+    }
+    // what the dead one hears now deletes nothing and sends nothing
+    const offered = first.offers.length;
+    for (const offer of first.offers) offer.settle(CONFIRMED);
+    expect(first.offers).toHaveLength(offered);
+  });
+
+  it('stop publishing when the lease cannot be renewed, before another may take over', async () => {
+    const pipe = new RecordingPipe();
+    const { relay } = made(pipe, { leaseMs: 1000 });
+    await relay.start();
+    // somebody holds the rows of the leases: renewals wait, and end by their lock timeout
+    const client = await kit.db.pg.connect();
+    await client.query('BEGIN');
+    await client.query(`SELECT 1 FROM ${kit.db.table('svc_comm_relay_lease')} FOR UPDATE`);
+    await until('no partition is held any more', () => relay.partitions.length === 0);
+    const offered = pipe.offers.length;
+    await kit.insert(rowsOf(50));
+    expect(pipe.offers).toHaveLength(offered);
+    await client.query('COMMIT');
+    client.release();
+    await until('it goes on', empty);
+    expect(relay.partitions).toHaveLength(64);
+  });
+
+  it('delete nothing under an epoch that has passed', async () => {
+    const db = await kit.connect();
+    try {
+      const me = '00000000-0000-7000-8000-000000000001';
+      const [id = ''] = await kit.insert([{ key: 'a' }]);
+      const lease = kit.db.table('svc_comm_relay_lease');
+      await kit.db.pg.query(
+        `UPDATE ${lease} SET owner = $1, epoch = 8, until = clock_timestamp() + interval '1 minute'`,
+        [me],
+      );
+      const remove = prepareDeleteConfirmed(kit.db.schema);
+      expect(await remove.all(db, [{ id: Number(id), epoch: '7' }], me)).toBe(0);
+      expect(await remove.all(db, [{ id: Number(id), epoch: '8' }], '00000000-0000-7000-8000-000000000002')).toBe(0);
+      expect(await remove.unlocked(db, [{ id: Number(id), epoch: '7' }], me)).toEqual({
+        deleted: 0,
+        locked: new Set(),
+      });
+      expect(await kit.db.count('svc_comm_outbox')).toBe(1);
+      expect(await remove.all(db, [{ id: Number(id), epoch: '8' }], me)).toBe(1);
+    } finally {
+      await db.close();
+    }
+  });
+
+  it('delete the others of a batch while somebody holds locks on some rows', async () => {
+    const pipe = new RecordingPipe();
+    const { relay } = made(pipe);
+    const ids = await kit.insert(rowsOf(50));
+    const client = await kit.db.pg.connect();
+    await client.query('BEGIN');
+    await client.query(`SELECT 1 FROM ${kit.db.table('svc_comm_outbox')} WHERE id = $1 FOR UPDATE`, [ids[3]]);
+    await relay.start();
+    await until('the others are gone', async () => (await kit.db.count('svc_comm_outbox')) === 1);
+    await kit.insert(rowsOf(50));
+    await until('later ones go as well', async () => (await kit.db.count('svc_comm_outbox')) === 1);
+    await client.query('COMMIT');
+    client.release();
+    await until('all is gone', empty);
+    expect(pipe.offers).toHaveLength(100);
+    expect(relay.stats).toMatchObject({ deleted: 100, fencedOut: 0 });
+  });
+
+  it('survive the loss of every connection, and publish nothing twice that was confirmed before', async () => {
+    const pipe = new RecordingPipe();
+    const { relay } = made(pipe);
+    await relay.start();
+    for (let round = 0; round < 5; round++) {
+      await kit.insert(rowsOf(200));
+      await kit.db.pg.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE $1', [
+        `${kit.db.schema} svc-comm%`,
+      ]);
+    }
+    await until('all is gone', empty);
+    expect(relay.stats.reconnects).toBeGreaterThanOrEqual(3);
+    expect(pipe.offers).toHaveLength(1000);
+    expect(relay.state).toBe('running');
+  });
+
+  it('start, stop and start again, twice and crossing, and leave no lease and no connection', async () => {
+    const pipe = new RecordingPipe();
+    const { relay } = made(pipe);
+    await Promise.all([relay.start(), relay.start()]);
+    await kit.insert(rowsOf(100));
+    await Promise.all([relay.stop(), relay.stop()]);
+    const starting = relay.start().catch((error: unknown) => error);
+    await relay.stop();
+    await starting;
+    await relay.start();
+    await until('all is gone', empty);
+    await relay.stop();
+    expect(await kit.db.count('svc_comm_relay_lease', 'owner IS NOT NULL')).toBe(0);
+    expect(await kit.db.count('svc_comm_relay')).toBe(0);
+    await until('connections are gone', async () => {
+      const { rows } = await kit.db.pg.query('SELECT 1 FROM pg_stat_activity WHERE application_name LIKE $1', [
+        `${kit.db.schema} svc-comm%`,
+      ]);
+      return rows.length === 0;
+    });
+    expect(pipe.offers).toHaveLength(100);
+  });
+});
