@@ -11,7 +11,10 @@ import { nextStep } from './next-step.ts';
 import { createWorkings, type HandlingOptions, type Workings } from './workings.ts';
 
 /** A plain function `(routingKey, body, context)`, or what `eventConsumer(fn)` and its like return. */
-export type TakeHandler = RawHandler | Kinded<ConsumerFunction>;
+export type TakeHandler = RawHandler | KindedMark;
+
+/** Without its call signature, lest the parameters of a plain function written in place go untyped. */
+type KindedMark = Omit<Kinded<ConsumerFunction>, never>;
 
 export interface TakeOneOptions extends Omit<HandlingOptions, 'router'> {
   readonly subscriber: Pick<Subscriber, 'take'>;

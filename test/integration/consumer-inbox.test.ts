@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Consumer } from '../../src/consumer/consumer.ts';
 import { InboxStore } from '../../src/database/inbox-store.ts';
-import { knexTransactions, type KnexTransaction, resolveTransactions } from '../../src/database/transactions.ts';
+import { type KnexTransaction, knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
 import { DatabaseUnavailableError, Reject } from '../../src/errors.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
 import type { Inbox } from '../../src/message/inbox.ts';
@@ -16,7 +16,10 @@ let consumer: Consumer;
 beforeAll(async () => {
   kit = await ConsumerKit.create();
   database = await testDatabase('consumer_inbox', { max: 30 });
-  inbox = new InboxStore({ transactions: resolveTransactions(knexTransactions(), database.pool), schema: database.schema });
+  inbox = new InboxStore({
+    transactions: resolveTransactions(knexTransactions(), database.pool),
+    schema: database.schema,
+  });
 });
 afterEach(() => consumer.stop());
 afterAll(async () => {
@@ -29,7 +32,10 @@ const write = async ({ transaction }: MessageContext, id: string) =>
 const effects = (id: string) => database.count('effect', `id = '${id}'`);
 
 test('copies of one message have one effect, however many come at the same time', async () => {
-  kit.router.consumer(kit.exchange, 'inbox.copies')(async (_routingKey, body, context) => {
+  kit.router.consumer(
+    kit.exchange,
+    'inbox.copies',
+  )(async (_routingKey, body, context) => {
     await write(context, (body as { id: string }).id);
   });
   consumer = await kit.start({ parts: { inbox } });
@@ -42,7 +48,10 @@ test('copies of one message have one effect, however many come at the same time'
 });
 
 test('a failed run leaves no effect, its retry has one, and what is given up is marked dead', async () => {
-  kit.router.consumer(kit.exchange, 'inbox.retry')(async (_routingKey, body, context) => {
+  kit.router.consumer(
+    kit.exchange,
+    'inbox.retry',
+  )(async (_routingKey, body, context) => {
     const { id } = body as { id: string };
     await write(context, id);
     if (id === 'never' || context.attempt < 3) throw new Error('not yet');
@@ -64,7 +73,10 @@ test('a failed run leaves no effect, its retry has one, and what is given up is 
 
 test('a parked key stays parked for a consumer that starts later, until it is unparked', async () => {
   const done: number[] = [];
-  kit.router.consumer(kit.exchange, 'inbox.park')(async (_routingKey, body) => {
+  kit.router.consumer(
+    kit.exchange,
+    'inbox.park',
+  )(async (_routingKey, body) => {
     const { n } = body as { n: number };
     if (n === 0) throw new Reject('never');
     done.push(n);
@@ -88,7 +100,10 @@ test('a parked key stays parked for a consumer that starts later, until it is un
 
 test('while the database is away messages stay, no attempt is counted, and key order holds when it is back', async () => {
   const done: string[] = [];
-  kit.router.consumer(kit.exchange, 'inbox.outage')(async (_routingKey, body, { key, attempt }) => {
+  kit.router.consumer(
+    kit.exchange,
+    'inbox.outage',
+  )(async (_routingKey, body, { key, attempt }) => {
     done.push(`${key}${(body as { n: number }).n}#${attempt}`);
   });
   let isDown = true;
@@ -116,7 +131,10 @@ test('while the database is away messages stay, no attempt is counted, and key o
 
 test('a handler that hangs at stop has its transaction rolled back, so that the message can be handled elsewhere', async () => {
   let runs = 0;
-  kit.router.consumer(kit.exchange, 'inbox.hang')(async (_routingKey, body, context) => {
+  kit.router.consumer(
+    kit.exchange,
+    'inbox.hang',
+  )(async (_routingKey, body, context) => {
     runs += 1;
     await write(context, (body as { id: string }).id);
     if (runs === 1) await new Promise(() => undefined);

@@ -9,6 +9,7 @@ import type { Headers } from '../../src/message/message.ts';
 import { deadQueueName, type QueueSpec, retryQueueName, type TopologySpec } from '../../src/message/topology.ts';
 import { MessageRouter } from '../../src/router/router.ts';
 import { testBrokerUrl, uniqueName } from './servers.ts';
+import { TcpProxy } from './tcp-proxy.ts';
 
 export interface KitOptions {
   readonly options?: Partial<Omit<ConsumeOptions, 'retry'>> & { readonly retry?: Partial<RetryOptions> };
@@ -25,15 +26,26 @@ export class ConsumerKit {
   readonly router = new MessageRouter();
   readonly #consumers: Consumer[] = [];
   readonly #retryQueues = new Set<string>();
-  readonly receiving = new BrokerConnection({ name: 'test consume', url: testBrokerUrl() });
-  readonly publishing = new BrokerConnection({ name: 'test publish', url: testBrokerUrl() });
-  readonly topology = new BrokerTopology({ connection: this.receiving });
-  readonly publisher = new BrokerPublisher({ connection: this.publishing });
+  /** Between the consumer and the broker, to lose connections by. */
+  readonly proxy: TcpProxy;
+  readonly receiving: BrokerConnection;
+  readonly publishing: BrokerConnection;
+  readonly topology: BrokerTopology;
+  readonly publisher: BrokerPublisher;
   #model: ChannelModel | undefined;
   #channel: Channel | undefined;
 
+  private constructor(proxy: TcpProxy) {
+    const url = proxy.url(testBrokerUrl());
+    this.proxy = proxy;
+    this.receiving = new BrokerConnection({ name: 'test consume', url });
+    this.publishing = new BrokerConnection({ name: 'test publish', url });
+    this.topology = new BrokerTopology({ connection: this.receiving });
+    this.publisher = new BrokerPublisher({ connection: this.publishing });
+  }
+
   static async create(): Promise<ConsumerKit> {
-    const kit = new ConsumerKit();
+    const kit = new ConsumerKit(await TcpProxy.to(testBrokerUrl()));
     await Promise.all([kit.receiving.start(), kit.publishing.start()]);
     await kit.publisher.start();
     kit.#model = await connect(testBrokerUrl());
@@ -116,6 +128,7 @@ export class ConsumerKit {
     for (const queue of [this.queue, this.dead, ...this.#retryQueues]) await this.channel.deleteQueue(queue);
     await this.channel.deleteExchange(this.exchange);
     await this.#model?.close();
+    await this.proxy.close();
   }
 
   async #newChannel(): Promise<void> {

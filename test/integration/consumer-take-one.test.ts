@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BrokerSubscriber } from '../../src/broker/subscriber.ts';
+import { DEFAULT_CONSUMER_OPTIONS } from '../../src/consumer/options.ts';
+import { type TakeHandler, takeOne } from '../../src/consumer/take-one.ts';
+import type { Inbox } from '../../src/message/inbox.ts';
+import { HEADER } from '../../src/message/message.ts';
+import { eventConsumer } from '../../src/router/event-consumer.ts';
+import { ConsumerKit, until } from '../support/consumer-kit.ts';
+
+let kit: ConsumerKit;
+const options = {
+  ...DEFAULT_CONSUMER_OPTIONS,
+  retry: { ...DEFAULT_CONSUMER_OPTIONS.retry, attempts: 3, delaysMs: [60, 120] },
+};
+beforeAll(async () => {
+  kit = await ConsumerKit.create();
+  await kit.start({ options }).then((consumer) => consumer.stop());
+});
+afterAll(() => kit.remove());
+
+function take(handler: TakeHandler, inbox?: Inbox): Promise<unknown> {
+  const { topology, publisher } = kit;
+  const subscriber = new BrokerSubscriber({ connection: kit.receiving });
+  return takeOne(handler, { subscriber, publisher, topology, topologySpec: kit.spec(options), options, inbox });
+}
+
+const ready = (count: number) => until(async () => (await kit.count(kit.queue)) === count);
+
+test('takeOne gives undefined for an empty queue, and does not call the handler', async () => {
+  let calls = 0;
+  expect(await take(() => (calls += 1))).toBeUndefined();
+  expect(calls).toBe(0);
+});
+
+test('takeOne runs the handler on one message, returns its result, and has acked it then', async () => {
+  kit.send('take.one', { n: 1 });
+  kit.send('take.one', { n: 2 });
+  await ready(2);
+  const seen = await take(async (routingKey, body, { exchange, attempt }) => ({ routingKey, body, exchange, attempt }));
+  expect(seen).toEqual({ routingKey: 'take.one', body: { n: 1 }, exchange: kit.exchange, attempt: 1 });
+  await ready(1);
+  expect(await take(async (_key, body) => body)).toEqual({ n: 2 });
+  await ready(0);
+});
+
+test('takeOne throws what the handler threw; the message is retried with delay, then dead-lettered', async () => {
+  kit.send('take.fail', { n: 1 });
+  await ready(1);
+  const attempts: number[] = [];
+  const failing: TakeHandler = async (routingKey, _body, { attempt, exchange }) => {
+    attempts.push(attempt);
+    throw new Error(`${exchange === kit.exchange ? routingKey : 'elsewhere'} ${attempt}`);
+  };
+  for (const attempt of [1, 2, 3]) {
+    await expect(take(failing)).rejects.toThrow(`take.fail ${attempt}`);
+    if (attempt < 3) await ready(1);
+  }
+  expect(attempts).toEqual([1, 2, 3]);
+  expect((await kit.nextDead()).properties.headers).toMatchObject({ [HEADER.reason]: 'attempts', [HEADER.attempt]: 3 });
+});
+
+test('takeOne reads events, and puts what is none into the dead letters', async () => {
+  const event = { eventId: 1, eventTime: '2026-01-01T00:00:00.5Z', eventType: 'e', aggregate: 'a', payload: { n: 3 } };
+  kit.send('take.event', { no: 'envelope' });
+  kit.send('take.event', event);
+  await ready(2);
+  const handler = eventConsumer(async (payload: { n: number }) => payload.n);
+  await expect(take(handler)).rejects.toMatchObject({ code: 'SVC_COMM_MALFORMED_MESSAGE' });
+  expect(await take(handler)).toBe(3);
+  expect((await kit.nextDead()).properties.headers).toMatchObject({ [HEADER.reason]: 'malformed' });
+});
+
+test('takeOne settles duplicates and takes the next message', async () => {
+  const inbox: Inbox = {
+    handle: async ({ key }, work) =>
+      key.messageId === 'dup' ? { kind: 'done' } : { kind: 'handled', value: await work({ is: 'a transaction' }) },
+    markDead: async () => undefined,
+    parkKey: async () => undefined,
+  };
+  kit.send('take.dup', { n: 1 }, {}, { messageId: 'dup' });
+  kit.send('take.dup', { n: 2 });
+  await ready(2);
+  expect(await take(async (_key, body, { transaction }) => ({ body, transaction }), inbox)).toEqual({
+    body: { n: 2 },
+    transaction: { is: 'a transaction' },
+  });
+  await ready(0);
+});
+
+test('a keyed message that fails is retried in place before takeOne returns', async () => {
+  kit.send('take.keyed', {}, { [HEADER.key]: 'k' });
+  await ready(1);
+  expect(
+    await take(async (_key, _body, { attempt }) => {
+      if (attempt === 1) throw new Error('later');
+      return attempt;
+    }),
+  ).toBe(2);
+  await ready(0);
+});
