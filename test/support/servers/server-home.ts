@@ -77,6 +77,9 @@ export async function removeKeptHome(path: string): Promise<void> {
 
 /** Tells a process from a later one with the same pid; empty when there is none. */
 async function startTime(pid: number): Promise<string> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  // Field 22, counted behind the command's name, which may itself have spaces and brackets (proc(5)).
+  if (stat !== undefined) return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
   const { stdout } = await run('ps', ['-o', 'lstart=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
   return stdout.trim();
 }
