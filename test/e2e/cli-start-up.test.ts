@@ -1,0 +1,57 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { bin, CliProject, repository } from '../support/cli-project.ts';
+
+const project = new CliProject();
+afterAll(() => project.remove());
+
+describe('svc-comm', () => {
+  it('says what there is, and its version', async () => {
+    const help = await project.cli('--help');
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    for (const command of [
+      'runconsumer',
+      'devconsumer',
+      'runpublisher',
+      'devpublisher',
+      'checkpublisher',
+      'migrate',
+      'explain',
+    ]) {
+      expect(help.stdout).toContain(`  ${command} `);
+    }
+    const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'));
+    expect(await project.cli('--version')).toMatchObject({ code: 0, stdout: `${version}\n` });
+    expect((await project.cli('checkpublisher', '--help')).stdout).toMatch(
+      /--max-queue-size[\s\S]+--max-delay[\s\S]+--json/,
+    );
+  });
+
+  it('refuses wrong usage with exit code 2, in words and as JSON', async () => {
+    const inWords = await project.cli('runconsumr');
+    expect(inWords).toMatchObject({ code: 2, stdout: '' });
+    expect(inWords.stderr).toMatch(/unknown command 'runconsumr'[\s\S]+Did you mean runconsumer/);
+    expect(inWords.stderr).not.toContain(' at ');
+    const asJson = await project.cli('explain', 'user', '--json');
+    expect(asJson.code).toBe(2);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({ error: { code: 'SVC_COMM_USAGE' } });
+    expect((await project.cli()).code).toBe(2);
+  });
+
+  it('prints its help in little more time than Node needs to start', () => {
+    const time = (args: readonly string[]): number => {
+      const started = performance.now();
+      execFileSync(process.execPath, [...args], { stdio: 'ignore' });
+      return performance.now() - started;
+    };
+    const rounds = Array.from({ length: 9 }, () => ({ node: time(['-e', '0']), help: time([bin, '--help']) }));
+    const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[4] ?? Number.NaN;
+    const node = median(rounds.map((round) => round.node));
+    const over = median(rounds.map((round) => round.help - round.node));
+    console.log(`node -e 0: ${node.toFixed(0)} ms, svc-comm --help: ${over.toFixed(0)} ms over it`);
+    // 25 ms where Node itself takes 100.
+    expect(over).toBeLessThan(Math.max(25, node * 0.25));
+  });
+});
