@@ -46,8 +46,16 @@ export function publishEntry(
 
 export const CONFIRMED: PublishOutcome = Object.freeze({ kind: 'confirmed' });
 
+/** The error is made when it is asked for: its stack costs more than the publish, and for events nobody asks. */
 export function unroutable({ message: { exchange, routingKey } }: PublishEntry): PublishOutcome {
-  return { kind: 'unroutable', error: new UnroutableError(exchange, routingKey) };
+  let error: UnroutableError | undefined;
+  return {
+    kind: 'unroutable',
+    get error() {
+      error ??= new UnroutableError(exchange, routingKey);
+      return error;
+    },
+  };
 }
 
 export function refused(

@@ -113,9 +113,20 @@ export class BrokerSubscription implements Subscription {
   }
 
   async #stop(): Promise<void> {
+    if (this.#options.isSingleActive) await this.#leave();
     await this.pause();
     await this.#consumer?.source.close(this.#context.closeTimeoutMs);
     this.#consumer = undefined;
+  }
+
+  /**
+   * After a cancel the next consumer would be brought newer messages before the queue has our unsettled ones back. When
+   * the channel closes, the queue does both in one step.
+   */
+  async #leave(): Promise<void> {
+    this.#intake.abort();
+    this.#consumer?.ended.resolve({ kind: 'paused' });
+    await this.#consumer?.source.close(this.#context.closeTimeoutMs);
   }
 
   async #run(intake: AbortSignal, onAttached: () => void): Promise<void> {

@@ -19,7 +19,7 @@ export function exchangeInError(error: unknown): string | undefined {
  * Finds which of the unconfirmed messages has closed the channel. The broker says only why; one of them it was, since
  * it handles a channel's publishes in order and confirms none that it refuses. Where several come into question, they
  * are marked: each is sent again alone, until one of them does it once more.
- * @param canMend whether a missing exchange may be there when it is looked at again: it gets a second chance
+ * @param canMend whether a missing exchange is looked at again, and may be made: its messages get a second chance
  * @returns the guilty one, when it is proven
  */
 export function findGuilty(
@@ -31,11 +31,11 @@ export function findGuilty(
   const named = unconfirmed.filter((entry) => entry.message.exchange === exchange);
   const suspects = named.length > 0 ? named : unconfirmed;
   const [first] = suspects;
-  const hasSecondChance = canMend && replyCode(error) === REPLY.notFound && first?.isRechecked === false;
-  if (suspects.length === 1 && !hasSecondChance) return first;
-  for (const entry of suspects) {
-    entry.isSuspect = true;
-    entry.isRechecked = true;
+  if (canMend && replyCode(error) === REPLY.notFound && first?.isRechecked === false) {
+    for (const entry of suspects) entry.isRechecked = true;
+    return undefined;
   }
+  if (suspects.length === 1) return first;
+  for (const entry of suspects) entry.isSuspect = true;
   return undefined;
 }

@@ -74,6 +74,20 @@ test('a wrong password fails the start at once, and no text shows it', async () 
   expect(made.connectionState).toBe('idle');
 });
 
+test('a connection that was open keeps trying when a node refuses it, and says so: credentials may be rotating', async () => {
+  const { proxy, url } = await proxied();
+  const log = new LogLines();
+  const made = connection({ url: [url, testBrokerUrl().replace(/:[^:@/]*@/, ':hunter2@')], logger: log });
+  await made.start();
+  proxy.refuse();
+  proxy.cut();
+  await log.seen('the broker refuses us now');
+  expect(made.state).toBe('running');
+  proxy.heal();
+  expect((await made.whenOpen(forever())).epoch).toBe(2);
+  expect(inspect(log.lines)).not.toContain('hunter2');
+});
+
 test('a virtual host that does not exist fails the start at once, and names it', async () => {
   const made = connection({ url: `${testBrokerUrl()}/no-such-vhost` });
   await expect(made.start()).rejects.toThrow(/virtual host "no-such-vhost"/);
