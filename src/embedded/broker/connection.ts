@@ -33,11 +33,11 @@ export interface ConnectionHost {
 /**
  * One client.
  *
- *   greeting ──"AMQP"0091──▶ handshake ──open──▶ open ──▶ closing ──close-ok──▶ closed
- *       └──────────other bytes, refused login, lost socket, dead peer──────────────▲
+ *   greeting ──"AMQP"0091──▶ handshake ──open──▶ open ──our close──▶ closing ──close-ok──▶ closed
+ *                                └────the client's close────▶ leaving ──socket closed────▶
+ *   any ──────other bytes, refused login, lost socket, dead peer──────────────────────────▶
  */
-const STATES = ['greeting', 'handshake', 'open', 'closing', 'closed'] as const;
-type ConnectionState = (typeof STATES)[number];
+type ConnectionState = 'greeting' | 'handshake' | 'open' | 'closing' | 'leaving' | 'closed';
 
 const PROTOCOL_HEADER = Buffer.from('AMQP\x00\x00\x09\x01', 'latin1');
 /** A client that does not get through the handshake, or does not answer our close, is cut off after this time. */
@@ -77,7 +77,7 @@ export class Connection implements ChannelLink {
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => this.#onDrain());
     socket.on('error', (error) => this.#end(error.message));
-    socket.on('close', () => this.#end('the client closed the socket'));
+    socket.on('close', () => this.#socketClosed());
   }
 
   get state(): ConnectionState {
@@ -133,7 +133,7 @@ export class Connection implements ChannelLink {
       this.#onConnectionFrame(type, payload);
       return;
     }
-    if (this.#state === 'closing') return;
+    if (this.#state === 'closing' || this.#state === 'leaving') return;
     if (this.#state === 'handshake') {
       throw new ProtocolError('CHANNEL_ERROR', `unexpected frame on channel ${number} before connection.open`);
     }
@@ -180,7 +180,7 @@ export class Connection implements ChannelLink {
       return;
     }
     if (type !== FRAME.method) {
-      if (this.#state === 'closing') return;
+      if (this.#state !== 'open' && this.#state !== 'handshake') return;
       throw type === FRAME.header || type === FRAME.body
         ? new ProtocolError('UNEXPECTED_FRAME', `type ${type} on channel 0`)
         : new ProtocolError('FRAME_ERROR', `type ${type}, unknown frame`);
@@ -195,11 +195,10 @@ export class Connection implements ChannelLink {
 
   #onMethod(method: Method): void {
     if (method.name === 'connection.close') {
-      this.output.method(0, 'connection.close-ok', {});
-      this.#finish('closed by the client');
+      this.#leave();
       return;
     }
-    if (this.#state === 'closing') {
+    if (this.#state === 'closing' || this.#state === 'leaving') {
       if (method.name === 'connection.close-ok') this.#finish('closed by the broker');
       return;
     }
@@ -243,7 +242,7 @@ export class Connection implements ChannelLink {
 
   /** Refuses what the client did: tells it, waits for its close-ok, cuts it off when that does not come. */
   #fail(error: unknown, at = { classId: 0, methodId: 0 }): void {
-    if (this.#state === 'closed' || this.#state === 'closing') {
+    if (this.#state !== 'handshake' && this.#state !== 'open') {
       this.#end('error while closing');
       return;
     }
@@ -259,8 +258,9 @@ export class Connection implements ChannelLink {
     this.close(refusal, at);
   }
 
-  /** Tells the client that its connection ends, and why. */
+  /** Tells the client that its connection ends, and why; one that has ended but for its socket is hung up. */
   close(reason: ProtocolError, at = { classId: 0, methodId: 0 }): void {
+    if (this.#state === 'leaving') this.#finish('closed by the client');
     if (this.#state === 'closed' || this.#state === 'closing') return;
     if (this.#state === 'greeting') {
       this.#end(reason.replyText);
@@ -270,13 +270,21 @@ export class Connection implements ChannelLink {
     this.#state = 'closing';
     this.#release();
     this.output.method(0, 'connection.close', { replyCode: reason.replyCode, replyText: reason.replyText, ...at });
-    clearTimeout(this.#deadline);
-    this.#deadline = setTimeout(() => this.#end('no close-ok'), CLOSE_MS);
+    this.#endSoon('no close-ok');
   }
 
   /** At once, without good-byes. */
   cutOff(why: string): void {
     this.#end(why);
+    this.#socket.destroy();
+  }
+
+  /** The client closes: it also ends the socket, and some take our end of it before they have read the close-ok. */
+  #leave(): void {
+    if (this.#state !== 'leaving') this.#release();
+    this.#state = 'leaving';
+    this.output.method(0, 'connection.close-ok', {});
+    this.#endSoon('closed by the client');
   }
 
   /** Sends what is left, then ends the socket. */
@@ -285,19 +293,31 @@ export class Connection implements ChannelLink {
     this.#end(why, true);
   }
 
+  #endSoon(why: string): void {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#end(why), CLOSE_MS);
+  }
+
   #end(why: string, isGraceful = false): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     clearTimeout(this.#deadline);
     this.output.close();
     this.#release();
-    if (isGraceful) {
-      this.#socket.end();
-      // What the client still sends is read and dropped: unread bytes would reset the socket under our last frames.
-      this.#socket.resume();
-      setTimeout(() => this.#socket.destroy(), CLOSE_MS).unref();
-    } else this.#socket.destroy();
     this.#host.logger.debug({ user: this.user, why }, 'embedded broker: connection ended');
+    if (!isGraceful) {
+      this.#socket.destroy();
+      return;
+    }
+    this.#socket.end();
+    // What the client still sends is read and dropped: unread bytes would reset the socket under our last frames.
+    this.#socket.resume();
+    this.#deadline = setTimeout(() => this.#socket.destroy(), CLOSE_MS);
+  }
+
+  #socketClosed(): void {
+    this.#end('the client closed the socket');
+    clearTimeout(this.#deadline);
     this.#host.ended(this);
   }
 

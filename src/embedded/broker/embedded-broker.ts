@@ -120,8 +120,9 @@ export class EmbeddedBroker implements Service {
     return `amqp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}:${this.port}`;
   }
 
+  /** Clients that are connected now. */
   get connectionCount(): number {
-    return this.#connections.size;
+    return [...this.#connections].filter(({ state }) => state === 'open').length;
   }
 
   /** Every queue as it is now. */
