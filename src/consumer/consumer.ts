@@ -67,7 +67,8 @@ export class Consumer implements Service {
     if (signal.aborted) return;
     const pipeline = new Pipeline(this.#workings);
     const onDelivery = pipeline.receive.bind(pipeline);
-    const subscription = subscriber.subscribe({ queue: topologySpec.queue.name, prefetch, onDelivery });
+    const { name: queue, singleActiveConsumer: isSingleActive } = topologySpec.queue;
+    const subscription = subscriber.subscribe({ queue, prefetch, isSingleActive, onDelivery });
     this.#pipeline = pipeline;
     this.#subscription = subscription;
     const giveUp = () => void subscription.stop();

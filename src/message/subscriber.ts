@@ -24,6 +24,11 @@ export interface SubscribeOptions {
   readonly queue: string;
   /** Most deliveries that may be unsettled at once, ≥ 1. */
   readonly prefetch: number;
+  /**
+   * The queue has `x-single-active-consumer`: `stop` must not let the next consumer begin before the queue has back what
+   * is unsettled here. @default false
+   */
+  readonly isSingleActive?: boolean;
   /** Called for each delivery, outside the client library's stack. Must not throw. */
   readonly onDelivery: (delivery: Delivery) => void;
 }
