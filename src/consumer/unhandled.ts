@@ -18,7 +18,7 @@ export class Unhandled {
   }
 
   /** Warns once for each route. */
-  verdict({ exchange, routingKey }: Incoming): Verdict {
+  verdict({ exchange, routingKey }: Pick<Incoming, 'exchange' | 'routingKey'>): Verdict {
     const route = JSON.stringify([exchange, routingKey]);
     if (this.#warned.size < MAX_WARNINGS && !this.#warned.has(route)) {
       this.#warned.add(route);

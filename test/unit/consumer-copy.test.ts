@@ -1,0 +1,153 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { deadCopy, headerBytes, retryCopy, withoutForeignHeaders } from '../../src/consumer/copy.ts';
+import { failureOf, MAX_FAILURES, parseFailures } from '../../src/consumer/failures.ts';
+import { InFlight } from '../../src/consumer/in-flight.ts';
+import { HEADER, type Headers, type MessageProperties } from '../../src/message/message.ts';
+import type { Delivery } from '../../src/message/subscriber.ts';
+import { DEFAULT_JSON_LIMITS } from '../../src/wire/json.ts';
+
+const QUEUE = 'orders';
+
+function inFlight(properties: MessageProperties, exchange = 'user', routingKey = 'update.base'): InFlight {
+  const delivery: Delivery = {
+    queue: QUEUE,
+    exchange,
+    routingKey,
+    redelivered: false,
+    body: Buffer.from('{}'),
+    properties,
+    lost: new AbortController().signal,
+    ack: () => true,
+    release: () => true,
+  };
+  return new InFlight(delivery, DEFAULT_JSON_LIMITS);
+}
+
+/** As the broker brings a copy that has waited in a retry queue. */
+const returned = (properties: MessageProperties) =>
+  inFlight(
+    {
+      ...properties,
+      headers: {
+        ...properties.headers,
+        'x-death': [{ queue: `${QUEUE}.retry.1000`, reason: 'expired', count: 1 }],
+        'x-first-death-queue': `${QUEUE}.retry.1000`,
+        'x-first-death-reason': 'expired',
+        'x-first-death-exchange': '',
+      },
+    },
+    '',
+    QUEUE,
+  );
+
+const fail = (message: InFlight) => message.addFailure(failureOf(new Error('failed'), 0));
+
+const headerValue = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constant(null), fc.uint8Array());
+const anyHeaders = fc.dictionary(
+  fc.string({ maxLength: 20 }).filter((name) => !name.startsWith('x-') && name !== '__proto__'),
+  headerValue,
+);
+
+test('however often a message is copied, it looks as on its first delivery, except for its expiration', () => {
+  const anyProperties = fc.record({
+    headers: anyHeaders,
+    userId: fc.option(fc.string(), { nil: undefined }),
+    messageId: fc.option(fc.string({ minLength: 1 }), { nil: undefined }),
+    correlationId: fc.option(fc.string(), { nil: undefined }),
+    priority: fc.option(fc.nat(9), { nil: undefined }),
+    expiration: fc.constant('60000'),
+  });
+  fc.assert(
+    fc.property(anyProperties, fc.boolean(), (properties, hasCc) => {
+      const headers: Headers = hasCc ? { ...properties.headers, CC: ['other'] } : properties.headers;
+      let message = inFlight({ ...properties, headers });
+      for (let run = 1; run <= 3; run++) {
+        expect(message).toMatchObject({ exchange: 'user', routingKey: 'update.base', attempt: run });
+        const { expiration: _, ...seen } = message.delivery.properties;
+        const { expiration: __, ...first } = properties;
+        expect(seen).toEqual({ ...first, headers });
+        fail(message);
+        const copy = retryCopy(message, `${QUEUE}.retry.1000`);
+        expect(copy).toMatchObject({ exchange: '', routingKey: `${QUEUE}.retry.1000` });
+        expect(copy.properties.headers).not.toHaveProperty('CC');
+        expect(copy.properties).not.toHaveProperty('expiration');
+        expect(copy.properties.userId).toBeUndefined();
+        message = returned({ ...copy.properties, messageId: copy.properties.messageId ?? 'given by the publisher' });
+      }
+    }),
+  );
+});
+
+test('history holds the last 10 failures over all copies, oldest first', () => {
+  let message = inFlight({});
+  for (let run = 1; run <= 14; run++) {
+    message.addFailure(failureOf(new Error(`run ${run}`), run));
+    message = returned(retryCopy(message, 'r').properties);
+  }
+  const failures = parseFailures(message.copyHeaders?.[HEADER.failures]);
+  expect(failures.map((failure) => failure.message)).toEqual(
+    Array.from({ length: MAX_FAILURES }, (_, i) => `run ${i + 5}`),
+  );
+});
+
+test('a failure keeps at most 1 KiB of its message, cut between characters', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme', minLength: 300, maxLength: 2_000 }), (text) => {
+      const { message } = failureOf(new Error(text), 0);
+      expect(Buffer.byteLength(message)).toBeLessThanOrEqual(1_024);
+      expect(text.startsWith(message.replace(/…$/, ''))).toBe(true);
+    }),
+  );
+});
+
+test('the header block stays within 60 KiB: history gives way first, then the largest foreign headers, by name', () => {
+  const message = inFlight({
+    headers: { [HEADER.key]: 'k', small: 's', huge: 'h'.repeat(70_000), large: 'l'.repeat(9_000) },
+  });
+  for (let i = 0; i < MAX_FAILURES; i++) message.addFailure(failureOf(new Error('\u0001'.repeat(2_000)), 0));
+  const { headers = {} } = retryCopy(message, 'r').properties;
+  expect(headerBytes(headers)).toBeLessThanOrEqual(60 * 1024);
+  expect(headers).toMatchObject({ [HEADER.key]: 'k', small: 's', [HEADER.dropped]: ['huge'] });
+  expect(parseFailures(headers[HEADER.failures]).length).toBeGreaterThanOrEqual(1);
+});
+
+test('a copy that cannot be sent is left with our headers, and names the others', () => {
+  const message = inFlight({ headers: { [HEADER.key]: 'k', strange: { a: 1 } } });
+  const copy = deadCopy(message, { reason: 'malformed', handler: undefined, failedRuns: 0 });
+  const { headers } = withoutForeignHeaders(copy).properties;
+  expect(headers).toMatchObject({ [HEADER.key]: 'k', [HEADER.reason]: 'malformed', [HEADER.dropped]: ['strange'] });
+  expect(headers).not.toHaveProperty('strange');
+});
+
+test('headers of ours count only on what came through the default exchange to the queue itself', () => {
+  const headers = {
+    [HEADER.exchange]: 'admin',
+    [HEADER.routingKey]: 'x',
+    [HEADER.attempt]: 4,
+    [HEADER.redriven]: 'now',
+  };
+  expect(inFlight({ headers })).toMatchObject({ exchange: 'user', attempt: 1, isRedriven: false });
+  expect(inFlight({ headers }, '', 'other')).toMatchObject({ exchange: '', attempt: 1, isRedriven: false });
+  expect(inFlight({ headers }, '', QUEUE)).toMatchObject({ exchange: 'admin', attempt: 5, isRedriven: true });
+  const byHand = { ...headers, [HEADER.redriven]: undefined, [HEADER.reason]: 'attempts' };
+  expect(inFlight({ headers: byHand }, '', QUEUE)).toMatchObject({ exchange: 'admin', attempt: 1, isRedriven: true });
+  expect(inFlight({ headers: { ...headers, [HEADER.attempt]: '4' } }, '', QUEUE).attempt).toBe(1);
+});
+
+test('a redriven message keeps its mark through its retries', () => {
+  const headers = { [HEADER.exchange]: 'user', [HEADER.routingKey]: 'k', [HEADER.reason]: 'attempts' };
+  const copy = retryCopy(inFlight({ headers }, '', QUEUE), 'r');
+  expect(copy.properties.headers).toHaveProperty([HEADER.redriven]);
+  expect(copy.properties.headers).not.toHaveProperty([HEADER.reason]);
+  expect(returned(copy.properties)).toMatchObject({ isRedriven: true, attempt: 2 });
+});
+
+test('a key that no index could keep is replaced by its hash; a number is read as text', () => {
+  const keyOf = (key: string | number) => inFlight({ headers: { [HEADER.key]: key } }).key;
+  expect(keyOf('order-1')).toBe('order-1');
+  expect(keyOf(17)).toBe('17');
+  expect(keyOf('')).toBeUndefined();
+  expect(keyOf('a\0b')).toMatch(/^sha256:/);
+  expect(keyOf('x'.repeat(600))).toMatch(/^sha256:/);
+});

@@ -1,0 +1,136 @@
+import { expect, test } from 'vitest';
+import { Forwarder } from '../../src/consumer/forward.ts';
+import { InFlight } from '../../src/consumer/in-flight.ts';
+import { DEFAULT_CONSUMER_OPTIONS } from '../../src/consumer/options.ts';
+import { ParkedKeys } from '../../src/consumer/parked-keys.ts';
+import { Settler } from '../../src/consumer/settler.ts';
+import { createCounters } from '../../src/consumer/stats.ts';
+import { Unhandled } from '../../src/consumer/unhandled.ts';
+import { DeliveryLostError } from '../../src/errors.ts';
+import { systemClock } from '../../src/lifecycle/clock.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { HEADER, type Message } from '../../src/message/message.ts';
+import { deferred } from '../../src/util/deferred.ts';
+import { DEFAULT_JSON_LIMITS } from '../../src/wire/json.ts';
+
+function setup(publish: (message: Message) => Promise<void> = async () => undefined) {
+  const log: string[] = [];
+  const counters = createCounters();
+  const parked = new ParkedKeys(() => undefined);
+  const forwarder = new Forwarder({
+    publisher: {
+      publish: async (message) => {
+        log.push(`copy to ${message.routingKey}`);
+        await publish(message);
+      },
+    },
+    topology: { ensure: async () => void log.push('ensure') },
+    topologySpec: {
+      exchanges: [],
+      queue: { name: 'q', type: 'quorum', singleActiveConsumer: false, arguments: {} },
+      binds: [],
+      retryDelaysMs: [],
+    },
+    logger: silentLogger,
+  });
+  const settler = new Settler({
+    forwarder,
+    inboxOf: () => ({
+      handle: () => Promise.reject(new Error('not used')),
+      markDead: async () => void log.push('mark dead'),
+      parkKey: async (_queue, key) => void log.push(`park ${key}`),
+    }),
+    scheduler: undefined,
+    parked,
+    counters,
+    retry: DEFAULT_CONSUMER_OPTIONS.retry,
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  const message = (key?: string) => {
+    const settling = new InFlight(
+      {
+        queue: 'q',
+        exchange: 'x',
+        routingKey: 'r',
+        redelivered: false,
+        body: Buffer.from('{}'),
+        properties: { messageId: 'm', headers: key === undefined ? {} : { [HEADER.key]: key } },
+        lost: new AbortController().signal,
+        ack: () => log.push('ack') > 0,
+        release: () => log.push('release') > 0,
+      },
+      DEFAULT_JSON_LIMITS,
+    );
+    settling.move('running');
+    settling.move('settling');
+    return settling;
+  };
+  return { log, counters, parked, settler, message };
+}
+
+test('a dead letter is confirmed, then its key parked, then it is marked, then acked', async () => {
+  const { log, counters, settler, message } = setup();
+  await settler.deadLetter(message('k'), 'attempts', new Error('x'));
+  expect(log).toEqual(['copy to q.dead', 'park k', 'mark dead', 'ack']);
+  expect(counters.deadLettered.attempts).toBe(1);
+});
+
+test('a message that cannot be read neither parks its key nor is marked', async () => {
+  const { log, settler, message } = setup();
+  await settler.deadLetter(message('k'), 'malformed', new Error('x'));
+  expect(log).toEqual(['copy to q.dead', 'ack']);
+});
+
+test('while its copy is not confirmed a message is not acked; once its channel is lost no copy counts', async () => {
+  const gate = deferred();
+  const { log, counters, settler, message } = setup(() => gate.promise);
+  const one = message();
+  const settled = settler.retry(one, new Error('x'), undefined);
+  settler.lose(one, new DeliveryLostError('q'));
+  gate.resolve();
+  await settled;
+  expect(log).toEqual(['copy to q.retry.1000']);
+  expect(counters).toMatchObject({ lost: 1, retried: 0 });
+});
+
+test('nothing is published for a message whose channel was lost before', async () => {
+  const { log, counters, settler, message } = setup();
+  const one = message();
+  settler.lose(one, new DeliveryLostError('q'));
+  await settler.deadLetter(one, 'attempts', new Error('x'));
+  expect(log).toEqual([]);
+  expect(counters).toMatchObject({ lost: 1 });
+});
+
+test('a parked key comes free when as many redriven messages were settled as went to the dead letters', () => {
+  const parked = new ParkedKeys(() => undefined);
+  parked.park('k', false);
+  parked.park('k', false);
+  parked.park('k', true);
+  parked.settle('k');
+  expect(parked.has('k')).toBe(true);
+  parked.settle('k');
+  expect(parked.has('k')).toBe(false);
+  parked.settle('k');
+  expect(parked.has('k')).toBe(false);
+});
+
+test('parked keys are bounded: the oldest is forgotten, and said so', () => {
+  const forgotten: string[] = [];
+  const parked = new ParkedKeys((key) => forgotten.push(key));
+  for (let n = 0; n < 100_002; n++) parked.park(`k${n}`, false);
+  expect(forgotten).toEqual(['k0', 'k1']);
+  expect(parked.has('k0')).toBe(false);
+  expect(parked.has('k2')).toBe(true);
+});
+
+test('an unhandled route is warned about once, and at most 1,000 routes are', () => {
+  const warnings: object[] = [];
+  const unhandled = new Unhandled('ack', { ...silentLogger, warn: (fields) => warnings.push(fields) });
+  for (let n = 0; n < 2_400; n++) {
+    const route = { exchange: 'x', routingKey: `r${Math.floor(n / 2)}` };
+    expect(unhandled.verdict(route)).toEqual({ kind: 'ack', outcome: 'unhandled' });
+  }
+  expect(warnings).toHaveLength(1_000);
+});
