@@ -167,8 +167,9 @@ export class BrokerSubscription implements Subscription {
     const { consumerTag } = await answered(connection, open, channel.consume(this.#options.queue, onMessage));
     consumer.tag = consumerTag;
     if (intake.aborted) {
-      // `pause` came before there was a tag to cancel.
-      await this.#cancel(consumer);
+      // `pause` or `stop` came before there was a consumer to end.
+      if (this.#options.isSingleActive === true) await source.close(this.#context.closeTimeoutMs);
+      else await this.#cancel(consumer);
       ended.resolve({ kind: 'paused' });
     }
     return consumer;
@@ -209,7 +210,7 @@ export class BrokerSubscription implements Subscription {
   }
 
   #ended(end: ConsumerEnd): void {
-    if (end.kind === 'paused') return;
+    if (end.kind === 'paused' || this.#intake.signal.aborted) return;
     if (end.kind === 'cancelled') {
       this.#needsTopology = true;
       this.#note('the broker cancelled the consumer: its queue was deleted or moved');

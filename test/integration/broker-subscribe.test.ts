@@ -284,6 +284,32 @@ test('stop gives back what has no outcome', async () => {
   expect(await kit.count(queue)).toBe(4);
 });
 
+test.each(['classic', 'quorum'])(
+  'a single active consumer of a %s queue that stops gives back before the next begins',
+  async (type) => {
+    const { subscriber, log } = await setup();
+    const queue = await kit.queue(`sac-${type}`, { 'x-queue-type': type, 'x-single-active-consumer': true });
+    await fill(queue, 200);
+    const [first, second] = [new Inbox(), new Inbox()];
+    const options = { queue, prefetch: 20, isSingleActive: true };
+    const leaving = subscribed(subscriber, { ...options, onDelivery: first.onDelivery });
+    await leaving.start();
+    const coming = subscribed(subscriber, {
+      ...options,
+      onDelivery: (delivery) => {
+        second.onDelivery(delivery);
+        delivery.ack();
+      },
+    });
+    await coming.start();
+    for (const delivery of (await first.until(20)).slice(0, 5)) delivery.ack();
+    await leaving.stop();
+    const bodies = (await second.until(195)).map(({ body }) => Number(body));
+    expect(bodies).toEqual(Array.from({ length: 195 }, (_, n) => n + 5));
+    expect(log.count('not consuming')).toBe(0);
+  },
+);
+
 test('ten cuts under load lose nothing', async () => {
   const { proxy, subscriber, connection } = await setup();
   const queue = await kit.queue('cuts', { 'x-queue-type': 'quorum' });
