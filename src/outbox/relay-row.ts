@@ -1,4 +1,4 @@
-import { HEADER, type Headers, type Message, type MessageProperties } from '../message/message.ts';
+import { HEADER, type Message, type MessageProperties } from '../message/message.ts';
 import type { LeaseGrant } from './lease-grant.ts';
 import { restoreProperties } from './stored-properties.ts';
 
@@ -36,14 +36,12 @@ const MAX_EXPIRATION_MS = 4_294_967_295;
  */
 export function rowMessage(row: OutboxRow, nowMs: number): Message {
   const { isBase64, messageId, ...given } = restoreProperties(row.properties);
-  const properties: MessageProperties = {
-    timestamp: Math.floor(row.createdAt),
-    ...given,
-    messageId: messageId === null ? undefined : (messageId ?? row.messageId),
-    ...(row.appId !== null && { appId: row.appId }),
-    ...(row.key !== null && { headers: withKey(given.headers, row.key) }),
-    ...expiration(row, nowMs),
-  };
+  const properties: { -readonly [Name in keyof MessageProperties]: MessageProperties[Name] } = given;
+  properties.messageId = messageId === null ? undefined : (messageId ?? row.messageId);
+  properties.timestamp ??= Math.floor(row.createdAt);
+  if (row.appId !== null) properties.appId = row.appId;
+  if (row.key !== null) properties.headers = { ...given.headers, [HEADER.key]: row.key };
+  if (row.expiresAtMs !== null) properties.expiration = expiration(row.expiresAtMs - nowMs);
   return {
     exchange: row.exchange,
     routingKey: row.routingKey,
@@ -52,10 +50,7 @@ export function rowMessage(row: OutboxRow, nowMs: number): Message {
   };
 }
 
-const withKey = (headers: Headers | undefined, key: string): Headers => ({ ...headers, [HEADER.key]: key });
-
-function expiration(row: OutboxRow, nowMs: number): { expiration?: string } {
-  if (row.expiresAtMs === null) return {};
-  const ms = Math.ceil(row.expiresAtMs - nowMs) + EXPIRATION_NET_MS;
-  return ms > MAX_EXPIRATION_MS ? {} : { expiration: String(ms) };
+function expiration(remainingMs: number): string | undefined {
+  const ms = Math.ceil(remainingMs) + EXPIRATION_NET_MS;
+  return ms > MAX_EXPIRATION_MS ? undefined : String(ms);
 }

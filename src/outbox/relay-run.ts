@@ -14,7 +14,7 @@ import { RelayReader } from './relay-reader.ts';
 import { RelaySender } from './relay-sender.ts';
 import { RelaySettler } from './relay-settler.ts';
 import type { RelayStats } from './relay-stats.ts';
-import { READ_SETTINGS } from './sql/read-batch.ts';
+import { PLAN_SETTINGS } from './sql/read-batch.ts';
 import { Wakeup } from './wakeup.ts';
 import { WakeupListener } from './wakeup-listener.ts';
 
@@ -58,9 +58,9 @@ export class RelayRun {
     const { owner } = this;
     const { batchSize, leaseMs, pollMs, restartMs, maxBackoffMs, unroutable } = options;
     this.#links = {
-      read: this.#link('read', { ...READ_SETTINGS, lock_timeout: WRITE_LOCK_TIMEOUT }, stats),
-      write: this.#link('write', { lock_timeout: WRITE_LOCK_TIMEOUT }, stats),
-      control: this.#link('control', { lock_timeout: CONTROL_LOCK_TIMEOUT }, stats),
+      read: this.#link('read', { ...PLAN_SETTINGS, lock_timeout: WRITE_LOCK_TIMEOUT }, stats),
+      write: this.#link('write', { ...PLAN_SETTINGS, lock_timeout: WRITE_LOCK_TIMEOUT }, stats),
+      control: this.#link('control', { jit: 'off', lock_timeout: CONTROL_LOCK_TIMEOUT }, stats),
     };
     const { read, write, control } = this.#links;
     const lanes = this.#lanes;

@@ -94,14 +94,13 @@ export class RelaySettler {
   async #deleteBatch(): Promise<void> {
     const { db, owner, batchSize, stats } = this.#options;
     const rows = this.#confirmed.slice(0, 2 * batchSize);
-    const keys = rows.map((row) => ({ id: row.id, epoch: row.grant.epoch }));
     let locked: ReadonlySet<number> = new Set();
     let deleted: number;
     try {
-      deleted = await this.#delete.all(db, keys, owner);
+      deleted = await this.#delete.all(db, rows, owner);
     } catch (error) {
       if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
-      ({ deleted, locked } = await this.#delete.unlocked(db, keys, owner));
+      ({ deleted, locked } = await this.#delete.unlocked(db, rows, owner));
     }
     this.#confirmed = this.#confirmed.slice(rows.length);
     stats.deleted += deleted;
@@ -128,7 +127,7 @@ export class RelaySettler {
       db,
       batch.map(({ row, error }) => ({
         id: row.id,
-        epoch: row.grant.epoch,
+        grant: row.grant,
         delayMs: this.#backoffMs(row.attempts),
         error,
       })),

@@ -134,14 +134,16 @@ describe('relays together', () => {
         [me],
       );
       const remove = prepareDeleteConfirmed(kit.db.schema);
-      expect(await remove.all(db, [{ id: Number(id), epoch: '7' }], me)).toBe(0);
-      expect(await remove.all(db, [{ id: Number(id), epoch: '8' }], '00000000-0000-7000-8000-000000000002')).toBe(0);
-      expect(await remove.unlocked(db, [{ id: Number(id), epoch: '7' }], me)).toEqual({
+      const { rows } = await kit.db.pg.query(`SELECT part FROM ${kit.db.table('svc_comm_outbox')}`);
+      const under = (epoch: string) => [{ id: Number(id), grant: { part: rows[0].part, epoch } }];
+      expect(await remove.all(db, under('7'), me)).toBe(0);
+      expect(await remove.all(db, under('8'), '00000000-0000-7000-8000-000000000002')).toBe(0);
+      expect(await remove.unlocked(db, under('7'), me)).toEqual({
         deleted: 0,
         locked: new Set(),
       });
       expect(await kit.db.count('svc_comm_outbox')).toBe(1);
-      expect(await remove.all(db, [{ id: Number(id), epoch: '8' }], me)).toBe(1);
+      expect(await remove.all(db, under('8'), me)).toBe(1);
     } finally {
       await db.close();
     }
