@@ -1,10 +1,11 @@
+import { MigrationRequiredError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { sleep } from '../util/sleep.ts';
 import type { InboxStore } from './inbox-store.ts';
 
 export interface InboxRetentionOptions {
-  readonly store: Pick<InboxStore, 'deleteExpired'>;
+  readonly store: Pick<InboxStore, 'deleteExpired' | 'verify'>;
   /** Age from which a row is forgotten, in ms. */
   readonly retentionMs: number;
   readonly logger: Logger;
@@ -25,6 +26,10 @@ export class InboxRetention implements Service {
     this.#options = options;
     this.#lifecycle = new Lifecycle(this.name, {
       start: async () => {
+        // Before anything is consumed: without its table every message would fail.
+        await options.store.verify().catch((error: unknown) => {
+          if (error instanceof MigrationRequiredError) throw error;
+        });
         this.#stop = new AbortController();
         this.#loop = this.#run(this.#stop.signal);
       },

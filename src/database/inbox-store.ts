@@ -33,6 +33,12 @@ export class InboxStore implements Inbox {
     });
   }
 
+  /** @throws MigrationRequiredError (SVC_COMM_MIGRATION_REQUIRED) when its table is missing */
+  async verify(): Promise<void> {
+    const nobody = { queue: '', source: '', messageId: '' };
+    await this.#inOwn('inbox', (executor) => inboxState(executor, this.#schema, nobody));
+  }
+
   markDead(key: InboxKey): Promise<void> {
     return this.#inOwn('inbox', (executor) => markInboxDead(executor, this.#schema, key));
   }

@@ -6,7 +6,14 @@ export function group(name: string, services: readonly Service[]): Service {
     async start(signal) {
       for (const service of services) {
         if (signal.aborted) return;
-        await service.start();
+        // The one that is starting may be waiting for a server that is down: it gives up when it is stopped itself.
+        const giveUp = () => void service.stop().catch(() => undefined);
+        signal.addEventListener('abort', giveUp);
+        try {
+          await service.start();
+        } finally {
+          signal.removeEventListener('abort', giveUp);
+        }
       }
     },
     async stop() {

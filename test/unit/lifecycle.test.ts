@@ -1,5 +1,5 @@
 import { fork } from 'node:child_process';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { NotRunningError, StartAbortedError } from '../../src/errors.ts';
 import { group } from '../../src/lifecycle/group.ts';
 import { Lifecycle, type Service } from '../../src/lifecycle/service.ts';
@@ -132,6 +132,24 @@ describe('a group', () => {
     await expect(all.start()).rejects.toThrow('b failed');
     expect(log).toEqual(['+a', '-b', '-a']);
     expect(all.state).toBe('idle');
+  });
+
+  test('that is stopped while a part waits in its start stops that part, and does not wait with it', async () => {
+    const log: string[] = [];
+    const waiting = new Lifecycle('waiting', {
+      start: (signal) =>
+        new Promise((resolve) => {
+          log.push('waits');
+          signal.addEventListener('abort', () => resolve());
+        }),
+      stop: async () => undefined,
+    });
+    const all = group('all', [part('a', log), waiting, part('b', log)]);
+    const started = all.start().catch((error: unknown) => error);
+    await vi.waitFor(() => expect(log).toContain('waits'));
+    await all.stop();
+    expect(await started).toBeInstanceOf(StartAbortedError);
+    expect(log).toEqual(['+a', 'waits', '-a']);
   });
 });
 
