@@ -122,16 +122,13 @@ export class CliProject {
   }
 
   async run(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Finished> {
-    const child = spawn(process.execPath, [...args], {
-      cwd: this.root,
-      env: { ...this.environment, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const running = this.start(args, environment);
+    const { child } = running;
     const output = { stdout: '', stderr: '' };
-    child.stdout.on('data', (data: Buffer) => {
+    child.stdout?.on('data', (data: Buffer) => {
       output.stdout += data.toString();
     });
-    child.stderr.on('data', (data: Buffer) => {
+    child.stderr?.on('data', (data: Buffer) => {
       output.stderr += data.toString();
     });
     const [code] = await once(child, 'close');

@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { bin, CliProject, CONSUMER, isAlive, type Running } from '../support/cli-project.ts';
+
+const project = new CliProject({
+  'src/consumers.ts': CONSUMER,
+  'dist/consumers.js': 'throw new Error("a stale build");',
+});
+beforeAll(async () => expect(await project.cli('migrate')).toMatchObject({ code: 0 }));
+afterAll(() => project.remove());
+
+const READY = 'consuming from queue';
+const isReady = (line: string): boolean => line.includes(READY);
+/** Processes that said they consume. */
+const pids = (dev: Running): number[] => dev.lines.filter(isReady).map((line) => JSON.parse(line).pid);
+
+/** Does something and waits until a consumer runs that was started after it. */
+async function runsAgain(dev: Running, change: () => void): Promise<{ line: string; ms: number }> {
+  const from = dev.lines.length;
+  const started = performance.now();
+  change();
+  const line = await dev.line(READY, from);
+  return { line, ms: performance.now() - started };
+}
+
+/** How much slower this machine is at the moment than one where Node starts in 100 ms. */
+function slowness(): number {
+  const started = performance.now();
+  execFileSync(process.execPath, ['-e', '0']);
+  return Math.max(1, (performance.now() - started) / 100);
+}
+
+it('devconsumer runs the sources, starts anew on changed and new files, survives broken ones, and ends on Ctrl-C', async () => {
+  const dev = project.startCli('devconsumer', '--json');
+  await dev.line(READY);
+  await dev.line('with 1 consumers');
+
+  const times: string[] = [];
+  for (let round = 1; round <= 3; round += 1) {
+    // A change that comes long after the last one finds a child that waits.
+    await new Promise((resolve) => setTimeout(resolve, 1000 * slowness()));
+    const budget = 1000 * slowness();
+    const { ms } = await runsAgain(dev, () => project.write('src/consumers.ts', `${CONSUMER}// ${round}\n`));
+    times.push(`${ms.toFixed(0)} of ${budget.toFixed(0)} ms`);
+    expect(ms).toBeLessThan(Math.max(budget, 1000 * slowness()));
+  }
+  console.log(`running again after a saved change: ${times.join(', ')}`);
+
+  const added = await runsAgain(dev, () =>
+    project.write(
+      'src/more/consumers.ts',
+      "import { messageRouter } from 'svc-comm';\nmessageRouter.consumer('EXCHANGE', 'x')(async () => {});\n",
+    ),
+  );
+  expect(added.line).toContain('with 2 consumers');
+
+  const from = dev.lines.length;
+  project.write('src/more/consumers.ts', 'this is no code');
+  await dev.line('src/more/consumers.ts could not be loaded', from);
+  await dev.line('starts again when a file changes', from);
+  await runsAgain(dev, () => project.write('src/more/consumers.ts', 'export {};'));
+
+  await runsAgain(dev, () => project.write('svc-comm.config.ts', 'export default { prefetch: 5 };'));
+  expect(await dev.stop('SIGINT')).toBe(0);
+  expect(pids(dev).filter(isAlive)).toEqual([]);
+  expect(new Set(pids(dev)).size).toBe(pids(dev).length);
+});
+
+it('devconsumer leaves no process behind when it is killed', async () => {
+  const dev = project.startCli('devconsumer', '--json');
+  await dev.line(READY);
+  const family = () =>
+    execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' })
+      .split('\n')
+      .filter((line) => line.includes(bin) && line.includes('--dev-child'))
+      .map((line) => Number.parseInt(line, 10))
+      .filter((pid) => pid > 0);
+  await vi.waitFor(() => expect(family()).toHaveLength(2), { timeout: 30_000 });
+  await dev.stop('SIGKILL');
+  await vi.waitFor(() => expect(family()).toEqual([]), { timeout: 30_000 });
+});
+
+it('devpublisher starts the publisher anew', async () => {
+  const dev = project.startCli('devpublisher', '--json');
+  await dev.line('publishing from the outbox');
+  const from = dev.lines.length;
+  project.write('package.json', JSON.stringify({ name: `${project.name}_renamed`, type: 'module' }));
+  expect(await dev.line('publishing from the outbox', from)).toContain('_renamed');
+  expect(await dev.stop()).toBe(0);
+});
