@@ -1,53 +1,20 @@
 import { z } from 'zod';
 import type { TransactionsSetting } from '../database/transactions.ts';
 import { LOG_LEVELS } from '../lifecycle/logger.ts';
-import { DECLARE_MODES, QUEUE_TYPES } from '../message/topology.ts';
+import { DECLARE_MODES } from '../message/topology.ts';
 import { DEFAULT_SETTINGS as DEFAULTS } from './defaults.ts';
 import { isTransactions, parseBind, parseBrokerUrls, parseDatabaseUrl, parseExchange, parseHttpUrl } from './forms.ts';
-import { type Description, described, duration, isName, parsed, wholeNumber } from './leaf.ts';
+import { described, duration, parsed, wholeNumber } from './leaf.ts';
+import { choice, count, flag, globs, json, text, time, timeout } from './phrases.ts';
+import { NAME, name, queueSchema } from './queue-schema.ts';
 
 /** RabbitMQ refuses a larger `x-message-ttl`. */
 const MAX_TTL_MS = 4_294_967_295;
 /** Node's timers wrap around above it. */
 const MAX_TIMER_MS = 2_147_483_647;
 
-const count = (min: number, meaning: string, max?: number): Description => ({
-  expected: max === undefined ? `a whole number ≥ ${min}` : `a whole number from ${min} to ${max}`,
-  meaning,
-  textForm: 'number',
-});
-const time = (meaning: string, example: string): Description => ({
-  expected: `a duration with its unit, such as '${example}'`,
-  meaning,
-  textForm: 'text-or-number',
-});
-const timeout = (meaning: string, example: string): Description => ({
-  expected: `a duration > 0 such as '${example}', or a number of seconds`,
-  meaning,
-  textForm: 'text-or-number',
-});
-const choice = (values: readonly string[], meaning: string): Description => ({
-  expected: values.map((value) => `'${value}'`).join(' | '),
-  meaning,
-  textForm: 'text',
-});
-const flag = (meaning: string): Description => ({ expected: 'true | false', meaning, textForm: 'boolean' });
-const text = (expected: string, meaning: string): Description => ({ expected, meaning, textForm: 'text' });
-const json = (expected: string, expectedItem: string, meaning: string): Description => ({
-  expected,
-  expectedItem,
-  meaning,
-  textForm: 'json',
-});
-const globs = (meaning: string, defaultText?: string): Description => ({
-  ...json('a list of globs', 'a glob', meaning),
-  ...(defaultText === undefined ? {} : { defaultText }),
-});
-
-const name = () => z.string().refine(isName);
 const globList = () => z.array(z.string().min(1));
 const timeoutMs = () => duration({ min: 1, max: MAX_TIMER_MS, numberUnit: 's' });
-const NAME = 'a name of 1 to 255 bytes without control characters';
 
 /**
  * The one description of every setting: what it takes, its default, its meaning. Checks, `docs/settings.md`, the names of
@@ -67,38 +34,7 @@ export const settingsSchema = z.strictObject({
     ...text("a postgres:// URL, 'embedded:' or 'embedded:memory'", 'Outbox, inbox and future events live there'),
     defaultText: 'no database',
   }),
-  queue: described(
-    z
-      .preprocess(
-        (value) => (typeof value === 'string' ? { name: value } : value),
-        z.strictObject({
-          name: described(name().optional(), { ...text(NAME, 'The work queue’s name'), defaultText: 'the appId' }),
-          type: described(
-            z.enum(QUEUE_TYPES).prefault(DEFAULTS.queue.type),
-            choice(QUEUE_TYPES, 'Quorum queues are replicated and confirm faster'),
-          ),
-          singleActiveConsumer: described(
-            z.boolean().prefault(DEFAULTS.queue.singleActiveConsumer),
-            flag('One process at a time consumes, so that the order of a key holds across processes'),
-          ),
-          deliveryLimit: described(wholeNumber(-1).optional(), {
-            ...count(-1, '`x-delivery-limit` of a quorum queue'),
-            defaultText: 'left out below RabbitMQ 4.0, -1 (none) from 4.0',
-          }),
-          arguments: described(
-            z.record(z.string(), z.unknown()).prefault(DEFAULTS.queue.arguments),
-            json('an object of queue arguments', 'a queue argument', 'Further arguments, as RabbitMQ names them'),
-          ),
-        }),
-      )
-      .prefault({}),
-    {
-      expected: 'a queue name, or an object with name, type, singleActiveConsumer, deliveryLimit, arguments',
-      meaning: 'The work queue: its name, or an object of the following',
-      defaultText: 'the appId',
-      textForm: 'text-or-json',
-    },
-  ),
+  queue: queueSchema,
   exchanges: described(
     z.array(parsed(parseExchange)).prefault([...DEFAULTS.exchanges]),
     json(
