@@ -4,7 +4,7 @@ import { readEntries } from './field-table.ts';
 import { textOf, toWire } from './fields.ts';
 import { ProtocolError } from './protocol-error.ts';
 
-export const MECHANISMS = ['AMQPLAIN', 'PLAIN'] as const;
+export const MECHANISMS = ['PLAIN', 'AMQPLAIN'] as const;
 export type Mechanism = (typeof MECHANISMS)[number];
 
 /** Passwords by user name. */

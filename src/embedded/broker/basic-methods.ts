@@ -45,10 +45,6 @@ export const BASIC_METHODS = {
     if (!nowait) channel.reply('basic.cancel-ok', { consumerTag });
   },
 
-  'basic.cancel-ok'() {
-    // A client's answer to a cancel of ours, which was sent with nowait: some answer all the same.
-  },
-
   'basic.get'(channel, { queue: given, noAck }) {
     const queue = usableQueue(channel, queueName(channel, given));
     if (queue.isQuorum && queue.definition.settings.isSingleActiveConsumer) {
@@ -76,8 +72,8 @@ export const BASIC_METHODS = {
   },
 
   'basic.recover'(channel, { requeue }) {
+    if (requeue) channel.reply('basic.recover-ok', {});
     recover(channel, requeue);
-    channel.reply('basic.recover-ok', {});
   },
 
   'basic.recover-async'(channel, { requeue }) {
@@ -99,7 +95,8 @@ function createConsumer(channel: Channel, tag: string, name: string, args: Metho
   if (queue.isQuorum && channel.deliveries.hasLimit) {
     throw new ProtocolError('NOT_IMPLEMENTED', `${what} does not support global qos`);
   }
-  if (queue.rota.isExclusivelyUsed || (args.exclusive && queue.rota.size > 0)) {
+  const isAlone = queue.rota.size === 0 && !queue.definition.settings.isSingleActiveConsumer;
+  if (queue.rota.isExclusivelyUsed || (args.exclusive && !isAlone)) {
     throw new ProtocolError('ACCESS_REFUSED', `${what} in exclusive use`);
   }
   return new Consumer({

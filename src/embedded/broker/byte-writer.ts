@@ -1,13 +1,19 @@
 const TWO_32 = 2 ** 32;
-const SLAB_BYTES = 32 * 1024;
+const SMALL_BYTES = 256;
 /** Below this room a slab is given up when its content is taken: small replies then share one. */
 const MIN_ROOM_BYTES = 1024;
 
 /** Writes AMQP's primitive types one after the other into a block of bytes that grows as needed. */
 export class ByteWriter {
+  readonly #slabBytes: number;
   #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
   #at = 0;
+
+  /** @param slabBytes what is allocated at once; small for one short text, large for a stream */
+  constructor(slabBytes = SMALL_BYTES) {
+    this.#slabBytes = slabBytes;
+  }
 
   /** Bytes written since the last `take`. */
   get length(): number {
@@ -34,7 +40,7 @@ export class ByteWriter {
 
   #grow(length: number): number {
     const written = this.length;
-    const next = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, (written + length) * 2));
+    const next = Buffer.allocUnsafe(Math.max(this.#slabBytes, (written + length) * 2));
     this.#bytes.copy(next, 0, this.#start, this.#at);
     this.#bytes = next;
     this.#start = 0;

@@ -1,19 +1,16 @@
-import { ByteReader } from './byte-reader.ts';
 import type { Consumer, DeliveryTarget } from './consumer.ts';
 import { ContentAssembler, type Publication } from './content-assembler.ts';
 import { Deliveries, type Verdict } from './deliveries.ts';
+import { withDeliveryCount } from './delivery-count.ts';
 import type { DirectReplies, ReplyTarget } from './direct-replies.ts';
 import type { Exchange } from './exchange.ts';
-import type { Field } from './field-table.ts';
-import { longField } from './fields.ts';
 import { FRAME } from './frame.ts';
 import type { Message } from './message.ts';
 import { methodId, readMethod } from './method-codec.ts';
 import { callMethod } from './method-handlers.ts';
 import type { MethodArguments, MethodName } from './method-table.ts';
 import type { Output } from './output.ts';
-import { writeProperties } from './properties.ts';
-import { ProtocolError } from './protocol-error.ts';
+import { type MethodNumbers, NO_METHOD, ProtocolError } from './protocol-error.ts';
 import { Publishing, type PublishingHost } from './publishing.ts';
 import type { Queue } from './queue.ts';
 import type { QueuedMessage } from './queued-message.ts';
@@ -100,7 +97,7 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
       this.#receiveClosing(type, payload);
       return;
     }
-    this.#method = undefined;
+    this.#method = this.#content.isWaiting ? 'basic.publish' : undefined;
     if (type === FRAME.method) {
       this.#receiveMethod(payload);
       return;
@@ -113,8 +110,8 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
   }
 
   #receiveMethod(payload: Buffer): void {
-    const method = readMethod(new ByteReader(payload));
     this.#content.expectMethod();
+    const method = readMethod(payload);
     this.#method = method.name;
     if (method.name === 'basic.publish') {
       this.#content.begin(method.args);
@@ -134,7 +131,7 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
 
   #receiveClosing(type: number, payload: Buffer): void {
     if (type !== FRAME.method) return;
-    const method = readMethod(new ByteReader(payload));
+    const method = readMethod(payload);
     if (method.name === 'channel.close') this.reply('channel.close-ok', {});
     if (method.name !== 'channel.close-ok') return;
     this.#move('closed');
@@ -173,8 +170,8 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
   }
 
   /** Numbers of the method that is being worked on, for close methods. */
-  get methodId(): { readonly classId: number; readonly methodId: number } {
-    return this.#method ? methodId(this.#method) : { classId: 0, methodId: 0 };
+  get methodId(): MethodNumbers {
+    return this.#method ? methodId(this.#method) : NO_METHOD;
   }
 
   reply<Name extends MethodName>(name: Name, args: MethodArguments<Name>): void {
@@ -241,9 +238,13 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
   }
 
   cancelled(consumer: Consumer): void {
-    this.consumers.delete(consumer.options.tag);
-    if (this.#state !== 'open' || !this.link.cancelsConsumers) return;
-    this.reply('basic.cancel', { consumerTag: consumer.options.tag, nowait: true });
+    const { tag: consumerTag } = consumer.options;
+    this.consumers.delete(consumerTag);
+    if (!this.link.cancelsConsumers) return;
+    // After the reply to who deleted the queue, as in RabbitMQ.
+    queueMicrotask(() => {
+      if (this.#state === 'open') this.reply('basic.cancel', { consumerTag, nowait: true });
+    });
   }
 
   // -------------------------------------------------------------------------------------------------- publishing
@@ -253,7 +254,8 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
   }
 
   route(exchange: Exchange, message: Message): PublishOutcome {
-    if (exchange.name === '' && this.link.replies.deliver(message)) return 'taken';
+    // As in RabbitMQ no queue has it: a mandatory reply comes back although it was delivered.
+    if (exchange.name === '' && this.link.replies.deliver(message)) return 'unroutable';
     return this.link.vhost.publish(exchange, message);
   }
 
@@ -269,7 +271,7 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
 
   confirmed(kind: 'basic.ack' | 'basic.nack', deliveryTag: number, multiple: boolean): void {
     if (kind === 'basic.ack') this.reply(kind, { deliveryTag, multiple });
-    else this.reply(kind, { deliveryTag, multiple, requeue: false });
+    else this.reply(kind, { deliveryTag, multiple, requeue: true });
   }
 
   flushLater(): void {
@@ -329,8 +331,6 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
 
 /** Quorum queues say how often a message came back. */
 function asDelivered(queue: Queue, { message, returns }: QueuedMessage): Pick<Message, 'body' | 'encodedProperties'> {
-  if (!queue.isQuorum || returns === 0) return message;
-  const properties = message.properties();
-  const headers = new Map<string, Field>(properties.headers).set('x-delivery-count', longField(returns));
-  return { body: message.body, encodedProperties: writeProperties({ ...properties, headers }) };
+  if (!queue.isQuorum) return message;
+  return { body: message.body, encodedProperties: withDeliveryCount(message.encodedProperties, returns) };
 }

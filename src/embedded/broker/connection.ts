@@ -1,11 +1,10 @@
 import type { Socket } from 'node:net';
 import type { Logger } from '../../lifecycle/logger.ts';
 import type { Users } from './authentication.ts';
-import { ByteReader } from './byte-reader.ts';
 import { Channel, type ChannelLink } from './channel.ts';
 import type { DirectReplies } from './direct-replies.ts';
 import { hasCapability } from './fields.ts';
-import { FRAME } from './frame.ts';
+import { describeFrame, FRAME } from './frame.ts';
 import { FrameReader } from './frame-reader.ts';
 import { FRAME_MAX, Handshake, type Session } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -13,7 +12,7 @@ import { methodId, readMethod } from './method-codec.ts';
 import type { Method, MethodName } from './method-table.ts';
 import { Output } from './output.ts';
 import type { OutputBudget } from './output-budget.ts';
-import { ProtocolError } from './protocol-error.ts';
+import { type MethodNumbers, NO_METHOD, ProtocolError } from './protocol-error.ts';
 import type { Queue } from './queue.ts';
 import type { VirtualHost } from './virtual-host.ts';
 
@@ -137,11 +136,7 @@ export class Connection implements ChannelLink {
     if (this.#state === 'handshake') {
       throw new ProtocolError('CHANNEL_ERROR', `unexpected frame on channel ${number} before connection.open`);
     }
-    if (type < FRAME.method || type > FRAME.body) {
-      if (type === FRAME.heartbeat && payload.length === 0)
-        throw new ProtocolError('UNEXPECTED_FRAME', `type ${type}, all octets = <<>>`);
-      throw new ProtocolError('FRAME_ERROR', `type ${type}, unknown frame`);
-    }
+    if (type < FRAME.method || type > FRAME.body) throw strayFrame(type, payload);
     const channel = this.#channels.get(number) ?? this.#openChannel(number);
     try {
       channel.receive(type, payload);
@@ -175,17 +170,12 @@ export class Connection implements ChannelLink {
   // ---------------------------------------------------------------------------------------------- the connection
 
   #onConnectionFrame(type: number, payload: Buffer): void {
-    if (type === FRAME.heartbeat) {
-      if (payload.length > 0) throw new ProtocolError('FRAME_ERROR', 'heartbeat with payload');
-      return;
-    }
+    if (type === FRAME.heartbeat && payload.length === 0) return;
     if (type !== FRAME.method) {
       if (this.#state !== 'open' && this.#state !== 'handshake') return;
-      throw type === FRAME.header || type === FRAME.body
-        ? new ProtocolError('UNEXPECTED_FRAME', `type ${type} on channel 0`)
-        : new ProtocolError('FRAME_ERROR', `type ${type}, unknown frame`);
+      throw strayFrame(type, payload);
     }
-    const method = readMethod(new ByteReader(payload));
+    const method = readMethod(payload);
     try {
       this.#onMethod(method);
     } catch (error) {
@@ -241,7 +231,7 @@ export class Connection implements ChannelLink {
   }
 
   /** Refuses what the client did: tells it, waits for its close-ok, cuts it off when that does not come. */
-  #fail(error: unknown, at = { classId: 0, methodId: 0 }): void {
+  #fail(error: unknown, at: MethodNumbers = NO_METHOD): void {
     if (this.#state !== 'handshake' && this.#state !== 'open') {
       this.#end('error while closing');
       return;
@@ -259,7 +249,7 @@ export class Connection implements ChannelLink {
   }
 
   /** Tells the client that its connection ends, and why; one that has ended but for its socket is hung up. */
-  close(reason: ProtocolError, at = { classId: 0, methodId: 0 }): void {
+  close(reason: ProtocolError, at: MethodNumbers = NO_METHOD): void {
     if (this.#state === 'leaving') this.#finish('closed by the client');
     if (this.#state === 'closed' || this.#state === 'closing') return;
     if (this.#state === 'greeting') {
@@ -269,7 +259,11 @@ export class Connection implements ChannelLink {
     for (const channel of this.#channels.values()) channel.flush();
     this.#state = 'closing';
     this.#release();
-    this.output.method(0, 'connection.close', { replyCode: reason.replyCode, replyText: reason.replyText, ...at });
+    this.output.method(0, 'connection.close', {
+      replyCode: reason.replyCode,
+      replyText: reason.replyText,
+      ...(reason.at ?? at),
+    });
     this.#endSoon('no close-ok');
   }
 
@@ -376,4 +370,17 @@ export class Connection implements ChannelLink {
     if (isReading) this.#socket.resume();
     else this.#socket.pause();
   }
+}
+
+/** A frame that cannot stand where it does: of a known type 505, else 501. */
+function strayFrame(type: number, payload: Buffer): ProtocolError {
+  const isKnown =
+    type === FRAME.header ||
+    type === FRAME.body ||
+    type === FRAME.method ||
+    (type === FRAME.heartbeat && payload.length === 0);
+  const text = describeFrame(type, payload);
+  return isKnown
+    ? new ProtocolError('UNEXPECTED_FRAME', text)
+    : new ProtocolError('FRAME_ERROR', `${text}: unknown_frame`);
 }

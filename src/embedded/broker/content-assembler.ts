@@ -38,6 +38,11 @@ export class ContentAssembler {
     if (this.#state.kind !== 'method') throw unexpected(this.#state);
   }
 
+  /** Whether content is due. */
+  get isWaiting(): boolean {
+    return this.#state.kind !== 'method';
+  }
+
   begin(args: MethodArguments<'basic.publish'>): void {
     this.#state = { kind: 'header', args };
   }
@@ -55,7 +60,7 @@ export class ContentAssembler {
         `expected content header for class ${CONTENT_CLASS}, got one for class ${classId} instead`,
       );
     }
-    reader.uint16();
+    if (reader.uint16() !== 0) throw unexpected(state);
     const size = reader.uint64();
     const encodedProperties = Buffer.from(reader.bytes(reader.remaining));
     if (size === 0) {

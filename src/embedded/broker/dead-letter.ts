@@ -26,12 +26,12 @@ export function deadLetter(queue: Queue, message: Message, reason: DeathReason, 
   const deaths = deathsIn(headers);
   const next = addDeath(deaths, deathOf(queue, message, reason, nowMs, expiration));
   const marked = new Map(newKey === undefined ? headers : without(headers, 'CC'));
+  marked.set('x-death', { type: 'A', value: next.map((value): Field => ({ type: 'F', value })) });
   if (deaths.length === 0) {
     marked.set('x-first-death-exchange', text(message.exchange));
     marked.set('x-first-death-queue', text(queue.name));
     marked.set('x-first-death-reason', text(reason));
   }
-  marked.set('x-death', { type: 'A', value: next.map((value): Field => ({ type: 'F', value })) });
   const dead: Properties = { ...properties, headers: marked };
   const routingKey = newKey ?? message.routingKey;
   return {
@@ -58,12 +58,12 @@ function deathOf(
   const keys = [message.routingKey, ...message.copyKeys].map(text);
   return new Map<string, Field>([
     ['count', longField(1)],
-    ...(expiration === undefined ? [] : [['original-expiration', text(expiration)] as const]),
     ['reason', text(reason)],
     ['queue', text(queue.name)],
     ['time', { type: 'T', value: BigInt(Math.floor(nowMs / 1000)) }],
     ['exchange', text(message.exchange)],
     ['routing-keys', { type: 'A', value: keys }],
+    ...(expiration === undefined ? [] : [['original-expiration', text(expiration)] as const]),
   ]);
 }
 
@@ -74,7 +74,9 @@ function addDeath(deaths: readonly Death[], death: Death): readonly Death[] {
     textOf(other.get('reason')) === textOf(death.get('reason'));
   const before = deaths.find(isSame);
   const first = before ? new Map(before).set('count', longField((integerOf(before.get('count')) ?? 0) + 1)) : death;
-  return [first, ...deaths.filter((other) => !isSame(other))];
+  // RabbitMQ sorts the fields of all but the very first death.
+  const ordered = deaths.length === 0 ? first : new Map([...first].sort(([a], [b]) => (a < b ? -1 : 1)));
+  return [ordered, ...deaths.filter((other) => !isSame(other))];
 }
 
 function isAutomaticCycle(deaths: readonly Death[], queueName: string): boolean {

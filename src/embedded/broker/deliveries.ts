@@ -65,7 +65,7 @@ export class Deliveries {
       if (verdict === 'ack') queue.settled(entry);
       else if (verdict === 'reject') queue.rejected(entry);
       else {
-        queue.giveBack(entry);
+        queue.giveBack(entry, true);
         refilled.add(queue);
       }
     }
@@ -77,7 +77,7 @@ export class Deliveries {
   giveBackAll(): ReadonlySet<Queue> {
     const refilled = new Set<Queue>();
     for (const { entry, queue } of this.unacked.takeAll()) {
-      queue.giveBack(entry);
+      queue.giveBack(entry, false);
       refilled.add(queue);
     }
     this.#consumed = 0;

@@ -108,15 +108,21 @@ export function bind(
   channel.link.vhost.bind(binding);
 }
 
-/** What is not there needs no unbinding. */
+/**
+ * What is not there needs no unbinding.
+ * @param check throws when the channel may not undo the binding
+ */
 export function unbind(
   channel: Channel,
   sourceName: string,
   destination: Destination,
   routingKey: string,
   args: FieldTable,
+  check: () => void = () => undefined,
 ): void {
   const { vhost } = channel.link;
   const binding = vhost.exchanges.get(cleanName(sourceName))?.find(destination, routingKey, args);
-  if (binding) vhost.unbind(binding);
+  if (!binding) return;
+  check();
+  vhost.unbind(binding);
 }

@@ -1,4 +1,4 @@
-import { FRAME_END, FRAME_HEAD_BYTES, FRAME_OVERHEAD_BYTES } from './frame.ts';
+import { describeFrame, FRAME_END, FRAME_HEAD_BYTES, FRAME_OVERHEAD_BYTES } from './frame.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 /** The payload is a view that is only good during the call. */
@@ -62,11 +62,5 @@ export class FrameReader {
   }
 }
 
-function badFrameEnd(type: number, payload: Buffer, end: number): ProtocolError {
-  const octets = [...payload.subarray(0, 16)].join(',');
-  const which = payload.length > 16 ? 'first 16' : 'all';
-  return new ProtocolError(
-    'FRAME_ERROR',
-    `type ${type}, ${which} octets = <<${octets}>>: {invalid_frame_end_marker,${end}}`,
-  );
-}
+const badFrameEnd = (type: number, payload: Buffer, end: number): ProtocolError =>
+  new ProtocolError('FRAME_ERROR', `${describeFrame(type, payload)}: {invalid_frame_end_marker,${end}}`);

@@ -5,7 +5,7 @@ import { hasCapability } from './fields.ts';
 import { FRAME_MIN_SIZE } from './frame.ts';
 import type { Method, MethodArguments } from './method-table.ts';
 import type { Output } from './output.ts';
-import { ProtocolError } from './protocol-error.ts';
+import { NO_METHOD, ProtocolError } from './protocol-error.ts';
 import { SERVER_PROPERTIES } from './server-properties.ts';
 import { VHOST } from './virtual-host.ts';
 
@@ -81,7 +81,7 @@ export class Handshake {
       throw new ProtocolError(
         'ACCESS_REFUSED',
         `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`,
-        'connection',
+        { scope: 'connection', at: NO_METHOD },
       );
     }
     this.#user = user;

@@ -2,8 +2,8 @@ import { FIELD_TYPE_NAMES, type Field, type FieldTable } from './field-table.ts'
 import { type Properties, readProperties, writeProperties } from './properties.ts';
 import { ProtocolError } from './protocol-error.ts';
 
-/** Longest `expiration` and TTL that RabbitMQ takes, in ms. */
-export const MAX_TTL_MS = 4_294_967_295;
+/** Longest `expiration` and TTL that RabbitMQ 3.10 takes, in ms: ten years. */
+export const MAX_TTL_MS = 315_360_000_000;
 
 const NO_KEYS: readonly string[] = Object.freeze([]);
 
@@ -85,10 +85,12 @@ function keysIn(headers: FieldTable, name: 'CC' | 'BCC'): readonly string[] {
 }
 
 function parseExpiration(text: string): number {
-  const value = /^[+-]?\d+$/.test(text) ? Number(text) : undefined;
-  if (value === undefined) throw badExpiration(text, /^[+-]?\d/.test(text) ? 'leftover_string' : 'no_integer');
+  const digits = /^[+-]?\d+/.exec(text)?.[0];
+  if (digits === undefined) throw badExpiration(text, 'no_integer');
+  if (digits !== text) throw badExpiration(text, `{leftover_string,${JSON.stringify(text.slice(digits.length))}}`);
+  const value = Number(text);
   if (value < 0) throw badExpiration(text, `{value_negative,${value}}`);
-  if (value > MAX_TTL_MS) throw badExpiration(text, `{value_too_big,${value}}`);
+  if (value > MAX_TTL_MS) throw badExpiration(text, `{value_too_large,${value}}`);
   return value;
 }
 

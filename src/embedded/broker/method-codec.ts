@@ -1,8 +1,9 @@
-import type { ByteReader } from './byte-reader.ts';
+import { ByteReader } from './byte-reader.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { EMPTY_TABLE, type FieldTable, readTable, writeTable } from './field-table.ts';
+import { describeFrame, erlangBytes, FRAME } from './frame.ts';
 import { type ArgumentType, METHODS, type Method, type MethodArguments, type MethodName } from './method-table.ts';
-import { ProtocolError } from './protocol-error.ts';
+import { type MethodNumbers, ProtocolError } from './protocol-error.ts';
 import { unreachable } from './unreachable.ts';
 
 interface Layout {
@@ -24,17 +25,36 @@ const LAYOUTS: Readonly<Record<string, Layout>> = Object.freeze(
 const BY_ID: ReadonlyMap<number, Layout> = new Map(
   Object.values(LAYOUTS).map((layout) => [layout.classId * 65_536 + layout.methodId, layout]),
 );
+/** Bytes of a method that an error text shows. */
+const SHOWN_BYTES = 64;
 const layoutOf = (name: MethodName): Layout => LAYOUTS[name] as Layout;
 
 /** Class and method number, as `close` methods quote them. */
-export const methodId = (name: MethodName): { readonly classId: number; readonly methodId: number } => METHODS[name];
+export function methodId(name: MethodName): MethodNumbers {
+  const { classId, methodId: id } = METHODS[name];
+  return { classId, methodId: id };
+}
 
-/** @throws ProtocolError for a method that does not exist (503), or arguments that cannot be read (502) */
-export function readMethod(reader: ByteReader): Method {
+/** @throws ProtocolError for a method that does not exist (503), or arguments that cannot be read (501) */
+export function readMethod(payload: Buffer): Method {
+  if (payload.length < 4)
+    throw new ProtocolError('FRAME_ERROR', `${describeFrame(FRAME.method, payload)}: unknown_frame`);
+  const reader = new ByteReader(payload);
   const classId = reader.uint16();
   const id = reader.uint16();
   const layout = BY_ID.get(classId * 65_536 + id);
   if (!layout) throw new ProtocolError('COMMAND_INVALID', `unknown method ${classId}.${id}`);
+  try {
+    // The table above and the loop are the proof: the compiler cannot follow a table that it does not run.
+    return { name: layout.name, args: readArguments(reader, layout) } as unknown as Method;
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    const fields = payload.subarray(4, 4 + SHOWN_BYTES);
+    throw new ProtocolError('FRAME_ERROR', `cannot decode ${erlangBytes(fields)}`, { at: layout, cause: error });
+  }
+}
+
+function readArguments(reader: ByteReader, layout: Layout): Readonly<Record<string, Argument>> {
   const args: Record<string, Argument> = {};
   let bits = 0;
   let bit = 8;
@@ -51,8 +71,7 @@ export function readMethod(reader: ByteReader): Method {
     args[key] = (bits & (1 << bit)) !== 0;
     bit += 1;
   }
-  // The table above and the loop are the proof: the compiler cannot follow a table that it does not run.
-  return { name: layout.name, args } as unknown as Method;
+  return args;
 }
 
 function readArgument(reader: ByteReader, type: Exclude<ArgumentType, 'bit'>): Argument {

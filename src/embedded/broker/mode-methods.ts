@@ -8,10 +8,6 @@ export const MODE_METHODS = {
     channel.reply('channel.flow-ok', { active });
   },
 
-  'channel.flow-ok'() {
-    // Nothing to do: this broker never asks for a pause, but a client may say it is running.
-  },
-
   'access.request'(channel) {
     channel.reply('access.request-ok', { ticket: 1 });
   },

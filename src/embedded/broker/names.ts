@@ -35,6 +35,8 @@ export function requireSameArguments(
   for (const argument of names) {
     const [before, now] = [current.get(argument), got.get(argument)];
     if (areFieldsEqual(before, now) || areBothClassic(argument, before, now)) continue;
+    // RabbitMQ names the types only when the argument is missing on one side.
+    if (before && now) throw inequivalent(kind, name, argument, `'${now.value}'`, `'${before.value}'`);
     throw inequivalent(kind, name, argument, describeField(now), describeField(before));
   }
 }

@@ -11,13 +11,15 @@ const COPY_LIMIT_BYTES = 16 * 1024;
 /** What is gathered before the socket gets it, even within one turn of the event loop. */
 const BATCH_BYTES = 128 * 1024;
 
+const SLAB_BYTES = 32 * 1024;
+
 type ContentMethod = 'basic.deliver' | 'basic.return' | 'basic.get-ok';
 
 /** Frames on their way out: gathered during a turn of the event loop, then written at once. */
 export class Output {
   readonly #socket: Socket;
   readonly #budget: OutputBudget;
-  readonly #writer = new ByteWriter();
+  readonly #writer = new ByteWriter(SLAB_BYTES);
   #parts: Buffer[] = [];
   #partBytes = 0;
   #isScheduled = false;

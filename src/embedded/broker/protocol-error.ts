@@ -23,6 +23,18 @@ export type ReplyName = keyof typeof REPLY_CODES;
 /** The specification's soft errors: they end the channel. All others end the connection. */
 const SOFT: ReadonlySet<ReplyName> = new Set(['ACCESS_REFUSED', 'NOT_FOUND', 'RESOURCE_LOCKED', 'PRECONDITION_FAILED']);
 
+/** A method, as `close` methods quote it; zeros when there is none. */
+export interface MethodNumbers {
+  readonly classId: number;
+  readonly methodId: number;
+}
+export const NO_METHOD: MethodNumbers = Object.freeze({ classId: 0, methodId: 0 });
+
+interface ProtocolErrorOptions extends ErrorOptions {
+  readonly scope?: 'channel' | 'connection';
+  readonly at?: MethodNumbers;
+}
+
 /** Reply texts travel as short strings. */
 const MAX_TEXT = 255;
 
@@ -33,10 +45,13 @@ const MAX_TEXT = 255;
 export class ProtocolError extends Error {
   readonly replyName: ReplyName;
   readonly scope: 'channel' | 'connection';
-  constructor(replyName: ReplyName, text: string, scope?: 'channel' | 'connection') {
-    super(text);
+  /** Numbers of the method at fault, when the error itself knows it. */
+  readonly at: MethodNumbers | undefined;
+  constructor(replyName: ReplyName, text: string, options: ProtocolErrorOptions = {}) {
+    super(text, options);
     this.replyName = replyName;
-    this.scope = scope ?? (SOFT.has(replyName) ? 'channel' : 'connection');
+    this.scope = options.scope ?? (SOFT.has(replyName) ? 'channel' : 'connection');
+    this.at = options.at && { classId: options.at.classId, methodId: options.at.methodId };
   }
   override get name(): string {
     return 'ProtocolError';

@@ -34,7 +34,7 @@ const nonNegative: Check = (field) => {
 };
 const ttl: Check = (field, args) => {
   const value = integerOf(field);
-  return value !== undefined && value > MAX_TTL_MS ? `{value_too_big,${value}}` : nonNegative(field, args);
+  return value !== undefined && value > MAX_TTL_MS ? `{value_too_large,${value}}` : nonNegative(field, args);
 };
 const expires: Check = (field, args) => (integerOf(field) === 0 ? '{value_zero,0}' : ttl(field, args));
 const priority: Check = (field, args) => {

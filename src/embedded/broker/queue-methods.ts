@@ -40,8 +40,9 @@ export const QUEUE_METHODS = {
     refuseDefaultExchange(cleanName(args.exchange));
     const queue = channel.link.vhost.queues.get(name);
     if (queue) {
-      requireAccess(channel, queue);
-      unbind(channel, args.exchange, { kind: 'queue', queue }, routingKey, args.arguments);
+      const destination = { kind: 'queue', queue } as const;
+      // RabbitMQ lets anybody unbind what is not bound.
+      unbind(channel, args.exchange, destination, routingKey, args.arguments, () => requireAccess(channel, queue));
     }
     channel.reply('queue.unbind-ok', {});
   },
@@ -97,7 +98,7 @@ function declareReplyQueue(channel: Channel, name: string, isNoWait: boolean): v
 }
 
 function findPassively(channel: Channel, name: string): Queue {
-  const queue = usableQueue(channel, name === '' ? queueName(channel, name) : name);
+  const queue = usableQueue(channel, name);
   queue.used();
   return queue;
 }

@@ -88,7 +88,8 @@ export class Queue {
   /** @returns false when the queue is full and refuses */
   push(message: Message): boolean {
     const { overflow } = this.definition.settings;
-    if (overflow !== 'drop-head' && this.#isOverflowing(message)) {
+    // A quorum queue notices that it is full only after it has taken one too many.
+    if (overflow !== 'drop-head' && this.#isOverflowing(this.isQuorum ? undefined : message)) {
       if (overflow === 'reject-publish-dlx') this.#host.deadLetter(this, message, 'maxlen');
       return false;
     }
@@ -206,21 +207,27 @@ export class Queue {
     if (!this.#isDeleted) this.#host.deadLetter(this, entry.message, 'rejected');
   }
 
-  /** Unacked messages go back to their places. Does not dispatch: the caller may have more to give back. */
-  giveBack(entry: QueuedMessage): void {
-    entry.isRedelivered = true;
-    entry.returns += 1;
-    const limit = this.definition.settings.deliveryLimit;
+  /**
+   * An unacked message goes back to its place. Does not dispatch: the caller may have more to give back.
+   * @param isAsked the client said so, its channel was not lost: a quorum queue without delivery limit then puts the
+   *   message at its end, so that one that always comes back does not hold up the others
+   */
+  giveBack(entry: QueuedMessage, isAsked: boolean): void {
     if (this.#isDeleted) {
       this.settled(entry);
       return;
     }
+    entry.isRedelivered = true;
+    entry.returns += 1;
     this.unacked -= 1;
+    const limit = this.definition.settings.deliveryLimit;
     if (this.isQuorum && limit !== undefined && entry.returns > limit) {
       this.#bury(entry, 'delivery_limit');
       return;
     }
-    this.ready.putBack(this.isQuorum ? { ...entry, position: this.#nextReturn++ } : entry);
+    if (!this.isQuorum) this.ready.putBack(entry);
+    else if (limit === undefined && isAsked) this.ready.push({ ...entry, position: this.#nextPosition++ });
+    else this.ready.putBack({ ...entry, position: this.#nextReturn++ });
     this.#dropOverflow();
     if (this.#isExpiring) this.#settleExpiry();
   }
