@@ -1,35 +1,20 @@
+import type { ChannelLink } from './channel-link.ts';
+import { publishingHost } from './channel-publishing.ts';
+import { ChannelWriter } from './channel-writer.ts';
 import type { Consumer, DeliveryTarget } from './consumer.ts';
 import { ContentAssembler, type Publication } from './content-assembler.ts';
 import { Deliveries, type Verdict } from './deliveries.ts';
-import { withDeliveryCount } from './delivery-count.ts';
-import type { DirectReplies, ReplyTarget } from './direct-replies.ts';
-import type { Exchange } from './exchange.ts';
+import type { ReplyTarget } from './direct-replies.ts';
 import { FRAME } from './frame.ts';
 import type { Message } from './message.ts';
 import { methodId, readMethod } from './method-codec.ts';
 import { callMethod } from './method-handlers.ts';
 import type { MethodArguments, MethodName } from './method-table.ts';
-import type { Output } from './output.ts';
 import { type MethodNumbers, NO_METHOD, ProtocolError } from './protocol-error.ts';
-import { Publishing, type PublishingHost } from './publishing.ts';
+import { Publishing } from './publishing.ts';
 import type { Queue } from './queue.ts';
 import type { QueuedMessage } from './queued-message.ts';
 import type { Unacked } from './unacked-messages.ts';
-import type { PublishOutcome, VirtualHost } from './virtual-host.ts';
-
-/** The connection, as its channels need it. */
-export interface ChannelLink {
-  readonly output: Output;
-  readonly vhost: VirtualHost;
-  readonly replies: DirectReplies;
-  readonly user: string;
-  readonly cancelsConsumers: boolean;
-  /** Calls the channel's `flush` once what was read together has been worked off. */
-  flushLater(channel: Channel): void;
-  /** The connection published: it is one that memory pressure may slow. */
-  published(): void;
-  closed(channel: Channel): void;
-}
 
 export interface ReplyConsumer {
   readonly tag: string;
@@ -50,12 +35,13 @@ const MOVES: Readonly<Record<ChannelState, readonly ChannelState[]>> = Object.fr
   closed: [],
 });
 
-export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
+export class Channel implements DeliveryTarget, ReplyTarget {
   readonly number: number;
   readonly link: ChannelLink;
   readonly consumers = new Map<string, Consumer>();
   readonly deliveries = new Deliveries();
   readonly publishing: Publishing;
+  readonly #writer: ChannelWriter;
   readonly #content = new ContentAssembler();
   #state: ChannelState = 'starting';
   /** The method that is being worked on: errors quote it. */
@@ -69,17 +55,12 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
   constructor(number: number, link: ChannelLink) {
     this.number = number;
     this.link = link;
-    this.publishing = new Publishing(this);
+    this.#writer = new ChannelWriter(number, link.output);
+    this.publishing = new Publishing(publishingHost(this, this.#writer));
   }
 
   get state(): ChannelState {
     return this.#state;
-  }
-  get user(): string {
-    return this.link.user;
-  }
-  get replyName(): string | undefined {
-    return this.replyConsumer?.name;
   }
 
   #move(to: ChannelState): void {
@@ -175,7 +156,7 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
   }
 
   reply<Name extends MethodName>(name: Name, args: MethodArguments<Name>): void {
-    this.link.output.method(this.number, name, args);
+    this.#writer.method(name, args);
   }
 
   // ------------------------------------------------------------------------------------------------- messages go
@@ -185,56 +166,19 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
   }
 
   deliver(consumer: Consumer, entry: QueuedMessage): void {
-    const { tag: consumerTag, queue, isNoAck } = consumer.options;
-    const { message } = entry;
-    const deliveryTag = this.deliveries.add(queue, entry, consumer, isNoAck);
-    this.link.output.message(
-      this.number,
-      'basic.deliver',
-      {
-        consumerTag,
-        deliveryTag,
-        redelivered: entry.isRedelivered,
-        exchange: message.exchange,
-        routingKey: message.routingKey,
-      },
-      asDelivered(queue, entry),
-    );
+    const { tag, queue, isNoAck } = consumer.options;
+    this.#writer.deliver(tag, this.deliveries.add(queue, entry, consumer, isNoAck), queue, entry);
   }
 
   /** Answers `basic.get`. */
   got(queue: Queue, entry: QueuedMessage, isNoAck: boolean): void {
-    const { message } = entry;
-    const deliveryTag = this.deliveries.add(queue, entry, undefined, isNoAck);
-    this.link.output.message(
-      this.number,
-      'basic.get-ok',
-      {
-        deliveryTag,
-        redelivered: entry.isRedelivered,
-        exchange: message.exchange,
-        routingKey: message.routingKey,
-        messageCount: queue.ready.length,
-      },
-      asDelivered(queue, entry),
-    );
+    this.#writer.getOk(this.deliveries.add(queue, entry, undefined, isNoAck), queue, entry);
     if (isNoAck) queue.settled(entry);
   }
 
   deliverReply(message: Message): void {
     if (!this.replyConsumer || this.#state !== 'open') return;
-    this.link.output.message(
-      this.number,
-      'basic.deliver',
-      {
-        consumerTag: this.replyConsumer.tag,
-        deliveryTag: this.deliveries.nextTag(),
-        redelivered: false,
-        exchange: message.exchange,
-        routingKey: message.routingKey,
-      },
-      message,
-    );
+    this.#writer.deliverReply(this.replyConsumer.tag, this.deliveries.nextTag(), message);
   }
 
   cancelled(consumer: Consumer): void {
@@ -247,37 +191,7 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
     });
   }
 
-  // -------------------------------------------------------------------------------------------------- publishing
-
-  findExchange(name: string): Exchange {
-    return this.link.vhost.exchange(name);
-  }
-
-  route(exchange: Exchange, message: Message): PublishOutcome {
-    // As in RabbitMQ no queue has it: a mandatory reply comes back although it was delivered.
-    if (exchange.name === '' && this.link.replies.deliver(message)) return 'unroutable';
-    return this.link.vhost.publish(exchange, message);
-  }
-
-  returned(message: Message): void {
-    const { exchange, routingKey } = message;
-    this.link.output.message(
-      this.number,
-      'basic.return',
-      { replyCode: 312, replyText: 'NO_ROUTE', exchange, routingKey },
-      message,
-    );
-  }
-
-  confirmed(kind: 'basic.ack' | 'basic.nack', deliveryTag: number, multiple: boolean): void {
-    if (kind === 'basic.ack') this.reply(kind, { deliveryTag, multiple });
-    else this.reply(kind, { deliveryTag, multiple, requeue: true });
-  }
-
-  flushLater(): void {
-    this.link.flushLater(this);
-  }
-
+  /** Sends the confirms that were gathered. */
   flush(): void {
     if (this.#state === 'open') this.publishing.flush();
   }
@@ -321,16 +235,10 @@ export class Channel implements DeliveryTarget, ReplyTarget, PublishingHost {
   giveUp(): void {
     if (this.replyConsumer) this.link.replies.remove(this.replyConsumer.name);
     this.replyConsumer = undefined;
-    this.deliveries.unacked.restore(this.publishing.postponed);
+    this.deliveries.unacked.restore(this.publishing.abandon());
     const refilled: ReadonlySet<Queue> = this.deliveries.giveBackAll();
     for (const consumer of [...this.consumers.values()]) consumer.options.queue.removeConsumer(consumer);
     this.consumers.clear();
     for (const queue of refilled) queue.dispatch();
   }
-}
-
-/** Quorum queues say how often a message came back. */
-function asDelivered(queue: Queue, { message, returns }: QueuedMessage): Pick<Message, 'body' | 'encodedProperties'> {
-  if (!queue.isQuorum) return message;
-  return { body: message.body, encodedProperties: withDeliveryCount(message.encodedProperties, returns) };
 }

@@ -1,33 +1,19 @@
 import type { Socket } from 'node:net';
-import type { Logger } from '../../lifecycle/logger.ts';
-import type { Users } from './authentication.ts';
-import { Channel, type ChannelLink } from './channel.ts';
-import type { DirectReplies } from './direct-replies.ts';
+import { ChannelSet } from './channel-set.ts';
+import type { ConnectionHost } from './connection-host.ts';
 import { hasCapability } from './fields.ts';
-import { describeFrame, FRAME } from './frame.ts';
+import { FRAME } from './frame.ts';
 import { FrameReader } from './frame-reader.ts';
+import { Greeting, PROTOCOL_HEADER } from './greeting.ts';
 import { FRAME_MAX, Handshake, type Session } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { methodId, readMethod } from './method-codec.ts';
 import type { Method, MethodName } from './method-table.ts';
 import { Output } from './output.ts';
-import type { OutputBudget } from './output-budget.ts';
 import { type MethodNumbers, NO_METHOD, ProtocolError } from './protocol-error.ts';
-import type { Queue } from './queue.ts';
-import type { VirtualHost } from './virtual-host.ts';
-
-/** The broker, as its connections need it. */
-export interface ConnectionHost {
-  readonly vhost: VirtualHost;
-  readonly replies: DirectReplies;
-  readonly budget: OutputBudget;
-  readonly users: Users;
-  readonly heartbeatSeconds: number;
-  readonly logger: Logger;
-  /** Whether publishers wait, because queued messages fill the memory they may. */
-  readonly isBlocked: boolean;
-  ended(connection: Connection): void;
-}
+import { ReadGate } from './read-gate.ts';
+import { strayFrame } from './stray-frame.ts';
+import type { Unacked } from './unacked-messages.ts';
 
 /**
  * One client.
@@ -38,39 +24,30 @@ export interface ConnectionHost {
  */
 type ConnectionState = 'greeting' | 'handshake' | 'open' | 'closing' | 'leaving' | 'closed';
 
-const PROTOCOL_HEADER = Buffer.from('AMQP\x00\x00\x09\x01', 'latin1');
 /** A client that does not get through the handshake, or does not answer our close, is cut off after this time. */
 const HANDSHAKE_MS = 10_000;
 const CLOSE_MS = 5_000;
-/** A peer that lets this much of its own replies lie unread is not listened to any more until it reads. */
-const UNREAD_LIMIT_BYTES = 16 * 1024 * 1024;
 
-export class Connection implements ChannelLink {
-  readonly output: Output;
-  readonly vhost: VirtualHost;
-  readonly replies: DirectReplies;
+export class Connection {
+  readonly #output: Output;
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #reader = new FrameReader(FRAME_MAX);
-  readonly #channels = new Map<number, Channel>();
+  #channels: ChannelSet | undefined;
   #state: ConnectionState = 'greeting';
-  #greeting = Buffer.alloc(0);
+  readonly #greeting = new Greeting();
+  readonly #gate: ReadGate;
   #handshake: Handshake | undefined;
   #session: Session | undefined;
   #heartbeat: Heartbeat | undefined;
   #deadline: NodeJS.Timeout;
   #hasReceived = false;
-  #hasPublished = false;
-  #isPaused = false;
-  #isToldBlocked = false;
-  readonly #unflushed = new Set<Channel>();
 
   constructor(socket: Socket, host: ConnectionHost) {
     this.#socket = socket;
     this.#host = host;
-    this.vhost = host.vhost;
-    this.replies = host.replies;
-    this.output = new Output(socket, host.budget, FRAME_MAX);
+    this.#output = new Output(socket, host.budget, FRAME_MAX);
+    this.#gate = new ReadGate(socket, this.#output, host);
     this.#deadline = setTimeout(() => this.#end('handshake timeout'), HANDSHAKE_MS);
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
@@ -85,11 +62,9 @@ export class Connection implements ChannelLink {
   get user(): string {
     return this.#session?.user ?? '';
   }
-  get cancelsConsumers(): boolean {
-    return this.#has('consumer_cancel_notify');
-  }
-  get channels(): Iterable<Channel> {
-    return this.#channels.values();
+  /** Deliveries that wait to be settled. */
+  unsettled(): readonly Unacked[] {
+    return this.#channels?.unsettled() ?? [];
   }
 
   #has(capability: string): boolean {
@@ -107,22 +82,20 @@ export class Connection implements ChannelLink {
     } catch (error) {
       this.#fail(error);
     }
-    for (const channel of this.#unflushed) channel.flush();
-    this.#unflushed.clear();
+    this.#channels?.flush();
     this.regulate();
   }
 
   #greet(chunk: Buffer): void {
-    this.#greeting = Buffer.concat([this.#greeting, chunk]);
-    if (this.#greeting.length < PROTOCOL_HEADER.length) return;
-    const rest = this.#greeting.subarray(PROTOCOL_HEADER.length);
-    if (!this.#greeting.subarray(0, PROTOCOL_HEADER.length).equals(PROTOCOL_HEADER)) {
-      this.output.raw(PROTOCOL_HEADER);
+    const rest = this.#greeting.push(chunk);
+    if (rest === undefined) return;
+    if (rest === 'refused') {
+      this.#output.raw(PROTOCOL_HEADER);
       this.#finish('another protocol');
       return;
     }
     this.#state = 'handshake';
-    this.#handshake = new Handshake(this.output, this.#host.users, this.#host.heartbeatSeconds);
+    this.#handshake = new Handshake(this.#output, this.#host.users, this.#host.heartbeatSeconds);
     if (rest.length > 0) this.#reader.push(rest, (type, number, payload) => this.#onFrame(type, number, payload));
   }
 
@@ -136,35 +109,7 @@ export class Connection implements ChannelLink {
     if (this.#state === 'handshake') {
       throw new ProtocolError('CHANNEL_ERROR', `unexpected frame on channel ${number} before connection.open`);
     }
-    if (type < FRAME.method || type > FRAME.body) throw strayFrame(type, payload);
-    const channel = this.#channels.get(number) ?? this.#openChannel(number);
-    try {
-      channel.receive(type, payload);
-    } catch (error) {
-      this.#failChannel(channel, error);
-    }
-  }
-
-  #openChannel(number: number): Channel {
-    const limit = this.#session?.channelMax ?? 0;
-    if (limit !== 0 && this.#channels.size >= limit) {
-      throw new ProtocolError(
-        'NOT_ALLOWED',
-        `number of channels opened (${this.#channels.size}) has reached the negotiated channel_max (${limit})`,
-      );
-    }
-    const channel = new Channel(number, this);
-    this.#channels.set(number, channel);
-    return channel;
-  }
-
-  #failChannel(channel: Channel, error: unknown): void {
-    if (error instanceof ProtocolError && error.scope === 'channel' && channel.state === 'open') {
-      this.#host.logger.debug({ channel: channel.number, reply: error.replyText }, 'embedded broker: channel refused');
-      channel.fail(error);
-      return;
-    }
-    this.#fail(error, channel.methodId);
+    this.#channels?.receive(type, number, payload);
   }
 
   // ---------------------------------------------------------------------------------------------- the connection
@@ -202,7 +147,7 @@ export class Connection implements ChannelLink {
 
   #onOpenMethod(name: MethodName): void {
     if (name === 'connection.update-secret') {
-      this.output.method(0, 'connection.update-secret-ok', {});
+      this.#output.method(0, 'connection.update-secret-ok', {});
       return;
     }
     throw new ProtocolError('CHANNEL_ERROR', 'unexpected method in connection state running');
@@ -211,13 +156,20 @@ export class Connection implements ChannelLink {
   #opened(session: Session): void {
     clearTimeout(this.#deadline);
     this.#session = session;
+    this.#channels = new ChannelSet({
+      ...this.#host,
+      output: this.#output,
+      user: session.user,
+      channelMax: session.channelMax,
+      cancelsConsumers: hasCapability(session.clientProperties, 'consumer_cancel_notify'),
+    });
     this.#state = 'open';
     this.#reader.maxFrameBytes = session.frameMax;
-    this.output.maxFrameBytes = session.frameMax;
+    this.#output.maxFrameBytes = session.frameMax;
     this.#heartbeat = new Heartbeat(session.heartbeatSeconds, {
-      takeSent: () => this.output.takeWritten(),
+      takeSent: () => this.#output.takeWritten(),
       takeReceived: () => this.#takeReceived(),
-      sendHeartbeat: () => this.output.heartbeat(),
+      sendHeartbeat: () => this.#output.heartbeat(),
       peerIsDead: () => this.#end('missed heartbeats from client'),
     });
     this.#host.logger.debug({ user: session.user }, 'embedded broker: connection open');
@@ -225,7 +177,7 @@ export class Connection implements ChannelLink {
 
   /** A connection that we do not read cannot show its heartbeats. */
   #takeReceived(): boolean {
-    const hasReceived = this.#hasReceived || this.#isPaused;
+    const hasReceived = this.#hasReceived || this.#gate.isPaused;
     this.#hasReceived = false;
     return hasReceived;
   }
@@ -256,10 +208,10 @@ export class Connection implements ChannelLink {
       this.#end(reason.replyText);
       return;
     }
-    for (const channel of this.#channels.values()) channel.flush();
+    this.#channels?.flush();
     this.#state = 'closing';
     this.#release();
-    this.output.method(0, 'connection.close', {
+    this.#output.method(0, 'connection.close', {
       replyCode: reason.replyCode,
       replyText: reason.replyText,
       ...(reason.at ?? at),
@@ -277,13 +229,13 @@ export class Connection implements ChannelLink {
   #leave(): void {
     if (this.#state !== 'leaving') this.#release();
     this.#state = 'leaving';
-    this.output.method(0, 'connection.close-ok', {});
+    this.#output.method(0, 'connection.close-ok', {});
     this.#endSoon('closed by the client');
   }
 
   /** Sends what is left, then ends the socket. */
   #finish(why: string): void {
-    this.output.flush();
+    this.#output.flush();
     this.#end(why, true);
   }
 
@@ -296,7 +248,7 @@ export class Connection implements ChannelLink {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     clearTimeout(this.#deadline);
-    this.output.close();
+    this.#output.close();
     this.#release();
     this.#host.logger.debug({ user: this.user, why }, 'embedded broker: connection ended');
     if (!isGraceful) {
@@ -315,72 +267,23 @@ export class Connection implements ChannelLink {
     this.#host.ended(this);
   }
 
-  /** Gives back all that the connection had: first its messages, then what was exclusively its own. */
   #release(): void {
     this.#heartbeat?.stop();
-    const channels = [...this.#channels.values()];
-    this.#channels.clear();
-    for (const channel of channels) channel.cut();
-    for (const channel of channels) channel.giveUp();
-    const own: readonly Queue[] = [...this.vhost.queues.values()].filter((queue) => queue.definition.owner === this);
-    for (const queue of own) this.vhost.deleteQueue(queue);
-  }
-
-  // ------------------------------------------------------------------------------------------------ channels' link
-
-  flushLater(channel: Channel): void {
-    this.#unflushed.add(channel);
-  }
-
-  published(): void {
-    this.#hasPublished = true;
-  }
-
-  closed(channel: Channel): void {
-    this.#channels.delete(channel.number);
+    this.#channels?.release();
   }
 
   // --------------------------------------------------------------------------------------------------- slow peers
 
   #onDrain(): void {
-    this.output.drained();
-    for (const channel of this.#channels.values()) channel.relieveAll();
+    this.#output.drained();
+    this.#channels?.relieve();
     this.regulate();
   }
 
-  /** Reads on, or lets the client wait: when it does not read its replies, or publishes more than there is room for. */
+  /** Reads on, or lets the client wait. */
   regulate(): void {
-    if (this.#state !== 'open') {
-      this.#read(true);
-      return;
-    }
-    const isBlocked = this.#hasPublished && this.#host.isBlocked;
-    if (isBlocked !== this.#isToldBlocked && this.#has('connection.blocked')) {
-      this.#isToldBlocked = isBlocked;
-      if (isBlocked) this.output.method(0, 'connection.blocked', { reason: 'low on memory' });
-      else this.output.method(0, 'connection.unblocked', {});
-    }
-    const isOverBudget = this.#hasPublished && this.#host.budget.isOver;
-    this.#read(!isBlocked && !isOverBudget && this.output.unwrittenBytes < UNREAD_LIMIT_BYTES);
+    if (this.#state === 'open')
+      this.#gate.regulate(this.#channels?.hasPublished ?? false, this.#has('connection.blocked'));
+    else this.#gate.open();
   }
-
-  #read(isReading: boolean): void {
-    if (isReading !== this.#isPaused) return;
-    this.#isPaused = !isReading;
-    if (isReading) this.#socket.resume();
-    else this.#socket.pause();
-  }
-}
-
-/** A frame that cannot stand where it does: of a known type 505, else 501. */
-function strayFrame(type: number, payload: Buffer): ProtocolError {
-  const isKnown =
-    type === FRAME.header ||
-    type === FRAME.body ||
-    type === FRAME.method ||
-    (type === FRAME.heartbeat && payload.length === 0);
-  const text = describeFrame(type, payload);
-  return isKnown
-    ? new ProtocolError('UNEXPECTED_FRAME', text)
-    : new ProtocolError('FRAME_ERROR', `${text}: unknown_frame`);
 }

@@ -2,7 +2,8 @@ import type { Field, FieldTable } from './field-table.ts';
 import { integerOf, longField, textOf } from './fields.ts';
 import { Message, without } from './message.ts';
 import { type Properties, writeProperties } from './properties.ts';
-import type { DeathReason, Queue } from './queue.ts';
+import type { Queue } from './queue.ts';
+import type { DeathReason } from './queue-definition.ts';
 
 type Death = FieldTable;
 const text = (value: string): Field => ({ type: 'S', value });

@@ -15,7 +15,7 @@ export const EXCHANGE_METHODS = {
     const name = cleanName(args.exchange);
     if (args.passive) {
       refuseDefaultExchange(name);
-      channel.findExchange(name);
+      channel.link.vhost.exchange(name);
     } else declare(channel, name, args);
     if (!args.nowait) channel.reply('exchange.declare-ok', {});
   },
@@ -90,8 +90,8 @@ function exchangeDestination(channel: Channel, source: string, destination: stri
   refuseDefaultExchange(cleanName(destination));
   refuseDefaultExchange(cleanName(source));
   // Of two that are missing RabbitMQ names the source.
-  channel.findExchange(cleanName(source));
-  return { kind: 'exchange', exchange: channel.findExchange(cleanName(destination)) };
+  channel.link.vhost.exchange(cleanName(source));
+  return { kind: 'exchange', exchange: channel.link.vhost.exchange(cleanName(destination)) };
 }
 
 /** @throws ProtocolError 404 without the exchange, 406 for arguments that its type refuses */
@@ -102,7 +102,7 @@ export function bind(
   routingKey: string,
   args: FieldTable,
 ): void {
-  const source = channel.findExchange(cleanName(sourceName));
+  const source = channel.link.vhost.exchange(cleanName(sourceName));
   if (source.definition.type === 'headers') checkMatchArguments(args);
   const binding: Binding = { source, destination, routingKey, arguments: args };
   channel.link.vhost.bind(binding);

@@ -53,6 +53,10 @@ export class ProtocolError extends Error {
     this.scope = options.scope ?? (SOFT.has(replyName) ? 'channel' : 'connection');
     this.at = options.at && { classId: options.at.classId, methodId: options.at.methodId };
   }
+  /** The same, with the method that was worked on, unless it knows one. */
+  withMethod(at: MethodNumbers): ProtocolError {
+    return new ProtocolError(this.replyName, this.message, { scope: this.scope, at: this.at ?? at, cause: this });
+  }
   override get name(): string {
     return 'ProtocolError';
   }

@@ -145,6 +145,11 @@ export class Publishing {
     return this.#mode.kind === 'tx' ? this.#mode.transaction.settlements.flatMap(({ taken }) => taken) : [];
   }
 
+  /** Ends the transaction, if there is one: the channel goes. @returns the deliveries that are unsettled again */
+  abandon(): readonly Unacked[] {
+    return this.#mode.kind === 'tx' ? this.rollback() : [];
+  }
+
   #transaction(): Transaction {
     if (this.#mode.kind !== 'tx') throw new ProtocolError('PRECONDITION_FAILED', 'channel is not transactional');
     const { transaction } = this.#mode;

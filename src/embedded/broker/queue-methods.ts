@@ -7,8 +7,9 @@ import type { MethodHandlers } from './method-handlers.ts';
 import type { MethodArguments } from './method-table.ts';
 import { cleanName, refuseDefaultExchange, refuseReservedName, requireSame, requireSameArguments } from './names.ts';
 import { ProtocolError } from './protocol-error.ts';
-import type { Queue, QueueDefinition } from './queue.ts';
+import type { Queue } from './queue.ts';
 import { ARGUMENTS_OF, moduleOf, queueTypeOf, resolveQueueArguments } from './queue-arguments.ts';
+import type { QueueDefinition } from './queue-definition.ts';
 import { described } from './virtual-host.ts';
 
 /** `queue.*`. */
@@ -30,7 +31,7 @@ export const QUEUE_METHODS = {
     const { name, routingKey } = withShortcuts(channel, args);
     refuseDefaultExchange(cleanName(args.exchange));
     // Of two that are missing RabbitMQ names the exchange.
-    channel.findExchange(cleanName(args.exchange));
+    channel.link.vhost.exchange(cleanName(args.exchange));
     bind(channel, args.exchange, { kind: 'queue', queue: usableQueue(channel, name) }, routingKey, args.arguments);
     if (!args.nowait) channel.reply('queue.bind-ok', {});
   },

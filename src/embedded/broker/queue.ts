@@ -1,34 +1,12 @@
-import type { Alarm, Alarms } from './alarm.ts';
+import type { Alarm } from './alarm.ts';
 import type { Binding } from './binding.ts';
 import type { Consumer } from './consumer.ts';
 import { ConsumerRota } from './consumer-rota.ts';
-import type { FieldTable } from './field-table.ts';
 import type { Message } from './message.ts';
-import type { QueueSettings } from './queue-arguments.ts';
+import type { DeathReason, QueueDefinition, QueueHost } from './queue-definition.ts';
+import { isOverLimit, timeToLive } from './queue-limits.ts';
 import type { QueuedMessage } from './queued-message.ts';
 import { ReadyMessages } from './ready-messages.ts';
-
-export interface QueueDefinition {
-  readonly name: string;
-  readonly isDurable: boolean;
-  readonly isAutoDelete: boolean;
-  /** The connection that alone may use it. */
-  readonly owner: object | undefined;
-  readonly arguments: FieldTable;
-  readonly settings: QueueSettings;
-}
-
-export type DeathReason = 'expired' | 'maxlen' | 'rejected' | 'delivery_limit';
-
-/** What a queue needs of the broker around it. */
-export interface QueueHost {
-  readonly alarms: Alarms;
-  deadLetter(queue: Queue, message: Message, reason: DeathReason): void;
-  /** Nothing uses the queue any more. */
-  abandoned(queue: Queue): void;
-  /** Messages came or went: bytes of memory, negative when they went. */
-  held(bytes: number, queue: Queue): void;
-}
 
 /** Rough cost of a queued message beside its bytes. */
 const ENTRY_BYTES = 300;
@@ -89,7 +67,10 @@ export class Queue {
   push(message: Message): boolean {
     const { overflow } = this.definition.settings;
     // A quorum queue notices that it is full only after it has taken one too many.
-    if (overflow !== 'drop-head' && this.#isOverflowing(this.isQuorum ? undefined : message)) {
+    if (
+      overflow !== 'drop-head' &&
+      isOverLimit(this.definition.settings, this.ready, this.isQuorum ? undefined : message)
+    ) {
       if (overflow === 'reject-publish-dlx') this.#host.deadLetter(this, message, 'maxlen');
       return false;
     }
@@ -123,23 +104,15 @@ export class Queue {
   }
 
   #expiryOf(message: Message): number | undefined {
-    const { ttlMs } = this.definition.settings;
-    const own = message.ttlMs;
-    if (own === undefined && ttlMs === undefined) return undefined;
+    const ttlMs = timeToLive(this.definition.settings, message);
+    if (ttlMs === undefined) return undefined;
     this.#isExpiring = true;
-    return this.#host.alarms.now() + Math.min(own ?? Number.POSITIVE_INFINITY, ttlMs ?? Number.POSITIVE_INFINITY);
-  }
-
-  #isOverflowing(next?: Message): boolean {
-    const { maxLength, maxLengthBytes } = this.definition.settings;
-    const length = this.ready.length + (next ? 1 : 0);
-    const bytes = this.ready.bytes + (next?.bodyBytes ?? 0);
-    return length > (maxLength ?? Number.POSITIVE_INFINITY) || bytes > (maxLengthBytes ?? Number.POSITIVE_INFINITY);
+    return this.#host.alarms.now() + ttlMs;
   }
 
   #dropOverflow(): void {
     if (this.definition.settings.overflow !== 'drop-head') return;
-    while (this.#isOverflowing()) {
+    while (isOverLimit(this.definition.settings, this.ready)) {
       const entry = this.ready.shift();
       if (!entry) return;
       this.#bury(entry, 'maxlen');

@@ -6,7 +6,8 @@ import type { ExchangeType } from './exchange-type.ts';
 import { EMPTY_TABLE } from './field-table.ts';
 import type { Message } from './message.ts';
 import { ProtocolError } from './protocol-error.ts';
-import { type DeathReason, Queue, type QueueDefinition, type QueueHost } from './queue.ts';
+import { Queue } from './queue.ts';
+import type { DeathReason, QueueDefinition, QueueHost } from './queue-definition.ts';
 import { type Routes, route } from './router.ts';
 
 /** The one virtual host. */
