@@ -36,15 +36,16 @@ export class DatabaseLink implements SqlExecutor {
   }
 
   /**
-   * Connects, waiting for the database with back-off.
+   * Connects for the first time, waiting for the database with back-off.
+   * @param wait false: fails instead of waiting
    * @throws DatabaseAccessRefusedError: only here, later it waits as well
    */
-  async open(signal: AbortSignal): Promise<void> {
-    await this.#connected(signal, true);
+  async open(signal: AbortSignal, wait = true): Promise<void> {
+    await this.#connected(signal, (error) => !wait || error instanceof DatabaseAccessRefusedError);
   }
 
   async query<Row extends object>(sql: string, params: readonly (string | null)[], name?: string): Promise<Row[]> {
-    const connection = await this.#connected(this.#closed.signal, false);
+    const connection = await this.#connected(this.#closed.signal, () => false);
     return await connection.query<Row>(sql, params, name);
   }
 
@@ -60,15 +61,15 @@ export class DatabaseLink implements SqlExecutor {
     await this.#connection?.close();
   }
 
-  async #connected(signal: AbortSignal, failsOnRefusal: boolean): Promise<DatabaseConnection> {
+  async #connected(signal: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {
     if (this.#connection && !this.#connection.lost.aborted) return this.#connection;
-    this.#opening ??= this.#open(signal, failsOnRefusal).finally(() => {
+    this.#opening ??= this.#open(signal, isFatal).finally(() => {
       this.#opening = undefined;
     });
     return await this.#opening;
   }
 
-  async #open(signal: AbortSignal, failsOnRefusal: boolean): Promise<DatabaseConnection> {
+  async #open(signal: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {
     const { name, logger } = this.#options;
     const ended = AbortSignal.any([signal, this.#closed.signal]);
     for (let attempt = 0; !ended.aborted; attempt++) {
@@ -79,7 +80,7 @@ export class DatabaseLink implements SqlExecutor {
         return connection;
       } catch (error) {
         if (ended.aborted) break;
-        if (failsOnRefusal && error instanceof DatabaseAccessRefusedError) throw error;
+        if (isFatal(error)) throw error;
         if (attempt === 0) logger.warn({ connection: name, error }, 'waiting for the database');
         await sleep(backoffMs(attempt, RECONNECT), ended);
       }

@@ -49,7 +49,9 @@ export class RelayRun {
   readonly #intake = new AbortController();
   /** Aborted when all is settled. */
   readonly #upkeep = new AbortController();
-  readonly #loops: Promise<void>[] = [];
+  #hasConnected = false;
+  readonly #intakeLoops: Promise<void>[] = [];
+  readonly #upkeepLoops: Promise<void>[] = [];
 
   constructor(parts: RelayParts & { readonly clock: Clock }, options: ResolvedRelayOptions, stats: RelayStats) {
     this.#parts = parts;
@@ -112,7 +114,8 @@ export class RelayRun {
    */
   async start(signal: AbortSignal): Promise<void> {
     const { read, write, control } = this.#links;
-    await control.open(signal);
+    await control.open(signal, this.#parts.wait);
+    this.#hasConnected = true;
     for (let attempt = 0; !(await this.#firstCensus()); attempt++) {
       await sleep(backoffMs(attempt), signal);
       signal.throwIfAborted();
@@ -121,18 +124,20 @@ export class RelayRun {
     this.#sender.open(this.#intake.signal);
     const { signal: intake } = this.#intake;
     const { signal: upkeep } = this.#upkeep;
-    this.#loops.push(
+    this.#upkeepLoops.push(
       this.#repeat('lease', upkeep, async () => {
         await this.#census.wait(upkeep, CENSUS_MS);
         if (!upkeep.aborted) await this.#leases.runOnce();
       }),
       this.#settler.run(upkeep),
+    );
+    this.#intakeLoops.push(
       this.#repeat('read', intake, () => this.#readOnce(intake)),
       this.#repeat('promotion', intake, async () => {
         await sleep(await this.#promotion.runOnce(), intake);
       }),
     );
-    if (this.#options.listen) this.#loops.push(this.#listener().run(intake));
+    if (this.#options.listen) this.#intakeLoops.push(this.#listener().run(intake));
   }
 
   /** Stops the intake, drains, writes back, gives the partitions to the others, closes. */
@@ -142,9 +147,11 @@ export class RelayRun {
     this.#lanes.dropUnsent();
     await this.#settled(drainMs);
     this.#upkeep.abort();
-    await within(FAREWELL_MS, this.#farewell());
+    // a look for partitions that is under way could take some after they were given back
+    await within(FAREWELL_MS, Promise.all(this.#upkeepLoops));
+    if (this.#hasConnected) await within(FAREWELL_MS, this.#farewell());
     await Promise.all(Object.values(this.#links).map((link) => link.close()));
-    await Promise.all(this.#loops);
+    await Promise.all([...this.#upkeepLoops, ...this.#intakeLoops]);
   }
 
   async #farewell(): Promise<void> {
@@ -236,7 +243,7 @@ export class RelayRun {
   }
 }
 
-async function within(ms: number, work: Promise<void>): Promise<void> {
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const done = new AbortController();
   await Promise.race([work.finally(() => done.abort()), sleep(ms, done.signal)]);
 }

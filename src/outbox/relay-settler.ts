@@ -41,6 +41,7 @@ export class RelaySettler {
   #confirmed: OutboxRow[] = [];
   #failed: { readonly row: OutboxRow; readonly error: string }[] = [];
   #lockedCount = 0;
+  #writing = 0;
 
   constructor(options: RelaySettlerOptions) {
     this.#options = options;
@@ -50,7 +51,7 @@ export class RelaySettler {
 
   /** Rows whose outcome is not written yet. */
   get pending(): number {
-    return this.#confirmed.length + this.#failed.length + this.#lockedCount;
+    return this.#confirmed.length + this.#failed.length + this.#lockedCount + this.#writing;
   }
 
   confirmed(row: OutboxRow): void {
@@ -92,21 +93,40 @@ export class RelaySettler {
   }
 
   async #deleteBatch(): Promise<void> {
-    const { db, owner, batchSize, stats } = this.#options;
-    const rows = this.#confirmed.slice(0, 2 * batchSize);
-    let locked: ReadonlySet<number> = new Set();
-    let deleted: number;
-    try {
-      deleted = await this.#delete.all(db, rows, owner);
-    } catch (error) {
-      if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
-      ({ deleted, locked } = await this.#delete.unlocked(db, rows, owner));
-    }
-    this.#confirmed = this.#confirmed.slice(rows.length);
+    const { owner, batchSize, stats } = this.#options;
+    const rows = this.#confirmed.splice(0, 2 * batchSize);
+    const { deleted, locked } = await this.#write(
+      rows,
+      () => this.#deleteRows(rows, owner),
+      () => this.#confirmed.unshift(...rows),
+    );
     stats.deleted += deleted;
     stats.fencedOut += rows.length - deleted - locked.size;
     this.#settle(rows.filter((row) => !locked.has(row.id)));
     this.#retryLocked(rows.filter((row) => locked.has(row.id)));
+  }
+
+  async #deleteRows(rows: readonly OutboxRow[], owner: string) {
+    const { db } = this.#options;
+    try {
+      return { deleted: await this.#delete.all(db, rows, owner), locked: new Set<number>() };
+    } catch (error) {
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+      return await this.#delete.unlocked(db, rows, owner);
+    }
+  }
+
+  /** What is being written is in no list; after an error it is put back. */
+  async #write<T>(rows: readonly unknown[], work: () => Promise<T>, putBack: () => void): Promise<T> {
+    this.#writing += rows.length;
+    try {
+      return await work();
+    } catch (error) {
+      putBack();
+      throw error;
+    } finally {
+      this.#writing -= rows.length;
+    }
   }
 
   #retryLocked(rows: readonly OutboxRow[]): void {
@@ -122,18 +142,18 @@ export class RelaySettler {
 
   async #recordBatch(): Promise<void> {
     const { db, owner, batchSize, stats } = this.#options;
-    const batch = this.#failed.slice(0, batchSize);
-    const found = await this.#record(
-      db,
-      batch.map(({ row, error }) => ({
-        id: row.id,
-        grant: row.grant,
-        delayMs: this.#backoffMs(row.attempts),
-        error,
-      })),
-      owner,
+    const batch = this.#failed.splice(0, batchSize);
+    const failures = batch.map(({ row, error }) => ({
+      id: row.id,
+      grant: row.grant,
+      delayMs: this.#backoffMs(row.attempts),
+      error,
+    }));
+    const found = await this.#write(
+      batch,
+      () => this.#record(db, failures, owner),
+      () => this.#failed.unshift(...batch),
     );
-    this.#failed = this.#failed.slice(batch.length);
     stats.fencedOut += batch.length - found;
     this.#settle(batch.map(({ row }) => row));
   }

@@ -25,6 +25,8 @@ export interface RelayParts {
   readonly schema: string;
   readonly logger: Logger;
   readonly clock?: Clock;
+  /** Whether `start` waits for a database that is down; else it fails. @default true */
+  readonly wait?: boolean;
   readonly options?: RelayOptions;
 }
 
@@ -79,7 +81,7 @@ export class Relay implements Service {
 
   /**
    * Resolves when it holds its first partitions (none, when others hold all) and reads. Waits for the database.
-   * @throws DatabaseAccessRefusedError, MigrationRequiredError
+   * @throws DatabaseAccessRefusedError, MigrationRequiredError; DatabaseUnavailableError when `wait` is off
    */
   start(): Promise<void> {
     return this.#lifecycle.start();

@@ -1,6 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { connectDatabase, type DatabaseConnection } from '../../src/database/connection.ts';
+import { DatabaseAccessRefusedError, DatabaseUnavailableError, MigrationRequiredError } from '../../src/errors.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { Relay } from '../../src/outbox/relay.ts';
 import { prepareDeleteConfirmed } from '../../src/outbox/sql/delete-confirmed.ts';
 import { CONFIRMED, RecordingPipe, type RelayKit, relayKit, until } from '../support/relay-kit.ts';
+import { stressService } from '../support/start-stop-stress.ts';
 
 let kit: RelayKit;
 beforeAll(async () => {
@@ -204,5 +209,40 @@ describe('relays together', () => {
       return rows.length === 0;
     });
     expect(pipe.offers).toHaveLength(100);
+  });
+
+  it('keep the word of a service when started and stopped in any order', async () => {
+    await stressService(() => made(new RecordingPipe(), { drainMs: 100 }).relay, 60);
+    expect(await kit.db.count('svc_comm_relay_lease', 'owner IS NOT NULL')).toBe(0);
+  }, 60_000);
+
+  it('say at the start what is wrong: a missing table, wrong credentials, a database that is down', async () => {
+    const start = (connect: () => Promise<DatabaseConnection>, schema = kit.db.schema) =>
+      new Relay({ connect, pipe: new RecordingPipe(), schema, logger: silentLogger, wait: false }).start();
+    const at = (change: (url: URL) => void) => {
+      const url = new URL(kit.db.url);
+      change(url);
+      return () => connectDatabase({ url: url.href });
+    };
+    await expect(
+      start(
+        at(() => undefined),
+        'no_such_schema',
+      ),
+    ).rejects.toBeInstanceOf(MigrationRequiredError);
+    await expect(
+      start(
+        at((url) => {
+          url.pathname = '/no_such_database';
+        }),
+      ),
+    ).rejects.toBeInstanceOf(DatabaseAccessRefusedError);
+    await expect(
+      start(
+        at((url) => {
+          url.port = '1';
+        }),
+      ),
+    ).rejects.toBeInstanceOf(DatabaseUnavailableError);
   });
 });
