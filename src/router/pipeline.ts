@@ -1,6 +1,6 @@
 import { InvalidConsumerError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
-import type { Handler, Middleware } from '../message/handler.ts';
+import type { Handler, Middleware, Verdict } from '../message/handler.ts';
 import type { Inbox } from '../message/inbox.ts';
 import { timerMs } from './kind.ts';
 import { compose } from './middleware/compose.ts';
@@ -65,12 +65,10 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   const store = inboxFor(route, options);
   if (store) layers.push(inbox({ inbox: store, handler: route.name, logger }));
   layers.push(timeout({ timeoutMs, handler: route.name }), ...(options.middleware ?? []));
-  return compose(layers, async (incoming, context) => ({
-    kind: 'ack',
-    outcome: 'handled',
-    value: await route.invoke(incoming, context),
-  }));
+  return compose(layers, (incoming, context) => route.invoke(incoming, context).then(handled));
 }
+
+const handled = (value: unknown): Verdict => ({ kind: 'ack', outcome: 'handled', value });
 
 function inboxFor(route: Route, { inbox: store, inboxByDefault = true }: PipelineOptions): Inbox | undefined {
   if (route.options.inbox === true && !store) {

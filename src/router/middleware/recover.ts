@@ -11,11 +11,12 @@ import type { Middleware, Verdict } from '../../message/handler.ts';
  */
 export function recover(): Middleware {
   return (next) =>
-    async function recoverHandler(incoming, context) {
+    function recoverHandler(incoming, context) {
+      const recovered = (thrown: unknown) => verdictOf(thrown, context.signal);
       try {
-        return await next(incoming, context);
+        return next(incoming, context).then(undefined, recovered);
       } catch (thrown) {
-        return verdictOf(thrown, context.signal);
+        return Promise.resolve(recovered(thrown));
       }
     };
 }

@@ -24,7 +24,26 @@ export class TimeLimit {
     return run;
   }
 
-  end(run: TimedRun): void {
+  /** As the work ends, or a rejection as soon as its time is over. */
+  within<T>(run: TimedRun, work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      run.onExpired(reject);
+      const failed = (error: unknown) => {
+        this.#end(run);
+        reject(error);
+      };
+      try {
+        work().then((value) => {
+          this.#end(run);
+          resolve(value);
+        }, failed);
+      } catch (error) {
+        failed(error);
+      }
+    });
+  }
+
+  #end(run: TimedRun): void {
     this.#runs.delete(run);
     run.end();
   }
@@ -63,12 +82,8 @@ export class TimedRun {
     this.endsAtMs = endsAtMs;
   }
 
-  /** As the run ends, or a rejection as soon as its time is over. */
-  within<T>(run: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#reject = reject;
-      run.then(resolve, reject);
-    });
+  onExpired(reject: (error: Error) => void): void {
+    this.#reject = reject;
   }
 
   /** Aborts when the time is over, and with the outer context's signal. */
@@ -91,6 +106,7 @@ export class TimedRun {
     this.#reason = error;
     this.#abort?.abort(error);
     this.#reject?.(error);
+    this.end();
   }
 
   /** The outer signal may outlive thousands of runs. */

@@ -16,13 +16,9 @@ export interface TimeoutOptions {
 export function timeout({ timeoutMs, handler }: TimeoutOptions): Middleware {
   return (next) => {
     const limit = new TimeLimit(timeoutMs, handler);
-    return async function timeoutHandler(incoming, context) {
+    return function timeoutHandler(incoming, context) {
       const run = limit.begin(context);
-      try {
-        return await run.within(next(incoming, deriveContext(context, run)));
-      } finally {
-        limit.end(run);
-      }
+      return limit.within(run, () => next(incoming, deriveContext(context, run)));
     };
   };
 }
