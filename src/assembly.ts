@@ -110,6 +110,7 @@ export class Assembly {
     this.#databaseUrl();
     const main = new Relay({
       connect: ({ name, settings: session }) => this.#connect(name, session),
+      wait: settings.wait,
       pipe: publisher,
       schema: settings.schema,
       logger: this.#logger,
