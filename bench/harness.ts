@@ -1,26 +1,39 @@
 import { cpus } from 'node:os';
 
+/** What one run of a side took. CPU is that of this process. */
+export interface Run {
+  readonly messages: number;
+  readonly ms: number;
+  readonly cpuMs: number;
+  /** CPU of others that worked for it, as far as it can be seen. */
+  readonly otherCpuMs?: number | undefined;
+}
+
 /** One way of doing the work of a bench. */
 export interface Side {
   readonly name: string;
-  /** Does the work once; returns how many messages it was, and the time if it is not that of the whole call. */
-  run(): Promise<{ readonly messages: number; readonly ms?: number; readonly cpuMs?: number }>;
+  /** Does the work once. What it prepares and clears away is not in the time that it returns. */
+  run(): Promise<Run>;
 }
 
 export interface Figure {
   readonly perSecond: number;
-  /** Microseconds of this process's CPU for one message. */
+  /** Microseconds for one message. */
   readonly cpuUs: number;
+  readonly otherCpuUs: number | undefined;
 }
 
+/** A line of the table. */
 export interface Row {
   readonly bench: string;
   readonly ours: string;
   readonly beside: string;
   readonly figure: string;
-  readonly ratio: number;
+  readonly value: number;
+  readonly unit: '' | 'ms' | 'us';
   readonly target: string;
-  readonly isMet: boolean;
+  /** undefined: told for comparison, without a target. */
+  readonly isMet: boolean | undefined;
 }
 
 export const median = (values: readonly number[]): number => {
@@ -35,18 +48,35 @@ export const quantile = (values: readonly number[], q: number): number => {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
 };
 
-async function measure(side: Side): Promise<Figure> {
-  globalThis.gc?.();
-  const cpu = process.cpuUsage();
-  const start = performance.now();
-  const { messages, ms, cpuMs } = await side.run();
-  const wallMs = ms ?? performance.now() - start;
-  const used = process.cpuUsage(cpu);
-  return {
-    perSecond: (messages * 1000) / wallMs,
-    cpuUs: cpuMs === undefined ? (used.user + used.system) / messages : (cpuMs * 1000) / messages,
-  };
+/** Wall clock and CPU between two moments. */
+export class Stopwatch {
+  #startMs = Number.NaN;
+  #cpu = process.cpuUsage();
+
+  start(): void {
+    this.#cpu = process.cpuUsage();
+    this.#startMs = performance.now();
+  }
+
+  stop(messages: number): Run {
+    const ms = performance.now() - this.#startMs;
+    const { user, system } = process.cpuUsage(this.#cpu);
+    return { messages, ms, cpuMs: (user + system) / 1000 };
+  }
 }
+
+export async function timed(messages: number, work: () => Promise<unknown>): Promise<Run> {
+  const watch = new Stopwatch();
+  watch.start();
+  await work();
+  return watch.stop(messages);
+}
+
+const figureOf = ({ messages, ms, cpuMs, otherCpuMs }: Run): Figure => ({
+  perSecond: (messages * 1000) / ms,
+  cpuUs: (cpuMs * 1000) / messages,
+  otherCpuUs: otherCpuMs === undefined ? undefined : (otherCpuMs * 1000) / messages,
+});
 
 /**
  * The sides in turn, A B C A B C …, one round more at the start that does not count. Ratios are made within a round,
@@ -56,13 +86,16 @@ export async function interleave(sides: readonly Side[], rounds: number): Promis
   const figures = new Map<string, Figure[]>(sides.map((side) => [side.name, []]));
   for (let round = 0; round <= rounds; round++) {
     for (const side of sides) {
-      const figure = await measure(side);
+      globalThis.gc?.();
+      const figure = figureOf(await side.run());
       if (round > 0) figures.get(side.name)?.push(figure);
     }
   }
+  printFigures(figures);
   return figures;
 }
 
+/** Median of the ratios within rounds. */
 export const ratio = (a: readonly number[], b: readonly number[]): number =>
   median(a.map((value, i) => value / (b[i] ?? Number.NaN)));
 
@@ -70,73 +103,59 @@ export interface Target {
   readonly bench: string;
   readonly ours: string;
   readonly beside: string;
-  /** Ours is to reach this share of the other's throughput. */
+  /** Ours is to reach this share of the other's throughput. 0: shown without a target. */
   readonly throughput?: number;
+  /** Ours is to take at most this multiple of the other's time. */
+  readonly time?: number;
   /** Ours is to need at most this multiple of the other's CPU. */
   readonly cpu?: number;
 }
 
 /** The rows of the table: medians of ratios within rounds. */
 export function judge(figures: Map<string, Figure[]>, target: Target): Row[] {
-  const ours = figures.get(target.ours) ?? [];
-  const beside = figures.get(target.beside) ?? [];
-  const row = (figure: string, value: number, wanted: number, isMet: boolean, sign: string): Row => ({
-    bench: target.bench,
-    ours: target.ours,
-    beside: target.beside,
-    figure,
-    ratio: value,
-    target: `${sign} ${wanted}`,
-    isMet,
-  });
+  const { bench, ours, beside, throughput, time, cpu } = target;
+  const values = (name: string, which: 'perSecond' | 'cpuUs') => (figures.get(name) ?? []).map((f) => f[which]);
+  const speed = ratio(values(ours, 'perSecond'), values(beside, 'perSecond'));
+  const row = { bench, ours, beside, unit: '' } as const;
   const rows: Row[] = [];
-  if (target.throughput !== undefined) {
-    const value = ratio(
-      ours.map((f) => f.perSecond),
-      beside.map((f) => f.perSecond),
-    );
-    rows.push(row('throughput', value, target.throughput, value >= target.throughput, '≥'));
-  }
-  if (target.cpu !== undefined) {
-    const value = ratio(
-      ours.map((f) => f.cpuUs),
-      beside.map((f) => f.cpuUs),
-    );
-    rows.push(row('client CPU', value, target.cpu, value <= target.cpu, '≤'));
+  if (throughput !== undefined)
+    rows.push({ ...row, figure: 'throughput', value: speed, ...atLeast(throughput, speed) });
+  if (time !== undefined) rows.push({ ...row, figure: 'time', value: 1 / speed, ...atMost(time, 1 / speed) });
+  if (cpu !== undefined) {
+    const value = ratio(values(ours, 'cpuUs'), values(beside, 'cpuUs'));
+    rows.push({ ...row, figure: 'client CPU', value, ...atMost(cpu, value) });
   }
   return rows;
 }
 
-export function printFigures(figures: Map<string, Figure[]>): void {
+type Verdict = Pick<Row, 'target' | 'isMet'>;
+
+const NO_TARGET: Verdict = { target: '', isMet: undefined };
+
+export const atLeast = (wanted: number, value: number): Verdict =>
+  wanted === 0 ? NO_TARGET : { target: `≥ ${wanted}`, isMet: value >= wanted };
+
+export const atMost = (wanted: number, value: number): Verdict => ({ target: `≤ ${wanted}`, isMet: value <= wanted });
+
+function printFigures(figures: Map<string, Figure[]>): void {
   for (const [name, list] of figures) {
     const rate = Math.round(median(list.map((f) => f.perSecond)));
     const cpu = median(list.map((f) => f.cpuUs)).toFixed(1);
-    console.log(`  ${name.padEnd(52)} ${String(rate).padStart(8)} /s  ${cpu.padStart(7)} us CPU`);
+    const others = list.map((f) => f.otherCpuUs).filter((us) => us !== undefined);
+    const other = others.length === 0 ? '' : `  ${median(others).toFixed(1).padStart(7)} us PostgreSQL`;
+    console.log(`  ${name.padEnd(52)} ${String(rate).padStart(8)} /s  ${cpu.padStart(7)} us CPU${other}`);
   }
 }
 
 export function printTable(rows: readonly Row[]): void {
-  console.log('\n| bench | ours | beside | figure | ratio | target | |\n| --- | --- | --- | --- | ---: | --- | --- |');
+  console.log(
+    '\n| bench | ours | beside | figure | ours ÷ beside | target | |\n| --- | --- | --- | --- | ---: | --- | --- |',
+  );
   for (const r of rows) {
-    const cells = [r.bench, r.ours, r.beside, r.figure, r.ratio.toFixed(2), r.target, r.isMet ? 'met' : 'MISSED'];
-    console.log(`| ${cells.join(' | ')} |`);
+    const value = r.unit === '' ? r.value.toFixed(2) : `${r.value.toFixed(2)} ${r.unit}`;
+    const verdict = r.isMet === undefined ? '' : r.isMet ? 'met' : 'MISSED';
+    console.log(`| ${[r.bench, r.ours, r.beside, r.figure, value, r.target, verdict].join(' | ')} |`);
   }
 }
 
 export const machine = (): string => `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}`;
-
-/** 987 bytes of JSON, as an event of ours. */
-export function samplePayload(n: number): object {
-  return {
-    id: n,
-    customer: { id: 4711, name: 'Ann Example', email: 'ann@example.com', tags: ['new', 'vip', 'newsletter'] },
-    lines: Array.from({ length: 6 }, (_, i) => ({
-      sku: `SKU-${1000 + i}`,
-      name: `Article number ${i}`,
-      quantity: i + 1,
-      price: 9.95 * (i + 1),
-    })),
-    total: 208.95,
-    note: 'x'.repeat(160),
-  };
-}

@@ -1,5 +1,5 @@
 /**
- * `npm run bench` or `npm run bench -- relay publish`: ours beside the plain libraries in one interleaved run.
+ * `npm run bench` (all, written to docs/records) or `npm run bench -- relay publish`: ours beside the plain libraries in one interleaved run.
  * SVC_COMM_BENCH_ROUNDS (default 5) is the number of counted rounds.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -29,7 +29,9 @@ for (const name of asked.length > 0 ? asked : BENCHES) {
   rows.push(...(await bench.run(rounds)));
 }
 printTable(rows);
-mkdirSync('docs/records', { recursive: true });
-const file = `docs/records/bench-${new Date().toISOString().slice(0, 10)}.json`;
-writeFileSync(file, `${JSON.stringify({ machine: machine(), rounds, rows }, null, 2)}\n`);
-console.log(`\nwritten to ${file}`);
+if (asked.length === 0) {
+  mkdirSync('docs/records', { recursive: true });
+  const file = `docs/records/bench-${new Date().toISOString().slice(0, 10)}.json`;
+  writeFileSync(file, `${JSON.stringify({ machine: machine(), rounds, rows }, null, 2)}\n`);
+  console.log(`\nwritten to ${file}`);
+}

@@ -1,0 +1,13 @@
+interface Compiled {
+  readonly index: typeof import('../src/index.ts');
+  readonly 'broker/connection': typeof import('../src/broker/connection.ts');
+  readonly 'broker/publisher': typeof import('../src/broker/publisher.ts');
+  readonly 'database/sql/claim-inbox': typeof import('../src/database/sql/claim-inbox.ts');
+  readonly 'outbox/event-row': typeof import('../src/outbox/event-row.ts');
+  readonly 'outbox/sql/enqueue': typeof import('../src/outbox/sql/enqueue.ts');
+}
+
+/** A module of dist/, which is what users run, under the types of the sources. */
+export async function compiled<Name extends keyof Compiled>(name: Name): Promise<Compiled[Name]> {
+  return (await import(new URL(`../dist/src/${name}.js`, import.meta.url).href)) as Compiled[Name];
+}

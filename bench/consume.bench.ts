@@ -1,0 +1,208 @@
+import type { ConsumeMessage } from 'amqplib';
+import type { Knex } from 'knex';
+import { BenchBroker, messageIds } from './broker.ts';
+import { compiled } from './compiled.ts';
+import { BenchDatabase } from './database.ts';
+import type { Payload } from './event.ts';
+import { interleave, judge, type Row, type Run, type Side, Stopwatch, timed } from './harness.ts';
+
+export const head = `
+A quorum queue is filled, then emptied; the time is from the first handler run to the last. All sides parse the JSON and
+hand over the payload. Ours: consumer of a service as 'svc-comm runconsumer' has it: router, envelope checks, correlation,
+time limit, 20 handlers at once; amqplib: a bare callback, acks one by one or the last of a turn with 'multiple'.
+Inbox: the handler writes a row with knex; beside it a loop without any broker of the same four statements (BEGIN, claim,
+insert, COMMIT) by 20 clients of pg, and by knex.
+Cheating would be: noAck, acks before the handler, no parse, other prefetch, synchronous_commit off on one side.`;
+
+const COUNT = Number(process.env.SVC_COMM_BENCH_CONSUME_MESSAGES ?? 10_000);
+const INBOX_COUNT = Number(process.env.SVC_COMM_BENCH_INBOX_MESSAGES ?? 2_000);
+const CONCURRENCY = 20;
+
+/** Starts at the first call and stops at the last, resolving `done`. */
+class Count {
+  readonly done: Promise<Run>;
+  readonly #watch = new Stopwatch();
+  readonly #wanted: number;
+  #seen = 0;
+  #ids = 0;
+  #resolve: (run: Run) => void = () => undefined;
+
+  constructor(wanted: number) {
+    this.#wanted = wanted;
+    this.done = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  handled(payload: Payload): void {
+    this.#ids += payload.id;
+    this.#seen += 1;
+    if (this.#seen === 1) this.#watch.start();
+    if (this.#seen !== this.#wanted) return;
+    if (this.#ids !== this.#wanted) throw new Error('payloads are not those that were sent');
+    this.#resolve(this.#watch.stop(this.#wanted - 1));
+  }
+}
+
+export async function run(rounds: number): Promise<Row[]> {
+  const broker = await BenchBroker.open('consume');
+  const queue = await broker.queue(broker.name);
+  broker.owns(queue);
+  try {
+    const rows: Row[] = [];
+    for (const prefetch of [100, 1000]) rows.push(...(await plain(broker, queue, prefetch, rounds)));
+    return [...rows, ...(await withInbox(broker, queue, rounds))];
+  } finally {
+    await broker.close();
+  }
+}
+
+async function plain(broker: BenchBroker, queue: string, prefetch: number, rounds: number): Promise<Row[]> {
+  const ours = await ourSide(broker, queue, prefetch);
+  const sides = [amqplibSide(broker, queue, prefetch, 'each'), amqplibSide(broker, queue, prefetch, 'multiple'), ours];
+  const figures = await interleave(sides, rounds);
+  const bench = `consume, prefetch ${prefetch}`;
+  const each = prefetch === 100 ? 1.4 : 1.1;
+  return [
+    ...judge(figures, { bench, ours: 'router', beside: 'amqplib, ack each', throughput: each, cpu: 0.8 }),
+    ...judge(figures, { bench, ours: 'router', beside: 'amqplib, multiple acks', throughput: 0.9 }),
+  ];
+}
+
+function amqplibSide(broker: BenchBroker, queue: string, prefetch: number, acks: 'each' | 'multiple'): Side {
+  return {
+    name: acks === 'each' ? 'amqplib, ack each' : 'amqplib, multiple acks',
+    async run() {
+      await refill(broker, queue, COUNT);
+      const channel = await broker.model.createChannel();
+      await channel.prefetch(prefetch);
+      const count = new Count(COUNT);
+      let last: ConsumeMessage | undefined;
+      const ackLast = () => {
+        if (last) channel.ack(last, true);
+        last = undefined;
+      };
+      const onMessage = (message: ConsumeMessage | null) => {
+        if (!message) return;
+        count.handled(JSON.parse(message.content.toString()).payload);
+        if (acks === 'each') return channel.ack(message);
+        if (!last) setImmediate(ackLast);
+        last = message;
+      };
+      await channel.consume(queue, onMessage);
+      const result = await count.done;
+      ackLast();
+      await channel.close();
+      return result;
+    },
+  };
+}
+
+async function ourSide(broker: BenchBroker, queue: string, prefetch: number): Promise<Side> {
+  const { createService, eventConsumer } = await compiled('index');
+  let count = new Count(COUNT);
+  const service = createService({ appId: 'bench', brokerUrl: broker.url, queue, prefetch, logLevel: 'error' });
+  service.messageRouter.consumer(broker.name, 'create.*')(eventConsumer((payload: Payload) => count.handled(payload)));
+  return {
+    name: 'router',
+    async run() {
+      count = new Count(COUNT);
+      await refill(broker, queue, COUNT);
+      const consumer = service.consumer();
+      await consumer.start();
+      const result = await count.done;
+      await service.close();
+      return result;
+    },
+  };
+}
+
+async function withInbox(broker: BenchBroker, queue: string, rounds: number): Promise<Row[]> {
+  const { createService, eventConsumer } = await compiled('index');
+  const { claimInbox } = await compiled('database/sql/claim-inbox');
+  const database = await BenchDatabase.open('inbox');
+  const { url: databaseUrl, schema, pool } = database;
+  const effect = database.table('effect');
+  await pool.query(`CREATE TABLE ${effect} (id text, total numeric)`);
+  const clients = await database.clients(CONCURRENCY);
+  const knex = database.knex(CONCURRENCY);
+  const settings = { appId: 'bench', brokerUrl: broker.url, queue, databaseUrl, schema, concurrency: CONCURRENCY };
+  const service = createService({ ...settings, logLevel: 'error' });
+  let count = new Count(INBOX_COUNT);
+  service.messageRouter.consumer(
+    broker.name,
+    'create.*',
+  )(
+    eventConsumer(async (payload: Payload, event, context) => {
+      const trx = context.transaction as Knex.Transaction;
+      await trx('effect').withSchema(schema).insert({ id: event.eventId, total: payload.total });
+      count.handled(payload);
+    }),
+  );
+  const ours: Side = {
+    name: 'inbox and a row',
+    async run() {
+      count = new Count(INBOX_COUNT);
+      await refill(broker, queue, INBOX_COUNT);
+      const consumer = service.consumer();
+      await consumer.start();
+      const result = await count.done;
+      await consumer.stop();
+      return result;
+    },
+  };
+  const key = (messageId: string) => ({ queue, source: 'bench', messageId });
+  const pgLoop = loopSide('pg', async (id, worker) => {
+    const client = clients[worker];
+    if (!client) throw new Error('no client');
+    await client.query('BEGIN');
+    const query = async <Row extends object>(text: string, values: readonly (string | null)[], name?: string) =>
+      (await client.query<Row>({ text, values: [...values], ...(name === undefined ? {} : { name }) })).rows;
+    await claimInbox({ query }, schema, key(id), null);
+    await client.query(`insert into ${effect} (id, total) values ($1, $2)`, [id, 208.95]);
+    await client.query('COMMIT');
+  });
+  const knexLoop = loopSide('knex', (id) =>
+    knex.transaction(async (trx) => {
+      const query = async <Row>(text: string, values: readonly (string | null)[]): Promise<Row[]> => {
+        const result = await trx.raw(
+          text.replaceAll(/\$(\d+)/g, ':p$1 '),
+          Object.fromEntries(values.map((value, i) => [`p${i + 1}`, value])),
+        );
+        return result.rows;
+      };
+      await claimInbox({ query }, schema, key(id), null);
+      await trx('effect').withSchema(schema).insert({ id, total: 208.95 });
+    }),
+  );
+  try {
+    const figures = await interleave([pgLoop, knexLoop, ours], rounds);
+    const bench = 'consume with inbox';
+    return [
+      ...judge(figures, { bench, ours: 'inbox and a row', beside: 'pg', throughput: 0.85 }),
+      ...judge(figures, { bench, ours: 'inbox and a row', beside: 'knex', throughput: 0 }),
+    ];
+  } finally {
+    await service.close();
+    await database.close();
+  }
+}
+
+function loopSide(name: string, step: (id: string, worker: number) => Promise<void>): Side {
+  return {
+    name,
+    run: () => {
+      const ids = messageIds(INBOX_COUNT);
+      const worker = async (_: unknown, index: number) => {
+        for (let id = ids.pop(); id !== undefined; id = ids.pop()) await step(id, index);
+      };
+      return timed(INBOX_COUNT, () => Promise.all(Array.from({ length: CONCURRENCY }, worker)));
+    },
+  };
+}
+
+/** Exactly so many messages, each with an id of its own. */
+async function refill(broker: BenchBroker, queue: string, count: number): Promise<void> {
+  await broker.channel.purgeQueue(queue);
+  await broker.publish(count);
+}
