@@ -28,8 +28,7 @@ export class Oracle {
       CREATE TABLE oracle.key (key text PRIMARY KEY, seq int NOT NULL DEFAULT 0);
       CREATE TABLE oracle.produced (event_id uuid NOT NULL, key text NOT NULL, seq int NOT NULL);
       CREATE TABLE oracle.counter (consumer text, key text, n int NOT NULL, PRIMARY KEY (consumer, key));
-      CREATE TABLE oracle.effect (consumer text, event_id uuid, key text, seq int NOT NULL, n int NOT NULL);
-      CREATE TABLE oracle.attempt (event_id uuid NOT NULL)`);
+      CREATE TABLE oracle.effect (consumer text, event_id uuid, key text, seq int NOT NULL, n int NOT NULL);`);
   }
 
   async query<Row extends object>(sql: string, params: unknown[] = []): Promise<Row[]> {

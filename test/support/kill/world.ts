@@ -25,7 +25,7 @@ export class Role {
     this.child = spawn(process.execPath, args, {
       cwd: project,
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.child.stdout?.pipe(log, { end: false });
     this.child.stderr?.pipe(log, { end: false });
@@ -49,18 +49,20 @@ export class Role {
     if (this.isAlive) await this.exited;
   }
 
-  /** Its next message. */
-  async says(): Promise<unknown> {
-    const [message] = await once(this.child, 'message');
-    return message;
+  /** Resolves when it sends one of these; a loader that shares the channel says other things. */
+  async says<Word extends string>(...words: readonly Word[]): Promise<Word> {
+    for (;;) {
+      const [message] = await once(this.child, 'message');
+      const said = words.find((word) => word === message);
+      if (said !== undefined) return said;
+    }
   }
 
   /** Has the producer write a burst in one transaction. */
   async burst(entries: number): Promise<void> {
-    const answer = this.says();
+    const answer = this.says('written', 'failed');
     this.child.send(entries);
-    const said = await answer;
-    if (said !== 'written') throw new Error(`the burst failed: ${said}`);
+    if ((await answer) === 'failed') throw new Error(`the burst failed:\n${this.log}`);
   }
 
   /** SIGTERM, and its exit code. */
@@ -175,11 +177,27 @@ export class World {
     return { ready: Number(ready), unacked: Number(unacked) };
   }
 
+  /** Ends every process and forgets every row and message, so that the next test has its own history. */
+  async reset(): Promise<void> {
+    await this.#killAll();
+    await this.oracle.query(`TRUNCATE oracle.key, oracle.produced, oracle.counter, oracle.effect,
+      svc_comm_outbox, svc_comm_future, svc_comm_inbox, svc_comm_parked_key, svc_comm_relay`);
+    await this.oracle.query("UPDATE svc_comm_relay_lease SET owner = NULL, until = '-infinity', parked = false");
+    const listed = await this.rabbit.ctl('-q', 'list_queues', 'name', '--no-table-headers');
+    for (const queue of listed.split('\n').filter((name) => name !== ''))
+      await this.rabbit.ctl('-q', 'delete_queue', queue);
+  }
+
+  async #killAll(): Promise<void> {
+    await Promise.all(this.#roles.splice(0).map((role) => role.kill9()));
+  }
+
   async destroy(): Promise<void> {
-    await Promise.all(this.#roles.map((role) => role.kill9()));
+    await this.#killAll();
     await this.oracle.close();
     await Promise.all([this.rabbit.remove(), this.postgres.remove()]);
-    rmSync(this.folder, { recursive: true, force: true });
+    if (process.env.SVC_COMM_TEST_KEEP_LOGS) console.log(`logs are kept in ${this.folder}`);
+    else rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

@@ -87,7 +87,10 @@ process.on('message', (entries: number) => {
     .then(() => burst(entries, false))
     .then(
       () => process.send?.('written'),
-      (error: unknown) => process.send?.(String(error)),
+      (error: unknown) => {
+        console.error(error);
+        process.send?.('failed');
+      },
     );
 });
 process.send?.('ready');
