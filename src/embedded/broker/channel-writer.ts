@@ -23,7 +23,12 @@ export class ChannelWriter {
   deliver(consumerTag: string, deliveryTag: number, queue: Queue, entry: QueuedMessage): void {
     const { exchange, routingKey } = entry.message;
     const args = { consumerTag, deliveryTag, redelivered: entry.isRedelivered, exchange, routingKey };
-    this.#output.message(this.#number, 'basic.deliver', args, asDelivered(queue, entry));
+    this.#output.message(
+      this.#number,
+      'basic.deliver',
+      args,
+      entry.returns > 0 ? counted(queue, entry) : entry.message,
+    );
   }
 
   /** A direct reply, which no queue ever held. */
@@ -37,7 +42,7 @@ export class ChannelWriter {
     const { exchange, routingKey } = entry.message;
     const messageCount = queue.ready.length;
     const args = { deliveryTag, redelivered: entry.isRedelivered, exchange, routingKey, messageCount };
-    this.#output.message(this.#number, 'basic.get-ok', args, asDelivered(queue, entry));
+    this.#output.message(this.#number, 'basic.get-ok', args, counted(queue, entry));
   }
 
   returned(message: Message): void {
@@ -47,8 +52,8 @@ export class ChannelWriter {
   }
 }
 
-/** Quorum queues say how often a message came back. */
-function asDelivered(queue: Queue, { message, returns }: QueuedMessage): Pick<Message, 'body' | 'encodedProperties'> {
+/** Quorum queues say how often a message came back: at `basic.get` always, to consumers only when it did. */
+function counted(queue: Queue, { message, returns }: QueuedMessage): Pick<Message, 'body' | 'encodedProperties'> {
   if (!queue.isQuorum) return message;
   return { body: message.body, encodedProperties: withDeliveryCount(message.encodedProperties, returns) };
 }

@@ -6,12 +6,13 @@ import { FRAME } from './frame.ts';
 import { FrameReader } from './frame-reader.ts';
 import { Greeting, PROTOCOL_HEADER } from './greeting.ts';
 import { FRAME_MAX, Handshake, type Session } from './handshake.ts';
-import { Heartbeat } from './heartbeat.ts';
 import { methodId, readMethod } from './method-codec.ts';
 import type { Method, MethodName } from './method-table.ts';
 import { Output } from './output.ts';
 import { type MethodNumbers, NO_METHOD, ProtocolError } from './protocol-error.ts';
+import { Pulse } from './pulse.ts';
 import { ReadGate } from './read-gate.ts';
+import { asRefusal } from './refusal.ts';
 import { strayFrame } from './stray-frame.ts';
 import type { Unacked } from './unacked-messages.ts';
 
@@ -39,15 +40,15 @@ export class Connection {
   readonly #gate: ReadGate;
   #handshake: Handshake | undefined;
   #session: Session | undefined;
-  #heartbeat: Heartbeat | undefined;
+  readonly #pulse: Pulse;
   #deadline: NodeJS.Timeout;
-  #hasReceived = false;
 
   constructor(socket: Socket, host: ConnectionHost) {
     this.#socket = socket;
     this.#host = host;
     this.#output = new Output(socket, host.budget, FRAME_MAX);
     this.#gate = new ReadGate(socket, this.#output, host);
+    this.#pulse = new Pulse(this.#output, this.#gate, () => this.#end('missed heartbeats from client'));
     this.#deadline = setTimeout(() => this.#end('handshake timeout'), HANDSHAKE_MS);
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
@@ -74,7 +75,7 @@ export class Connection {
   // -------------------------------------------------------------------------------------------------- bytes come
 
   #onData(chunk: Buffer): void {
-    this.#hasReceived = true;
+    this.#pulse.received();
     try {
       if (this.#state === 'greeting') this.#greet(chunk);
       else if (this.#state !== 'closed')
@@ -166,20 +167,8 @@ export class Connection {
     this.#state = 'open';
     this.#reader.maxFrameBytes = session.frameMax;
     this.#output.maxFrameBytes = session.frameMax;
-    this.#heartbeat = new Heartbeat(session.heartbeatSeconds, {
-      takeSent: () => this.#output.takeWritten(),
-      takeReceived: () => this.#takeReceived(),
-      sendHeartbeat: () => this.#output.heartbeat(),
-      peerIsDead: () => this.#end('missed heartbeats from client'),
-    });
+    this.#pulse.start(session.heartbeatSeconds);
     this.#host.logger.debug({ user: session.user }, 'embedded broker: connection open');
-  }
-
-  /** A connection that we do not read cannot show its heartbeats. */
-  #takeReceived(): boolean {
-    const hasReceived = this.#hasReceived || this.#gate.isPaused;
-    this.#hasReceived = false;
-    return hasReceived;
   }
 
   /** Refuses what the client did: tells it, waits for its close-ok, cuts it off when that does not come. */
@@ -188,11 +177,7 @@ export class Connection {
       this.#end('error while closing');
       return;
     }
-    const refusal =
-      error instanceof ProtocolError ? error : new ProtocolError('INTERNAL_ERROR', 'the broker failed at this');
-    const log = { reply: refusal.replyText, state: this.#state };
-    if (refusal === error) this.#host.logger.debug(log, 'embedded broker: connection refused');
-    else this.#host.logger.error({ ...log, error }, 'embedded broker: internal error');
+    const refusal = asRefusal(error, this.#host.logger);
     if (this.#state === 'handshake' && refusal.replyName === 'ACCESS_REFUSED' && !this.#handshake?.wantsRefusal) {
       this.#finish('login refused');
       return;
@@ -268,7 +253,7 @@ export class Connection {
   }
 
   #release(): void {
-    this.#heartbeat?.stop();
+    this.#pulse.stop();
     this.#channels?.release();
   }
 

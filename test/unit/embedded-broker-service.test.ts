@@ -1,0 +1,218 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
+import { afterEach, describe, expect, it } from 'vitest';
+import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
+import type { EmbeddedBrokerOptions } from '../../src/embedded/broker/embedded-broker-options.ts';
+import { InvalidArgumentError, SettingsError } from '../../src/errors.ts';
+import { stressService } from '../support/start-stop-stress.ts';
+
+const running: { broker: EmbeddedBroker; connections: ChannelModel[] }[] = [];
+const folders: string[] = [];
+afterEach(async () => {
+  for (const { broker, connections } of running.splice(0)) {
+    for (const connection of connections) await connection.close().catch(() => undefined);
+    await broker.stop();
+  }
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
+});
+
+async function setup(options: EmbeddedBrokerOptions = {}) {
+  const broker = new EmbeddedBroker(options);
+  await broker.start();
+  const connections: ChannelModel[] = [];
+  running.push({ broker, connections });
+  const channel = async (query = ''): Promise<ConfirmChannel> => {
+    const connection = await connect(`${broker.url}/${query}`);
+    connection.on('error', () => undefined);
+    connections.push(connection);
+    return connection.createConfirmChannel();
+  };
+  return { broker, channel };
+}
+
+const send = (channel: ConfirmChannel, queue: string, text: string, options = {}): Promise<void> =>
+  new Promise((resolve, reject) => {
+    channel.sendToQueue(queue, Buffer.from(text), options, (error: unknown) => (error ? reject(error) : resolve()));
+  });
+
+async function temporaryFile(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'svc-comm-broker-'));
+  folders.push(folder);
+  return join(folder, 'broker.json');
+}
+
+describe('the embedded broker as a service', () => {
+  it('survives any crossing of start and stop', () => stressService(() => new EmbeddedBroker(), 60));
+
+  it('listens on the loopback interface only', () => {
+    for (const host of ['0.0.0.0', '::', '192.168.1.1', 'example.com']) {
+      expect(() => new EmbeddedBroker({ host })).toThrow(InvalidArgumentError);
+    }
+  });
+
+  it('says which port is taken', async () => {
+    const { broker } = await setup();
+    await expect(new EmbeddedBroker({ port: broker.port }).start()).rejects.toThrow(SettingsError);
+  });
+
+  it('knows the users it was given, and no guest then', async () => {
+    const { broker } = await setup({ users: { orders: 's:e/c@ret' } });
+    await (await connect(broker.url)).close();
+    await expect(connect(`amqp://guest:guest@127.0.0.1:${broker.port}`)).rejects.toThrow(/ACCESS_REFUSED/);
+  });
+
+  it('tells its clients that it stops', async () => {
+    const { broker, channel } = await setup();
+    await channel();
+    const [connection] = running.at(-1)?.connections ?? [];
+    const closed = new Promise<Error | undefined>((resolve) => connection?.once('close', resolve));
+    await broker.stop();
+    expect((await closed)?.message).toContain('CONNECTION_FORCED');
+  });
+
+  it('expires by the clock it was given', async () => {
+    let now = 1_000_000;
+    const { broker, channel } = await setup({ clock: { now: () => now, monotonicMs: () => now } });
+    const client = await channel();
+    await client.assertQueue('dead');
+    await client.assertQueue('wait', { messageTtl: 3_600_000, deadLetterExchange: '', deadLetterRoutingKey: 'dead' });
+    await client.assertQueue('idle', { expires: 60_000 });
+    await send(client, 'wait', 'x');
+    now += 3_599_999;
+    broker.clockMoved();
+    expect(broker.queues().map(({ name, ready }) => `${name} ${ready}`)).toEqual(['dead 0', 'wait 1']);
+    now += 1;
+    broker.clockMoved();
+    expect(broker.queues().map(({ name, ready }) => `${name} ${ready}`)).toEqual(['dead 1', 'wait 0']);
+  });
+});
+
+describe('the snapshot', () => {
+  it('brings back durable things with their persistent messages in order, unacked ones too', async () => {
+    const snapshotFile = await temporaryFile();
+    const first = await setup({ snapshotFile });
+    const client = await first.channel();
+    await client.assertExchange('orders', 'topic', { durable: true });
+    await client.assertQueue('work', { durable: true, maxPriority: 3 });
+    await client.assertQueue('gone', { durable: false });
+    await client.bindQueue('work', 'orders', 'new.#');
+    const headers = { list: [1, 'two', { three: true }] };
+    for (const text of ['1', '2', '3']) await send(client, 'work', text, { persistent: true, headers });
+    await send(client, 'work', 'transient', { persistent: false });
+    const taken = await client.get('work');
+    expect(taken ? taken.content.toString() : undefined).toBe('1');
+    await first.broker.stop();
+    const second = await setup({ snapshotFile });
+    const again = await second.channel();
+    await again.assertExchange('orders', 'topic', { durable: true });
+    expect(second.broker.queues()).toMatchObject([{ name: 'work', ready: 3 }]);
+    again.publish('orders', 'new.x', Buffer.from('4'));
+    await again.waitForConfirms();
+    const texts: string[] = [];
+    for (let message = await again.get('work'); message; message = await again.get('work')) {
+      texts.push(`${message.content} ${message.fields.redelivered}`);
+      if (texts.length < 4) expect(message.properties.headers).toEqual(headers);
+    }
+    expect(texts).toEqual(['1 true', '2 false', '3 false', '4 false']);
+  });
+
+  it('is written while the broker runs, whole at any time', async () => {
+    const snapshotFile = await temporaryFile();
+    const { channel } = await setup({ snapshotFile });
+    const client = await channel();
+    await client.assertQueue('work', { durable: true });
+    await send(client, 'work', 'x', { persistent: true });
+    await expect
+      .poll(() => readFile(snapshotFile, 'utf8').catch(() => '{}'), { timeout: 10_000 })
+      .toContain(Buffer.from('x').toString('base64'));
+    expect(JSON.parse(await readFile(snapshotFile, 'utf8'))).toMatchObject({ version: 1 });
+  });
+
+  it('refuses a file that is none, and leaves it as it is', async () => {
+    const snapshotFile = await temporaryFile();
+    await writeFile(snapshotFile, 'my diary');
+    const broker = new EmbeddedBroker({ snapshotFile });
+    await expect(broker.start()).rejects.toThrow(SettingsError);
+    await broker.stop();
+    expect(await readFile(snapshotFile, 'utf8')).toBe('my diary');
+    expect(await readdir(join(snapshotFile, '..'))).toEqual(['broker.json']);
+  });
+});
+
+describe('slow peers', () => {
+  it('delivers 100,000 messages in order to a consumer that stops reading, within bounded memory', async () => {
+    const count = 100_000;
+    const { broker, channel } = await setup();
+    const [publisher, consumer] = [await channel(), await channel()];
+    await publisher.assertQueue('slow', { durable: false });
+    const body = Buffer.alloc(200);
+    const socket = (consumer.connection as unknown as { stream: NodeJS.ReadableStream }).stream;
+    const readers = socket.listeners('readable') as (() => void)[];
+    let next = 0;
+    let inversions = 0;
+    const done = new Promise<void>((resolve) => {
+      consumer.consume(
+        'slow',
+        (message) => {
+          if (!message) return;
+          if (message.content.readUInt32BE(0) !== next) inversions += 1;
+          next += 1;
+          if (next === count) resolve();
+        },
+        { noAck: true },
+      );
+    });
+    await consumer.checkQueue('slow');
+    // Nobody reads the socket any more.
+    socket.removeAllListeners('readable');
+    for (let i = 0; i < count; i++) {
+      const copy = Buffer.from(body);
+      copy.writeUInt32BE(i, 0);
+      publisher.sendToQueue('slow', copy);
+      if (i % 1000 === 999) await publisher.waitForConfirms();
+    }
+    // What the client does not read stays in the queue: only sockets' buffers are filled.
+    const waiting = broker.queues()[0]?.ready ?? 0;
+    expect(waiting).toBeGreaterThan(count / 2);
+    for (const read of readers) socket.on('readable', read);
+    await done;
+    expect(inversions).toBe(0);
+    expect(broker.queues()[0]).toMatchObject({ ready: 0, unacked: 0 });
+  }, 60_000);
+
+  it('lets publishers wait while queues hold more than the memory limit, and tells them', async () => {
+    const { broker, channel } = await setup({ memoryLimitBytes: 200_000 });
+    const [publisher, consumer] = [await channel(), await channel()];
+    const words: string[] = [];
+    const [connection] = running.at(-1)?.connections ?? [];
+    connection?.on('blocked', () => words.push('blocked'));
+    connection?.on('unblocked', () => words.push('unblocked'));
+    await publisher.assertQueue('full', { durable: false });
+    for (let i = 0; i < 1000; i++) publisher.sendToQueue('full', Buffer.alloc(1000));
+    await expect.poll(() => words).toEqual(['blocked']);
+    const held = broker.queues()[0]?.ready ?? 0;
+    expect(held).toBeLessThan(1000);
+    let got = 0;
+    await new Promise<void>((resolve) => {
+      consumer.consume('full', () => ++got === 1000 && resolve(), { noAck: true });
+    });
+    await publisher.waitForConfirms();
+    expect(words.at(-1)).toBe('unblocked');
+  });
+
+  it('ends a connection that is silent for two heartbeats, and gives back what it held', async () => {
+    const { broker, channel } = await setup();
+    const [dying, watching] = [await channel('?heartbeat=1'), await channel()];
+    await watching.assertQueue('q', { durable: false });
+    await send(watching, 'q', 'x');
+    await dying.get('q');
+    // Its socket stays open, but nothing is sent any more.
+    const stream = (dying.connection as unknown as { stream: { write: unknown; pause(): void } }).stream;
+    stream.write = () => true;
+    await expect.poll(() => broker.connectionCount, { timeout: 5000 }).toBe(1);
+    const message = await watching.get('q');
+    expect(message ? message.fields.redelivered : undefined).toBe(true);
+  });
+});
