@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually, World } from '../../support/kill/world.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await World.create();
+});
+afterAll(() => world?.destroy());
+
+test("with declare: 'none' a user who may not configure anything consumes, retries and publishes", async () => {
+  const owner = world.consumer();
+  await eventually('the topology is there', async () =>
+    (await world.rabbit.ctl('-q', 'list_consumers')).includes('ledger-queue'),
+  );
+  expect(await owner.stop()).toBe(0);
+  await world.rabbit.ctl('add_user', 'plain', 'secret');
+  await world.rabbit.ctl('set_permissions', 'plain', '^$', '.*', '.*');
+  const brokerUrl = world.rabbit.url.replace('guest:guest', 'plain:secret');
+
+  const changes = { brokerUrl, declare: 'none' };
+  // Without keys the failed messages go through the retry queue, by the default exchange.
+  const consumer = world.consumer({ FAIL_ONE_IN: '5' }, changes);
+  const relay = world.relay(changes);
+  const producer = await world.producer({ NO_KEY: '1' });
+  await producer.burst(1000);
+  expect(await producer.stop()).toBe(0);
+  await eventually('every event has its effect', async () => (await world.oracle.verdict(['ledger'])).lost === 0);
+  expect(await Promise.all([consumer.stop(), relay.stop()])).toEqual([0, 0]);
+  const { produced, inversions: _, ...rest } = await world.oracle.verdict(['ledger']);
+  expect(produced).toBeGreaterThanOrEqual(1000);
+  expect(rest).toEqual({ effects: produced, lost: 0, ghosts: 0, duplicateEffects: 0 });
+  expect(consumer.log).toContain('its message is tried again');
+  expect(consumer.log + relay.log).not.toContain('secret');
+  expect((await world.queue('ledger-queue.dead')).ready).toBe(0);
+});
+
+test('the same user with declare: create is told at once what the broker refuses', async () => {
+  const brokerUrl = world.rabbit.url.replace('guest:guest', 'plain:secret');
+  const consumer = world.consumer({}, { brokerUrl, queue: { name: 'not-there' } });
+  await consumer.exited;
+  expect(consumer.child.exitCode).toBe(1);
+  expect(consumer.log).toMatch(/not-there/);
+  expect(consumer.log).not.toContain('secret');
+});
