@@ -30,6 +30,10 @@ export class Role {
     this.child.stdout?.pipe(log, { end: false });
     this.child.stderr?.pipe(log, { end: false });
     this.exited = once(this.child, 'exit');
+    // A test run that is broken off must not leave it waiting for its servers.
+    const end = () => this.child.kill('SIGKILL');
+    process.once('exit', end);
+    this.child.once('exit', () => process.off('exit', end));
   }
 
   get isAlive(): boolean {
