@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import { ChannelSet } from './channel-set.ts';
 import type { ConnectionHost } from './connection-host.ts';
+import type { ConnectionState } from './connection-state.ts';
+import { Farewell } from './farewell.ts';
 import { hasCapability } from './fields.ts';
 import { FRAME } from './frame.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -16,19 +18,7 @@ import { asRefusal } from './refusal.ts';
 import { strayFrame } from './stray-frame.ts';
 import type { Unacked } from './unacked-messages.ts';
 
-/**
- * One client.
- *
- *   greeting ──"AMQP"0091──▶ handshake ──open──▶ open ──our close──▶ closing ──close-ok──▶ closed
- *                                └────the client's close────▶ leaving ──socket closed────▶
- *   any ──────other bytes, refused login, lost socket, dead peer──────────────────────────▶
- */
-type ConnectionState = 'greeting' | 'handshake' | 'open' | 'closing' | 'leaving' | 'closed';
-
-/** A client that does not get through the handshake, or does not answer our close, is cut off after this time. */
-const HANDSHAKE_MS = 10_000;
-const CLOSE_MS = 5_000;
-
+/** One client, from its first byte to the end of its socket. The states: connection-state.ts. */
 export class Connection {
   readonly #output: Output;
   readonly #socket: Socket;
@@ -41,7 +31,7 @@ export class Connection {
   #handshake: Handshake | undefined;
   #session: Session | undefined;
   readonly #pulse: Pulse;
-  #deadline: NodeJS.Timeout;
+  readonly #farewell: Farewell;
 
   constructor(socket: Socket, host: ConnectionHost) {
     this.#socket = socket;
@@ -49,7 +39,8 @@ export class Connection {
     this.#output = new Output(socket, host.budget, FRAME_MAX);
     this.#gate = new ReadGate(socket, this.#output, host);
     this.#pulse = new Pulse(this.#output, this.#gate, () => this.#end('missed heartbeats from client'));
-    this.#deadline = setTimeout(() => this.#end('handshake timeout'), HANDSHAKE_MS);
+    this.#farewell = new Farewell(socket);
+    this.#farewell.unlessGreeted(() => this.#end('handshake timeout'));
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('drain', () => this.#onDrain());
@@ -71,8 +62,6 @@ export class Connection {
   #has(capability: string): boolean {
     return this.#session !== undefined && hasCapability(this.#session.clientProperties, capability);
   }
-
-  // -------------------------------------------------------------------------------------------------- bytes come
 
   #onData(chunk: Buffer): void {
     this.#pulse.received();
@@ -155,7 +144,7 @@ export class Connection {
   }
 
   #opened(session: Session): void {
-    clearTimeout(this.#deadline);
+    this.#farewell.calledOff();
     this.#session = session;
     this.#channels = new ChannelSet({
       ...this.#host,
@@ -173,10 +162,8 @@ export class Connection {
 
   /** Refuses what the client did: tells it, waits for its close-ok, cuts it off when that does not come. */
   #fail(error: unknown, at: MethodNumbers = NO_METHOD): void {
-    if (this.#state !== 'handshake' && this.#state !== 'open') {
-      this.#end('error while closing');
-      return;
-    }
+    // After our close nothing that still comes matters, and what follows a broken frame cannot be read.
+    if (this.#state !== 'handshake' && this.#state !== 'open') return;
     const refusal = asRefusal(error, this.#host.logger);
     if (this.#state === 'handshake' && refusal.replyName === 'ACCESS_REFUSED' && !this.#handshake?.wantsRefusal) {
       this.#finish('login refused');
@@ -201,7 +188,7 @@ export class Connection {
       replyText: reason.replyText,
       ...(reason.at ?? at),
     });
-    this.#endSoon('no close-ok');
+    this.#farewell.unlessAnswered(() => this.#end('no close-ok'));
   }
 
   /** At once, without good-byes. */
@@ -215,7 +202,7 @@ export class Connection {
     if (this.#state !== 'leaving') this.#release();
     this.#state = 'leaving';
     this.#output.method(0, 'connection.close-ok', {});
-    this.#endSoon('closed by the client');
+    this.#farewell.unlessAnswered(() => this.#end('closed by the client'));
   }
 
   /** Sends what is left, then ends the socket. */
@@ -224,31 +211,20 @@ export class Connection {
     this.#end(why, true);
   }
 
-  #endSoon(why: string): void {
-    clearTimeout(this.#deadline);
-    this.#deadline = setTimeout(() => this.#end(why), CLOSE_MS);
-  }
-
   #end(why: string, isGraceful = false): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    clearTimeout(this.#deadline);
+    this.#farewell.calledOff();
     this.#output.close();
     this.#release();
     this.#host.logger.debug({ user: this.user, why }, 'embedded broker: connection ended');
-    if (!isGraceful) {
-      this.#socket.destroy();
-      return;
-    }
-    this.#socket.end();
-    // What the client still sends is read and dropped: unread bytes would reset the socket under our last frames.
-    this.#socket.resume();
-    this.#deadline = setTimeout(() => this.#socket.destroy(), CLOSE_MS);
+    if (isGraceful) this.#farewell.hangUp();
+    else this.#socket.destroy();
   }
 
   #socketClosed(): void {
     this.#end('the client closed the socket');
-    clearTimeout(this.#deadline);
+    this.#farewell.calledOff();
     this.#host.ended(this);
   }
 
@@ -256,8 +232,6 @@ export class Connection {
     this.#pulse.stop();
     this.#channels?.release();
   }
-
-  // --------------------------------------------------------------------------------------------------- slow peers
 
   #onDrain(): void {
     this.#output.drained();

@@ -61,8 +61,6 @@ export class Queue {
     this.#idle.set(this.rota.size > 0 || this.#isDeleted ? undefined : this.#host.alarms.now() + expiresMs);
   }
 
-  // ------------------------------------------------------------------------------------------------ messages come
-
   /** @returns false when the queue is full and refuses */
   push(message: Message): boolean {
     const { overflow } = this.definition.settings;
@@ -213,8 +211,6 @@ export class Queue {
     this.#armExpiry();
     return count;
   }
-
-  // -------------------------------------------------------------------------------------------------- consumers
 
   addConsumer(consumer: Consumer): void {
     this.rota.add(consumer);
