@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  type KnexTransaction,
+  knexTransactions,
+  resolveTransactions,
+  type Transactions,
+} from '../../src/database/transactions.ts';
+import { Outbox } from '../../src/outbox/outbox.ts';
+import { until } from '../support/relay-kit.ts';
+import { type TestDatabase, testDatabase } from '../support/test-database.ts';
+
+let database: TestDatabase;
+let transactions: Transactions;
+let outbox: Outbox;
+beforeAll(async () => {
+  database = await testDatabase('commit_order');
+  transactions = resolveTransactions(knexTransactions(), database.pool);
+  outbox = new Outbox({ transactions, appId: 'orders', schema: database.schema });
+});
+afterAll(() => database.close());
+
+const event = (key: string) => ({ aggregate: 'order', eventType: 'create.base', payload: { key }, key });
+
+test('of two writers of a key the second waits for the commit of the first, and ids are in the order of commits', async () => {
+  const [one, two] = [await database.pg.connect(), await database.pg.connect()];
+  try {
+    const { rows: backends } = await two.query('SELECT pg_backend_pid() AS pid');
+    const isHeldUp = async () => {
+      const { rows } = await database.pg.query('SELECT wait_event FROM pg_stat_activity WHERE pid = $1', [
+        backends[0].pid,
+      ]);
+      return rows[0].wait_event === 'advisory';
+    };
+    for (const client of [one, two]) await client.query('BEGIN');
+    const commits: string[] = [];
+    const names = new Map<string, string>();
+    const first = await outbox.publishAggregateEvent(event('crossing'), { transaction: one });
+    // Whoever has written its event commits at once: the second would overtake the first.
+    const second = outbox.publishAggregateEvent(event('crossing'), { transaction: two }).then(async ({ eventId }) => {
+      names.set(eventId, 'second');
+      commits.push('second');
+      await two.query('COMMIT');
+    });
+    await Promise.race([second, until('the second waits for the lock of the key', isHeldUp)]);
+    names.set(first.eventId, 'first');
+    commits.push('first');
+    await one.query('COMMIT');
+    await second;
+    const { rows } = await database.pg.query(`SELECT message_id FROM ${database.table('svc_comm_outbox')} ORDER BY id`);
+    expect(rows.map((row) => names.get(row.message_id))).toEqual(commits);
+  } finally {
+    for (const client of [one, two]) client.release();
+  }
+});
+
+test('what was written is not committed when its events cannot be', async () => {
+  await database.pg.query(
+    `ALTER TABLE ${database.table('svc_comm_outbox')} ADD CHECK (order_key IS DISTINCT FROM 'unwritable')`,
+  );
+  const writing = transactions.run(async (trx) => {
+    await (trx as KnexTransaction).raw(`INSERT INTO ${database.table('effect')} VALUES ('unwritable')`);
+    await outbox.publishAggregateEvent(event('unwritable'));
+  });
+  const [{ status }] = await Promise.allSettled([writing]);
+  expect({ status, effects: await database.count('effect') }).toEqual({ status: 'rejected', effects: 0 });
+});
