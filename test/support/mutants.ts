@@ -1,0 +1,214 @@
+/** A rule of the code taken away, and the test that must turn red for it: `npm run mutants` does both. */
+export interface Mutant {
+  /** The rule, as the table of docs/guarantees.md names it. */
+  readonly rule: string;
+  /** Under `src/`. */
+  readonly file: string;
+  /** Stands exactly once in the file. */
+  readonly takes: string;
+  readonly puts: string;
+  /** Under `test/`. */
+  readonly testFile: string;
+  /** With those of the blocks around it, as vitest joins them. */
+  readonly title: string;
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    rule: 'the enqueue locks the keys before it draws ids',
+    file: 'outbox/sql/enqueue.ts',
+    takes: 'FROM (SELECT count(*) FROM k) AS locked,\n  unnest(',
+    puts: 'FROM unnest(',
+    testFile: 'integration/commit-order.test.ts',
+    title: 'of two writers of a key the second waits for the commit of the first, and ids are in the order of commits',
+  },
+  {
+    rule: 'events are written before COMMIT',
+    file: 'database/transaction-scope.ts',
+    takes: 'await sink.flush(executor, items);',
+    puts: 'setImmediate(() => void sink.flush(executor, items).catch(() => undefined));',
+    testFile: 'integration/commit-order.test.ts',
+    title: 'what was written is not committed when its events cannot be',
+  },
+  {
+    rule: 'a root handle is refused',
+    file: 'database/adapters/kysely.ts',
+    takes: 'if (trx.isTransaction !== true) {',
+    puts: 'if (false) {',
+    testFile: 'integration/other-libraries-transactions.test.ts',
+    title: 'a transaction of kysely is not mistaken: its roots would make ghost events',
+  },
+  {
+    rule: 'a write of a handle that ended writes nothing: it carries the mark of its transaction',
+    file: 'database/executor.ts',
+    takes: '::text IS NULL OR ',
+    puts: '::text IS NULL OR true OR ',
+    testFile: 'integration/hidden-connections.test.ts',
+    title: 'a transaction of prisma whose connection is hidden whose end overtakes the publish writes nothing',
+  },
+  {
+    rule: 'the relay reads the table from its start, not from a high-water mark',
+    file: 'outbox/relay-reader.ts',
+    takes: 'after: 0,',
+    puts: 'after: Math.max(0, ...lanes.ids()),',
+    testFile: 'integration/relay-order.test.ts',
+    title:
+      'the order of a relay sends a row that was committed late before the later ones of its key, whose ids were read already',
+  },
+  {
+    rule: 'a row that backs off holds back the later ones of its key (`NOT EXISTS`)',
+    file: 'outbox/sql/read-batch.ts',
+    takes: 'AND p.id < o.id',
+    puts: 'AND false AND p.id < o.id',
+    testFile: 'integration/relay-order.test.ts',
+    title: 'the order of a relay lets a failing row hold its own key only, also after a takeover',
+  },
+  {
+    rule: 'at most one unconfirmed message of a key',
+    file: 'outbox/relay-lanes.ts',
+    takes: "insertById(lane, this.#hold(row, 'waiting'));",
+    puts: "this.#makeReady(this.#hold(row, 'ready'));",
+    testFile: 'integration/relay-confirm.test.ts',
+    title: 'a relay on RabbitMQ lets no message overtake an earlier one of its key that the broker has not taken',
+  },
+  {
+    rule: 'the relay waits for the confirm before it deletes',
+    file: 'outbox/relay-sender.ts',
+    takes: 'pipe.offer(message, (outcome) => this.#settle(row, outcome));',
+    puts: "pipe.offer(message, () => undefined);\n    this.#settle(row, { kind: 'confirmed' });",
+    testFile: 'integration/relay-confirm.test.ts',
+    title:
+      'a relay on RabbitMQ keeps a row whose message was lost on its way, and sends it when the broker can be reached',
+  },
+  {
+    rule: 'before each publish the relay looks at its lease',
+    file: 'outbox/relay-sender.ts',
+    takes: 'if (!row.grant.isLive(nowMs)) {',
+    puts: 'if (false) {',
+    testFile: 'integration/relay-confirm.test.ts',
+    title: 'a relay sends nothing under a lease that ran out since the row was read',
+  },
+  {
+    rule: "the delete is fenced by the lease's epoch",
+    file: 'outbox/sql/delete-confirmed.ts',
+    takes: 'WHERE l.part = g.part AND l.epoch = g.epoch AND',
+    puts: 'WHERE l.part = g.part AND',
+    testFile: 'integration/relay-lease.test.ts',
+    title: 'relays together delete nothing under an epoch that has passed',
+  },
+  {
+    rule: 'a relay parks only behind the fence',
+    file: 'outbox/wakeup.ts',
+    takes: 'const passed = await hasPassed(this.#options.db, this.#fence);',
+    puts: 'const passed = true;',
+    testFile: 'integration/relay-wakeup.test.ts',
+    title: 'the wake-up of a parked relay comes for a commit that looked at the flag before it was set and ended after',
+  },
+  {
+    rule: '`mandatory` on every publish',
+    file: 'broker/message-check.ts',
+    takes: 'mandatory: true,',
+    puts: 'mandatory: false,',
+    testFile: 'integration/broker-publish.test.ts',
+    title: 'an unroutable message is told to its caller alone, among 1,000 neighbours',
+  },
+  {
+    rule: 'a publish is confirmed by the broker, not by being sent',
+    file: 'broker/publish-channel.ts',
+    takes: 'this.#window.push(entry);',
+    puts: 'queueMicrotask(() => this.#events.onOutcome(entry, CONFIRMED));',
+    testFile: 'integration/broker-publish-faults.test.ts',
+    title: 'a connection cut with 500 in flight settles each offer once; those not confirmed are unknown',
+  },
+  {
+    rule: 'in flight is bounded',
+    file: 'broker/publish-flow.ts',
+    takes: 'this.#options.maxInFlight - this.ledger.count : 0',
+    puts: 'Number.MAX_SAFE_INTEGER : 0',
+    testFile: 'integration/broker-publish.test.ts',
+    title: '5,000 offers arrive in the order offered, never more than the limit in flight',
+  },
+  {
+    rule: 'a delivery is settled on the channel that brought it, or not at all',
+    file: 'broker/delivery-channel.ts',
+    takes: '  ack(tag: number): boolean {\n    if (!this.isOpen) return this.#stale();',
+    puts: '  ack(tag: number): boolean {',
+    testFile: 'integration/broker-subscribe.test.ts',
+    title: 'after a cut the deliveries of before are lost: their settles send nothing, and they come again',
+  },
+  {
+    rule: 'a multiple ack reaches up to the lowest unfinished delivery',
+    file: 'broker/ack-coalescer.ts',
+    takes: 'if (tag > lowestUnfinished) continue;',
+    puts: '',
+    testFile: 'integration/consumer-confirm.test.ts',
+    title: 'a message whose handler has not returned stays in its queue, though those before and after it are acked',
+  },
+  {
+    rule: 'the ack comes after the handler',
+    file: 'consumer/pipeline.ts',
+    takes: 'this.#running += 1;',
+    puts: 'this.#running += 1;\n    message.delivery.ack();',
+    testFile: 'integration/consumer-confirm.test.ts',
+    title: 'a message whose handler has not returned stays in its queue, though those before and after it are acked',
+  },
+  {
+    rule: 'the ack comes after the confirm of the copy for the next attempt',
+    file: 'consumer/settler.ts',
+    takes: 'isSafe = await forwarder.forward(copy, message.abandoned);',
+    puts: 'void forwarder.forward(copy, message.abandoned);\n      isSafe = true;',
+    testFile: 'integration/consumer-confirm.test.ts',
+    title: 'a message whose copy for the next attempt was lost on its way stays in its queue',
+  },
+  {
+    rule: 'the ack comes after the confirm of the copy for the dead letters',
+    file: 'consumer/settler.ts',
+    takes: 'if (!(await forwarder.forward(copy, message.abandoned))) return;',
+    puts: 'void forwarder.forward(copy, message.abandoned);',
+    testFile: 'integration/consumer-confirm.test.ts',
+    title: 'a message whose copy for the dead letters was lost on its way stays in its queue',
+  },
+  {
+    rule: 'a message that keeps failing has `attempts` runs',
+    file: 'consumer/retry.ts',
+    takes: "if (run.failedRuns >= retry.attempts) return { kind: 'exhausted' };",
+    puts: "if (run.failedRuns > retry.attempts) return { kind: 'exhausted' };",
+    testFile: 'integration/consumer-retry.test.ts',
+    title: 'a message that fails goes to the dead letters after `attempts` runs, with reason, handler and history',
+  },
+  {
+    rule: 'messages of a key run one at a time',
+    file: 'consumer/lanes.ts',
+    takes: 'if (tail) {',
+    puts: 'if (false) {',
+    testFile: 'integration/consumer-keys.test.ts',
+    title: 'messages of a key are handled one at a time and in order at concurrency 20, failures retried in place',
+  },
+  {
+    rule: 'only who inserts the inbox row has the effect',
+    file: 'database/sql/claim-inbox.ts',
+    takes: 'SELECT EXISTS (SELECT FROM claimed) AS claimed',
+    puts: 'SELECT true AS claimed',
+    testFile: 'integration/inbox.test.ts',
+    title: 'the same message fifty times at once has one effect',
+  },
+  {
+    rule: "the inbox row is in the handler's transaction",
+    file: 'database/inbox-store.ts',
+    takes: `    return this.#inOwn(request.handler, async (executor, handle): Promise<InboxResult<T>> => {
+      const found = await this.#claim(executor, request);
+      return found === 'claimed' ? { kind: 'handled', value: await work(handle) } : { kind: found };
+    });`,
+    puts: `    return this.#inOwn(request.handler, (executor) => this.#claim(executor, request)).then((found) =>
+      found !== 'claimed'
+        ? { kind: found }
+        : this.#inOwn(request.handler, async (_, handle) => ({ kind: 'handled' as const, value: await work(handle) })),
+    );`,
+    testFile: 'integration/inbox.test.ts',
+    title: 'what the handler wrote, the inbox row and its events go together when it throws',
+  },
+];
+
+/** Its line in the table of docs/guarantees.md. */
+export const mutantRow = ({ rule, file, testFile, title }: Mutant): string =>
+  `| ${rule} | \`src/${file}\` | \`${testFile}\` › ${title} |`;
