@@ -24,7 +24,8 @@ export class FrameReader {
     while (bytes.length - at >= FRAME_HEAD_BYTES) {
       const size = bytes.readUInt32BE(at + 3);
       const type = bytes.readUInt8(at);
-      if (size > this.maxFrameBytes - FRAME_OVERHEAD_BYTES) {
+      // As RabbitMQ: some clients forget that the limit includes the overhead.
+      if (size > this.maxFrameBytes) {
         throw new ProtocolError(
           'FRAME_ERROR',
           `type ${type}, all octets = <<>>: {frame_too_large,${size},${this.maxFrameBytes - FRAME_OVERHEAD_BYTES}}`,
