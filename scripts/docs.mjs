@@ -1,7 +1,16 @@
-// node scripts/docs.mjs: writes docs/errors.md anew from src/errors.ts. A test holds the two equal.
-import { mkdirSync, writeFileSync } from 'node:fs';
+// node scripts/docs.mjs: writes docs/errors.md and the table of docs/settings.md anew from the source. Tests hold them equal.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { tsImport } from 'tsx/esm/api';
 
+const docs = new URL('../docs/', import.meta.url);
 const { errorsPage } = await tsImport('../test/support/errors-page.ts', import.meta.url);
-mkdirSync(new URL('../docs/', import.meta.url), { recursive: true });
-writeFileSync(new URL('../docs/errors.md', import.meta.url), errorsPage());
+writeFileSync(new URL('errors.md', docs), errorsPage());
+
+const { settingsMarkdown } = await tsImport('../src/settings/table.ts', import.meta.url);
+const page = new URL('settings.md', docs);
+// The page's one table: consecutive lines that begin with a bar.
+const table = /^\|.*\n(?:\|.*\n?)+/m;
+writeFileSync(
+  page,
+  readFileSync(page, 'utf8').replace(table, () => `${settingsMarkdown().trimEnd()}\n`),
+);

@@ -18,6 +18,7 @@ Commands:
   devpublisher              the same, started anew when a file changes
   checkpublisher [options]  fail when too many events wait, or for too long
   migrate                   create or update the tables; safe to run again
+  broker [options]          run the embedded AMQP broker, for tests
   explain <exchange> <key>  say which consumer takes a message, and why
   help [command]            display help for command
 `;

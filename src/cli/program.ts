@@ -96,6 +96,13 @@ export function createProgram(start: Start): Command {
     async () => (await import('./commands/migrate.ts')).migrate,
   );
   add(
+    'broker',
+    'run the embedded AMQP broker, for tests',
+    async () => (await import('./commands/broker.ts')).broker,
+  )
+    .option('-p, --port <n>', 'TCP port on 127.0.0.1; 0 takes a free one', port, 5672)
+    .option('--keep <file>', 'keep durable queues in this file over restarts');
+  add(
     'explain',
     'say which consumer takes a message, and why',
     async () => (await import('./commands/explain.ts')).explain,
@@ -112,6 +119,12 @@ function logLevel(text: string): LogLevel {
   const level = LEVELS.find((known) => known === text);
   if (level === undefined) throw new InvalidArgumentError(`It must be one of ${LEVELS.join(', ')}.`);
   return level;
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (/^\d{1,5}$/.test(text) && value <= 65_535) return value;
+  throw new InvalidArgumentError('It must be a port, 0 to 65535.');
 }
 
 function atLeastZero(text: string): number {

@@ -15,11 +15,10 @@ export function parseBind(value: unknown): BindSpec | undefined {
 export function parseBrokerUrls(value: unknown): readonly string[] | undefined {
   const urls: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (urls.length === 0 || !urls.every(isBrokerUrl)) return undefined;
-  return urls.length > 1 && urls.some(isEmbedded) ? undefined : urls;
+  return urls;
 }
 
 export function parseDatabaseUrl(value: unknown): string | undefined {
-  if (isEmbedded(value)) return value;
   return isUrl(value, ['postgres:', 'postgresql:']) ? value : undefined;
 }
 
@@ -35,9 +34,7 @@ export const isTransactions = (value: unknown): boolean =>
 const isExchangeType = (value: unknown): value is ExchangeType => EXCHANGE_TYPES.some((type) => type === value);
 
 const isBrokerUrl = (value: unknown): value is string =>
-  isEmbedded(value) || (isUrl(value, ['amqp:', 'amqps:']) && new URL(value).hostname !== '');
-
-const isEmbedded = (value: unknown): value is string => value === 'embedded:' || value === 'embedded:memory';
+  isUrl(value, ['amqp:', 'amqps:']) && new URL(value).hostname !== '';
 
 function isUrl(value: unknown, protocols: readonly string[]): value is string {
   if (typeof value !== 'string' || !URL.canParse(value)) return false;

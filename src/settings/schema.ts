@@ -26,12 +26,12 @@ export const settingsSchema = z.strictObject({
     defaultText: 'the name in package.json',
   }),
   brokerUrl: described(parsed(parseBrokerUrls).prefault(DEFAULTS.brokerUrl), {
-    expected: "an amqp:// or amqps:// URL, a list of them, or 'embedded:'",
+    expected: 'an amqp:// or amqps:// URL, or a list of them',
     meaning: 'The RabbitMQ node, or several nodes of a cluster',
     textForm: 'text-or-json',
   }),
   databaseUrl: described(parsed(parseDatabaseUrl).optional(), {
-    ...text("a postgres:// URL, 'embedded:' or 'embedded:memory'", 'Outbox, inbox and future events live there'),
+    ...text('a postgres:// URL', 'Outbox, inbox and future events live there'),
     defaultText: 'no database',
   }),
   queue: queueSchema,

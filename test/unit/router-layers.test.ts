@@ -314,10 +314,11 @@ describe('correlation', () => {
 
   test('a traceparent that is none is not passed on', async () => {
     for (const wrong of ['x'.repeat(60_000), `${traceparent}\r\nx: y`, 7]) {
-      const verdict = await run(() => currentCorrelation(), {
-        properties: { messageId: 'm', headers: { traceparent: wrong } },
-      });
-      expect(verdict).toMatchObject({ value: { correlationId: undefined, traceparent: undefined } });
+      const properties = { messageId: 'm', headers: { traceparent: wrong } };
+      const alone = await run(() => currentCorrelation() ?? 'none', { properties });
+      expect(alone).toMatchObject({ value: 'none' });
+      const withId = await run(() => currentCorrelation(), { properties: { ...properties, correlationId: 'c1' } });
+      expect(withId).toMatchObject({ value: { correlationId: 'c1', traceparent: undefined } });
     }
   });
 });

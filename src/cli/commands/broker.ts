@@ -1,0 +1,26 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { runUntilSignal } from '../../lifecycle/signals.ts';
+import type { CommandContext } from '../context.ts';
+
+export interface BrokerCommandOptions {
+  readonly port: number;
+  /** File that durable queues and their persistent messages are kept in. */
+  readonly keep?: string;
+}
+
+/** Longer than clients get to say good-bye. */
+const GRACE_MS = 5_000;
+
+/** Runs the embedded broker alone, until a signal. Needs no settings. */
+export async function broker(context: CommandContext, { port, keep }: BrokerCommandOptions): Promise<0 | 1> {
+  const { EmbeddedBroker } = await import('../../embedded/broker/embedded-broker.ts');
+  const logger = await context.createLogger('broker');
+  const file = keep === undefined ? undefined : resolve(keep);
+  if (file !== undefined) await mkdir(dirname(file), { recursive: true });
+  const embedded = new EmbeddedBroker({ port, logger, ...(file === undefined ? {} : { snapshotFile: file }) });
+  await embedded.start();
+  const kept = file === undefined ? 'nothing is kept' : `durable queues are kept in ${file}`;
+  context.print({ url: embedded.url }, `embedded broker at ${embedded.url}, for development and tests; ${kept}`);
+  return runUntilSignal(embedded, { logger, graceMs: GRACE_MS });
+}
