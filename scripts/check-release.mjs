@@ -5,7 +5,8 @@ const read = (path) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf
 const { version } = JSON.parse(read('package.json'));
 const heads = [...read('CHANGELOG.md').matchAll(/^## \[?([^\]\s]+)/gm)].map(([, head]) => head);
 const problems = [];
-if (heads.some((head) => /^(pending|unreleased)$/i.test(head))) problems.push('something is pending: give it a version');
+if (heads.some((head) => /^(pending|unreleased)$/i.test(head)))
+  problems.push('something is pending: give it a version');
 if (heads[0] !== version) problems.push(`the first head is ${heads[0]}, package.json says ${version}`);
 for (const problem of problems) console.error(`CHANGELOG.md: ${problem}`);
 process.exitCode = problems.length > 0 ? 1 : 0;

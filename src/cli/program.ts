@@ -95,11 +95,7 @@ export function createProgram(start: Start): Command {
     'create or update the tables; safe to run again',
     async () => (await import('./commands/migrate.ts')).migrate,
   );
-  add(
-    'broker',
-    'run the embedded AMQP broker, for tests',
-    async () => (await import('./commands/broker.ts')).broker,
-  )
+  add('broker', 'run the embedded AMQP broker, for tests', async () => (await import('./commands/broker.ts')).broker)
     .option('-p, --port <n>', 'TCP port on 127.0.0.1; 0 takes a free one', port, 5672)
     .option('--keep <file>', 'keep durable queues in this file over restarts');
   add(

@@ -245,27 +245,37 @@ class Model {
   run(step: Step): void {
     switch (step.kind) {
       case 'insert':
-        return this.insert(keyOf(step.key), false);
+        this.insert(keyOf(step.key), false);
+        break;
       case 'late':
-        return this.insert(keyOf(step.key), true);
+        this.insert(keyOf(step.key), true);
+        break;
       case 'commit':
-        return this.commit();
+        this.commit();
+        break;
       case 'read':
-        return this.read(step.limit);
+        this.read(step.limit);
+        break;
       case 'arrive':
-        return this.arrive();
+        this.arrive();
+        break;
       case 'send':
-        return this.send(step.count);
+        this.send(step.count);
+        break;
       case 'outcome':
-        return this.outcome(step.which, step.as);
+        this.outcome(step.which, step.as);
+        break;
       case 'write':
-        return this.write();
+        this.write();
+        break;
       case 'due':
-        return this.due();
+        this.due();
+        break;
       case 'takeover':
-        return this.takeover();
+        this.takeover();
+        break;
       default:
-        return step satisfies never;
+        step satisfies never;
     }
   }
 

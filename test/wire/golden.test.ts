@@ -102,7 +102,9 @@ describe('what we write', () => {
   });
 
   const jsonValue = fc.jsonValue({ maxDepth: 5, noUnicodeString: false });
-  const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 30 }).filter((s) => Buffer.from(s).toString() === s);
+  const text = fc
+    .string({ unit: 'binary', minLength: 1, maxLength: 30 })
+    .filter((s) => Buffer.from(s).toString() === s);
   const time = fc.date({
     min: new Date('0001-01-02T00:00:00Z'),
     max: new Date('9998-12-30T00:00:00Z'),
