@@ -18,8 +18,17 @@ export interface RelayReaderOptions {
   readonly grants: () => readonly LeaseGrant[];
 }
 
+export interface ReadResult {
+  readonly read: number;
+  readonly taken: number;
+  /** Nothing else could be read and taken when the read began. */
+  readonly isAll: boolean;
+}
+
 /** Bytes of bodies in one read, and characters of unsent bodies above which none is begun. */
 const MAX_READ_BYTES = 8 * 1024 * 1024;
+/** No UTF-16 unit takes more. */
+const MAX_UTF8_BYTES = 3;
 /** Rows held in all phases, as a multiple of the batch and at least. */
 const HELD_BATCHES = 8;
 const HELD_LEAST = 4000;
@@ -46,11 +55,11 @@ export class RelayReader {
     return lanes.readyCount < 2 * batchSize && lanes.size < this.#maxHeld && lanes.bytes < MAX_READ_BYTES;
   }
 
-  /** Reads one batch into the lanes. @returns how many rows came, and how many of them were taken */
-  async runOnce(): Promise<{ readonly read: number; readonly taken: number }> {
+  /** Reads one batch into the lanes. */
+  async runOnce(): Promise<ReadResult> {
     const { db, lanes, grants, batchSize, clock, stats } = this.#options;
     const byPart = new Map(grants().map((grant) => [grant.part, grant]));
-    if (byPart.size === 0) return { read: 0, taken: 0 };
+    if (byPart.size === 0) return { read: 0, taken: 0, isAll: true };
     lanes.beginFullRead();
     stats.reads += 1;
     stats.fullReads += 1;
@@ -64,11 +73,14 @@ export class RelayReader {
       maxBytes: MAX_READ_BYTES,
     });
     let taken = 0;
+    let units = 0;
     for (const row of rows) {
       const grant = byPart.get(row.part);
+      units += row.body.length;
       if (grant && lanes.add(outboxRow(row, grant, sentAtMs))) taken += 1;
     }
-    return { read: rows.length, taken };
+    const isCut = rows.length === batchSize || units * MAX_UTF8_BYTES >= MAX_READ_BYTES;
+    return { read: rows.length, taken, isAll: taken === rows.length && !isCut };
   }
 }
 

@@ -189,7 +189,7 @@ export class RelayRun {
     while (!this.#reader.hasRoom && !signal.aborted) await this.#room.wait(signal);
     if (signal.aborted) return;
     this.#wakeup.reading();
-    const { read, taken } = await this.#reader.runOnce();
+    const { read, taken, isAll } = await this.#reader.runOnce();
     if (signal.aborted) {
       this.#lanes.dropUnsent();
       return;
@@ -201,6 +201,7 @@ export class RelayRun {
     this.#wakeup.busy();
     this.#sender.pump();
     if (taken === 0) await sleep(PASSED_OVER_MS, signal);
+    else if (isAll) await this.#wakeup.dry(signal);
   }
 
   /** A loop that survives whatever its step throws: the database is down, mostly. */

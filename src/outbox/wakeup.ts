@@ -116,6 +116,14 @@ export class Wakeup {
     if (this.#rowsAtMs - this.#dryAtMs > BUSY_MS) this.#awake();
   }
 
+  /**
+   * A read found rows, and no more than these: resolves when the next should begin. While parked that is at the next
+   * commit, which notifies, or has done so since the read began; else it is at once.
+   */
+  async dry(signal: AbortSignal): Promise<void> {
+    if (this.#state === 'parked' && !this.#bell.hasRung) await this.idle(signal);
+  }
+
   /** A read found nothing: resolves when the next should begin. */
   async idle(signal: AbortSignal): Promise<void> {
     const { clock, stats } = this.#options;

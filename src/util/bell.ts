@@ -8,6 +8,11 @@ export class Bell {
   #rung = false;
   #wake: (() => void) | undefined;
 
+  /** Whether the next wait is over at once. */
+  get hasRung(): boolean {
+    return this.#rung;
+  }
+
   ring(): void {
     this.#rung = true;
     this.#wake?.();

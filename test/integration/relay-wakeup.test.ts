@@ -108,6 +108,17 @@ describe('the wake-up of a parked relay', () => {
     expect(await lag(pipe, () => Promise.resolve({ body: 'old snapshot', committedMs }))).toBeLessThan(50);
   });
 
+  it('costs one read of the table a commit', async () => {
+    const pipe = new RecordingPipe();
+    const relay = made(pipe, { pollMs: 60_000 });
+    await relay.start();
+    await parked(relay);
+    const { reads } = relay.stats;
+    for (let n = 0; n < 20; n++) await lag(pipe, () => insertNow(`once${n}`));
+    expect(relay.isParked).toBe(true);
+    expect(relay.stats.reads - reads).toBe(20);
+  });
+
   it('costs committers no notification while there is much to do', async () => {
     const pipe = new RecordingPipe();
     const relay = made(pipe);
