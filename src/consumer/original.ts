@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { HEADER, type Headers, type HeaderValue, type MessageProperties } from '../message/message.ts';
 import type { Delivery } from '../message/subscriber.ts';
 import { retryQueueName } from '../message/topology.ts';
+import { storable } from '../util/storable.ts';
 
 /** Where a message first came from, and what has happened to it since. */
 export interface Origin {
@@ -45,8 +45,7 @@ export function readKey(properties: MessageProperties): string | undefined {
   const key = properties.headers?.[HEADER.key];
   if (typeof key === 'number') return String(key);
   if (typeof key !== 'string' || key === '') return undefined;
-  if (key.length <= MAX_KEY_LENGTH && !key.includes('\0')) return key;
-  return `sha256:${createHash('sha256').update(key).digest('hex')}`;
+  return storable(key, MAX_KEY_LENGTH);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { storable } from '../util/storable.ts';
 import type { Incoming } from './handler.ts';
 import type { InboxKey } from './inbox.ts';
 import { MAX_NAME_BYTES } from './message.ts';
@@ -10,8 +10,10 @@ import { MAX_NAME_BYTES } from './message.ts';
 export function inboxKeyOf(incoming: Incoming): InboxKey | undefined {
   const { queue, properties } = incoming.delivery;
   const id = properties.messageId || eventIdOf(incoming);
-  return id ? { queue, source: storable(properties.appId ?? ''), messageId: storable(id) } : undefined;
+  return id ? { queue, source: keep(properties.appId ?? ''), messageId: keep(id) } : undefined;
 }
+
+const keep = (text: string): string => storable(text, MAX_NAME_BYTES);
 
 function eventIdOf(incoming: Incoming): string | undefined {
   const body = readableBody(incoming);
@@ -30,9 +32,3 @@ function readableBody(incoming: Incoming): unknown {
 }
 
 const own = (body: object, name: string): unknown => Object.getOwnPropertyDescriptor(body, name)?.value;
-
-/** PostgreSQL's text holds no NUL, and an index row no text of unbounded length; both come from outside. */
-function storable(text: string): string {
-  if (text.length <= MAX_NAME_BYTES && !text.includes('\0')) return text;
-  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
-}
