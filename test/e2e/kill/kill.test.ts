@@ -72,7 +72,7 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
   afterEach(() => world.reset());
 
   test('when one of two relays is killed, 20 times', { timeout: 240_000 }, async () => {
-    const consumer = world.consumer();
+    const consumer = await world.boundConsumer();
     const relays = [world.relay(), world.relay()];
     const producer = await world.producer();
     const passing = await observer();
@@ -120,9 +120,9 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
   test('when the consumer is killed with 100 unacked, 20 times, and none of them is dead-lettered', {
     timeout: 240_000,
   }, async () => {
+    let consumer = await world.boundConsumer({ WORK_MS: '10' });
     const relay = world.relay();
     const producer = await world.producer();
-    let consumer = world.consumer({ WORK_MS: '10' });
     for (let kills = 0; kills < 20; ) {
       const queue = await backlog(producer, { ready: 1000, unacked: 100 });
       await consumer.kill9();
@@ -135,7 +135,7 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
   });
 
   test('when every connection is closed by the operator, 10 times', { timeout: 180_000 }, async () => {
-    const roles = [world.relay(), world.consumer({ WORK_MS: '2' })];
+    const roles = [await world.boundConsumer({ WORK_MS: '2' }), world.relay()];
     const producer = await world.producer();
     for (let cuts = 1; cuts <= 10; cuts++) {
       const queue = await backlog(producer, { ready: 1000, unacked: 1 });
@@ -147,7 +147,7 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
   });
 
   test('when PostgreSQL is restarted at once, 3 times', { timeout: 120_000 }, async () => {
-    const roles = [world.relay(), world.consumer({ WORK_MS: '2' })];
+    const roles = [await world.boundConsumer({ WORK_MS: '2' }), world.relay()];
     const producer = await world.producer();
     for (let restarts = 1; restarts <= 3; restarts++) {
       const queue = await backlog(producer, { ready: 1000, unacked: 1 });
@@ -163,12 +163,9 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
   }, async () => {
     const sac = { queue: { name: 'sac-queue', singleActiveConsumer: true } };
     const env = { LEDGER_CONSUMER: 'sac', WORK_MS: '10' };
-    const drain = world.consumer();
+    const drain = await world.boundConsumer();
     const relay = world.relay();
-    const consumers = [world.consumer(env, sac)];
-    await eventually('the first is subscribed', async () =>
-      (await world.rabbit.ctl('-q', 'list_consumers')).includes('sac-queue'),
-    );
+    const consumers = [await world.boundConsumer(env, sac)];
     consumers.push(world.consumer(env, sac));
     const producer = await world.producer();
     for (let kills = 1; kills <= 10; kills++) {
@@ -184,7 +181,7 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
 
   test('when the broker is killed with 5,000 messages waiting in a retry queue', { timeout: 180_000 }, async () => {
     const changes = { retry: { attempts: 5, delays: ['15s'] } };
-    const roles = [world.relay(), world.consumer({ FAIL_ONE_IN: '1' }, changes)];
+    const roles = [await world.boundConsumer({ FAIL_ONE_IN: '1' }, changes), world.relay()];
     const producer = await world.producer({ NO_KEY: '1' });
     await producer.burst(6000);
     const retry = 'ledger-queue.retry.15000';
@@ -204,7 +201,7 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
   });
 
   test('when the queue is deleted under the consumer: it consumes again within 5 s', { timeout: 120_000 }, async () => {
-    const roles = [world.relay({ outbox: { unroutable: 'keep' } }), world.consumer()];
+    const roles = [await world.boundConsumer(), world.relay({ outbox: { unroutable: 'keep' } })];
     const producer = await world.producer();
     await producer.burst(1000);
     await eventually('the queue is empty', async () => {

@@ -8,10 +8,7 @@ beforeAll(async () => {
 afterAll(() => world?.destroy());
 
 test("with declare: 'none' a user who may not configure anything consumes, retries and publishes", async () => {
-  const owner = world.consumer();
-  await eventually('the topology is there', async () =>
-    (await world.rabbit.ctl('-q', 'list_consumers')).includes('ledger-queue'),
-  );
+  const owner = await world.boundConsumer();
   expect(await owner.stop()).toBe(0);
   await world.rabbit.ctl('add_user', 'plain', 'secret');
   await world.rabbit.ctl('set_permissions', 'plain', '^$', '.*', '.*');

@@ -146,6 +146,13 @@ export class World {
     return this.spawnBin('consumer', ['runconsumer'], env, changes);
   }
 
+  /** A consumer whose queue is bound: what is published from now on is for it. */
+  async boundConsumer(env: NodeJS.ProcessEnv = {}, changes: object = {}): Promise<Role> {
+    const role = this.consumer(env, changes);
+    await eventually('the consumer is subscribed', async () => role.log.includes('consuming from queue'));
+    return role;
+  }
+
   producer(env: NodeJS.ProcessEnv = {}): Role {
     this.#count += 1;
     const args = ['--import', 'tsx', join(project, 'producer.ts')];
