@@ -27,7 +27,7 @@ const MOVES: Readonly<Record<WakeupState, readonly WakeupState[]>> = {
 
 /** Waits between the reads behind the fence, in ms, about a quarter of the time passed; the last repeats. */
 const FENCE_WAITS_MS = [2, 5, 10, 10, 10, 15, 20, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 250] as const;
-/** After rows came, reads go on at this pace for so long before parking. */
+/** After rows came, reads go on at this pace for so long before parking; so they do between rows that keep coming. */
 const LINGER_MS = 50;
 const LINGER_PACE_MS = 3;
 /** Commits notify as long as we are parked, which costs them: above this rate, or this long without a pause, we read instead. */
@@ -118,10 +118,12 @@ export class Wakeup {
 
   /**
    * A read found rows, and no more than these: resolves when the next should begin. While parked that is at the next
-   * commit, which notifies, or has done so since the read began; else it is at once.
+   * commit, which notifies, or has done so since the read began. Else it is a little later: reads without a pause bring
+   * few rows each, and take from the committers what the parking saves them.
    */
   async dry(signal: AbortSignal): Promise<void> {
-    if (this.#state === 'parked' && !this.#bell.hasRung) await this.idle(signal);
+    if (this.#state !== 'parked') await this.#bell.wait(signal, LINGER_PACE_MS);
+    else if (!this.#bell.hasRung) await this.idle(signal);
   }
 
   /** A read found nothing: resolves when the next should begin. */
