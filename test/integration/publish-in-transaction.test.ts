@@ -4,7 +4,7 @@ import { recogniseTransaction } from '../../src/database/recognise-transaction.t
 import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
 import { MAX_BODY_BYTES } from '../../src/outbox/limits.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
-import { enqueue, enqueueParams, enqueueSql } from '../../src/outbox/sql/enqueue.ts';
+import { enqueue, enqueueStatement } from '../../src/outbox/sql/enqueue.ts';
 import { withCorrelation } from '../../src/util/correlation.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
@@ -197,38 +197,34 @@ test.each<[string, object, string]>([
 });
 
 describe('the enqueue', () => {
-  test('has the key lock in its plan', async () => {
-    const params = enqueueParams([
-      {
-        orderKey: 'a',
-        messageId: randomUUID(),
-        exchange: 'e',
-        routingKey: 'r',
-        body: '{}',
-        properties: null,
-        appId: null,
-        expiresInMs: null,
-      },
-    ]);
-    const plan = await database.pg.query(`EXPLAIN (VERBOSE) ${enqueueSql(database.schema)}`, [...params, null]);
+  test.each([1, 2])('of %i rows has the key lock in its plan', async (count) => {
+    const row = { orderKey: 'a', messageId: randomUUID(), exchange: 'e', routingKey: 'r', body: '{}' };
+    const rest = { properties: null, appId: null, expiresInMs: null };
+    const written = Array.from({ length: count }, () => ({ ...row, ...rest }));
+    const { sql, params } = enqueueStatement(database.schema, written);
+    const plan = await database.pg.query(`EXPLAIN (VERBOSE) ${sql}`, [...params, null]);
     expect(plan.rows.map((line) => line['QUERY PLAN']).join('\n')).toContain('pg_advisory_xact_lock');
   });
 
-  test('makes id order commit order within a key, for sixteen writers at once', async () => {
+  test.each([
+    ['one row', ['race-1']],
+    ['two rows', ['race', 'race-2']],
+  ])('of %s makes id order commit order within a key, for sixteen writers at once', async (_what, names) => {
     const commits: string[] = [];
+    const [raced = ''] = names;
     const writer = async (n: number) => {
       for (let i = 0; i < 12; i++) {
         const client = await database.pg.connect();
         try {
           await client.query('BEGIN');
-          const keys = n % 2 ? ['race', 'race-2'] : ['race-2', 'race'];
+          const keys = n % 2 ? names : names.toReversed();
           const published = await outbox.publishAggregateEvents(
             keys.map((key) => event(key)),
             { transaction: client },
           );
           await client.query('SELECT pg_sleep(0.003)');
           // Before COMMIT is sent nobody else can pass the lock, so the order of this list is the order of the commits.
-          commits.push(published[keys.indexOf('race')]?.eventId as string);
+          commits.push(published[keys.indexOf(raced)]?.eventId as string);
           await client.query('COMMIT');
         } finally {
           client.release();
@@ -236,7 +232,7 @@ describe('the enqueue', () => {
       }
     };
     await Promise.all(Array.from({ length: 16 }, (_, n) => writer(n)));
-    expect((await rows('race')).map((row) => row.message_id)).toEqual(commits);
+    expect((await rows(raced)).map((row) => row.message_id)).toEqual(commits);
   });
 
   test('reports a deadlock of two transactions that take keys in two orders as such', async () => {

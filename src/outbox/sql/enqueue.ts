@@ -1,7 +1,7 @@
 import { arrayLiteral } from '../../database/array-literal.ts';
 import { isMarked, type TransactionExecutor } from '../../database/executor.ts';
 import { qualified } from '../../database/identifier.ts';
-import { statement } from '../../database/statement.ts';
+import { type Statement, statement } from '../../database/statement.ts';
 import type { NewRow } from '../outbox-row.ts';
 import { KEY_LOCK_NAMESPACE } from './key-lock.ts';
 
@@ -29,8 +29,30 @@ ORDER BY r.n
 RETURNING id::text`,
 );
 
-/** The statement's text, for those who look at its plan. */
-export const enqueueSql = (schema: string): string => insert(schema).sql;
+/**
+ * The same for one row, which is what most transactions have. With a handle of the caller's it is planned each time, and
+ * this takes half of the time over a bare INSERT that the other takes.
+ */
+const insertOne = statement(
+  'enqueue_one',
+  (schema) => `WITH k AS MATERIALIZED (
+  SELECT pg_advisory_xact_lock(${KEY_LOCK_NAMESPACE}, hashtext($1::text)) WHERE $1::text IS NOT NULL AND ${isMarked('$9')}
+)
+INSERT INTO ${qualified(schema, 'svc_comm_outbox')}
+  (part, order_key, message_id, exchange, routing_key, body, properties, app_id, expires_at)
+SELECT hashtext(coalesce($1::text, $3::text)) & 63, $1::text, $2::text::uuid, $3::text, $4::text, $5::text, $6::text,
+  $7::text, clock_timestamp() + $8::text::float8 * interval '1 millisecond'
+FROM (SELECT count(*) FROM k) AS locked
+WHERE ${isMarked('$9')}
+RETURNING id::text`,
+);
+
+/** What `enqueue` runs, the transaction's mark left to add to the parameters. */
+export function enqueueStatement(schema: string, rows: readonly NewRow[]): Statement & { readonly params: Params } {
+  const [first] = rows;
+  if (rows.length === 1 && first) return { ...insertOne(schema), params: columns.map((column) => column(first)) };
+  return { ...insert(schema), params: columns.map((column) => arrayLiteral(rows.map(column))) };
+}
 
 /**
  * Writes the rows in their order, by one statement.
@@ -38,17 +60,19 @@ export const enqueueSql = (schema: string): string => insert(schema).sql;
  */
 export async function enqueue(executor: TransactionExecutor, schema: string, rows: readonly NewRow[]): Promise<void> {
   if (rows.length === 0) return;
-  const { sql, name } = insert(schema);
-  await executor.write(sql, enqueueParams(rows), rows.length, name);
+  const { sql, params, name } = enqueueStatement(schema, rows);
+  await executor.write(sql, params, rows.length, name);
 }
 
-export const enqueueParams = (rows: readonly NewRow[]): string[] => [
-  arrayLiteral(rows.map((row) => row.orderKey)),
-  arrayLiteral(rows.map((row) => row.messageId)),
-  arrayLiteral(rows.map((row) => row.exchange)),
-  arrayLiteral(rows.map((row) => row.routingKey)),
-  arrayLiteral(rows.map((row) => row.body)),
-  arrayLiteral(rows.map((row) => row.properties)),
-  arrayLiteral(rows.map((row) => row.appId)),
-  arrayLiteral(rows.map((row) => (row.expiresInMs === null ? null : String(row.expiresInMs)))),
+type Params = readonly (string | null)[];
+
+const columns: readonly ((row: NewRow) => string | null)[] = [
+  (row) => row.orderKey,
+  (row) => row.messageId,
+  (row) => row.exchange,
+  (row) => row.routingKey,
+  (row) => row.body,
+  (row) => row.properties,
+  (row) => row.appId,
+  (row) => (row.expiresInMs === null ? null : String(row.expiresInMs)),
 ];
