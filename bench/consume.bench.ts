@@ -1,5 +1,7 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { Knex } from 'knex';
+import type pg from 'pg';
+import type { TransactionsSetting } from '../src/database/transactions.ts';
 import { BenchBroker, messageIds } from './broker.ts';
 import { compiled } from './compiled.ts';
 import { BenchDatabase } from './database.ts';
@@ -10,8 +12,8 @@ export const head = `
 A quorum queue is filled, then emptied; the time is from the first handler run to the last. All sides parse the JSON and
 hand over the payload. Ours: consumer of a service as 'svc-comm runconsumer' has it: router, envelope checks, correlation,
 time limit, 20 handlers at once; amqplib: a bare callback, acks one by one or the last of a turn with 'multiple'.
-Inbox: the handler writes a row with knex; beside it a loop without any broker of the same four statements (BEGIN, claim,
-insert, COMMIT) by 20 clients of pg, and by knex.
+Inbox: the handler writes a row; beside it a loop without any broker of the same four statements (BEGIN, claim, insert,
+COMMIT) by 20 at once. Once with pg on both sides (ours: the setting 'transactions' with a pool of pg), once with knex.
 Cheating would be: noAck, acks before the handler, no parse, other prefetch, synchronous_commit off on one side.`;
 
 const COUNT = Number(process.env.SVC_COMM_BENCH_CONSUME_MESSAGES ?? 10_000);
@@ -117,8 +119,13 @@ async function ourSide(broker: BenchBroker, queue: string, prefetch: number): Pr
   };
 }
 
+interface EffectRow {
+  readonly id: string;
+  readonly total: unknown;
+}
+
 async function withInbox(broker: BenchBroker, queue: string, rounds: number): Promise<Row[]> {
-  const { createService, eventConsumer } = await compiled('index');
+  const { createService, eventConsumer, knexTransactions } = await compiled('index');
   const { claimInbox } = await compiled('database/sql/claim-inbox');
   const database = await BenchDatabase.open('inbox');
   const { url: databaseUrl, schema, pool } = database;
@@ -127,30 +134,40 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
   const clients = await database.clients(CONCURRENCY);
   const knex = database.knex(CONCURRENCY);
   const settings = { appId: 'bench', brokerUrl: broker.url, queue, databaseUrl, schema, concurrency: CONCURRENCY };
-  const service = createService({ ...settings, logLevel: 'error' });
+  const insertSql = `insert into ${effect} (id, total) values ($1, $2)`;
   let count = new Count(INBOX_COUNT);
-  service.messageRouter.consumer(
-    broker.name,
-    'create.*',
-  )(
-    eventConsumer(async (payload: Payload, event, context) => {
-      const trx = context.transaction as Knex.Transaction;
-      await trx('effect').withSchema(schema).insert({ id: event.eventId, total: payload.total });
+  const side = (
+    name: string,
+    transactions: TransactionsSetting,
+    write: (handle: unknown, row: EffectRow) => unknown,
+  ) => {
+    const service = createService({ ...settings, transactions, logLevel: 'error' });
+    const onEvent = eventConsumer(async (payload: Payload, { eventId }, { transaction }) => {
+      await write(transaction, { id: eventId, total: payload.total });
       count.handled(payload);
-    }),
-  );
-  const ours: Side = {
-    name: 'inbox and a row',
-    async run() {
-      count = new Count(INBOX_COUNT);
-      await refill(broker, queue, INBOX_COUNT);
-      const consumer = service.consumer();
-      await consumer.start();
-      const result = await count.done;
-      await consumer.stop();
-      return result;
-    },
+    });
+    service.messageRouter.consumer(broker.name, 'create.*')(onEvent);
+    return {
+      name,
+      async run() {
+        count = new Count(INBOX_COUNT);
+        await refill(broker, queue, INBOX_COUNT);
+        const consumer = service.consumer();
+        await consumer.start();
+        const result = await count.done;
+        await consumer.stop();
+        return result;
+      },
+    } satisfies Side;
   };
+  const withKnex = side('inbox, knex', knexTransactions(), (handle, row) =>
+    (handle as Knex.Transaction)('effect').withSchema(schema).insert(row),
+  );
+  const withPg = side(
+    'inbox, pg',
+    (work) => database.transaction(CONCURRENCY, work),
+    (handle, { id, total }) => (handle as pg.PoolClient).query(insertSql, [id, total]),
+  );
   const key = (messageId: string) => ({ queue, source: 'bench', messageId });
   const pgLoop = loopSide('pg', async (id, worker) => {
     const client = clients[worker];
@@ -159,7 +176,7 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
     const query = async <Row extends object>(text: string, values: readonly (string | null)[], name?: string) =>
       (await client.query<Row>({ text, values: [...values], ...(name === undefined ? {} : { name }) })).rows;
     await claimInbox({ query }, schema, key(id), null);
-    await client.query(`insert into ${effect} (id, total) values ($1, $2)`, [id, 208.95]);
+    await client.query(insertSql, [id, 208.95]);
     await client.query('COMMIT');
   });
   const knexLoop = loopSide('knex', (id) =>
@@ -176,14 +193,14 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
     }),
   );
   try {
-    const figures = await interleave([pgLoop, knexLoop, ours], rounds);
+    const figures = await interleave([pgLoop, withPg, knexLoop, withKnex], rounds);
     const bench = 'consume with inbox';
     return [
-      ...judge(figures, { bench, ours: 'inbox and a row', beside: 'pg', throughput: 0.85 }),
-      ...judge(figures, { bench, ours: 'inbox and a row', beside: 'knex', throughput: 0 }),
+      ...judge(figures, { bench, ours: 'inbox, pg', beside: 'pg', throughput: 0.85 }),
+      ...judge(figures, { bench, ours: 'inbox, knex', beside: 'knex', throughput: 0.85 }),
+      ...judge(figures, { bench, ours: 'inbox, knex', beside: 'pg', throughput: 0 }),
     ];
   } finally {
-    await service.close();
     await database.close();
   }
 }

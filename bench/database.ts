@@ -9,6 +9,7 @@ export class BenchDatabase {
   readonly url = testDatabaseUrl();
   readonly schema: string;
   readonly pool = new pg.Pool({ connectionString: this.url, max: 4 });
+  #users: pg.Pool | undefined;
   readonly #closers: (() => Promise<unknown>)[] = [];
 
   private constructor(schema: string) {
@@ -35,6 +36,23 @@ export class BenchDatabase {
     for (const client of clients) this.#closers.push(() => client.end());
     await Promise.all(clients.map((client) => client.connect()));
     return clients;
+  }
+
+  /** The callback form of a transaction that users of pg write. */
+  async transaction<T>(max: number, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    this.#users ??= new pg.Pool({ connectionString: this.url, max });
+    const client = await this.#users.connect();
+    try {
+      await client.query('BEGIN');
+      const value = await work(client);
+      await client.query('COMMIT');
+      return value;
+    } catch (error) {
+      await client.query('ROLLBACK');
+      throw error;
+    } finally {
+      client.release();
+    }
   }
 
   knex(max: number): Knex {
@@ -65,6 +83,7 @@ export class BenchDatabase {
 
   async close(): Promise<void> {
     for (const close of this.#closers) await close();
+    await this.#users?.end();
     await this.pool.query(`DROP SCHEMA IF EXISTS "${this.schema}" CASCADE`);
     await this.pool.end();
   }

@@ -99,15 +99,15 @@ async function costs({ name: aggregate }: BenchBroker, database: BenchDatabase, 
 
 async function committers(broker: BenchBroker, database: BenchDatabase, rounds: number): Promise<Row[]> {
   const { createService } = await compiled('index');
-  const { enqueueSql, enqueueParams } = await compiled('outbox/sql/enqueue');
+  const { enqueueStatement } = await compiled('outbox/sql/enqueue');
   const { eventRow } = await compiled('outbox/event-row');
   const { url: databaseUrl, schema } = database;
   const outbox = database.table(TABLE);
   const clients = await database.clients(64);
   const event = { aggregate: broker.name, eventType: EVENT_TYPE, payload: fullPayload(broker.name) };
-  const text = enqueueSql(schema);
   const commit = async (client: pg.Client) => {
-    const values = [...enqueueParams([eventRow(event, new Date(), 'bench')]), null];
+    const { sql: text, params } = enqueueStatement(schema, [eventRow(event, new Date(), 'bench')]);
+    const values = [...params, null];
     await client.query('BEGIN');
     await client.query({ name: 'enqueue', text, values });
     await client.query('COMMIT');
