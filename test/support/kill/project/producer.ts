@@ -52,9 +52,9 @@ async function burst(entries: number, rollBack: boolean): Promise<void> {
        ON CONFLICT (key) DO UPDATE SET seq = k.seq + excluded.seq RETURNING key, seq`,
       [each, names],
     );
-    const written = rows.flatMap(({ key, seq }) =>
-      Array.from({ length: each }, (_, i) => ({ key, seq: seq - each + 1 + i })),
-    );
+    // Key by key in turn, as a service's events come: a run of one key would be handled one by one.
+    const turns = Array.from({ length: each }, (_, i) => i);
+    const written = turns.flatMap((i) => rows.map(({ key, seq }) => ({ key, seq: seq - each + 1 + i })));
     const published = await publishAggregateEvents(written.map(({ key, seq }) => event(key, seq)));
     await trx.raw('INSERT INTO oracle.produced SELECT * FROM unnest(?::uuid[], ?::text[], ?::int[])', [
       published.map(({ eventId }) => eventId),
