@@ -5,6 +5,7 @@ import { type TakeHandler, takeOne } from './consumer/take-one.ts';
 import { migrate, pendingMigrations } from './database/migrate.ts';
 import type { DatabasePool } from './database/pool.ts';
 import type { KnexTransaction } from './database/transactions.ts';
+import type { DeadLetters } from './dead-letters/dead-letters.ts';
 import { group } from './lifecycle/group.ts';
 import { createLogger, type Logger } from './lifecycle/logger.ts';
 import type { Service } from './lifecycle/service.ts';
@@ -48,6 +49,8 @@ export class SvcCommService {
   readonly #assembly: Assembly;
   readonly #roles = new Set<Service>();
   readonly #takers = new Map<string, ReturnType<Assembly['taker']> & { readonly service: Service }>();
+
+  #deadLetters: (ReturnType<Assembly['deadLetters']> & { readonly service: Service }) | undefined;
 
   constructor(settings: ResolvedSettings, parts: ServiceParts = {}) {
     const { logger = createLogger(settings.logLevel, { appId: settings.appId }) } = parts;
@@ -111,6 +114,14 @@ export class SvcCommService {
     return takeOne(handler, taker.options);
   }
 
+  /** The dead letters of the service's queue. What `svc-comm dlq` runs. */
+  async deadLetters(): Promise<DeadLetters> {
+    this.#deadLetters ??= this.#makeDeadLetters();
+    const { service, deadLetters } = this.#deadLetters;
+    await service.start();
+    return deadLetters;
+  }
+
   /** What `svc-comm runconsumer` runs: start it, and stop it to drain. */
   consumer(): ConsumerService {
     const assembled = this.#assembly.consumer();
@@ -143,6 +154,11 @@ export class SvcCommService {
   async close(): Promise<void> {
     await Promise.all([...this.#roles].map((role) => role.stop()));
     if (this.#assembly.pool.isMade) await this.#assembly.pool().stop();
+  }
+
+  #makeDeadLetters(): ReturnType<Assembly['deadLetters']> & { readonly service: Service } {
+    const made = this.#assembly.deadLetters();
+    return { ...made, service: this.#role(made, 'dead letters') };
   }
 
   #role(assembled: Assembled<Service>, name: string): Service {

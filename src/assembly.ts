@@ -1,5 +1,6 @@
 import { BrokerConnection } from './broker/connection.ts';
 import { BrokerPublisher } from './broker/publisher.ts';
+import { BrokerQueueReader } from './broker/queue-reader.ts';
 import { BrokerSubscriber } from './broker/subscriber.ts';
 import { BrokerTopology } from './broker/topology.ts';
 import { Consumer } from './consumer/consumer.ts';
@@ -9,6 +10,7 @@ import { InboxRetention } from './database/inbox-retention.ts';
 import { InboxStore } from './database/inbox-store.ts';
 import { DatabasePool } from './database/pool.ts';
 import { knexTransactions, resolveTransactions, Transactions } from './database/transactions.ts';
+import { DeadLetters } from './dead-letters/dead-letters.ts';
 import { SettingsError } from './errors.ts';
 import type { Logger } from './lifecycle/logger.ts';
 import type { Service } from './lifecycle/service.ts';
@@ -141,6 +143,21 @@ export class Assembly {
     };
     const pool = this.hasDatabase && this.usesOwnPool ? [this.pool()] : [];
     return { main: consuming, services: [...pool, publishing, publisher, consuming], options };
+  }
+
+  deadLetters(): Assembled<Service> & { readonly deadLetters: DeadLetters } {
+    const reading = this.#connection('dead letters');
+    const publishing = this.#connection('publish');
+    const publisher = this.#publisher(publishing);
+    const deadLetters = new DeadLetters({
+      reader: new BrokerQueueReader(reading),
+      publisher,
+      parking: this.hasDatabase ? this.#inboxStore() : undefined,
+      queue: this.settings.queue.name,
+      keepsKeyOrder: this.settings.retry.keyed === 'park',
+    });
+    const pool = this.hasDatabase && this.usesOwnPool ? [this.pool()] : [];
+    return { main: reading, services: [...pool, publishing, publisher, reading], deadLetters };
   }
 
   /** For one question, outside the pool. */

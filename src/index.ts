@@ -53,6 +53,11 @@ export type { ConsumerStats } from './consumer/stats.ts';
 export type { TakeHandler } from './consumer/take-one.ts';
 export type { KnexTransaction, OpenTransaction } from './database/transactions.ts';
 export { knexTransactions } from './database/transactions.ts';
+export type { DeadLetter } from './dead-letters/dead-letter.ts';
+export type { DeadLetterSummary, DeadLetters, ShownDeadLetter } from './dead-letters/dead-letters.ts';
+export type { DeadLetterFilter } from './dead-letters/filter.ts';
+export type { DeadLetterGroup } from './dead-letters/groups.ts';
+export type { SweepOptions, SweepResult } from './dead-letters/sweep.ts';
 export { close, messageRouter } from './default-service.ts';
 export {
   BackpressureError,

@@ -20,5 +20,6 @@ Commands:
   migrate                   create or update the tables; safe to run again
   broker [options]          run the embedded AMQP broker, for tests
   explain <exchange> <key>  say which consumer takes a message, and why
+  dlq                       look at dead letters, put them back, drop them
   help [command]            display help for command
 `;

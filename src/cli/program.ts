@@ -1,13 +1,14 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { UsageError } from '../errors.ts';
 import type { LogLevel } from '../lifecycle/logger.ts';
+import { addDlq } from './commands/dlq-usage.ts';
 import { type CommandContext, createContext, type GlobalOptions } from './context.ts';
 import { errorReport, exitCodeOf } from './report-error.ts';
 import { version } from './version.ts';
 
 /** What a command's file exports: it returns the exit code and throws what went wrong. */
 export type CommandResult = Promise<0 | 1>;
-type Action<Args extends readonly unknown[]> = (context: CommandContext, ...args: Args) => CommandResult;
+export type Action<Args extends readonly unknown[]> = (context: CommandContext, ...args: Args) => CommandResult;
 
 /** Runs one command line. @returns the exit code */
 export async function runProgram(args: readonly string[]): Promise<number> {
@@ -54,12 +55,14 @@ export function createProgram(start: Start): Command {
     usage: string,
     description: string,
     load: () => Promise<Action<Args>>,
+    parent = program,
   ): Command => {
-    const command = program.command(usage).description(description).helpOption('-h, --help', 'print this help');
+    const command = parent.command(usage).description(description).helpOption('-h, --help', 'print this help');
     return command.action((...all: unknown[]) => {
       // Commander hands over the arguments, the command's options, and the command itself.
       const given = all.slice(0, -1) as unknown as Args;
-      return start(command.name(), async (context) => (await load())(context, ...given))();
+      const name = parent === program ? command.name() : `${parent.name()} ${command.name()}`;
+      return start(name, async (context) => (await load())(context, ...given))();
     });
   };
 
@@ -105,6 +108,11 @@ export function createProgram(start: Start): Command {
   )
     .argument('<exchange>', 'where the message comes from')
     .argument('<key>', 'its routing key');
+  const dlq = program
+    .command('dlq')
+    .description('look at dead letters, put them back, drop them')
+    .helpOption('-h, --help', 'print this help');
+  addDlq((...command) => add(...command, dlq));
   return program;
 }
 

@@ -3,7 +3,7 @@ import type { SqlExecutor } from './executor.ts';
 import { assertSchemaName } from './identifier.ts';
 import { claimInbox } from './sql/claim-inbox.ts';
 import { deleteOldInbox, inboxState, markInboxDead, reviveInbox } from './sql/inbox-rows.ts';
-import { parkKey, unparkKey } from './sql/parked-keys.ts';
+import { parkedKeys, parkKey, unparkKey } from './sql/parked-keys.ts';
 import type { Transactions } from './transactions.ts';
 
 export interface InboxStoreOptions {
@@ -53,6 +53,11 @@ export class InboxStore implements Inbox {
    */
   unparkKey(queue: string, orderKey: string): Promise<boolean> {
     return this.#inOwn('inbox', (executor) => unparkKey(executor, this.#schema, queue, orderKey));
+  }
+
+  /** Keys that are parked now. */
+  parkedKeys(queue: string): Promise<string[]> {
+    return this.#inOwn('inbox', (executor) => parkedKeys(executor, this.#schema, queue));
   }
 
   /**

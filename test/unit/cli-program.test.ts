@@ -35,6 +35,15 @@ describe('the command line', () => {
     expect(after).toEqual(before);
   });
 
+  it('names a command of a group with its group', async () => {
+    expect(
+      await parse('dlq', 'redrive', '--json', '--since', '2h', '--id', 'a', '--id', 'b', '--rate', '50/s'),
+    ).toEqual({
+      name: 'dlq redrive',
+      options: { json: true, wait: true },
+    });
+  });
+
   it.each([
     [['nonsense'], /unknown command 'nonsense'/],
     [['migrate', 'extra'], /too many arguments/],
@@ -43,6 +52,10 @@ describe('the command line', () => {
     [['migrate', '--log-level', 'loud'], /one of debug, info, warn, error, silent/],
     [['checkpublisher', '--max-delay', '-1'], /a number ≥ 0/],
     [['checkpublisher', '--max-queue-size', 'many'], /a number ≥ 0/],
+    [['dlq', 'nonsense'], /unknown command 'nonsense'/],
+    [['dlq', 'redrive', '--rate', '0/s'], /a number > 0/],
+    [['dlq', 'redrive', '--since', 'lately'], /a time such as/],
+    [['dlq', 'drop', '--limit', '0'], /a whole number ≥ 1/],
   ])('refuses %j', async (args, message) => {
     await expect(parse(...args)).rejects.toThrow(message);
   });

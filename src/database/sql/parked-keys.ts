@@ -18,3 +18,10 @@ export async function unparkKey(
     WHERE queue = $1::text AND order_key = $2::text RETURNING 1 AS unparked`;
   return (await executor.query(sql, [queue, orderKey])).length > 0;
 }
+
+/** Keys that are parked now. */
+export async function parkedKeys(executor: SqlExecutor, schema: string, queue: string): Promise<string[]> {
+  const sql = `SELECT order_key FROM ${qualified(schema, 'svc_comm_parked_key')} WHERE queue = $1::text`;
+  const rows = await executor.query<{ order_key: string }>(sql, [queue]);
+  return rows.map(({ order_key }) => order_key);
+}
