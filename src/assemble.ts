@@ -11,6 +11,7 @@ import { createLogger, type Logger } from './lifecycle/logger.ts';
 import type { Service } from './lifecycle/service.ts';
 import { type Backlog, readBacklog } from './outbox/backlog.ts';
 import type { AggregateEvent } from './outbox/event-row.ts';
+import { cancelFutureEvents, type FutureEvents, type FutureSelection, futureEvents } from './outbox/future-events.ts';
 import type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
 import type { Relay } from './outbox/relay.ts';
 import type { RelayStats } from './outbox/relay-stats.ts';
@@ -148,6 +149,18 @@ export class SvcCommService {
   /** What waits in the outbox, and for how long. */
   async backlog(): Promise<Backlog> {
     return this.#assembly.withConnection('backlog', (connection) => readBacklog(connection, this.settings.schema));
+  }
+
+  /** Future events that wait, those that are due next first. @param limit most that are returned, 0 to 10,000 */
+  async futureEvents(selection: FutureSelection = {}, limit = 100): Promise<FutureEvents> {
+    const { schema } = this.settings;
+    return this.#assembly.withConnection('future', (connection) => futureEvents(connection, schema, selection, limit));
+  }
+
+  /** Cancels future events by whatever is known of them. @returns how many; what was published meanwhile is not among them */
+  async cancelFutureEvents(selection: FutureSelection): Promise<number> {
+    const { schema } = this.settings;
+    return this.#assembly.withConnection('future', (connection) => cancelFutureEvents(connection, schema, selection));
   }
 
   /** Stops what was started and closes every connection. */

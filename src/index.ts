@@ -107,6 +107,7 @@ export type { Handler, Incoming, MessageContext, Middleware, Verdict } from './m
 export type { Headers, HeaderValue, MessageProperties } from './message/message.ts';
 export type { Backlog } from './outbox/backlog.ts';
 export type { AggregateEvent } from './outbox/event-row.ts';
+export type { FutureEvents, FutureSelection, WaitingFutureEvent } from './outbox/future-events.ts';
 export type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
 export type { RelayStats } from './outbox/relay-stats.ts';
 export type { TransactionOption } from './outbox/transaction-choice.ts';

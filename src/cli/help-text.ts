@@ -21,5 +21,6 @@ Commands:
   broker [options]          run the embedded AMQP broker, for tests
   explain <exchange> <key>  say which consumer takes a message, and why
   dlq                       look at dead letters, put them back, drop them
+  future                    look at future events, cancel them
   help [command]            display help for command
 `;

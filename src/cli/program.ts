@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { UsageError } from '../errors.ts';
 import type { LogLevel } from '../lifecycle/logger.ts';
 import { addDlq } from './commands/dlq-usage.ts';
+import { addFuture } from './commands/future-usage.ts';
 import { type CommandContext, createContext, type GlobalOptions } from './context.ts';
 import { errorReport, exitCodeOf } from './report-error.ts';
 import { version } from './version.ts';
@@ -113,6 +114,11 @@ export function createProgram(start: Start): Command {
     .description('look at dead letters, put them back, drop them')
     .helpOption('-h, --help', 'print this help');
   addDlq((...command) => add(...command, dlq));
+  const future = program
+    .command('future')
+    .description('look at future events, cancel them')
+    .helpOption('-h, --help', 'print this help');
+  addFuture((...command) => add(...command, future));
   return program;
 }
 

@@ -56,6 +56,8 @@ describe('the command line', () => {
     [['dlq', 'redrive', '--rate', '0/s'], /a number > 0/],
     [['dlq', 'redrive', '--since', 'lately'], /a time such as/],
     [['dlq', 'drop', '--limit', '0'], /a whole number ≥ 1/],
+    [['future', 'ls', '--limit', 'all'], /a whole number, 0 to 10000/],
+    [['future', 'cancel', '--tag', '=1'], /must be name=value/],
   ])('refuses %j', async (args, message) => {
     await expect(parse(...args)).rejects.toThrow(message);
   });

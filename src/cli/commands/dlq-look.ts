@@ -1,5 +1,6 @@
 import type { DeadLetterSummary, ShownDeadLetter } from '../../dead-letters/dead-letters.ts';
 import type { CommandContext } from '../context.ts';
+import { columns, printable } from '../printable.ts';
 import { type FilterOptions, filterOf, withDeadLetters } from './dlq-service.ts';
 
 export function ls(context: CommandContext): Promise<0 | 1> {
@@ -34,15 +35,8 @@ function summaryText({ queue, waiting, counted, groups }: DeadLetterSummary): st
       ...[reason, handler, oldest, newest].map((field) => field ?? '-'),
     ]),
   ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const lines = rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
   const rest = waiting > counted ? [`only the oldest ${counted} of ${waiting} were counted`] : [];
-  return [`${queue}: ${waiting} dead letters`, ...lines, ...rest].join('\n');
+  return [`${queue}: ${waiting} dead letters`, ...columns(rows), ...rest].join('\n');
 }
 
 interface BodyFields {
@@ -91,7 +85,3 @@ function letterText(letter: Omit<ShownDeadLetter, 'body'> & BodyFields): string 
     .map(printable)
     .join('\n');
 }
-
-/** What a sender wrote must not steer the terminal. */
-const printable = (text: string): string =>
-  text.replaceAll(/[^\P{Cc}\n\t]/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);

@@ -1,8 +1,8 @@
-import { createInterface } from 'node:readline/promises';
 import type { DeadLetters } from '../../dead-letters/dead-letters.ts';
 import type { SweepOptions, SweepResult } from '../../dead-letters/sweep.ts';
 import { UsageError } from '../../errors.ts';
 import { STOP_SIGNALS } from '../../lifecycle/signals.ts';
+import { ask, canAsk } from '../ask.ts';
 import type { CommandContext } from '../context.ts';
 import { type FilterOptions, filterOf, withDeadLetters } from './dlq-service.ts';
 
@@ -31,7 +31,7 @@ export function redrive(context: CommandContext, options: RedriveOptions): Promi
 /** Asks on a terminal. @throws UsageError (SVC_COMM_USAGE) elsewhere, without `--yes` */
 export async function drop(context: CommandContext, options: DropOptions): Promise<0 | 1> {
   const isAsking = !options.yes && !options.dryRun;
-  if (isAsking && !(process.stdin.isTTY && process.stderr.isTTY)) {
+  if (isAsking && !canAsk()) {
     throw new UsageError('what is dropped cannot be brought back: say --yes, or look first with --dry-run');
   }
   return withDeadLetters(context, async (deadLetters) => {
@@ -49,12 +49,7 @@ const sweepOptions = (options: TakeOptions): SweepOptions => ({
 
 async function agrees(deadLetters: DeadLetters, options: DropOptions): Promise<boolean> {
   const { taken } = await deadLetters.drop({ ...sweepOptions(options), dryRun: true });
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await terminal.question(`drop ${taken} dead letters for good? [y/N] `)).trim());
-  } finally {
-    terminal.close();
-  }
+  return ask(`drop ${taken} dead letters for good?`);
 }
 
 type More = Pick<SweepOptions, 'signal' | 'onProgress'>;
