@@ -1,4 +1,9 @@
-import { type Assembled, Assembly } from './assembly.ts';
+import type { Assembled } from './assembly/assembled.ts';
+import { Assembly } from './assembly/assembly.ts';
+import { assembleConsumer } from './assembly/consumer.ts';
+import { assembleDeadLetters, type DeadLettersRole } from './assembly/dead-letters.ts';
+import { assembleRelay } from './assembly/relay.ts';
+import { assembleTaker, type Taker } from './assembly/taker.ts';
 import type { Consumer } from './consumer/consumer.ts';
 import type { ConsumerStats } from './consumer/stats.ts';
 import { type TakeHandler, takeOne } from './consumer/take-one.ts';
@@ -49,9 +54,8 @@ export class SvcCommService {
   readonly messageRouter: MessageRouter;
   readonly #assembly: Assembly;
   readonly #roles = new Set<Service>();
-  readonly #takers = new Map<string, ReturnType<Assembly['taker']> & { readonly service: Service }>();
-
-  #deadLetters: (ReturnType<Assembly['deadLetters']> & { readonly service: Service }) | undefined;
+  readonly #takers = new Map<string, Taker & { readonly service: Service }>();
+  #deadLetters: (DeadLettersRole & { readonly service: Service }) | undefined;
 
   constructor(settings: ResolvedSettings, parts: ServiceParts = {}) {
     const { logger = createLogger(settings.logLevel, { appId: settings.appId }) } = parts;
@@ -107,7 +111,7 @@ export class SvcCommService {
   async takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
     let taker = this.#takers.get(queue);
     if (!taker) {
-      const made = this.#assembly.taker(queue);
+      const made = assembleTaker(this.#assembly, queue);
       taker = { ...made, service: this.#role(made, `taker of ${queue}`) };
       this.#takers.set(queue, taker);
     }
@@ -125,14 +129,14 @@ export class SvcCommService {
 
   /** What `svc-comm runconsumer` runs: start it, and stop it to drain. */
   consumer(): ConsumerService {
-    const assembled = this.#assembly.consumer();
+    const assembled = assembleConsumer(this.#assembly);
     const { main } = assembled;
     return asRole<Consumer, ConsumerService>(this.#role(assembled, main.name), main, ['isReady', 'stats']);
   }
 
   /** What `svc-comm runpublisher` runs: start it, and stop it to drain. */
   relay(): RelayService {
-    const assembled = this.#assembly.relay();
+    const assembled = assembleRelay(this.#assembly);
     return asRole<Relay, RelayService>(this.#role(assembled, 'publisher'), assembled.main, ['stats']);
   }
 
@@ -169,8 +173,8 @@ export class SvcCommService {
     if (this.#assembly.pool.isMade) await this.#assembly.pool().stop();
   }
 
-  #makeDeadLetters(): ReturnType<Assembly['deadLetters']> & { readonly service: Service } {
-    const made = this.#assembly.deadLetters();
+  #makeDeadLetters(): DeadLettersRole & { readonly service: Service } {
+    const made = assembleDeadLetters(this.#assembly);
     return { ...made, service: this.#role(made, 'dead letters') };
   }
 

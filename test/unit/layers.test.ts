@@ -18,7 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['http', 'console'],
   // The top of the house: settings say what is wanted, assemble.ts builds it, the doors hand it out.
   ['settings'],
-  ['assembly.ts'],
+  ['assembly'],
   ['assemble.ts'],
   ['default-service.ts'],
   ['index.ts', 'vitest.ts'],

@@ -1,0 +1,129 @@
+import { BrokerConnection } from '../broker/connection.ts';
+import { BrokerPublisher } from '../broker/publisher.ts';
+import { connectDatabase, type DatabaseConnection } from '../database/connection.ts';
+import { InboxStore } from '../database/inbox-store.ts';
+import { DatabasePool } from '../database/pool.ts';
+import { knexTransactions, resolveTransactions, Transactions } from '../database/transactions.ts';
+import { SettingsError } from '../errors.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import type { Service } from '../lifecycle/service.ts';
+import { Outbox } from '../outbox/outbox.ts';
+import type { MessageRouter } from '../router/router.ts';
+import { exchangeTypes } from '../settings/parts.ts';
+import type { ResolvedSettings } from '../settings/resolved.ts';
+import { once } from '../util/once.ts';
+
+export interface Surroundings {
+  readonly logger: Logger;
+  readonly messageRouter: MessageRouter;
+}
+
+/**
+ * The parts that the roles of one service are composed of. What several roles share (pool, transactions, outbox, inbox)
+ * is made once, when it is first asked for. Connections to the broker are each role's own: one that is stopped takes
+ * nothing from the others. A role is a function of this folder that puts its parts in their order of start.
+ */
+export class Assembly {
+  readonly settings: ResolvedSettings;
+  readonly logger: Logger;
+  readonly messageRouter: MessageRouter;
+
+  constructor(settings: ResolvedSettings, { logger, messageRouter }: Surroundings) {
+    this.settings = settings;
+    this.logger = logger;
+    this.messageRouter = messageRouter;
+  }
+
+  readonly pool = once(
+    () =>
+      new DatabasePool({
+        url: this.databaseUrl(),
+        max: this.settings.pool.max,
+        wait: this.settings.wait,
+        connectTimeoutMs: this.settings.connectTimeoutMs,
+        applicationName: this.settings.appId,
+        logger: this.logger,
+      }),
+  );
+
+  /** Those of the user's library when the settings say so: then our pool is not needed for them. */
+  readonly transactions = once(() => {
+    const setting = this.settings.transactions ?? knexTransactions();
+    return typeof setting === 'function'
+      ? new Transactions({ open: setting })
+      : resolveTransactions(setting, this.pool());
+  });
+
+  readonly outbox = once(
+    () => new Outbox({ transactions: this.transactions(), appId: this.settings.appId, schema: this.settings.schema }),
+  );
+
+  readonly inboxStore = once(() => new InboxStore({ transactions: this.transactions(), schema: this.settings.schema }));
+
+  get usesOwnPool(): boolean {
+    return typeof this.settings.transactions !== 'function';
+  }
+
+  get hasDatabase(): boolean {
+    return this.settings.databaseUrl !== undefined || !this.usesOwnPool;
+  }
+
+  /** Our own pool, for roles that use it: first in their order of start. */
+  poolServices(): Service[] {
+    return this.hasDatabase && this.usesOwnPool ? [this.pool()] : [];
+  }
+
+  /** A database connection outside the pool. */
+  connect(name: string, settings: Readonly<Record<string, string>> = {}): Promise<DatabaseConnection> {
+    const { appId, connectTimeoutMs } = this.settings;
+    return connectDatabase({
+      url: this.databaseUrl(),
+      applicationName: `${appId} ${name}`,
+      connectTimeoutMs,
+      settings,
+    });
+  }
+
+  /** For one question, outside the pool. */
+  async withConnection<T>(name: string, work: (connection: DatabaseConnection) => Promise<T>): Promise<T> {
+    const connection = await this.connect(name);
+    try {
+      return await work(connection);
+    } finally {
+      await connection.close();
+    }
+  }
+
+  /** A connection to the broker. @param role what the broker's list of connections calls it, behind the app id */
+  connection(role: string): BrokerConnection {
+    const { appId, brokerUrls, wait, heartbeatMs, connectTimeoutMs } = this.settings;
+    return new BrokerConnection({
+      name: `${appId} ${role}`,
+      url: brokerUrls,
+      wait,
+      heartbeatMs,
+      connectTimeoutMs,
+      logger: this.logger,
+    });
+  }
+
+  publisher(connection: BrokerConnection): BrokerPublisher {
+    const { declare, publish, limits } = this.settings;
+    return new BrokerPublisher({
+      connection,
+      declare,
+      exchangeTypes: exchangeTypes(this.settings),
+      ...publish,
+      maxBodyBytes: limits.bodyBytes,
+      logger: this.logger,
+    });
+  }
+
+  /** @throws SettingsError (SVC_COMM_SETTINGS) when none is set */
+  databaseUrl(): string {
+    const { databaseUrl } = this.settings;
+    if (databaseUrl !== undefined) return databaseUrl;
+    const expected = "a URL such as 'postgres://user:password@host:5432/database'";
+    throw new SettingsError([{ setting: 'databaseUrl', expected, got: 'nothing', from: 'what this command needs' }]);
+  }
+}

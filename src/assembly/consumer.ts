@@ -1,0 +1,37 @@
+import { BrokerSubscriber } from '../broker/subscriber.ts';
+import { BrokerTopology } from '../broker/topology.ts';
+import { Consumer } from '../consumer/consumer.ts';
+import { InboxRetention } from '../database/inbox-retention.ts';
+import type { Service } from '../lifecycle/service.ts';
+import { consumeOptions, topologySpec } from '../settings/parts.ts';
+import type { Assembled } from './assembled.ts';
+import type { Assembly } from './assembly.ts';
+
+/** What `svc-comm runconsumer` runs. */
+export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
+  const { settings, logger, messageRouter: router } = assembly;
+  const consuming = assembly.connection('consume');
+  const publishing = assembly.connection('publish');
+  const publisher = assembly.publisher(publishing);
+  const topology = new BrokerTopology({ connection: consuming, declare: settings.declare, logger });
+  const spec = topologySpec(settings, router.bindings());
+  const ensureTopology = () => topology.ensure(spec);
+  const main = new Consumer({
+    subscriber: new BrokerSubscriber({ connection: consuming, ensureTopology, logger }),
+    publisher,
+    topology,
+    topologySpec: spec,
+    router,
+    ...(assembly.hasDatabase ? { inbox: assembly.inboxStore(), scheduler: assembly.outbox() } : {}),
+    logger,
+    options: consumeOptions(settings),
+  });
+  const services = [...assembly.poolServices(), ...retention(assembly), publishing, publisher, consuming, main];
+  return { main, services };
+}
+
+function retention(assembly: Assembly): Service[] {
+  if (!assembly.hasDatabase) return [];
+  const { retentionMs } = assembly.settings.inbox;
+  return [new InboxRetention({ store: assembly.inboxStore(), retentionMs, logger: assembly.logger })];
+}

@@ -1,0 +1,21 @@
+import { Relay } from '../outbox/relay.ts';
+import { relayOptions } from '../settings/parts.ts';
+import type { Assembled } from './assembled.ts';
+import type { Assembly } from './assembly.ts';
+
+/** What `svc-comm runpublisher` runs. */
+export function assembleRelay(assembly: Assembly): Assembled<Relay> {
+  const { settings, logger } = assembly;
+  const publishing = assembly.connection('relay');
+  const publisher = assembly.publisher(publishing);
+  assembly.databaseUrl();
+  const main = new Relay({
+    connect: ({ name, settings: session }) => assembly.connect(name, session),
+    wait: settings.wait,
+    pipe: publisher,
+    schema: settings.schema,
+    logger,
+    options: relayOptions(settings),
+  });
+  return { main, services: [publishing, publisher, main] };
+}

@@ -1,0 +1,32 @@
+import { BrokerSubscriber } from '../broker/subscriber.ts';
+import { BrokerTopology } from '../broker/topology.ts';
+import type { TakeOneOptions } from '../consumer/take-one.ts';
+import type { Service } from '../lifecycle/service.ts';
+import { consumeOptions, topologySpec } from '../settings/parts.ts';
+import type { Assembled } from './assembled.ts';
+import type { Assembly } from './assembly.ts';
+
+export type Taker = Assembled<Service> & { readonly options: TakeOneOptions };
+
+/** What `takeOne` runs on. @param queue the one to take from; its retry and dead queues are named after it */
+export function assembleTaker(assembly: Assembly, queue: string): Taker {
+  const { settings, logger } = assembly;
+  const consuming = assembly.connection('take');
+  const publishing = assembly.connection('publish');
+  const publisher = assembly.publisher(publishing);
+  const spec = topologySpec(settings, []);
+  const options: TakeOneOptions = {
+    subscriber: new BrokerSubscriber({ connection: consuming, logger }),
+    publisher,
+    topology: new BrokerTopology({ connection: consuming, declare: settings.declare, logger }),
+    topologySpec: {
+      ...spec,
+      binds: queue === spec.queue.name ? spec.binds : [],
+      queue: { ...spec.queue, name: queue },
+    },
+    ...(assembly.hasDatabase ? { inbox: assembly.inboxStore(), scheduler: assembly.outbox() } : {}),
+    logger,
+    options: consumeOptions(settings),
+  };
+  return { main: consuming, services: [...assembly.poolServices(), publishing, publisher, consuming], options };
+}
