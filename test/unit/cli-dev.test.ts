@@ -136,7 +136,8 @@ describe('the watch of a project', () => {
 
   it('tells of folders that were added, and not of builds, dependencies and editors’ files', async () => {
     const { root, watch, change } = await watched();
-    watch.add([join(root, 'lib')]);
+    mkdirSync(join(root, 'old'));
+    await watch.add([join(root, 'lib'), join(root, 'old')]);
     for (const file of [
       'node_modules/a/index.js',
       'src/node_modules/x.js',
@@ -148,6 +149,8 @@ describe('the watch of a project', () => {
       writeFileSync(join(root, file), '');
     }
     expect(await change('lib/a.ts')).toBe('lib/a.ts');
+    expect(await change('old/a.ts')).toBe('old/a.ts');
+    expect(await change('old/a.ts')).toBe('old/a.ts');
   });
 });
 

@@ -31,7 +31,7 @@ export async function runDev(context: CommandContext, command: 'runconsumer' | '
     module: binFile(),
     args: [command, '--dev-child', ...childArguments(context.options)],
     logger,
-    onWatch: (paths) => watch.add(paths),
+    onWatch: (paths) => void watch.add(paths),
   });
   return runUntilSignal(group(`dev ${command}`, [watch, supervisor]), { logger, graceMs: 10_000 });
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { Lifecycle, type Service } from '../../lifecycle/service.ts';
@@ -22,31 +23,26 @@ export interface WatchOptions {
 export class ProjectWatch implements Service {
   readonly name = 'watch';
   readonly #root: string;
+  readonly #onChange: (file: string) => void;
   readonly #lifecycle: Lifecycle;
-  /** Files, and folders with all that is in them. */
+  /** Files, and folders with all that is in them, which the watcher of the root tells of, also when they appear later. */
   readonly #watched: Set<string>;
-  #watcher: FSWatcher | undefined;
+  /** Those that were there when they were added: each has a watcher, since the root's has passed them over already. */
+  readonly #added = new Set<string>();
+  #watchers: FSWatcher[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ root, configFile, onChange }: WatchOptions) {
     this.#root = root;
+    this.#onChange = onChange;
     const files = [...FILES.map((name) => join(root, name)), ...(configFile === undefined ? [] : [configFile])];
     this.#watched = new Set([join(root, 'src'), ...files]);
     this.#lifecycle = new Lifecycle(this.name, {
-      start: async () => {
-        // One path that exists: chokidar is ready too early when it is given some that do not.
-        const watcher = watch(root, { ignored: (path) => this.#isIgnored(path), ignoreInitial: true });
-        this.#watcher = watcher;
-        watcher.on('all', (event, file) => {
-          if (event === 'addDir' || event === 'unlinkDir') return;
-          clearTimeout(this.#timer);
-          this.#timer = setTimeout(onChange, QUIET_MS, file);
-        });
-        await new Promise<void>((resolve) => watcher.once('ready', resolve));
-      },
+      start: () => this.#watch(root, (path) => this.#isOutside(path)),
       stop: async () => {
         clearTimeout(this.#timer);
-        await this.#watcher?.close();
+        await Promise.all(this.#watchers.map((watcher) => watcher.close()));
+        this.#watchers = [];
       },
     });
   }
@@ -61,25 +57,45 @@ export class ProjectWatch implements Service {
     return this.#lifecycle.stop();
   }
 
-  /** Watches these files and folders of the project as well, also those that do not exist yet. */
-  add(paths: readonly string[]): void {
-    const added = paths.filter((path) => !this.#isWatched(path));
-    for (const path of added) this.#watched.add(path);
-    if (added.length > 0) this.#watcher?.add(added);
+  /**
+   * Watches these files and folders of the project as well, also those that do not exist yet.
+   * @returns when they are watched
+   */
+  async add(paths: readonly string[]): Promise<void> {
+    const unknown = paths.filter((path) => ![...this.#watched, ...this.#added].some((known) => isWithin(path, known)));
+    // Asked in the same turn, so that what appears after this line reaches the root's watcher as a change.
+    const isThere = new Map(unknown.map((path) => [path, existsSync(path)]));
+    for (const [path, exists] of isThere) (exists ? this.#added : this.#watched).add(path);
+    await Promise.all([...this.#added].filter((path) => isThere.get(path)).map((path) => this.#watch(path)));
   }
 
-  #isIgnored(path: string): boolean {
-    if (path === this.#root) return false;
-    // Below the project only: the project itself may stand in a folder of such a name.
-    const isOther = relative(this.#root, path)
-      .split(sep)
-      .some((part) => IGNORED_FOLDERS.has(part));
-    if (isOther || IGNORED_FILES.test(basename(path))) return true;
-    return !this.#isWatched(path) && ![...this.#watched].some((watched) => isWithin(watched, path));
+  /** One path that exists: chokidar is ready too early when it is given some that do not. */
+  async #watch(path: string, isIgnored: (path: string) => boolean = () => false): Promise<void> {
+    const ignored = (file: string) => file !== path && (this.#isOther(file) || isIgnored(file));
+    const watcher = watch(path, { ignored, ignoreInitial: true });
+    this.#watchers.push(watcher);
+    watcher.on('all', (event, file) => {
+      if (file === path && event.startsWith('unlink')) this.#handBack(path);
+      if (event === 'addDir' || event === 'unlinkDir') return;
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(this.#onChange, QUIET_MS, file);
+    });
+    await new Promise<void>((resolve) => watcher.once('ready', resolve));
   }
 
-  #isWatched(path: string): boolean {
-    return [...this.#watched].some((watched) => isWithin(path, watched));
+  /** Its watcher is blind now; when it is made again, the root's tells. */
+  #handBack(path: string): void {
+    if (this.#added.delete(path)) this.#watched.add(path);
+  }
+
+  /** Below the project only: the project itself may stand in a folder of such a name. */
+  #isOther(path: string): boolean {
+    const parts = relative(this.#root, path).split(sep);
+    return parts.some((part) => IGNORED_FOLDERS.has(part)) || IGNORED_FILES.test(basename(path));
+  }
+
+  #isOutside(path: string): boolean {
+    return ![...this.#watched].some((watched) => isWithin(path, watched) || isWithin(watched, path));
   }
 }
 
