@@ -47,7 +47,8 @@ function childOf(code: string, graceMs = 2000) {
   );
   const onWatch = vi.fn();
   const supervisor = keep(new Supervisor('child', { module, args: [], logger: silentLogger, graceMs, onWatch }));
-  const pids = () => (existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').map(Number) : []);
+  // Whole lines only: the file is there, and empty, before the first is written.
+  const pids = () => (existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(0, -1).map(Number) : []);
   const runs = (count: number) =>
     vi.waitFor(() => expect(pids()).toHaveLength(count), { timeout: 10_000, interval: 5 });
   return { supervisor, onWatch, pids, runs };
