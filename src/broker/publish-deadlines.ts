@@ -1,7 +1,7 @@
 import type { PublishEntry } from './publish-entry.ts';
 
 /** A timer may fire this much too early by the other clock. */
-const TOLERANCE_MS = 1;
+export const TOLERANCE_MS = 1;
 
 /** Its caller waits no longer. */
 export function isOver(entry: PublishEntry, nowMs: number): boolean {

@@ -7,6 +7,7 @@ import type { DeclareMode, ExchangeType } from '../message/topology.ts';
 import type { BrokerConnection } from './connection.ts';
 import { ExchangeCheck } from './exchange-check.ts';
 import { type CheckedMessage, checkMessage, MAX_BODY_BYTES } from './message-check.ts';
+import { TOLERANCE_MS } from './publish-deadlines.ts';
 import { type PublishEntry, publishEntry } from './publish-entry.ts';
 import { PublishFlow } from './publish-flow.ts';
 import type { PublishStats } from './publish-ledger.ts';
@@ -115,7 +116,8 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
     for (let wasSent = false; ; ) {
       if (!this.#isAccepting) throw new NotRunningError(this.name, this.state);
       const leftMs = deadlineMs - performance.now();
-      if (leftMs <= 0) {
+      // An attempt may end this much before its time: it is no reason to send the message once more.
+      if (leftMs <= (wasSent ? TOLERANCE_MS : 0)) {
         if (wasSent) throw new PublishTimeoutError(checked.exchange, checked.routingKey, timeoutMs);
         throw this.#connection.unavailable(this.#silence(timeoutMs));
       }
