@@ -495,3 +495,15 @@ export class RetryLater extends SvcCommError {
     this.delayMs = delayMs;
   }
 }
+
+// ------------------------------------------------------------------------------------------------ commands and calls
+
+/** The deadline of a command or call has come. It is the reason of `context.signal` then. */
+export class DeadlineExceededError extends SvcCommError {
+  readonly code = 'SVC_COMM_DEADLINE_EXCEEDED';
+  readonly deadline: Date;
+  constructor(deadline: Date, what = 'what is being handled') {
+    super(`the deadline of ${what} has come: ${deadline.toISOString()}`);
+    this.deadline = deadline;
+  }
+}

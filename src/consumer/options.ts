@@ -36,6 +36,8 @@ export interface ConsumeOptions {
   readonly graceMs: number;
   /** A message over one of these goes to the dead letters unread. */
   readonly limits: JsonLimits;
+  /** How long past its deadline a command or call is still executed. */
+  readonly skewToleranceMs: number;
   /** Whether handlers that do not say use the inbox. No effect without an inbox. */
   readonly inboxByDefault: boolean;
 }
@@ -53,5 +55,6 @@ export const DEFAULT_CONSUMER_OPTIONS: ConsumeOptions = Object.freeze({
   handlerTimeoutMs: 600_000,
   graceMs: 30_000,
   limits: DEFAULT_JSON_LIMITS,
+  skewToleranceMs: 0,
   inboxByDefault: true,
 });

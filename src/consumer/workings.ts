@@ -57,7 +57,15 @@ export function createWorkings(given: HandlingOptions): Workings {
       'too many keys are parked: this one is forgotten, its messages are handled again out of order',
     );
   });
-  const handlers = router.handlers({ logger, inbox, inboxByDefault, handlerTimeoutMs, middleware: [cutShort()] });
+  const handlers = router.handlers({
+    logger,
+    inbox,
+    inboxByDefault,
+    handlerTimeoutMs,
+    now: () => clock.now(),
+    skewToleranceMs: options.skewToleranceMs,
+    middleware: [cutShort()],
+  });
   const forwarder = new Forwarder({ publisher, topology, topologySpec, logger });
   const runner = new Runner({
     handlers,

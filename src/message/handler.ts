@@ -67,7 +67,7 @@ export type DeadReason = (typeof DEAD_REASONS)[number];
  * how a layer fails, and it must reach the inbox as a throw, since that is what rolls its transaction back. So
  * `recover` is the outermost layer and the only one that turns what was thrown into a verdict:
  *
- *   recover → correlation → inbox → timeout → the user's middleware → the user's function
+ *   recover → correlation → deadline (commands, calls) → inbox → timeout → the user's middleware → the user's function
  *
  * The innermost layer returns `ack` with what the user's function returned. A layer that answers without calling the
  * next (a duplicate, a parked key) returns a verdict; the inbox commits for `ack` and rolls back for any other.

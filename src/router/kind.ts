@@ -35,6 +35,11 @@ export interface ConsumerKind {
   readonly name: string;
   readonly options: ResolvedConsumerOptions;
   /**
+   * For kinds that are not to be executed after a time: when that is, read from the parsed body.
+   * @throws MalformedMessageError when there is one and it cannot be read
+   */
+  readonly deadlineOf?: (body: unknown) => Date | undefined;
+  /**
    * Decodes, calls, and returns what the user's function returns.
    * @throws MalformedMessageError when the body is not what this kind reads, and whatever the user's function throws
    */

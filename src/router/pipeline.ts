@@ -5,6 +5,7 @@ import type { Inbox } from '../message/inbox.ts';
 import { timerMs } from './kind.ts';
 import { compose } from './middleware/compose.ts';
 import { correlation } from './middleware/correlation.ts';
+import { deadline } from './middleware/deadline.ts';
 import { inbox } from './middleware/inbox.ts';
 import { recover } from './middleware/recover.ts';
 import { timeout } from './middleware/timeout.ts';
@@ -19,12 +20,18 @@ export interface PipelineOptions {
   readonly inboxByDefault?: boolean | undefined;
   /** How long a handler may run, in ms, for routes that do not say. @default 600_000 */
   readonly handlerTimeoutMs?: number | undefined;
+  /** The clock that deadlines are held against, in ms since the epoch. @default Date.now */
+  readonly now?: (() => number) | undefined;
+  /** How long past its deadline a message is still executed, in ms. @default 0 */
+  readonly skewToleranceMs?: number | undefined;
   /** Layers around every handler, inside inbox and time limit, outside of those given by `MessageRouter.use`. */
   readonly middleware?: readonly Middleware[] | undefined;
 }
 
 export const DEFAULT_PIPELINE_OPTIONS = Object.freeze({
   handlerTimeoutMs: 600_000,
+  now: () => Date.now(),
+  skewToleranceMs: 0,
 } satisfies Partial<PipelineOptions>);
 
 /** A route together with its layers. `handle` never throws. */
@@ -37,8 +44,7 @@ export type HandlerLookup = (exchange: string, routingKey: string) => RoutedHand
 
 /**
  * Finds the route of a message and its layers: each route has its own chain of them, built once. The order is that of
- * `Handler` in src/message/handler.ts; a layer that drops messages past their deadline stands between correlation and
- * inbox, so that it opens no transaction.
+ * `Handler` in src/message/handler.ts.
  * @throws InvalidConsumerError when a route asks for the inbox and there is none
  */
 export function handlerLookup(routes: Routes, options: PipelineOptions): HandlerLookup {
@@ -61,7 +67,9 @@ export function handlerLookup(routes: Routes, options: PipelineOptions): Handler
 function buildChain(route: Route, options: PipelineOptions): Handler {
   const { logger, handlerTimeoutMs = DEFAULT_PIPELINE_OPTIONS.handlerTimeoutMs } = options;
   const timeoutMs = timerMs('handlerTimeoutMs', route.options.timeoutMs ?? handlerTimeoutMs, 'ms');
+  const { now = DEFAULT_PIPELINE_OPTIONS.now, skewToleranceMs = DEFAULT_PIPELINE_OPTIONS.skewToleranceMs } = options;
   const layers: Middleware[] = [recover(), correlation()];
+  if (route.deadlineOf) layers.push(deadline({ deadlineOf: route.deadlineOf, now, skewToleranceMs }));
   const store = inboxFor(route, options);
   if (store) layers.push(inbox({ inbox: store, handler: route.name, logger }));
   layers.push(timeout({ timeoutMs, handler: route.name }), ...(options.middleware ?? []));

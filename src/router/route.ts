@@ -24,6 +24,8 @@ export interface Route {
   /** `raw`, `event`, … */
   readonly kind: string;
   readonly options: ResolvedConsumerOptions;
+  /** When such a message is not to be executed any more; undefined for kinds that have no deadline. */
+  readonly deadlineOf: ConsumerKind['deadlineOf'];
   /** Decodes the message and runs the user's function. Rejects with what that throws. */
   invoke(incoming: Incoming, context: MessageContext): Promise<unknown>;
 }
@@ -67,6 +69,10 @@ export class RegisteredRoute implements Route {
 
   get options(): ResolvedConsumerOptions {
     return this.#known().options;
+  }
+
+  get deadlineOf(): ConsumerKind['deadlineOf'] {
+    return this.#known().deadlineOf;
   }
 
   // Not async, as nothing on every message's way is: each promise more costs, twice so under AsyncLocalStorage.

@@ -20,7 +20,8 @@ export const exchangeTypes = (settings: ResolvedSettings): Record<string, Exchan
   Object.fromEntries(settings.exchanges.map(({ name, type }) => [name, type]));
 
 export function consumeOptions(settings: ResolvedSettings): ConsumeOptions {
-  const { prefetch, concurrency, retry, unhandled, handlerTimeoutMs, gracePeriodMs, limits, inbox } = settings;
+  const { prefetch, concurrency, retry, unhandled, handlerTimeoutMs, gracePeriodMs, limits, inbox, deadline } =
+    settings;
   return {
     prefetch,
     concurrency,
@@ -29,6 +30,7 @@ export function consumeOptions(settings: ResolvedSettings): ConsumeOptions {
     handlerTimeoutMs,
     graceMs: gracePeriodMs,
     limits: { bodyBytes: limits.bodyBytes, depth: limits.depth, keys: limits.keys },
+    skewToleranceMs: deadline.skewToleranceMs,
     inboxByDefault: inbox.enabled,
   };
 }

@@ -59,6 +59,10 @@ export function readDeadline(meta: unknown): Date | undefined {
   return value === undefined || value === null ? undefined : parseTime(value, 'meta.expiredTime');
 }
 
+/** The same of a whole body, for those that know nothing else of it yet: one that is no object has none. */
+export const readBodyDeadline = (body: unknown): Date | undefined =>
+  isJsonObject(body) ? readDeadline(body.meta) : undefined;
+
 export const deadlineMeta = (deadline: Date | undefined): JsonObject =>
   deadline ? { expiredTime: formatTime(deadline, 'expiredTime') } : {};
 
