@@ -1,10 +1,13 @@
 import { BrokerConnection } from '../broker/connection.ts';
 import { BrokerPublisher } from '../broker/publisher.ts';
 import { connectDatabase, type DatabaseConnection } from '../database/connection.ts';
+import { DatabaseClock } from '../database/database-clock.ts';
 import { InboxStore } from '../database/inbox-store.ts';
 import { DatabasePool } from '../database/pool.ts';
 import { knexTransactions, resolveTransactions, Transactions } from '../database/transactions.ts';
 import { SettingsError } from '../errors.ts';
+import { type Clock, systemClock } from '../lifecycle/clock.ts';
+import { group } from '../lifecycle/group.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Service } from '../lifecycle/service.ts';
 import { Outbox } from '../outbox/outbox.ts';
@@ -12,6 +15,9 @@ import type { MessageRouter } from '../router/router.ts';
 import { exchangeTypes } from '../settings/parts.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
 import { once } from '../util/once.ts';
+import { sleep } from '../util/sleep.ts';
+
+const CLOCK_WAIT_MS = 1_000;
 
 export interface Surroundings {
   readonly logger: Logger;
@@ -59,6 +65,33 @@ export class Assembly {
   );
 
   readonly inboxStore = once(() => new InboxStore({ transactions: this.transactions(), schema: this.settings.schema }));
+
+  readonly #databaseClock = once(() => new DatabaseClock({ transactions: this.transactions(), logger: this.logger }));
+
+  readonly #clockService = once(() => group('clock', [...this.poolServices(), this.#databaseClock()]));
+
+  /** What deadlines are held against: the database's time once that is known. */
+  clock(): Clock {
+    return this.hasDatabase ? this.#databaseClock() : systemClock;
+  }
+
+  /** Behind the pool in the order of start. What the clock knows it keeps when it is stopped. */
+  clockServices(): Service[] {
+    return this.hasDatabase ? [this.#databaseClock()] : [];
+  }
+
+  /** For those who send deadlines and need no database otherwise: one that is down holds them up only this once. */
+  async clockKnown(): Promise<void> {
+    if (!this.hasDatabase || this.#clockService.isMade) return;
+    const known = this.#clockService().start();
+    await Promise.race([known.catch(() => undefined), sleep(CLOCK_WAIT_MS)]);
+  }
+
+  /** Gives back what all roles share. */
+  async stop(): Promise<void> {
+    if (this.#clockService.isMade) await this.#clockService().stop();
+    if (this.pool.isMade) await this.pool().stop();
+  }
 
   get usesOwnPool(): boolean {
     return typeof this.settings.transactions !== 'function';

@@ -24,9 +24,11 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
     router,
     ...(assembly.hasDatabase ? { inbox: assembly.inboxStore(), scheduler: assembly.outbox() } : {}),
     logger,
+    clock: assembly.clock(),
     options: consumeOptions(settings),
   });
-  const services = [...assembly.poolServices(), ...retention(assembly), publishing, publisher, consuming, main];
+  const database = [...assembly.poolServices(), ...retention(assembly), ...assembly.clockServices()];
+  const services = [...database, publishing, publisher, consuming, main];
   return { main, services };
 }
 

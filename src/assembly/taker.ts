@@ -26,7 +26,9 @@ export function assembleTaker(assembly: Assembly, queue: string): Taker {
     },
     ...(assembly.hasDatabase ? { inbox: assembly.inboxStore(), scheduler: assembly.outbox() } : {}),
     logger,
+    clock: assembly.clock(),
     options: consumeOptions(settings),
   };
-  return { main: consuming, services: [...assembly.poolServices(), publishing, publisher, consuming], options };
+  const database = [...assembly.poolServices(), ...assembly.clockServices()];
+  return { main: consuming, services: [...database, publishing, publisher, consuming], options };
 }
