@@ -23,9 +23,10 @@ export interface NewRow {
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
+ * @param isRequired whether the row stays when its message reaches no queue
  * @throws InvalidNameError, MessageTooLargeError: nothing has been written
  */
-export function messageRow(message: Message): NewRow {
+export function messageRow(message: Message, isRequired = false): NewRow {
   const { exchange, routingKey, properties } = message;
   assertName('exchange', exchange, true);
   assertName('routing key', routingKey, true);
@@ -39,6 +40,7 @@ export function messageRow(message: Message): NewRow {
   const stored = storeProperties(properties, orderKey, {
     ...(!isOwnId && { messageId: messageId ?? null }),
     ...(text === undefined && { isBase64: true as const }),
+    ...(isRequired && { isRequired: true as const }),
   });
   return {
     orderKey,

@@ -119,9 +119,11 @@ export class Outbox implements Scheduler {
    * The outbox as a Publisher for those who build their own messages: resolves when the row is in the transaction.
    * @param transaction as in `TransactionOption`
    * @param what names the caller in TransactionRequiredError
+   * @param options.isRequired a message that reaches no queue stays and is tried again, whatever `outbox.unroutable` says
    */
-  bind(transaction: unknown = 'ambient', what = 'publish'): Publisher {
-    return { publish: (message) => this.#publish([messageRow(message)], transaction, what) };
+  bind(transaction: unknown = 'ambient', what = 'publish', { isRequired = false } = {}): Publisher {
+    // Not before the promise: what is wrong with the message is a rejection.
+    return { publish: async (message) => this.#publish([messageRow(message, isRequired)], transaction, what) };
   }
 
   /** Keeps any message until a time; joins the transaction that the code runs in, if any. */

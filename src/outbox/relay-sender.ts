@@ -7,6 +7,7 @@ import type { UnroutablePolicy } from './relay-options.ts';
 import { type OutboxRow, rowMessage } from './relay-row.ts';
 import type { RelaySettler } from './relay-settler.ts';
 import type { RelayStats } from './relay-stats.ts';
+import { isRequired } from './stored-properties.ts';
 
 export interface RelaySenderOptions {
   readonly pipe: PublishPipe;
@@ -121,7 +122,7 @@ export class RelaySender {
         break;
       case 'unroutable':
         stats.unroutable += 1;
-        if (unroutable === 'keep') {
+        if (unroutable === 'keep' || isRequired(row.properties)) {
           this.#fail(row, outcome.error);
         } else {
           this.#warnOnce(row, outcome.error);

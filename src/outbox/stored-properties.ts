@@ -7,6 +7,8 @@ export interface StoredProperties extends Omit<MessageProperties, 'messageId'> {
   readonly messageId?: string | null;
   /** The body's column holds base64: its bytes are no UTF-8 text. */
   readonly isBase64?: true;
+  /** Somebody must get it: a row that reaches no queue stays, whatever the setting says of events. */
+  readonly isRequired?: true;
 }
 
 /** What a message of ours has unless it says otherwise; the relay adds `timestamp` from the row's own time. */
@@ -24,7 +26,7 @@ const BYTES = '$base64';
 export function storeProperties(
   properties: MessageProperties,
   orderKey: string | null,
-  extra: Pick<StoredProperties, 'messageId' | 'isBase64'> = {},
+  extra: Pick<StoredProperties, 'messageId' | 'isBase64' | 'isRequired'> = {},
 ): string | null {
   const {
     messageId: _id,
@@ -50,10 +52,13 @@ export function storeProperties(
 }
 
 /** The properties and what becomes of the body, as they were before `storeProperties`; the defaults are filled in. */
-export function restoreProperties(text: string | null): Omit<StoredProperties, 'isBase64'> & { isBase64: boolean } {
+export function restoreProperties(
+  text: string | null,
+): Omit<StoredProperties, 'isBase64' | 'isRequired'> & { isBase64: boolean } {
   if (text === null) return { contentType: DEFAULT_CONTENT_TYPE, deliveryMode: PERSISTENT, isBase64: false };
   const {
     isBase64 = false,
+    isRequired: _isRequired,
     contentType,
     headers,
     ...others
@@ -65,6 +70,11 @@ export function restoreProperties(text: string | null): Omit<StoredProperties, '
     ...(headers !== undefined && { headers: untagBytes(headers) as Headers }),
     isBase64,
   };
+}
+
+/** Whether the row's message must reach a queue. */
+export function isRequired(text: string | null): boolean {
+  return text !== null && (JSON.parse(text) as StoredProperties).isRequired === true;
 }
 
 /** JSON has no byte strings: `{"$base64": "…"}`, and one more `$` before such a key that was there already. */
