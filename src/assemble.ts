@@ -1,9 +1,11 @@
 import type { Assembled } from './assembly/assembled.ts';
 import { Assembly } from './assembly/assembly.ts';
+import { assembleCommands } from './assembly/commands.ts';
 import { assembleConsumer } from './assembly/consumer.ts';
 import { assembleDeadLetters, type DeadLettersRole } from './assembly/dead-letters.ts';
 import { assembleRelay } from './assembly/relay.ts';
 import { assembleTaker, type Taker } from './assembly/taker.ts';
+import type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 import type { Consumer } from './consumer/consumer.ts';
 import type { ConsumerStats } from './consumer/stats.ts';
 import { type TakeHandler, takeOne } from './consumer/take-one.ts';
@@ -25,6 +27,7 @@ import { MessageRouter } from './router/router.ts';
 import type { Settings } from './settings/define.ts';
 import { isResolvedSettings, resolveSettings } from './settings/resolve.ts';
 import type { ResolvedSettings } from './settings/resolved.ts';
+import { once } from './util/once.ts';
 
 export interface ServiceParts {
   /** @default JSON lines on standard error, at the level of the settings */
@@ -54,6 +57,7 @@ export class SvcCommService {
   readonly messageRouter: MessageRouter;
   readonly #assembly: Assembly;
   readonly #roles = new Set<Service>();
+  readonly #commands = once(() => this.#onDemand(assembleCommands(this.#assembly)));
   readonly #takers = new Map<string, Taker & { readonly service: Service }>();
   #deadLetters: (DeadLettersRole & { readonly service: Service }) | undefined;
 
@@ -102,6 +106,12 @@ export class SvcCommService {
   async cancelFutureAggregateEvent(filter: FutureEventFilter, options?: TransactionOption): Promise<number> {
     await this.#databaseFor(options);
     return this.#assembly.outbox().cancelFutureAggregateEvent(filter, options);
+  }
+
+  /** See `CommandSender.send`. */
+  async sendCommand(service: string, args?: object, options?: SendCommandOptions): Promise<SentCommand> {
+    await this.#databaseFor(options);
+    return this.#commands().commands.send(service, args, options);
   }
 
   /**
@@ -170,12 +180,18 @@ export class SvcCommService {
   /** Stops what was started and closes every connection. */
   async close(): Promise<void> {
     await Promise.all([...this.#roles].map((role) => role.stop()));
-    if (this.#assembly.pool.isMade) await this.#assembly.pool().stop();
+    await this.#assembly.stop();
   }
 
   #makeDeadLetters(): DeadLettersRole & { readonly service: Service } {
     const made = assembleDeadLetters(this.#assembly);
     return { ...made, service: this.#role(made, 'dead letters') };
+  }
+
+  /** What starts by itself when it is first used. */
+  #onDemand<Role extends { readonly service: Service }>(role: Role): Role {
+    this.#roles.add(role.service);
+    return role;
   }
 
   #role(assembled: Assembled<Service>, name: string): Service {

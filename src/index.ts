@@ -1,3 +1,4 @@
+import type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 import type { TakeHandler } from './consumer/take-one.ts';
 import type { KnexTransaction } from './database/transactions.ts';
 import { defaultService } from './default-service.ts';
@@ -42,6 +43,11 @@ export async function cancelFutureAggregateEvent(
   return (await defaultService()).cancelFutureAggregateEvent(filter, options);
 }
 
+/** {@inheritDoc CommandSender.send} */
+export async function sendCommand(service: string, args?: object, options?: SendCommandOptions): Promise<SentCommand> {
+  return (await defaultService()).sendCommand(service, args, options);
+}
+
 /** {@inheritDoc SvcCommService.takeOne} */
 export async function takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
   return (await defaultService()).takeOne(queue, handler);
@@ -49,6 +55,7 @@ export async function takeOne(queue: string, handler: TakeHandler): Promise<unkn
 
 export type { ConsumerService, RelayService, ServiceParts } from './assemble.ts';
 export { createService, SvcCommService } from './assemble.ts';
+export type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 export type { ConsumerStats } from './consumer/stats.ts';
 export type { TakeHandler } from './consumer/take-one.ts';
 export type { KnexTransaction, OpenTransaction } from './database/transactions.ts';
@@ -66,6 +73,7 @@ export {
   DatabaseAccessRefusedError,
   DatabaseBusyError,
   DatabaseUnavailableError,
+  DeadlineExceededError,
   DeadlockError,
   DeliveryLostError,
   DuplicateConsumerError,
@@ -111,6 +119,8 @@ export type { FutureEvents, FutureSelection, WaitingFutureEvent } from './outbox
 export type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
 export type { RelayStats } from './outbox/relay-stats.ts';
 export type { TransactionOption } from './outbox/transaction-choice.ts';
+export type { CommandHandler } from './router/command-consumer.ts';
+export { commandConsumer } from './router/command-consumer.ts';
 export type { EventHandler } from './router/event-consumer.ts';
 export { eventConsumer } from './router/event-consumer.ts';
 export type { ConsumerOptions } from './router/kind.ts';

@@ -1,5 +1,12 @@
 import { expectTypeOf } from 'vitest';
-import { type EventInfo, eventConsumer, type MessageContext, MessageRouter, rawConsumer } from '../../src/index.ts';
+import {
+  commandConsumer,
+  type EventInfo,
+  eventConsumer,
+  type MessageContext,
+  MessageRouter,
+  rawConsumer,
+} from '../../src/index.ts';
 
 // Compiled by `npm run types`, never run. What must be refused stands under @ts-expect-error: it is an error there if
 // the line compiles.
@@ -43,6 +50,21 @@ messageRouter.defaultConsumer(async (routingKey, body) => {
 messageRouter.consumer('audit')(rawConsumer((routingKey) => routingKey.length, { inbox: false, timeout: '5s' }));
 messageRouter.consumer('audit')(eventConsumer((_payload: UserPayload) => undefined, { inbox: true, timeout: 30 }));
 
+messageRouter.consumer(
+  'sms',
+  'send',
+)(
+  commandConsumer((args: UserPayload, context) => {
+    expectTypeOf(args).toEqualTypeOf<UserPayload>();
+    expectTypeOf(context).toEqualTypeOf<MessageContext>();
+  }),
+);
+messageRouter.consumer('sms')(
+  commandConsumer((args) => expectTypeOf(args).toEqualTypeOf<{ readonly [key: string]: unknown }>(), { inbox: false }),
+);
+// @ts-expect-error a command has no event
+commandConsumer((_args: UserPayload, _context: MessageContext, _event: EventInfo) => undefined);
+
 // What comes back is what was handed over, so that one function can be registered twice.
 const onUser = messageRouter.consumer('a')(
   messageRouter.consumer('b')(eventConsumer((payload: UserPayload) => payload.userId)),
@@ -83,6 +105,14 @@ class Accepted {
   @eventConsumer({ inbox: false })
   @messageRouter.consumer('order')
   onOrder(this: Accepted, _payload: UserPayload) {}
+
+  @messageRouter.consumer('sms', 'send')
+  @commandConsumer
+  static onSms(_args: UserPayload, _context: MessageContext) {}
+
+  @commandConsumer({ timeout: '5s' })
+  @messageRouter.consumer('sms', 'cancel')
+  onCancel(_args: UserPayload) {}
 
   @messageRouter.defaultConsumer
   static onRest(_routingKey: string, _body: unknown, _context: MessageContext) {}

@@ -1,0 +1,34 @@
+import { OnDemandPublisher } from '../broker/on-demand-publisher.ts';
+import { CommandSender } from '../command/command-sender.ts';
+import { group } from '../lifecycle/group.ts';
+import type { Service } from '../lifecycle/service.ts';
+import { nearestRoutes } from '../settings/nearest-routes.ts';
+import type { Assembly } from './assembly.ts';
+import { RouteHints } from './route-hints.ts';
+
+export interface CommandsRole {
+  readonly commands: CommandSender;
+  /** Started by the first command. */
+  readonly service: Service;
+}
+
+/** What `sendCommand` runs on. */
+export function assembleCommands(assembly: Assembly): CommandsRole {
+  const { settings, logger, messageRouter } = assembly;
+  const connection = assembly.connection('send');
+  const publisher = assembly.publisher(connection);
+  const service = group('sender', [connection, publisher]);
+  const { timeoutMs } = settings.publish;
+  const onDemand = new OnDemandPublisher({ publisher, service, connection, timeoutMs });
+  const commands = new CommandSender({
+    publisher: new RouteHints(onDemand, (exchange) => nearestRoutes(exchange, settings, messageRouter.bindings())),
+    inTransaction: (transaction, what) => assembly.outbox().bind(transaction, what, { isRequired: true }),
+    isInTransaction: () => assembly.transactions.isMade && assembly.transactions().current() !== undefined,
+    appId: settings.appId,
+    timeoutMs,
+    clock: assembly.clock(),
+    clockKnown: () => assembly.clockKnown(),
+    logger,
+  });
+  return { commands, service };
+}

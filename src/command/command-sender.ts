@@ -1,0 +1,91 @@
+import { type Clock, systemClock } from '../lifecycle/clock.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import type { Publisher } from '../message/publisher.ts';
+import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
+import { commandMessage } from './command-message.ts';
+
+export interface SendCommandOptions extends DeadlineOptions {
+  /** Routing key: which of the service's commands. At most 255 bytes. @default '' */
+  readonly commandName?: string | undefined;
+  /**
+   * Sends it if and only if this transaction commits: a handle of the caller's, `'ambient'` for the one that the code runs
+   * in, `'own'` for one of its own. @default none: it is sent at once, whatever becomes of the transaction around it
+   */
+  readonly transaction?: unknown;
+  /** Gives up an immediate send; no effect with `transaction`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface SentCommand {
+  /** UUIDv7; AMQP `message_id`. */
+  readonly commandId: string;
+}
+
+export interface CommandSenderOptions {
+  /** Of what is sent at once. Its promise is the broker's confirm. */
+  readonly publisher: Publisher;
+  /** The outbox, bound to a transaction. @param transaction as in `SendCommandOptions` */
+  readonly inTransaction: (transaction: unknown, what: string) => Publisher;
+  /** Whether the code runs in a transaction that events would join. */
+  readonly isInTransaction: () => boolean;
+  /** AMQP `app_id`. */
+  readonly appId: string;
+  /** How long an immediate send may take, in ms, the deadline permitting. */
+  readonly timeoutMs: number;
+  /** Holds deadlines. @default the system's clock */
+  readonly clock?: Clock;
+  /** Awaited before a deadline is made by the clock. @default nothing */
+  readonly clockKnown?: () => Promise<void>;
+  readonly logger: Logger;
+}
+
+/** Routes that were warned about are remembered up to so many. */
+const MAX_WARNED = 1000;
+
+/** Tells services to do something, without waiting for them. */
+export class CommandSender {
+  readonly #options: Required<CommandSenderOptions>;
+  readonly #warned = new Set<string>();
+
+  constructor(options: CommandSenderOptions) {
+    this.#options = { clock: systemClock, clockKnown: () => Promise.resolve(), ...options };
+  }
+
+  /**
+   * Sends a command to a service. At once: resolves when the broker has confirmed it. With `transaction`: resolves when it
+   * is in the transaction, and the relay sends it after the commit, with the time that is left then.
+   * @param service the exchange of the service
+   * @param args what JSON can carry, without a key `meta`; not changed
+   * @throws InvalidArgumentError for both `timeout` and `expiredTime`, a deadline that has passed, arguments with `meta`
+   * @throws UnroutableError, PublishRefusedError, PublishTimeoutError, BrokerUnavailableError, MessageTooLargeError
+   * @throws with `transaction` what `publishAggregateEvent` throws
+   * @example await sendCommand('sms', { phone, text }, { commandName: 'send', timeout: 30 });
+   */
+  async send(service: string, args: object = {}, options: SendCommandOptions = {}): Promise<SentCommand> {
+    const { publisher, inTransaction, appId, clock, clockKnown } = this.#options;
+    const { commandName = '', transaction, signal } = options;
+    if (options.timeout !== undefined || options.expiredTime !== undefined) await clockKnown();
+    const now = clock.now();
+    const deadline = resolveDeadline(options, now);
+    const message = commandMessage({ service, commandName, args, deadline }, appId, now);
+    if (transaction === undefined) {
+      this.#warnInTransaction(service, commandName);
+      const remainingMs = deadline ? deadline.getTime() - now : Number.POSITIVE_INFINITY;
+      const timeoutMs = Math.min(this.#options.timeoutMs, remainingMs);
+      await publisher.publish(message, { timeoutMs, ...(signal && { signal }) });
+    } else {
+      await inTransaction(transaction, 'sendCommand').publish(message);
+    }
+    return { commandId: message.properties.messageId };
+  }
+
+  #warnInTransaction(service: string, commandName: string): void {
+    const route = `${service} ${commandName}`;
+    if (this.#warned.has(route) || this.#warned.size >= MAX_WARNED || !this.#options.isInTransaction()) return;
+    this.#warned.add(route);
+    this.#options.logger.warn(
+      { service, commandName },
+      "a command is sent at once inside a transaction, and stays sent if that rolls back: give { transaction: 'ambient' } to send it with the commit; warned about once",
+    );
+  }
+}
