@@ -5,6 +5,7 @@ import { assembleConsumer } from './assembly/consumer.ts';
 import { assembleDeadLetters, type DeadLettersRole } from './assembly/dead-letters.ts';
 import { assembleRelay } from './assembly/relay.ts';
 import { assembleTaker, type Taker } from './assembly/taker.ts';
+import { assembleTasks } from './assembly/tasks.ts';
 import type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 import type { Consumer } from './consumer/consumer.ts';
 import type { ConsumerStats } from './consumer/stats.ts';
@@ -27,6 +28,8 @@ import { MessageRouter } from './router/router.ts';
 import type { Settings } from './settings/define.ts';
 import { isResolvedSettings, resolveSettings } from './settings/resolve.ts';
 import type { ResolvedSettings } from './settings/resolved.ts';
+import type { TaskRegistry } from './task/registry.ts';
+import type { Tasks } from './task/tasks.ts';
 import { once } from './util/once.ts';
 
 export interface ServiceParts {
@@ -34,6 +37,8 @@ export interface ServiceParts {
   readonly logger?: Logger;
   /** @default a router of its own */
   readonly messageRouter?: MessageRouter;
+  /** @default `taskRegistry`, the process's own */
+  readonly taskRegistry?: TaskRegistry;
 }
 
 /** A consumer with its connections, as one service. */
@@ -65,7 +70,11 @@ export class SvcCommService {
     const { logger = createLogger(settings.logLevel, { appId: settings.appId }) } = parts;
     this.settings = settings;
     this.messageRouter = parts.messageRouter ?? new MessageRouter();
-    this.#assembly = new Assembly(settings, { logger, messageRouter: this.messageRouter });
+    this.#assembly = new Assembly(settings, {
+      logger,
+      messageRouter: this.messageRouter,
+      taskRegistry: parts.taskRegistry,
+    });
   }
 
   /**
@@ -137,6 +146,13 @@ export class SvcCommService {
     return deadLetters;
   }
 
+  /** Submits tasks and tells what becomes of them. */
+  async tasks(): Promise<Tasks> {
+    const { tasks, service } = this.#tasks();
+    await service.start();
+    return tasks;
+  }
+
   /** What `svc-comm runconsumer` runs: start it, and stop it to drain. */
   consumer(): ConsumerService {
     const assembled = assembleConsumer(this.#assembly);
@@ -182,6 +198,11 @@ export class SvcCommService {
     await Promise.all([...this.#roles].map((role) => role.stop()));
     await this.#assembly.stop();
   }
+
+  readonly #tasks = once(() => {
+    const assembled = assembleTasks(this.#assembly);
+    return { tasks: assembled.main, service: this.#role(assembled, 'tasks') };
+  });
 
   #makeDeadLetters(): DeadLettersRole & { readonly service: Service } {
     const made = assembleDeadLetters(this.#assembly);

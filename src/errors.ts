@@ -507,3 +507,159 @@ export class DeadlineExceededError extends SvcCommError {
     this.deadline = deadline;
   }
 }
+
+// ------------------------------------------------------------------------------------------------------------- tasks
+
+export interface ArgumentProblem {
+  readonly argument: string;
+  readonly kind: 'missing' | 'invalid' | 'unknown';
+  readonly expected: string;
+  /** The value, cut to 80 characters; undefined when it is missing. */
+  readonly got?: string | undefined;
+}
+
+/** Arguments of a task are missing or wrong. Nothing was submitted. */
+export class InvalidTaskArgumentsError extends SvcCommError {
+  readonly code = 'SVC_COMM_INVALID_TASK_ARGUMENTS';
+  readonly taskName: string;
+  readonly problems: readonly ArgumentProblem[];
+  constructor(taskName: string, problems: readonly ArgumentProblem[]) {
+    const lines = problems.map((p) => `${p.argument}: expected ${p.expected}, got ${p.got ?? 'nothing'}`);
+    super(`arguments of task "${taskName}" are wrong: ${lines.join('; ')}`);
+    this.taskName = taskName;
+    this.problems = problems;
+  }
+}
+
+/** No task of this name is registered in this process. */
+export class UnknownTaskError extends SvcCommError {
+  readonly code = 'SVC_COMM_UNKNOWN_TASK';
+  readonly taskName: string;
+  constructor(taskName: string) {
+    super(
+      `no task "${taskName}" is registered: add it with taskRegistry.add(), in a file that the setting tasks names`,
+    );
+    this.taskName = taskName;
+  }
+}
+
+/** Two tasks have one name. */
+export class DuplicateTaskError extends SvcCommError {
+  readonly code = 'SVC_COMM_DUPLICATE_TASK';
+  readonly taskName: string;
+  constructor(taskName: string) {
+    super(`two tasks are named "${taskName}": rename one`);
+    this.taskName = taskName;
+  }
+}
+
+/** No file matched the `tasks` setting, or none of those found defines a task. */
+export class NoTasksError extends SvcCommError {
+  readonly code = 'SVC_COMM_NO_TASKS';
+  readonly lookedIn: readonly string[];
+  constructor(lookedIn: readonly string[], why: string) {
+    super(`${why}; looked in ${lookedIn.join(', ')}`);
+    this.lookedIn = lookedIn;
+  }
+}
+
+/** As many runs of the task are under way as may be, and it is defined to refuse more. Nothing was submitted. */
+export class OverMaxConcurrencyError extends SvcCommError {
+  readonly code = 'SVC_COMM_OVER_MAX_CONCURRENCY';
+  readonly taskName: string;
+  readonly maxConcurrency: number;
+  constructor(taskName: string, maxConcurrency: number) {
+    super(
+      `Over Max Concurrency ${maxConcurrency}: so many runs of task "${taskName}" are under way; start it again later, ` +
+        "or define it with onFull: 'queue'",
+    );
+    this.taskName = taskName;
+    this.maxConcurrency = maxConcurrency;
+  }
+}
+
+/** No task was submitted under this id, or its result has expired. */
+export class TaskNotFoundError extends SvcCommError {
+  readonly code = 'SVC_COMM_TASK_NOT_FOUND';
+  readonly taskId: string;
+  constructor(taskId: string) {
+    super(`no task has the id ${taskId}: it was never committed, or its resultTtl is over`);
+    this.taskId = taskId;
+  }
+}
+
+/** The id or the idempotency key belongs to a task that was submitted with another name or other arguments. */
+export class TaskConflictError extends SvcCommError {
+  readonly code = 'SVC_COMM_TASK_CONFLICT';
+  readonly taskId: string;
+  constructor(taskId: string) {
+    super(`this id or idempotency key belongs to task ${taskId}, which was submitted with another name or arguments`);
+    this.taskId = taskId;
+  }
+}
+
+/** The result did not come in the time given. The task goes on; ask again. */
+export class TaskWaitTimeoutError extends SvcCommError {
+  readonly code = 'SVC_COMM_TASK_WAIT_TIMEOUT';
+  readonly taskId: string;
+  readonly timeoutMs: number;
+  constructor(taskId: string, timeoutMs: number) {
+    super(`task ${taskId} did not end within ${timeoutMs} ms; it goes on: ask again, or cancel it`);
+    this.taskId = taskId;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The task's run failed: its handler threw, its process died, or its result could not be kept. */
+export class TaskFailedError extends SvcCommError {
+  readonly code = 'SVC_COMM_TASK_FAILED';
+  readonly taskId: string;
+  /** `Error`, `TypeError`, … of what the handler threw. */
+  readonly errorName: string;
+  /** What it said, without the id before it. */
+  readonly reason: string;
+  constructor(taskId: string, errorName: string, reason: string) {
+    super(`task ${taskId} failed: ${reason}`);
+    this.taskId = taskId;
+    this.errorName = errorName;
+    this.reason = reason;
+  }
+}
+
+/** The task ran longer than its `timeout`; its processes were ended. */
+export class TaskTimeoutError extends SvcCommError {
+  readonly code = 'SVC_COMM_TASK_TIMEOUT';
+  readonly taskId: string;
+  constructor(taskId: string, reason: string) {
+    super(`task ${taskId} was ended: ${reason}`);
+    this.taskId = taskId;
+  }
+}
+
+/** The task was cancelled. */
+export class TaskRevokedError extends SvcCommError {
+  readonly code = 'SVC_COMM_TASK_REVOKED';
+  readonly taskId: string;
+  constructor(taskId: string) {
+    super(`task ${taskId} was cancelled`);
+    this.taskId = taskId;
+  }
+}
+
+/** The workers that ran the task died, as often as it may be handed over. Whether it did its work is unknown. */
+export class TaskLostError extends SvcCommError {
+  readonly code = 'SVC_COMM_TASK_LOST';
+  readonly taskId: string;
+  constructor(taskId: string) {
+    super(`task ${taskId} is lost: its worker died and it may not be handed over again; start it anew if that is safe`);
+    this.taskId = taskId;
+  }
+}
+
+/** The process that a task runs in could not be started, or could not load the project's task files. */
+export class TaskProcessError extends SvcCommError {
+  readonly code = 'SVC_COMM_TASK_PROCESS';
+  constructor(detail: string, options?: ErrorOptions) {
+    super(`the process for a task could not be made ready: ${detail}`, options);
+  }
+}

@@ -14,6 +14,7 @@ import { Outbox } from '../outbox/outbox.ts';
 import type { MessageRouter } from '../router/router.ts';
 import { exchangeTypes } from '../settings/parts.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
+import { type TaskRegistry, taskRegistry } from '../task/registry.ts';
 import { once } from '../util/once.ts';
 import { sleep } from '../util/sleep.ts';
 
@@ -22,6 +23,7 @@ const CLOCK_WAIT_MS = 1_000;
 export interface Surroundings {
   readonly logger: Logger;
   readonly messageRouter: MessageRouter;
+  readonly taskRegistry?: TaskRegistry | undefined;
 }
 
 /**
@@ -33,11 +35,13 @@ export class Assembly {
   readonly settings: ResolvedSettings;
   readonly logger: Logger;
   readonly messageRouter: MessageRouter;
+  readonly taskRegistry: TaskRegistry;
 
-  constructor(settings: ResolvedSettings, { logger, messageRouter }: Surroundings) {
+  constructor(settings: ResolvedSettings, { logger, messageRouter, taskRegistry: tasks }: Surroundings) {
     this.settings = settings;
     this.logger = logger;
     this.messageRouter = messageRouter;
+    this.taskRegistry = tasks ?? taskRegistry;
   }
 
   readonly pool = once(

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { DatabaseLink } from '../database/link.ts';
 import { MigrationRequiredError } from '../errors.ts';
 import type { Clock } from '../lifecycle/clock.ts';
 import { backoffMs } from '../util/backoff.ts';
@@ -8,7 +9,6 @@ import { CENSUS_MS, LeaseHolder } from './lease-holder.ts';
 import { Promotion } from './promotion.ts';
 import type { RelayParts } from './relay.ts';
 import { RelayLanes } from './relay-lanes.ts';
-import { DatabaseLink } from './relay-link.ts';
 import type { ResolvedRelayOptions } from './relay-options.ts';
 import { RelayReader } from './relay-reader.ts';
 import { RelaySender } from './relay-sender.ts';

@@ -1,10 +1,10 @@
 import type { DatabaseConnection } from '../database/connection.ts';
 import type { SqlExecutor } from '../database/executor.ts';
+import { DatabaseLink } from '../database/link.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Bell } from '../util/bell.ts';
 import { deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
-import { DatabaseLink } from './relay-link.ts';
 import { WAKE_CHANNEL, WAKE_LEASES } from './sql/lease.ts';
 
 export interface WakeupListenerOptions {

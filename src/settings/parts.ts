@@ -35,6 +35,9 @@ export function consumeOptions(settings: ResolvedSettings): ConsumeOptions {
   };
 }
 
+/** The broker's queue that task workers take from. */
+export const taskQueueName = ({ queue }: ResolvedSettings): string => `${queue.name}.tasks`;
+
 export function relayOptions({ relay, outbox }: ResolvedSettings): RelayOptions {
   return { ...relay, unroutable: outbox.unroutable };
 }

@@ -1,9 +1,9 @@
-import type { DatabaseConnection } from '../database/connection.ts';
-import type { SqlExecutor } from '../database/executor.ts';
 import { DatabaseAccessRefusedError, NotRunningError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { sleep } from '../util/sleep.ts';
+import type { DatabaseConnection } from './connection.ts';
+import type { SqlExecutor } from './executor.ts';
 
 export interface LinkOptions {
   /** For logs. */
@@ -85,7 +85,7 @@ export class DatabaseLink implements SqlExecutor {
         await sleep(backoffMs(attempt, RECONNECT), ended);
       }
     }
-    throw new NotRunningError(`connection ${name} of the relay`, 'closed');
+    throw new NotRunningError(`database connection ${name}`, 'closed');
   }
 
   async #adopt(connection: DatabaseConnection, ended: AbortSignal): Promise<void> {

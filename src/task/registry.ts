@@ -1,0 +1,44 @@
+import { DuplicateTaskError, InvalidArgumentError, UnknownTaskError } from '../errors.ts';
+import { Task, type TaskDefinition } from './definition.ts';
+
+/** The tasks that a process knows, by name. */
+export class TaskRegistry {
+  readonly #tasks = new Map<string, Task<never>>();
+
+  /**
+   * Adds tasks; the same one again changes nothing.
+   * @throws DuplicateTaskError (SVC_COMM_DUPLICATE_TASK), InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT)
+   */
+  add(...tasks: readonly Task<never>[]): void {
+    for (const task of tasks) {
+      if (!(task instanceof Task)) throw new InvalidArgumentError('task', 'what task() returned', typeof task);
+      const known = this.#tasks.get(task.name);
+      if (known && known !== task) throw new DuplicateTaskError(task.name);
+      this.#tasks.set(task.name, task);
+    }
+  }
+
+  /** Adds each task that a module exports. */
+  addExports(module: Readonly<Record<string, unknown>>): void {
+    for (const value of Object.values(module)) if (value instanceof Task) this.add(value);
+  }
+
+  has(name: string): boolean {
+    return this.#tasks.has(name);
+  }
+
+  /** @throws UnknownTaskError (SVC_COMM_UNKNOWN_TASK) */
+  get(name: string): Task<never> {
+    const task = this.#tasks.get(name);
+    if (!task) throw new UnknownTaskError(name);
+    return task;
+  }
+
+  /** In the order they were added. */
+  get definitions(): readonly TaskDefinition[] {
+    return [...this.#tasks.values()].map(({ definition }) => definition);
+  }
+}
+
+/** The registry of this process: what the files of the setting `tasks` add to. */
+export const taskRegistry = new TaskRegistry();

@@ -1,0 +1,59 @@
+import { arrayLiteral } from '../../database/array-literal.ts';
+import type { SqlExecutor } from '../../database/executor.ts';
+import { qualified } from '../../database/identifier.ts';
+import { statement } from '../../database/statement.ts';
+import type { TaskRecord } from '../state.ts';
+import { type RecordRow, recordColumns, recordOf } from './task-row.ts';
+
+const one = statement(
+  'read_task',
+  (schema) => `SELECT ${recordColumns('t')} FROM ${qualified(schema, 'svc_comm_task')} t WHERE t.id = $1::text::uuid`,
+);
+
+export async function readTask(db: SqlExecutor, schema: string, id: string): Promise<TaskRecord | undefined> {
+  const { sql, name } = one(schema);
+  const [row] = await db.query<RecordRow>(sql, [id], name);
+  return row && recordOf(row);
+}
+
+export interface TaskFilter {
+  readonly name?: string | undefined;
+  readonly submitter?: string | undefined;
+  readonly states?: readonly string[] | undefined;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/** Newest first. */
+export async function listTasks(db: SqlExecutor, schema: string, filter: TaskFilter): Promise<TaskRecord[]> {
+  const sql = `SELECT ${recordColumns('t')} FROM ${qualified(schema, 'svc_comm_task')} t
+    WHERE ($1::text IS NULL OR t.name = $1::text) AND ($2::text IS NULL OR t.submitter = $2::text)
+      AND ($3::text IS NULL OR t.state = ANY ($3::text::text[]))
+    ORDER BY t.created_at DESC, t.id DESC LIMIT $4::text::bigint OFFSET $5::text::bigint`;
+  const { name, submitter, states, limit, offset } = filter;
+  const params = [name ?? null, submitter ?? null, states ? arrayLiteral(states) : null, String(limit), String(offset)];
+  return (await db.query<RecordRow>(sql, params)).map(recordOf);
+}
+
+export interface TaskCounts {
+  /** Submitted, not yet running. */
+  readonly pending: number;
+  readonly started: number;
+}
+
+/** Live ones by name. */
+export async function countLive(db: SqlExecutor, schema: string): Promise<Map<string, TaskCounts>> {
+  const sql = `SELECT name, count(*) FILTER (WHERE state = 'PENDING')::int AS pending,
+      count(*) FILTER (WHERE state = 'STARTED')::int AS started
+    FROM ${qualified(schema, 'svc_comm_task')} WHERE state IN ('PENDING', 'STARTED') GROUP BY name`;
+  const rows = await db.query<TaskCounts & { name: string }>(sql, []);
+  return new Map(rows.map(({ name, pending, started }) => [name, { pending, started }]));
+}
+
+/** Those of the ids that have ended, or do not exist. */
+export async function readEnded(db: SqlExecutor, schema: string, ids: readonly string[]): Promise<string[]> {
+  const sql = `SELECT w.id::text AS id FROM unnest($1::text::uuid[]) AS w(id)
+    LEFT JOIN ${qualified(schema, 'svc_comm_task')} t ON t.id = w.id
+    WHERE t.id IS NULL OR t.state NOT IN ('PENDING', 'STARTED')`;
+  return (await db.query<{ id: string }>(sql, [arrayLiteral(ids)])).map(({ id }) => id);
+}

@@ -1,0 +1,293 @@
+import { validate as isUuid, v7 as uuidv7 } from 'uuid';
+import type { DatabaseConnection } from '../database/connection.ts';
+import { DatabaseLink } from '../database/link.ts';
+import type { Transactions } from '../database/transactions.ts';
+import { InvalidArgumentError, OverMaxConcurrencyError, TaskConflictError, TaskNotFoundError } from '../errors.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { currentCorrelation } from '../util/correlation.ts';
+import { type Duration, durationMs } from '../util/duration.ts';
+import { encodeJson } from '../wire/json.ts';
+import { parseArguments } from './argument.ts';
+import type { TaskDefinition } from './definition.ts';
+import { taskEvents } from './events.ts';
+import { TaskHandle } from './handle.ts';
+import type { TaskRegistry } from './registry.ts';
+import { requestCancel } from './sql/cancel.ts';
+import { countLive, listTasks, readTask, type TaskCounts } from './sql/read.ts';
+import { type NewTask, type Submission, submit } from './sql/submit.ts';
+import type { Outcome } from './sql/task-row.ts';
+import { type FinalState, isFinal, type TaskEvent, type TaskId, type TaskRecord, type TaskState } from './state.ts';
+import { submitTarget } from './submit-target.ts';
+import { outcomeValue, waitForEnd } from './wait.ts';
+import { TaskWatch } from './watch.ts';
+
+export interface TasksParts {
+  readonly registry: TaskRegistry;
+  /** Opens connections of its own: one for statements, one to listen. */
+  readonly connect: (name: string) => Promise<DatabaseConnection>;
+  readonly transactions: Transactions;
+  /** Where our tables are. */
+  readonly schema: string;
+  /** The broker's queue that workers take tasks from. */
+  readonly queue: string;
+  readonly logger: Logger;
+  /** Whether `start` waits for a database that is down. @default true */
+  readonly wait?: boolean;
+  /** How often the rows of awaited tasks are looked at without being notified, in ms. @default 1000 */
+  readonly pollMs?: number;
+  /** @default true */
+  readonly listen?: boolean;
+}
+
+export interface StartOptions {
+  /** The task's id, a UUID; the same id again submits nothing more. @default a new UUIDv7 */
+  readonly id?: TaskId;
+  /** As the id, of the caller's own choice; belongs to the task's name and the submitter. At most 255 characters. */
+  readonly idempotencyKey?: string;
+  /** When it is to begin, at the earliest. @default now */
+  readonly at?: Date;
+  /** The same from now on, by the database's clock; a number is seconds. Not together with `at`. */
+  readonly delay?: Duration;
+  /** Who asks for it, to list by and to check; at most 255 characters. @default '' */
+  readonly submitter?: string;
+  /**
+   * Where to write: a transaction's handle, `'ambient'`, or `'own'`. @default the transaction that the code runs in, else
+   * one of its own
+   */
+  readonly transaction?: unknown;
+}
+
+export interface WaitOptions {
+  /** How long to wait; a number is seconds. @default for ever */
+  readonly timeout?: Duration;
+  /** Gives up waiting; the task goes on. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ListOptions {
+  readonly name?: string;
+  readonly submitter?: string;
+  readonly states?: readonly TaskState[];
+  /** 1 … 1000. @default 100 */
+  readonly limit?: number;
+  /** @default 0 */
+  readonly offset?: number;
+}
+
+/** `hadEnded`: it had ended before, in this state, and nothing was done. */
+export interface CancelResult {
+  readonly state: FinalState;
+  readonly hadEnded: boolean;
+}
+
+const DEFAULTS = Object.freeze({ wait: true, pollMs: 1000, listen: true });
+
+/** Submits tasks and tells what becomes of them. It runs none: that is what workers do. */
+export class Tasks implements Service {
+  readonly name = 'tasks';
+  readonly registry: TaskRegistry;
+  readonly #parts: Required<TasksParts>;
+  readonly #lifecycle: Lifecycle;
+  #db: DatabaseLink | undefined;
+  #watch: TaskWatch | undefined;
+
+  constructor(parts: TasksParts) {
+    this.#parts = { ...DEFAULTS, ...parts };
+    this.registry = parts.registry;
+    this.#lifecycle = new Lifecycle(this.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });
+  }
+
+  get state(): ServiceState {
+    return this.#lifecycle.state;
+  }
+  /** Resolves when the database answers. */
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  /** The registered tasks. */
+  get definitions(): readonly TaskDefinition[] {
+    return this.registry.definitions;
+  }
+
+  /**
+   * Submits a run of a registered task.
+   * @throws UnknownTaskError, InvalidTaskArgumentsError, OverMaxConcurrencyError, TaskConflictError,
+   *   InvalidArgumentError, UnserialisablePayloadError, DatabaseUnavailableError
+   */
+  async submit(name: string, args: unknown, options: StartOptions = {}): Promise<TaskHandle> {
+    return this.startTask(this.registry.get(name).definition, args, options);
+  }
+
+  /** The same, of a definition in hand. */
+  startTask(definition: TaskDefinition, args: unknown, options: StartOptions = {}): Promise<TaskHandle> {
+    return this.#submit(definition, args, options, options.id ?? uuidv7());
+  }
+
+  async #submit(definition: TaskDefinition, args: unknown, options: StartOptions, id: string): Promise<TaskHandle> {
+    await parseArguments(definition.name, definition.schema, args);
+    const task = this.#newTask(definition, args, options, id);
+    const target = await submitTarget(this.#parts.transactions, options.transaction, this.#executor);
+    const submission = await submit(target, this.#parts.schema, task);
+    return this.#handleOf(task, submission);
+  }
+
+  /** Submits and waits, one round trip less than `startTask` and `result`. */
+  async runTask(definition: TaskDefinition, args: unknown, options: StartOptions & WaitOptions = {}): Promise<unknown> {
+    const id = options.id ?? uuidv7();
+    const start = () => this.#submit(definition, args, options, id);
+    return outcomeValue(await waitForEnd(id, this.#waiting(options), start));
+  }
+
+  /** A handle to a task of this id, whether it exists or not. */
+  handle<Result = unknown>(id: TaskId): TaskHandle<Result> {
+    return new TaskHandle<Result>(id, this);
+  }
+
+  /** @returns undefined when there is none */
+  async find(id: TaskId): Promise<TaskRecord | undefined> {
+    // Any text may come from outside; one that is no UUID belongs to no task.
+    return isUuid(id) ? readTask(this.#executor, this.#parts.schema, id) : undefined;
+  }
+
+  /** @throws TaskNotFoundError (SVC_COMM_TASK_NOT_FOUND) */
+  async record(id: TaskId): Promise<TaskRecord> {
+    const record = await this.find(id);
+    if (!record) throw new TaskNotFoundError(id);
+    return record;
+  }
+
+  /** Newest first. */
+  async list({ limit = 100, offset = 0, ...filter }: ListOptions = {}): Promise<TaskRecord[]> {
+    if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
+      throw new InvalidArgumentError('limit', 'a whole number from 1 to 1000', String(limit));
+    }
+    if (!Number.isSafeInteger(offset) || offset < 0) {
+      throw new InvalidArgumentError('offset', 'a whole number ≥ 0', String(offset));
+    }
+    return listTasks(this.#executor, this.#parts.schema, { ...filter, limit, offset });
+  }
+
+  /** How many wait and run, by name; names without any are left out. */
+  counts(): Promise<Map<string, TaskCounts>> {
+    return countLive(this.#executor, this.#parts.schema);
+  }
+
+  /** See `TaskHandle.result`. */
+  async result(id: TaskId, options: WaitOptions = {}): Promise<unknown> {
+    return outcomeValue(await this.waitForEnd(id, options));
+  }
+
+  /** Waits until it has ended. @throws TaskWaitTimeoutError, TaskNotFoundError */
+  async waitForEnd(id: TaskId, options: WaitOptions = {}): Promise<Outcome> {
+    if (!isUuid(id)) throw new TaskNotFoundError(id);
+    return waitForEnd(id, this.#waiting(options));
+  }
+
+  /**
+   * Ends a task, with all of its processes; resolves when it has really ended.
+   * @throws TaskNotFoundError; TaskWaitTimeoutError: it was asked for, and is under way
+   */
+  async cancel(id: TaskId, options: WaitOptions = {}): Promise<CancelResult> {
+    if (!isUuid(id)) throw new TaskNotFoundError(id);
+    const [asked] = await requestCancel(this.#executor, this.#parts.schema, { id });
+    if (!asked) {
+      const { state } = await this.record(id);
+      if (isFinal(state)) return { state, hadEnded: true };
+    }
+    if (asked && isFinal(asked.state)) return { state: asked.state, hadEnded: false };
+    return { state: (await this.waitForEnd(id, options)).state, hadEnded: false };
+  }
+
+  /** Ends every task of a name that waits or runs. Resolves when all have ended. @returns how many there were */
+  async cancelAll(name: string, options: WaitOptions = {}): Promise<number> {
+    const asked = await requestCancel(this.#executor, this.#parts.schema, { name });
+    await Promise.all(asked.filter(({ state }) => !isFinal(state)).map(({ id }) => this.waitForEnd(id, options)));
+    return asked.length;
+  }
+
+  /** The task's state now, then each change and its progress, until it has ended. @throws TaskNotFoundError */
+  events(id: TaskId, { signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<TaskEvent, void> {
+    return taskEvents(id, { watch: this.#open(this.#watch), read: () => this.record(id), signal });
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const { connect, schema, logger, wait, pollMs, listen } = this.#parts;
+    const db = new DatabaseLink({ name: 'tasks', connect: () => connect('tasks'), logger });
+    this.#db = db;
+    await db.open(signal, wait);
+    this.#watch = new TaskWatch({ connect: () => connect('tasks listen'), db, schema, logger, pollMs, listen });
+    await this.#watch.open(signal);
+  }
+
+  async #stop(): Promise<void> {
+    await this.#watch?.close();
+    await this.#db?.close();
+  }
+
+  get #executor(): DatabaseLink {
+    return this.#open(this.#db);
+  }
+
+  #open<T>(part: T | undefined): T {
+    this.#lifecycle.assertRunning();
+    return part as T;
+  }
+
+  #waiting({ timeout, signal }: WaitOptions) {
+    const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout', 's');
+    return { watch: this.#open(this.#watch), read: (id: string) => this.find(id), timeoutMs, signal };
+  }
+
+  #newTask(definition: TaskDefinition, args: unknown, options: StartOptions, id: string): NewTask {
+    const { name, maxConcurrency, onFull, resultTtlMs, handOvers } = definition;
+    const { idempotencyKey, at, delay, submitter = '' } = options;
+    if (!isUuid(id)) throw new InvalidArgumentError('id', 'a UUID', JSON.stringify(id).slice(0, 80));
+    assertText('submitter', submitter);
+    if (idempotencyKey !== undefined) assertText('idempotencyKey', idempotencyKey);
+    if (at !== undefined && delay !== undefined) throw new InvalidArgumentError('at', 'at or delay', 'both');
+    const { correlationId, traceparent } = currentCorrelation() ?? {};
+    return {
+      id,
+      name,
+      args: encodeJson(args, 'arguments'),
+      maxConcurrency,
+      holdsSlot: maxConcurrency > 0 && onFull === 'reject',
+      queue: this.#parts.queue,
+      submitter,
+      idempotencyKey: idempotencyKey ?? null,
+      dueAt: at === undefined ? null : validTime(at),
+      delayMs: delay === undefined ? null : durationMs(delay, 'delay', 's'),
+      resultTtlMs,
+      handOvers,
+      correlationId: correlationId ?? null,
+      traceparent: traceparent ?? null,
+      chosenKey: idempotencyKey === undefined ? (options.id ?? null) : `${name} ${submitter} ${idempotencyKey}`,
+    };
+  }
+
+  #handleOf(task: NewTask, submission: Submission): TaskHandle {
+    if (submission.kind === 'full') throw new OverMaxConcurrencyError(task.name, task.maxConcurrency);
+    if (submission.kind === 'submitted') return new TaskHandle(task.id, this);
+    const isSame = submission.name === task.name && submission.args === task.args;
+    if (!isSame) throw new TaskConflictError(submission.id);
+    return new TaskHandle(submission.id, this, true);
+  }
+}
+
+const MAX_TEXT = 255;
+
+function assertText(argument: string, text: unknown): void {
+  if (typeof text === 'string' && text.length <= MAX_TEXT && !text.includes('\0')) return;
+  throw new InvalidArgumentError(argument, `a text of at most ${MAX_TEXT} characters without NUL`, typeof text);
+}
+
+function validTime(at: Date): string {
+  if (!(at instanceof Date) || Number.isNaN(at.getTime()))
+    throw new InvalidArgumentError('at', 'a valid Date', String(at));
+  return at.toISOString();
+}

@@ -1,0 +1,263 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import {
+  InvalidArgumentError,
+  InvalidTaskArgumentsError,
+  OverMaxConcurrencyError,
+  TaskConflictError,
+  TaskNotFoundError,
+  TaskRevokedError,
+  TaskWaitTimeoutError,
+  UnknownTaskError,
+} from '../../src/errors.ts';
+import { arg } from '../../src/task/argument.ts';
+import { task } from '../../src/task/definition.ts';
+import type { Tasks } from '../../src/task/tasks.ts';
+import { withCorrelation } from '../../src/util/correlation.ts';
+import { stressService } from '../support/start-stop-stress.ts';
+import { TaskKit } from '../support/task-kit.ts';
+
+let kit: TaskKit;
+let tasks: Tasks;
+
+const addition = task(
+  { name: 'addition', args: { x: arg.integer('A value of X'), y: arg.integer('A value of Y') } },
+  ({ x, y }) => x + y,
+);
+const narrow = task({ name: 'narrow', maxConcurrency: 2 }, () => undefined);
+const line = task({ name: 'line', maxConcurrency: 1, onFull: 'queue' }, () => undefined);
+const strict = task({ name: 'strict', args: z.object({ at: z.coerce.date() }) }, ({ at }) => at.getTime());
+
+beforeAll(async () => {
+  kit = await TaskKit.create();
+  kit.registry.add(addition, narrow, line, strict);
+  tasks = await kit.tasks();
+});
+beforeEach(async () => {
+  const { db } = kit;
+  const tables = ['svc_comm_task', 'svc_comm_task_slot', 'svc_comm_outbox', 'svc_comm_future'].map(db.table);
+  await db.pg.query(`TRUNCATE ${tables.join(', ')}`);
+});
+afterAll(() => kit.close());
+
+describe('a submit', () => {
+  it('writes the row and its message, once', async () => {
+    const handle = await tasks.submit('addition', { x: 3, y: 6 }, { submitter: 'ann' });
+    expect(await handle.record()).toMatchObject({
+      id: handle.id,
+      name: 'addition',
+      state: 'PENDING',
+      args: { x: 3, y: 6 },
+      attempt: 0,
+      isCancelRequested: false,
+      submitter: 'ann',
+    });
+    const { rows } = await kit.db.pg.query(`SELECT * FROM ${kit.db.table('svc_comm_outbox')}`);
+    expect(rows).toHaveLength(1);
+    expect(rows[0]).toMatchObject({ exchange: '', routing_key: kit.queue, order_key: null, properties: null });
+    expect(JSON.parse(rows[0].body)).toEqual({ taskId: handle.id });
+  });
+
+  it('joins the transaction that the code runs in: a rollback leaves nothing', async () => {
+    const undone = kit.transactions.run(async () => {
+      await tasks.submit('addition', { x: 1, y: 2 });
+      throw new Error('undo');
+    });
+    await expect(undone).rejects.toThrow('undo');
+    expect(await kit.db.count('svc_comm_task')).toBe(0);
+    expect(await kit.db.count('svc_comm_outbox')).toBe(0);
+    await kit.transactions.run(async () => {
+      const handle = await tasks.submit('addition', { x: 1, y: 2 });
+      await expect(handle.state()).rejects.toThrow(TaskNotFoundError);
+    });
+    expect(await kit.db.count('svc_comm_task')).toBe(1);
+    expect(await kit.db.count('svc_comm_outbox')).toBe(1);
+  });
+
+  it("takes a caller's own handle, and stays apart from the ambient one when told so", async () => {
+    const client = await kit.db.pg.connect();
+    await client.query('BEGIN');
+    await tasks.submit('addition', { x: 1, y: 2 }, { transaction: client });
+    await client.query('ROLLBACK');
+    client.release();
+    expect(await kit.db.count('svc_comm_task')).toBe(0);
+    const undone = kit.transactions.run(async () => {
+      await tasks.submit('addition', { x: 1, y: 2 }, { transaction: 'own' });
+      throw new Error('undo');
+    });
+    await expect(undone).rejects.toThrow('undo');
+    expect(await kit.db.count('svc_comm_task')).toBe(1);
+  });
+
+  it('checks and coerces the arguments before anything is written', async () => {
+    await tasks.submit('addition', { x: '3', y: 6.9, more: 1 });
+    const wrong = tasks.submit('addition', { x: 'three' });
+    await expect(wrong).rejects.toThrow(InvalidTaskArgumentsError);
+    await expect(wrong).rejects.toMatchObject({
+      problems: [
+        { argument: 'x', kind: 'invalid', expected: 'INTEGER', got: '"three"' },
+        { argument: 'y', kind: 'missing', expected: 'INTEGER' },
+      ],
+    });
+    await expect(tasks.submit('strict', { at: 'never' })).rejects.toMatchObject({
+      problems: [{ argument: 'at', kind: 'invalid' }],
+    });
+    await tasks.submit('strict', { at: '2026-01-31T00:00:00Z' });
+    await expect(tasks.submit('nothing', {})).rejects.toThrow(UnknownTaskError);
+    await expect(tasks.submit('addition', [])).rejects.toThrow(InvalidTaskArgumentsError);
+    await expect(tasks.submit('addition', { x: 1, y: 1 }, { id: '../../x' })).rejects.toThrow(InvalidArgumentError);
+    expect(await kit.db.count('svc_comm_task')).toBe(2);
+  });
+
+  it('carries the correlation on', async () => {
+    const handle = await withCorrelation('c-1', () => tasks.submit('addition', { x: 1, y: 2 }));
+    expect(await kit.row(handle.id)).toMatchObject({ correlation_id: 'c-1' });
+  });
+
+  it('with a time or a delay sends its message when that has come', async () => {
+    const handle = await tasks.submit('addition', { x: 1, y: 2 }, { delay: '1h' });
+    const { dueAt, createdAt } = await handle.record();
+    expect(dueAt.getTime() - createdAt.getTime()).toBeCloseTo(3_600_000, -2);
+    expect([await kit.db.count('svc_comm_outbox'), await kit.db.count('svc_comm_future')]).toEqual([0, 1]);
+    expect(await handle.cancel()).toEqual({ state: 'REVOKED', hadEnded: false });
+    expect(await kit.db.count('svc_comm_future')).toBe(0);
+    const past = await tasks.submit('addition', { x: 1, y: 2 }, { at: new Date(0) });
+    expect((await past.record()).dueAt).toEqual(new Date(0));
+    expect(await kit.db.count('svc_comm_outbox')).toBe(1);
+  });
+});
+
+describe('the same id or idempotency key again', () => {
+  it('submits nothing more and gives the first one, also at the same time', async () => {
+    const [id, args] = [randomUUID(), { x: 1, y: 2 }];
+    const same = await Promise.all([1, 2, 3].map(() => tasks.submit('addition', args, { id })));
+    expect(same.map((handle) => handle.wasKnown).sort()).toEqual([false, true, true]);
+    const others = await Promise.all([kit.tasks(), kit.tasks(), kit.tasks()]);
+    const keyed = await Promise.all(
+      others.map((client) => client.submit('addition', args, { idempotencyKey: 'k', submitter: 'ann' })),
+    );
+    expect(new Set(keyed.map((handle) => handle.id)).size).toBe(1);
+    expect(await kit.db.count('svc_comm_task')).toBe(2);
+    const other = await tasks.submit('addition', args, { idempotencyKey: 'k', submitter: 'bob' });
+    expect(other.wasKnown).toBe(false);
+  });
+
+  it('takes no second place of a task with a limit', async () => {
+    const clients = await Promise.all([1, 2, 3, 4].map(() => kit.tasks()));
+    const id = randomUUID();
+    await Promise.all(clients.map((client) => client.submit('narrow', {}, { id })));
+    expect(await kit.db.count('svc_comm_task_slot', 'task_id IS NOT NULL')).toBe(1);
+  });
+
+  it('with other arguments is a conflict', async () => {
+    const { id } = await tasks.submit('addition', { x: 1, y: 2 }, { idempotencyKey: 'k' });
+    const other = tasks.submit('addition', { x: 1, y: 3 }, { idempotencyKey: 'k' });
+    await expect(other).rejects.toThrow(TaskConflictError);
+    await expect(other).rejects.toMatchObject({ taskId: id });
+    await expect(tasks.submit('addition', { x: 1, y: 3 }, { id })).rejects.toThrow(TaskConflictError);
+  });
+});
+
+describe('a limit', () => {
+  it('is never exceeded by 200 submits of 4 servers at the same time, and refuses the rest', async () => {
+    const clients = await Promise.all([1, 2, 3, 4].map(() => kit.tasks()));
+    const three = task({ name: 'three', maxConcurrency: 3 }, () => undefined);
+    kit.registry.add(three);
+    const posts = Array.from({ length: 200 }, (_, n) => clients[n % 4]?.submit('three', {}));
+    const settled = await Promise.allSettled(posts);
+    const refused = settled.flatMap((post) => (post.status === 'rejected' ? [post.reason] : []));
+    expect(settled.length - refused.length).toBe(3);
+    for (const error of refused) {
+      expect(error).toBeInstanceOf(OverMaxConcurrencyError);
+      expect(error).toMatchObject({ maxConcurrency: 3, message: expect.stringMatching(/^Over Max Concurrency 3/) });
+    }
+    expect(await kit.db.count('svc_comm_task')).toBe(3);
+  });
+
+  it('has room again when one is cancelled or its submit rolled back', async () => {
+    const first = await tasks.submit('narrow', {});
+    const undone = kit.transactions.run(async () => {
+      await tasks.submit('narrow', {});
+      await expect(tasks.submit('narrow', {})).rejects.toThrow(OverMaxConcurrencyError);
+      throw new Error('undo');
+    });
+    await expect(undone).rejects.toThrow('undo');
+    await tasks.submit('narrow', {});
+    await expect(tasks.submit('narrow', {})).rejects.toThrow(OverMaxConcurrencyError);
+    await first.cancel();
+    await tasks.submit('narrow', {});
+  });
+
+  it('that queues takes any number', async () => {
+    await Promise.all([1, 2, 3].map(() => tasks.submit('line', {})));
+    expect((await tasks.counts()).get('line')).toEqual({ pending: 3, started: 0 });
+    expect(await kit.db.count('svc_comm_task_slot', 'task_id IS NOT NULL')).toBe(0);
+  });
+});
+
+describe('a cancel', () => {
+  it('ends what waits at once, for good, and wakes who waits for it', async () => {
+    const handle = await tasks.submit('addition', { x: 1, y: 2 });
+    const elsewhere = (await kit.tasks({ pollMs: 60_000 })).result(handle.id);
+    const result = expect(elsewhere).rejects.toThrow(TaskRevokedError);
+    expect(await handle.cancel()).toEqual({ state: 'REVOKED', hadEnded: false });
+    await result;
+    expect(await handle.cancel()).toEqual({ state: 'REVOKED', hadEnded: true });
+    await expect(tasks.cancel(randomUUID())).rejects.toThrow(TaskNotFoundError);
+    await expect(tasks.cancel('nonsense')).rejects.toThrow(TaskNotFoundError);
+  });
+
+  it('of a name ends all of that name and no other', async () => {
+    await Promise.all([1, 2, 3].map(() => tasks.submit('line', {})));
+    const other = await tasks.submit('addition', { x: 1, y: 2 });
+    expect(await tasks.cancelAll('line')).toBe(3);
+    expect(await tasks.cancelAll('line')).toBe(0);
+    expect(await other.state()).toBe('PENDING');
+    expect((await tasks.list({ name: 'line', states: ['REVOKED'] })).length).toBe(3);
+  });
+});
+
+describe('who waits', () => {
+  it('gives up at the timeout or the signal, and the task goes on', async () => {
+    const handle = await tasks.submit('addition', { x: 1, y: 2 });
+    await expect(handle.result({ timeout: '20ms' })).rejects.toThrow(TaskWaitTimeoutError);
+    await expect(handle.result({ signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
+    const controller = new AbortController();
+    const waiting = handle.result({ signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    expect(await handle.state()).toBe('PENDING');
+  });
+
+  it('is told by looking at the row when nothing can be heard', async () => {
+    const deaf = await kit.tasks({ listen: false, pollMs: 20 });
+    const handle = await tasks.submit('addition', { x: 1, y: 2 });
+    const waiting = expect(deaf.result(handle.id)).rejects.toThrow(TaskRevokedError);
+    const events = (async () => {
+      const seen = [];
+      for await (const event of deaf.events(handle.id)) seen.push(event);
+      return seen;
+    })();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await handle.cancel();
+    await waiting;
+    expect(await events).toEqual([
+      { kind: 'state', state: 'PENDING' },
+      { kind: 'state', state: 'REVOKED' },
+    ]);
+  });
+});
+
+it('lists the newest first, by name and submitter, page by page', async () => {
+  for (const submitter of ['ann', 'bob', 'ann']) await tasks.submit('addition', { x: 1, y: 2 }, { submitter });
+  expect((await tasks.list()).map((record) => record.submitter)).toEqual(['ann', 'bob', 'ann']);
+  expect(await tasks.list({ submitter: 'ann', limit: 1, offset: 1 })).toHaveLength(1);
+  expect(await tasks.list({ name: 'nobody' })).toEqual([]);
+  await expect(tasks.list({ limit: 0 })).rejects.toThrow(InvalidArgumentError);
+});
+
+it('start and stop may cross', async () => {
+  const client = await kit.tasks();
+  await stressService(() => client, 30);
+});

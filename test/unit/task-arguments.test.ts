@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { InvalidArgumentError, InvalidTaskArgumentsError } from '../../src/errors.ts';
+import { arg, parseArguments } from '../../src/task/argument.ts';
+import { task } from '../../src/task/definition.ts';
+import { TaskRegistry } from '../../src/task/registry.ts';
+import { parseNotice } from '../../src/task/sql/channel.ts';
+
+const parse = (argument: ReturnType<typeof arg.integer> | object, value: unknown): Promise<unknown> =>
+  parseArguments('t', { a: argument as ReturnType<typeof arg.integer> }, { a: value }).then(
+    (values) => (values as { a: unknown }).a,
+  );
+
+describe('arguments become what they are declared as', () => {
+  it.each([
+    [arg.integer(), '3', 3],
+    [arg.integer(), '-12', -12],
+    [arg.integer(), 3.7, 3],
+    [arg.float(), '2.5', 2.5],
+    [arg.float(), 1, 1],
+    [arg.string(), 5, '5'],
+    [arg.string(), true, 'true'],
+    ...['true', '1', 't', 'y', 'yes', 'YES', 1, true].map((value) => [arg.boolean(), value, true] as const),
+    ...['false', '0', 'f', 'n', 'no', 'No', 0, false].map((value) => [arg.boolean(), value, false] as const),
+    [arg.list(), [1], [1]],
+    [arg.dict(), { b: 1 }, { b: 1 }],
+  ] as const)('%j takes %j as %j', async (argument, value, expected) => {
+    expect(await parse(argument, value)).toEqual(expected);
+  });
+
+  it.each([
+    [arg.integer(), 'three'],
+    [arg.integer(), '3.0'],
+    [arg.integer(), true],
+    [arg.integer(), null],
+    [arg.integer(), 2 ** 60],
+    [arg.float(), true],
+    [arg.float(), 'NaN'],
+    [arg.float(), ''],
+    [arg.string(), {}],
+    [arg.boolean(), 'maybe'],
+    [arg.boolean(), 2],
+    [arg.list(), {}],
+    [arg.dict(), []],
+    [arg.dict(), null],
+  ] as const)('%j refuses %j', async (argument, value) => {
+    await expect(parse(argument, value)).rejects.toThrow(InvalidTaskArgumentsError);
+  });
+
+  it('are filled with defaults, and left out when they are not declared', async () => {
+    const schema = { unit: arg.string('', { default: 'm' }), note: arg.string('', { required: false }) };
+    expect(await parseArguments('t', schema, { other: 1 })).toEqual({ unit: 'm' });
+  });
+
+  it('are not taken from the prototype', async () => {
+    await expect(parseArguments('t', { constructor: arg.dict() }, {})).rejects.toThrow(InvalidTaskArgumentsError);
+  });
+});
+
+describe('a definition', () => {
+  it('has the defaults that the seeds have', () => {
+    const { definition } = task({ name: 'multi', description: 'Heavy Function', maxConcurrency: 2 }, () => true);
+    expect(definition).toMatchObject({
+      timeoutMs: 86_400_000,
+      maxConcurrency: 2,
+      args: [],
+      onFull: 'reject',
+      attempts: 1,
+    });
+  });
+
+  it.each([
+    [{ name: 'a/b' }],
+    [{ name: '' }],
+    [{ name: 'a', maxConcurrency: -1 }],
+    [{ name: 'a', maxConcurrency: 1.5 }],
+    [{ name: 'a', timeout: 0 }],
+    [{ name: 'a', env: ['A=B'] }],
+    [{ name: 'a', retry: { attempts: 0 } }],
+    [{ name: 'a', retry: { attempts: 2, delays: [] } }],
+  ])('refuses %j', (options) => {
+    expect(() => task(options, () => undefined)).toThrow(InvalidArgumentError);
+  });
+
+  it('is told by its name, once', () => {
+    const [one, two] = [task({ name: 'one' }, () => 1), task({ name: 'one' }, () => 2)];
+    const registry = new TaskRegistry();
+    registry.add(one);
+    registry.addExports({ one, notATask: 5 });
+    expect(() => registry.add(two)).toThrow(/two tasks are named "one"/);
+  });
+});
+
+it('what is no notice of ours is left alone', () => {
+  const id = '0198f5e0-0000-7000-8000-000000000000';
+  expect(parseNotice('leases')).toBeUndefined();
+  expect(parseNotice(`${id} NONSENSE`)).toBeUndefined();
+  expect(parseNotice(`${id} progress half`)).toBeUndefined();
+  expect(parseNotice(`${id} progress 0.5 half way\nthrough`)).toMatchObject({
+    fraction: 0.5,
+    note: 'half way\nthrough',
+  });
+  expect(parseNotice(`${id} SUCCESS {"a":1}`)).toMatchObject({ kind: 'ended', result: '{"a":1}' });
+});
