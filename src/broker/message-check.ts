@@ -2,6 +2,7 @@ import type { Options } from 'amqplib';
 import { v7 } from 'uuid';
 import { InvalidArgumentError, InvalidNameError, MessageTooLargeError } from '../errors.ts';
 import { MAX_NAME_BYTES, type Message } from '../message/message.ts';
+import { isDirectReply } from '../message/replies.ts';
 
 /** A message as amqplib's `publish` takes it. */
 export interface CheckedMessage {
@@ -37,7 +38,8 @@ export function checkMessage(
   assertName('message id', messageId);
   // Written out: a spread of differently shaped objects costs more than the rest of this function.
   const options = {
-    mandatory: true,
+    // RabbitMQ counts no direct reply as routed: it would come back though it arrived.
+    mandatory: !isDirectReply(exchange, routingKey),
     contentType: properties.contentType,
     contentEncoding: properties.contentEncoding,
     headers: properties.headers,

@@ -26,16 +26,18 @@ export class OnDemandPublisher implements Publisher {
 
   /** @throws BrokerUnavailableError, BrokerAccessRefusedError, and what the publisher throws */
   async publish(message: Message, options: PublishOptions = {}): Promise<void> {
-    const { publisher, service, timeoutMs: usualMs } = this.#options;
+    const { publisher, timeoutMs: usualMs } = this.#options;
     const { timeoutMs = usualMs, signal } = options;
     const beganMs = performance.now();
-    if (service.state !== 'running') await this.#start(timeoutMs, signal);
+    await this.ready(timeoutMs, signal);
     const leftMs = Math.max(1, timeoutMs - (performance.now() - beganMs));
     await publisher.publish(message, { ...options, timeoutMs: leftMs });
   }
 
-  async #start(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Resolves when it is started: for those whose message depends on it. @throws as `publish` */
+  async ready(timeoutMs: number, signal?: AbortSignal): Promise<void> {
     const { service, connection } = this.#options;
+    if (service.state === 'running') return;
     const started = within(timeoutMs, service.start(), () => connection.unavailable(`none within ${timeoutMs} ms`));
     await (signal ? unlessAborted(started, signal) : started);
   }

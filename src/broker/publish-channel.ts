@@ -1,5 +1,6 @@
 import type { ConfirmChannel, Message } from 'amqplib';
 import type { PublishOutcome } from '../message/publisher.ts';
+import { DIRECT_REPLY_TO, type ReplyListener } from '../message/replies.ts';
 import { answered, closeChannel } from './channels.ts';
 import { ConfirmWindow } from './confirm-window.ts';
 import type { BrokerConnection } from './connection.ts';
@@ -18,7 +19,7 @@ export interface PublishChannelEvents {
   onClosed(unconfirmed: readonly PublishEntry[], error: Error | undefined): void;
 }
 
-/** One confirm channel and what is unconfirmed on it. */
+/** One confirm channel and what is unconfirmed on it, and the way back of answers when somebody waits for them. */
 export class PublishChannel {
   readonly epoch: number;
   readonly #channel: ConfirmChannel;
@@ -27,16 +28,20 @@ export class PublishChannel {
   readonly #events: PublishChannelEvents;
   #error: Error | undefined;
   #isDiscarded = false;
+  #replies: ReplyListener | undefined;
 
   static async open(
     connection: BrokerConnection,
     open: OpenConnection,
     events: PublishChannelEvents,
+    replies?: ReplyListener,
   ): Promise<PublishChannel> {
     const opening = open.model.createConfirmChannel();
     try {
       const channel = await answered(connection, open, opening);
-      return new PublishChannel(channel, open, events);
+      const publishing = new PublishChannel(channel, open, events);
+      if (replies) await answered(connection, open, publishing.#receive(replies));
+      return publishing;
     } catch (error) {
       opening.then(closeChannel).catch(() => undefined);
       throw error;
@@ -52,6 +57,7 @@ export class PublishChannel {
       this.#error = error;
     });
     channel.on('close', () => {
+      this.#loseReplies();
       if (!this.#isDiscarded) events.onClosed(this.#window.entries(), this.#error);
     });
     // The events rather than a callback for each publish: no closure, and no list of amqplib's to keep in step.
@@ -82,9 +88,28 @@ export class PublishChannel {
   /** Closes it without another word. @returns what was unconfirmed */
   discard(): readonly PublishEntry[] {
     this.#isDiscarded = true;
+    this.#loseReplies();
     // Whether the close is answered is of no interest: the channel goes with the connection at the latest.
     new Promise((resolve) => resolve(closeChannel(this.#channel))).catch(() => undefined);
     return this.#window.entries();
+  }
+
+  /** Before the first publish: RabbitMQ takes `reply_to` only on a channel that receives. */
+  async #receive(replies: ReplyListener): Promise<void> {
+    this.#replies = replies;
+    await this.#channel.consume(
+      DIRECT_REPLY_TO,
+      (message) => {
+        if (message) replies.onReply({ body: message.content, properties: message.properties });
+      },
+      { noAck: true },
+    );
+  }
+
+  #loseReplies(): void {
+    const replies = this.#replies;
+    this.#replies = undefined;
+    replies?.onLost();
   }
 
   readonly #onAck = (entry: PublishEntry) =>

@@ -1,6 +1,7 @@
 import { BrokerUnavailableError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { PublishOutcome } from '../message/publisher.ts';
+import type { ReplyListener } from '../message/replies.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
 import type { BrokerConnection } from './connection.ts';
@@ -8,7 +9,7 @@ import type { OpenConnection } from './connection-listener.ts';
 import { DeadlineTimer } from './deadline-timer.ts';
 import type { ExchangeCheck, ExchangeVerdict } from './exchange-check.ts';
 import { encodingError } from './message-check.ts';
-import { PublishChannel } from './publish-channel.ts';
+import { PublishChannel, type PublishChannelEvents } from './publish-channel.ts';
 import { isOver, isStuck, nextDeadline } from './publish-deadlines.ts';
 import { type PublishEntry, refused, timedOut } from './publish-entry.ts';
 import { PublishLedger } from './publish-ledger.ts';
@@ -18,6 +19,8 @@ export interface PublishFlowOptions {
   readonly timeoutMs: number;
   readonly maxInFlight: number;
   readonly maxInFlightBytes: number;
+  /** Answers come back on the channel. */
+  readonly replies?: ReplyListener | undefined;
   readonly logger: Logger;
 }
 
@@ -133,10 +136,11 @@ export class PublishFlow {
     const open = this.#connection.current;
     if (this.#state !== 'opening' || !open) return;
     try {
-      const channel: PublishChannel = await PublishChannel.open(this.#connection, open, {
+      const events: PublishChannelEvents = {
         onOutcome: (entry, outcome) => this.#leave(entry, outcome),
         onClosed: (unconfirmed, error) => this.#closed(channel, unconfirmed, error),
-      });
+      };
+      const channel = await PublishChannel.open(this.#connection, open, events, this.#options.replies);
       if (this.#state !== 'opening' || this.#connection.current !== open) return void channel.discard();
       this.#failedOpens = 0;
       this.#channel = channel;

@@ -3,6 +3,7 @@ import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { Message } from '../message/message.ts';
 import type { Publisher, PublishOptions, PublishOutcome, PublishPipe } from '../message/publisher.ts';
+import type { ReplyListener } from '../message/replies.ts';
 import type { DeclareMode, ExchangeType } from '../message/topology.ts';
 import type { BrokerConnection } from './connection.ts';
 import { ExchangeCheck } from './exchange-check.ts';
@@ -30,6 +31,8 @@ export interface BrokerPublisherOptions {
   readonly maxBodyBytes?: number;
   /** How long `stop` waits for confirms. @default 5_000 */
   readonly drainTimeoutMs?: number;
+  /** Who waits for answers to what is sent with `reply_to: amq.rabbitmq.reply-to`. @default nobody */
+  readonly replies?: ReplyListener | undefined;
   readonly logger?: Logger;
 }
 
@@ -41,6 +44,7 @@ export const DEFAULT_BROKER_PUBLISHER_OPTIONS = Object.freeze({
   maxInFlightBytes: MAX_BODY_BYTES,
   maxBodyBytes: MAX_BODY_BYTES,
   drainTimeoutMs: 5_000,
+  replies: undefined,
   logger: silentLogger,
 } satisfies Omit<BrokerPublisherOptions, 'connection'>);
 
