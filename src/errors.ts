@@ -508,6 +508,78 @@ export class DeadlineExceededError extends SvcCommError {
   }
 }
 
+/** No answer to a call came before its deadline. Whether the callee did what it was asked is unknown. */
+export class CallTimeoutError extends SvcCommError {
+  readonly code = 'SVC_COMM_CALL_TIMEOUT';
+  readonly service: string;
+  readonly method: string;
+  readonly callId: string;
+  readonly timeoutMs: number;
+  constructor({ service, method, callId, timeoutMs }: CallData & { timeoutMs: number }, options?: ErrorOptions) {
+    super(
+      `no answer from "${service}" to "${method}" within ${timeoutMs} ms: check that its consumer runs, or give it more ` +
+        'time; whether it did what it was asked is unknown',
+      options,
+    );
+    this.service = service;
+    this.method = method;
+    this.callId = callId;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The way back of a call's answer was lost after the call had been sent. Whether the callee did it is unknown. */
+export class CallLostError extends SvcCommError {
+  readonly code = 'SVC_COMM_CALL_LOST';
+  readonly service: string;
+  readonly method: string;
+  readonly callId: string;
+  constructor({ service, method, callId }: CallData) {
+    super(
+      `the connection was lost while "${service}" was being asked for "${method}": its answer has no way back, and ` +
+        'whether it did what it was asked is unknown; call again if that does no harm',
+    );
+    this.service = service;
+    this.method = method;
+    this.callId = callId;
+  }
+}
+
+/** What was asked of a service failed there. `remoteCode` and the text are the callee's own. */
+export class RemoteError extends SvcCommError {
+  readonly code = 'SVC_COMM_REMOTE';
+  /** `service.method`. */
+  readonly callee: string;
+  /** The `code` of the error that the callee threw, else its class. */
+  readonly remoteCode: string;
+  constructor(callee: string, remoteCode: string, message: string) {
+    super(message);
+    this.callee = callee;
+    this.remoteCode = remoteCode;
+  }
+}
+
+/** The answer to a call came and cannot be read: no JSON, or not the envelope of an answer. */
+export class UnreadableReplyError extends SvcCommError {
+  readonly code = 'SVC_COMM_UNREADABLE_REPLY';
+  readonly service: string;
+  readonly method: string;
+  readonly callId: string;
+  constructor({ service, method, callId }: CallData, options?: ErrorOptions) {
+    const why = options?.cause instanceof Error ? options.cause.message : 'see cause';
+    super(`the answer of "${service}" to "${method}" cannot be read: ${why}`, options);
+    this.service = service;
+    this.method = method;
+    this.callId = callId;
+  }
+}
+
+interface CallData {
+  readonly service: string;
+  readonly method: string;
+  readonly callId: string;
+}
+
 // ------------------------------------------------------------------------------------------------------------- tasks
 
 export interface ArgumentProblem {

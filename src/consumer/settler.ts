@@ -145,10 +145,11 @@ export class Settler {
   }
 }
 
-type SimpleCounter = Exclude<keyof Counters, 'deadLettered' | 'received' | 'rerunInPlace'>;
+type SimpleCounter = Exclude<keyof Counters, 'deadLettered' | 'received' | 'rerunInPlace' | 'unanswered'>;
 
 const OUTCOME_COUNTERS = Object.freeze({
   handled: 'handled',
+  failed: 'failed',
   duplicate: 'duplicates',
   expired: 'expired',
   unhandled: 'unhandled',

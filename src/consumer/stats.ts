@@ -2,12 +2,14 @@ import { DEAD_REASONS, type DeadReason } from '../message/handler.ts';
 
 /**
  * What became of the deliveries since the consumer was made. Each counts once:
- * received = handled + duplicates + expired + unhandled + retried + all deadLettered + released + lost + inFlight.
+ * received = handled + failed + duplicates + expired + unhandled + retried + all deadLettered + released + lost + inFlight.
  */
 export interface ConsumerStats {
   readonly received: number;
   /** The handler returned. */
   readonly handled: number;
+  /** Calls whose handler threw, and that were answered with the error. */
+  readonly failed: number;
   /** The inbox had their effect already, or had given them up before. */
   readonly duplicates: number;
   /** Commands and calls past their deadline: not run. */
@@ -24,6 +26,8 @@ export interface ConsumerStats {
   readonly lost: number;
   /** Delivered and not settled yet. */
   readonly inFlight: number;
+  /** Answers to calls that reached nobody: the caller has gone. Not a delivery of its own. */
+  readonly unanswered: number;
   /** Runs again in place, after a failure of a keyed message or of infrastructure; no delivery of its own. */
   readonly rerunInPlace: number;
 }
@@ -37,6 +41,7 @@ export interface Counters extends Mutable<Omit<ConsumerStats, 'deadLettered' | '
 export const createCounters = (): Counters => ({
   received: 0,
   handled: 0,
+  failed: 0,
   duplicates: 0,
   expired: 0,
   unhandled: 0,
@@ -44,6 +49,7 @@ export const createCounters = (): Counters => ({
   deadLettered: Object.fromEntries(DEAD_REASONS.map((reason) => [reason, 0])) as Record<DeadReason, number>,
   released: 0,
   lost: 0,
+  unanswered: 0,
   rerunInPlace: 0,
 });
 

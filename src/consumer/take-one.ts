@@ -41,6 +41,7 @@ export async function takeOne(handler: TakeHandler, options: TakeOneOptions): Pr
     try {
       const done = await handle(message, workings);
       if (done.outcome === 'handled') return done.value;
+      if (done.outcome === 'failed') throw done.value;
     } finally {
       delivery.lost.removeEventListener('abort', onLost);
     }

@@ -17,8 +17,12 @@ import { Unhandled } from './unhandled.ts';
 
 /** What handling the messages of a queue needs, whether they are subscribed to or taken one by one. */
 export interface HandlingOptions {
-  /** For copies to retry and dead queues. */
+  /** For copies to retry and dead queues, and for answers to calls. */
   readonly publisher: Publisher;
+  /** The outbox, bound to the transaction that the code runs in: for answers to calls that go with the commit. */
+  readonly inTransaction?: Publisher | undefined;
+  /** AMQP `app_id` of answers. @default '' */
+  readonly appId?: string | undefined;
   readonly topology: Topology;
   readonly topologySpec: TopologySpec;
   readonly router: Pick<MessageRouter, 'handlers'>;
@@ -46,7 +50,7 @@ export interface Workings {
 /** @throws InvalidConsumerError when a route asks for the inbox and there is none */
 export function createWorkings(given: HandlingOptions): Workings {
   const { publisher, topology, topologySpec, router, inbox, scheduler } = given;
-  const { logger = silentLogger, clock = systemClock } = given;
+  const { logger = silentLogger, clock = systemClock, appId = '', inTransaction } = given;
   const options = { ...DEFAULT_CONSUMER_OPTIONS, ...given.options };
   const { handlerTimeoutMs, inboxByDefault, retry } = options;
   const counters = createCounters();
@@ -64,6 +68,14 @@ export function createWorkings(given: HandlingOptions): Workings {
     handlerTimeoutMs,
     now: () => clock.now(),
     skewToleranceMs: options.skewToleranceMs,
+    answers: {
+      publisher,
+      inTransaction,
+      appId,
+      onUnanswered: () => {
+        counters.unanswered += 1;
+      },
+    },
     middleware: [cutShort()],
   });
   const forwarder = new Forwarder({ publisher, topology, topologySpec, logger });

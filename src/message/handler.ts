@@ -1,4 +1,5 @@
 import type { Logger } from '../lifecycle/logger.ts';
+import type { Message } from './message.ts';
 import type { Delivery } from './subscriber.ts';
 
 /**
@@ -43,18 +44,24 @@ export interface Incoming {
 
 /**
  * What becomes of a message.
- * - `ack`: the broker forgets it. `value` is what the handler returned.
+ * - `ack`: the broker forgets it. `value` is what the handler returned, or, of a failed call, what it threw. `answer` is
+ *   sent when the transaction is committed.
  * - `retry`: a copy waits in a retry queue (or in place, for a keyed one), `delayMs` asked for or by the settings.
  * - `dead`: a copy goes to the dead letters with the reason, then it is acked.
  * - `release`: given back to the queue untouched, no attempt counted: infrastructure failed, or we are stopping.
  */
 export type Verdict =
-  | { readonly kind: 'ack'; readonly outcome: AckOutcome; readonly value?: unknown }
+  | {
+      readonly kind: 'ack';
+      readonly outcome: AckOutcome;
+      readonly value?: unknown;
+      readonly answer?: Message | undefined;
+    }
   | { readonly kind: 'retry'; readonly error: Error; readonly delayMs?: number }
   | { readonly kind: 'dead'; readonly reason: DeadReason; readonly error: Error }
   | { readonly kind: 'release'; readonly error: Error };
 
-export const ACK_OUTCOMES = ['handled', 'duplicate', 'expired', 'unhandled'] as const;
+export const ACK_OUTCOMES = ['handled', 'failed', 'duplicate', 'expired', 'unhandled'] as const;
 export type AckOutcome = (typeof ACK_OUTCOMES)[number];
 
 export const DEAD_REASONS = ['rejected', 'attempts', 'malformed', 'unhandled', 'parked'] as const;
@@ -67,7 +74,8 @@ export type DeadReason = (typeof DEAD_REASONS)[number];
  * how a layer fails, and it must reach the inbox as a throw, since that is what rolls its transaction back. So
  * `recover` is the outermost layer and the only one that turns what was thrown into a verdict:
  *
- *   recover → correlation → deadline (commands, calls) → inbox → timeout → the user's middleware → the user's function
+ *   recover → correlation → deadline (commands, calls) → answer (calls) → inbox → timeout → the user's middleware →
+ *   the user's function
  *
  * The innermost layer returns `ack` with what the user's function returned. A layer that answers without calling the
  * next (a duplicate, a parked key) returns a verdict; the inbox commits for `ack` and rolls back for any other.

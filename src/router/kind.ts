@@ -1,5 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts';
-import type { Incoming, MessageContext } from '../message/handler.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import type { Incoming, MessageContext, Middleware } from '../message/handler.ts';
+import type { Publisher } from '../message/publisher.ts';
 import { type Duration, parseDuration } from '../util/duration.ts';
 
 /** Options that every kind of consumer takes. */
@@ -22,6 +24,27 @@ export interface ResolvedConsumerOptions {
   readonly timeoutMs: number | undefined;
 }
 
+/** What kinds that answer are given. */
+export interface AnsweringParts {
+  /** Of answers that are sent at once. */
+  readonly publisher: Publisher;
+  /** The outbox, bound to the transaction that the handler runs in; undefined without a database. */
+  readonly inTransaction?: Publisher | undefined;
+  /** AMQP `app_id` of answers. */
+  readonly appId: string;
+  /** Milliseconds since the epoch, by the clock that deadlines are held against. */
+  readonly now: () => number;
+  readonly skewToleranceMs: number;
+  /** An answer reached nobody. */
+  readonly onUnanswered: () => void;
+  readonly logger: Logger;
+}
+
+export interface AnsweringLayers {
+  readonly outer: Middleware;
+  readonly inner: Middleware;
+}
+
 /** The user's function, bound to whatever it is a method of. */
 export type UserCall = (...args: unknown[]) => unknown;
 
@@ -39,6 +62,8 @@ export interface ConsumerKind {
    * @throws MalformedMessageError when there is one and it cannot be read
    */
   readonly deadlineOf?: (body: unknown) => Date | undefined;
+  /** For kinds that answer: layers around the inbox, and innermost, around the user's function. */
+  readonly answering?: (parts: AnsweringParts) => AnsweringLayers;
   /**
    * Decodes, calls, and returns what the user's function returns.
    * @throws MalformedMessageError when the body is not what this kind reads, and whatever the user's function throws
@@ -51,16 +76,26 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const KNOWN: readonly string[] = ['inbox', 'timeout'] satisfies (keyof ConsumerOptions)[];
 
-/** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for a wrong value or a name that is no option */
-export function resolveConsumerOptions(decorator: string, options: ConsumerOptions): ResolvedConsumerOptions {
-  const unknown = Object.keys(options).find((name) => !KNOWN.includes(name));
+/**
+ * @param flags names of further options, each true or false
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for a wrong value or a name that is no option
+ */
+export function resolveConsumerOptions(
+  decorator: string,
+  options: ConsumerOptions,
+  flags: readonly string[] = [],
+): ResolvedConsumerOptions {
+  const known = [...KNOWN, ...flags];
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
   if (unknown !== undefined) {
-    throw new InvalidArgumentError(`${decorator} options`, `any of ${KNOWN.join(', ')}`, unknown);
+    throw new InvalidArgumentError(`${decorator} options`, `any of ${known.join(', ')}`, unknown);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (name !== 'timeout' && value !== undefined && typeof value !== 'boolean') {
+      throw new InvalidArgumentError(`${decorator} ${name}`, 'true or false', String(value));
+    }
   }
   const { inbox, timeout } = options;
-  if (inbox !== undefined && typeof inbox !== 'boolean') {
-    throw new InvalidArgumentError(`${decorator} inbox`, 'true or false', String(inbox));
-  }
   return { inbox, timeoutMs: timeout === undefined ? undefined : timerMs(`${decorator} timeout`, timeout, 's') };
 }
 

@@ -2,7 +2,7 @@ import { InvalidConsumerError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Handler, Middleware, Verdict } from '../message/handler.ts';
 import type { Inbox } from '../message/inbox.ts';
-import { timerMs } from './kind.ts';
+import { type AnsweringLayers, type AnsweringParts, timerMs } from './kind.ts';
 import { compose } from './middleware/compose.ts';
 import { correlation } from './middleware/correlation.ts';
 import { deadline } from './middleware/deadline.ts';
@@ -24,6 +24,8 @@ export interface PipelineOptions {
   readonly now?: (() => number) | undefined;
   /** How long past its deadline a message is still executed, in ms. @default 0 */
   readonly skewToleranceMs?: number | undefined;
+  /** How answers to calls leave; needed by routes that answer. */
+  readonly answers?: Omit<AnsweringParts, 'now' | 'skewToleranceMs' | 'logger'> | undefined;
   /** Layers around every handler, inside inbox and time limit, outside of those given by `MessageRouter.use`. */
   readonly middleware?: readonly Middleware[] | undefined;
 }
@@ -70,10 +72,24 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   const { now = DEFAULT_PIPELINE_OPTIONS.now, skewToleranceMs = DEFAULT_PIPELINE_OPTIONS.skewToleranceMs } = options;
   const layers: Middleware[] = [recover(), correlation()];
   if (route.deadlineOf) layers.push(deadline({ deadlineOf: route.deadlineOf, now, skewToleranceMs }));
+  const answering = answeringLayers(route, options, { now, skewToleranceMs });
+  if (answering) layers.push(answering.outer);
   const store = inboxFor(route, options);
   if (store) layers.push(inbox({ inbox: store, handler: route.name, logger }));
   layers.push(timeout({ timeoutMs, handler: route.name }), ...(options.middleware ?? []));
+  if (answering) layers.push(answering.inner);
   return compose(layers, (incoming, context) => route.invoke(incoming, context).then(handled));
+}
+
+function answeringLayers(
+  route: Route,
+  { answers, logger }: PipelineOptions,
+  clock: Pick<AnsweringParts, 'now' | 'skewToleranceMs'>,
+): AnsweringLayers | undefined {
+  if (!route.answering) return undefined;
+  if (!answers)
+    throw new InvalidConsumerError(describeOrigin(route), 'it answers, and nothing is given to answer with');
+  return route.answering({ ...answers, ...clock, logger });
 }
 
 const handled = (value: unknown): Verdict => ({ kind: 'ack', outcome: 'handled', value });

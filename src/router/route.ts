@@ -26,6 +26,8 @@ export interface Route {
   readonly options: ResolvedConsumerOptions;
   /** When such a message is not to be executed any more; undefined for kinds that have no deadline. */
   readonly deadlineOf: ConsumerKind['deadlineOf'];
+  /** Layers of kinds that answer; undefined for the others. */
+  readonly answering: ConsumerKind['answering'];
   /** Decodes the message and runs the user's function. Rejects with what that throws. */
   invoke(incoming: Incoming, context: MessageContext): Promise<unknown>;
 }
@@ -73,6 +75,10 @@ export class RegisteredRoute implements Route {
 
   get deadlineOf(): ConsumerKind['deadlineOf'] {
     return this.#known().deadlineOf;
+  }
+
+  get answering(): ConsumerKind['answering'] {
+    return this.#known().answering;
   }
 
   // Not async, as nothing on every message's way is: each promise more costs, twice so under AsyncLocalStorage.

@@ -16,10 +16,18 @@ export interface WireCall {
   readonly data: unknown;
 }
 
+/** Why a call was not answered as wished. No stack: that is the callee's own affair. */
+export interface WireCallError {
+  readonly code: string;
+  readonly message: string;
+}
+
 export interface WireCallResponse {
   readonly id: CallId;
   readonly time: Date;
+  /** null beside an error. */
   readonly data: unknown;
+  readonly error?: WireCallError | undefined;
 }
 
 /** The routing key of an answer. */
@@ -46,13 +54,23 @@ export function decodeCall(body: unknown): WireCall {
 
 /** @throws UnserialisablePayloadError, InvalidArgumentError */
 export function encodeCallResponse(response: WireCallResponse): string {
-  const meta = JSON.stringify({ time: formatTime(response.time) });
-  return `{"id":${JSON.stringify(response.id)},"data":${encodeJson(response.data, 'data')},"meta":${meta}}`;
+  const { id, data, error, time } = response;
+  const failure = error ? `,"error":${JSON.stringify({ code: error.code, message: error.message })}` : '';
+  const meta = JSON.stringify({ time: formatTime(time) });
+  return `{"id":${JSON.stringify(id)},"data":${encodeJson(data, 'data')}${failure},"meta":${meta}}`;
 }
 
 /** @throws MalformedMessageError (SVC_COMM_MALFORMED_MESSAGE) */
 export function decodeCallResponse(body: unknown): WireCallResponse {
   const envelope = requireObject(body, 'the body');
   const time = isJsonObject(envelope.meta) ? readField(envelope.meta, 'time') : undefined;
-  return { id: requireId(envelope, 'id'), time: parseTime(time, 'meta.time'), data: envelope.data };
+  const { error } = envelope;
+  return {
+    id: requireId(envelope, 'id'),
+    time: parseTime(time, 'meta.time'),
+    data: envelope.data,
+    ...(isJsonObject(error) && { error: { code: text(error.code) || 'ERROR', message: text(error.message) } }),
+  };
 }
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');

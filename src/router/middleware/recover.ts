@@ -38,12 +38,12 @@ function verdictOf(thrown: unknown, signal: AbortSignal): Verdict {
 }
 
 /** Whatever the run failed with then, it is not the handler's fault: no attempt is counted. */
-function isCutShort({ aborted, reason }: AbortSignal): boolean {
+export function isCutShort({ aborted, reason }: AbortSignal): boolean {
   const code = aborted && reason instanceof Error ? codeOf(reason) : undefined;
   return code === 'SVC_COMM_DELIVERY_LOST' || code === 'SVC_COMM_HANDLER_STOPPED';
 }
 
-const codeOf = (error: Error): string | undefined =>
+export const codeOf = (error: Error): string | undefined =>
   'code' in error && typeof error.code === 'string' ? error.code : undefined;
 
 function delayOf(error: Error): { delayMs?: number } {
@@ -51,5 +51,5 @@ function delayOf(error: Error): { delayMs?: number } {
   return typeof error.delayMs === 'number' ? { delayMs: error.delayMs } : {};
 }
 
-const asError = (thrown: unknown): Error =>
+export const asError = (thrown: unknown): Error =>
   thrown instanceof Error ? thrown : new ThrownValueError(inspect(thrown, { depth: 1 }));

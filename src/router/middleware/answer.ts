@@ -1,0 +1,134 @@
+import { v5 as uuidv5, v7 as uuidv7 } from 'uuid';
+import { DeadlineExceededError, RemoteError } from '../../errors.ts';
+import type { Incoming, MessageContext, Verdict } from '../../message/handler.ts';
+import type { Message } from '../../message/message.ts';
+import { stampedProperties } from '../../message/stamp.ts';
+import { callResponseKey, decodeCall, encodeCallResponse, type WireCallResponse } from '../../wire/call.ts';
+import { isExpired } from '../../wire/deadline.ts';
+import type { AnsweringLayers, AnsweringParts } from '../kind.ts';
+import { asError, codeOf, isCutShort } from './recover.ts';
+
+export interface AnswerOptions {
+  /** Whether an answer by message goes with the transaction that the handler runs in. */
+  readonly isAtomic: boolean;
+  /** Whether a handler that returns after the deadline has failed: what it wrote is rolled back. */
+  readonly checksExpiredAfterHandling: boolean;
+}
+
+/** Made up for this purpose: the ids of answers are derived in it from those of their calls. */
+const ANSWER_NAMESPACE = 'c4a1e8d2-6c0f-5b7e-9d43-2f0a7f6f5e11';
+
+/** More of a failure's text does not travel. */
+const MAX_MESSAGE_CHARS = 1024;
+
+/**
+ * Answers calls. The inner layer makes the answer of what the handler returned, inside the transaction: one by message
+ * goes into the outbox there (`isAtomic`), so that effect and answer are one. The outer layer sends every other answer
+ * when the transaction has been committed, and answers what was thrown, when it has been rolled back. If the process
+ * dies between commit and such an answer, the caller's deadline ends the call: the copy is a duplicate.
+ */
+export function answer(options: AnswerOptions, parts: AnsweringParts): AnsweringLayers {
+  return {
+    inner: (next) =>
+      async function answeringHandler(incoming, context) {
+        const verdict = await next(incoming, context);
+        if (verdict.kind !== 'ack') return verdict;
+        if (options.checksExpiredAfterHandling && hasExpired(context, parts)) {
+          throw new DeadlineExceededError(context.deadline ?? new Date(), 'the call');
+        }
+        const message = answerMessage(incoming, { data: verdict.value ?? null }, parts);
+        const isByMessage = message !== undefined && message.exchange !== '';
+        if (!isByMessage || !options.isAtomic || context.transaction === undefined || !parts.inTransaction) {
+          return { ...verdict, answer: message };
+        }
+        await parts.inTransaction.publish(message);
+        return verdict;
+      },
+    outer: (next) =>
+      async function answerHandler(incoming, context) {
+        let verdict: Verdict;
+        try {
+          verdict = await next(incoming, context);
+        } catch (thrown) {
+          return failed(incoming, context, asError(thrown), parts);
+        }
+        if (verdict.kind === 'ack' && verdict.answer) await send(verdict.answer, context, parts);
+        return verdict;
+      },
+  };
+}
+
+/** What was thrown is the answer, unless the call can still be taken again, or nobody waits any more. */
+async function failed(
+  incoming: Incoming,
+  context: MessageContext,
+  error: Error,
+  parts: AnsweringParts,
+): Promise<Verdict> {
+  if (isNobodysFault(error) || isCutShort(context.signal) || isRetriedInTime(error, context, parts)) throw error;
+  const message = answerMessage(incoming, { data: null, error: wireError(error) }, parts);
+  if (hasExpired(context, parts)) {
+    context.logger.warn({ error }, 'a call was not done by its deadline; it is dropped');
+    return { kind: 'ack', outcome: 'expired' };
+  }
+  context.logger.warn({ error }, 'a call failed; its caller is told');
+  if (message) await send(message, context, parts);
+  return { kind: 'ack', outcome: 'failed', value: error };
+}
+
+/** A call that cannot be read has nobody to be answered to; what infrastructure did is tried again. */
+function isNobodysFault(error: Error): boolean {
+  const code = codeOf(error);
+  return (
+    code === 'SVC_COMM_MALFORMED_MESSAGE' ||
+    code === 'SVC_COMM_BROKER_UNAVAILABLE' ||
+    code === 'SVC_COMM_DATABASE_UNAVAILABLE'
+  );
+}
+
+function isRetriedInTime(error: Error, { deadline }: MessageContext, { now }: AnsweringParts): boolean {
+  if (codeOf(error) !== 'SVC_COMM_RETRY_LATER' || !('delayMs' in error)) return false;
+  return deadline === undefined || now() + Number(error.delayMs) < deadline.getTime();
+}
+
+const hasExpired = ({ deadline }: MessageContext, { now, skewToleranceMs }: AnsweringParts): boolean =>
+  isExpired(deadline, now(), skewToleranceMs);
+
+/** Its failure does not undo what was done: the caller's deadline ends the call. */
+async function send(message: Message, context: MessageContext, parts: AnsweringParts): Promise<void> {
+  const { publisher, onUnanswered, now } = parts;
+  const { deadline, signal } = context;
+  const timeout = deadline && { timeoutMs: Math.max(1, deadline.getTime() - now()) };
+  try {
+    await publisher.publish(message, { signal, ...timeout });
+  } catch (error) {
+    onUnanswered();
+    const { exchange, routingKey } = message;
+    context.logger.warn({ error, replyTo: { exchange, routingKey } }, 'an answer reached nobody');
+  }
+}
+
+/** undefined when the call says no way back. */
+function answerMessage(
+  incoming: Incoming,
+  answer: Pick<WireCallResponse, 'data' | 'error'>,
+  { appId, now }: AnsweringParts,
+): Message | undefined {
+  const { properties } = incoming.delivery;
+  const { id, replyTo } = decodeCall(incoming.body);
+  const direct = properties.replyTo ?? '';
+  if (direct === '' && replyTo === '') return undefined;
+  // The same for each copy of the call, so that a second answer is known for what it is.
+  const messageId = properties.messageId ? uuidv5(properties.messageId, ANSWER_NAMESPACE) : uuidv7();
+  return {
+    exchange: direct === '' ? replyTo : '',
+    routingKey: direct === '' ? callResponseKey(incoming.exchange, incoming.routingKey) : direct,
+    body: Buffer.from(encodeCallResponse({ id, time: new Date(now()), ...answer })),
+    properties: stampedProperties({ messageId, appId, now: now() }),
+  };
+}
+
+function wireError(error: Error): NonNullable<WireCallResponse['error']> {
+  if (error instanceof RemoteError) return { code: error.remoteCode, message: error.message };
+  return { code: codeOf(error) ?? error.name, message: error.message.slice(0, MAX_MESSAGE_CHARS) };
+}
