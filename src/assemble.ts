@@ -1,11 +1,15 @@
 import type { Assembled } from './assembly/assembled.ts';
 import { Assembly } from './assembly/assembly.ts';
+import { assembleCallSender, assembleCalls } from './assembly/calls.ts';
 import { assembleCommands } from './assembly/commands.ts';
 import { assembleConsumer } from './assembly/consumer.ts';
 import { assembleDeadLetters, type DeadLettersRole } from './assembly/dead-letters.ts';
 import { assembleRelay } from './assembly/relay.ts';
 import { assembleTaker, type Taker } from './assembly/taker.ts';
 import { assembleTasks } from './assembly/tasks.ts';
+import type { SendCallOptions } from './call/call-sender.ts';
+import type { CallOptions } from './call/caller.ts';
+import type { CallStats } from './call/pending-calls.ts';
 import type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 import type { Consumer } from './consumer/consumer.ts';
 import type { ConsumerStats } from './consumer/stats.ts';
@@ -62,6 +66,8 @@ export class SvcCommService {
   readonly messageRouter: MessageRouter;
   readonly #assembly: Assembly;
   readonly #roles = new Set<Service>();
+  readonly #callSender = once(() => assembleCallSender(this.#assembly));
+  readonly #calls = once(() => this.#onDemand(assembleCalls(this.#assembly)));
   readonly #commands = once(() => this.#onDemand(assembleCommands(this.#assembly)));
   readonly #takers = new Map<string, Taker & { readonly service: Service }>();
   #deadLetters: (DeadLettersRole & { readonly service: Service }) | undefined;
@@ -121,6 +127,22 @@ export class SvcCommService {
   async sendCommand(service: string, args?: object, options?: SendCommandOptions): Promise<SentCommand> {
     await this.#databaseFor(options);
     return this.#commands().commands.send(service, args, options);
+  }
+
+  /** See `Caller.call`. */
+  async call<Result = unknown>(service: string, method: string, data: unknown, options?: CallOptions): Promise<Result> {
+    return this.#calls().caller.call<Result>(service, method, data, options);
+  }
+
+  /** See `CallSender.send`. */
+  async sendCall(service: string, method: string, data: unknown, options?: SendCallOptions): Promise<string> {
+    await this.#databaseFor(options);
+    return this.#callSender().send(service, method, data, options);
+  }
+
+  /** How the calls of `call` ended. */
+  get callStats(): CallStats {
+    return this.#calls().caller.stats;
   }
 
   /**

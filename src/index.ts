@@ -1,3 +1,5 @@
+import type { SendCallOptions } from './call/call-sender.ts';
+import type { CallOptions } from './call/caller.ts';
 import type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 import type { TakeHandler } from './consumer/take-one.ts';
 import type { KnexTransaction } from './database/transactions.ts';
@@ -48,6 +50,26 @@ export async function sendCommand(service: string, args?: object, options?: Send
   return (await defaultService()).sendCommand(service, args, options);
 }
 
+/** {@inheritDoc Caller.call} */
+export async function call<Result = unknown>(
+  service: string,
+  method: string,
+  data: unknown,
+  options?: CallOptions,
+): Promise<Result> {
+  return (await defaultService()).call<Result>(service, method, data, options);
+}
+
+/** {@inheritDoc CallSender.send} */
+export async function sendCall(
+  service: string,
+  method: string,
+  data: unknown,
+  options?: SendCallOptions,
+): Promise<string> {
+  return (await defaultService()).sendCall(service, method, data, options);
+}
+
 /** {@inheritDoc SvcCommService.takeOne} */
 export async function takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
   return (await defaultService()).takeOne(queue, handler);
@@ -55,6 +77,9 @@ export async function takeOne(queue: string, handler: TakeHandler): Promise<unkn
 
 export type { ConsumerService, RelayService, ServiceParts } from './assemble.ts';
 export { createService, SvcCommService } from './assemble.ts';
+export type { SendCallOptions } from './call/call-sender.ts';
+export type { CallOptions } from './call/caller.ts';
+export type { CallStats } from './call/pending-calls.ts';
 export type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 export type { ConsumerStats } from './consumer/stats.ts';
 export type { TakeHandler } from './consumer/take-one.ts';
@@ -70,6 +95,8 @@ export {
   BackpressureError,
   BrokerAccessRefusedError,
   BrokerUnavailableError,
+  CallLostError,
+  CallTimeoutError,
   DatabaseAccessRefusedError,
   DatabaseBusyError,
   DatabaseUnavailableError,
@@ -98,6 +125,7 @@ export {
   PublishTimeoutError,
   QueueUnavailableError,
   Reject,
+  RemoteError,
   RetryLater,
   SettingsError,
   StartAbortedError,
@@ -117,6 +145,7 @@ export {
   TransactionRequiredError,
   UnhandledMessageError,
   UnknownTaskError,
+  UnreadableReplyError,
   UnregisteredConsumerError,
   UnroutableError,
   UnserialisablePayloadError,
@@ -132,6 +161,10 @@ export type { FutureEvents, FutureSelection, WaitingFutureEvent } from './outbox
 export type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
 export type { RelayStats } from './outbox/relay-stats.ts';
 export type { TransactionOption } from './outbox/transaction-choice.ts';
+export type { CallConsumerOptions, CallHandler, CallInfo } from './router/call-consumer.ts';
+export { callConsumer } from './router/call-consumer.ts';
+export type { CallResponseHandler, CallResponseInfo } from './router/call-response-consumer.ts';
+export { callResponseConsumer } from './router/call-response-consumer.ts';
 export type { CommandHandler } from './router/command-consumer.ts';
 export { commandConsumer } from './router/command-consumer.ts';
 export type { EventHandler } from './router/event-consumer.ts';

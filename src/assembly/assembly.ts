@@ -10,6 +10,8 @@ import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import { group } from '../lifecycle/group.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Service } from '../lifecycle/service.ts';
+import type { Publisher } from '../message/publisher.ts';
+import type { ReplyListener } from '../message/replies.ts';
 import { Outbox } from '../outbox/outbox.ts';
 import type { MessageRouter } from '../router/router.ts';
 import { exchangeTypes } from '../settings/parts.ts';
@@ -69,6 +71,13 @@ export class Assembly {
   );
 
   readonly inboxStore = once(() => new InboxStore({ transactions: this.transactions(), schema: this.settings.schema }));
+
+  /** What handling messages takes of the database. */
+  databaseParts(): { inbox?: InboxStore; scheduler?: Outbox; inTransaction?: Publisher } {
+    if (!this.hasDatabase) return {};
+    const outbox = this.outbox();
+    return { inbox: this.inboxStore(), scheduler: outbox, inTransaction: outbox.bind('ambient', 'an answer') };
+  }
 
   readonly #databaseClock = once(() => new DatabaseClock({ transactions: this.transactions(), logger: this.logger }));
 
@@ -144,7 +153,8 @@ export class Assembly {
     });
   }
 
-  publisher(connection: BrokerConnection): BrokerPublisher {
+  /** @param replies who waits for answers on its channel */
+  publisher(connection: BrokerConnection, replies?: ReplyListener): BrokerPublisher {
     const { declare, publish, limits } = this.settings;
     return new BrokerPublisher({
       connection,
@@ -152,6 +162,7 @@ export class Assembly {
       exchangeTypes: exchangeTypes(this.settings),
       ...publish,
       maxBodyBytes: limits.bodyBytes,
+      replies,
       logger: this.logger,
     });
   }

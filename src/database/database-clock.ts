@@ -64,7 +64,7 @@ export class DatabaseClock implements Clock, Service {
   }
 
   now(): number {
-    return this.#sample ? this.#sample.databaseMs + performance.now() - this.#sample.atMs : Date.now();
+    return this.#sample ? Math.floor(this.#sample.databaseMs + performance.now() - this.#sample.atMs) : Date.now();
   }
 
   monotonicMs(): number {

@@ -1,5 +1,10 @@
 import { expectTypeOf } from 'vitest';
 import {
+  type CallInfo,
+  type CallResponseInfo,
+  call,
+  callConsumer,
+  callResponseConsumer,
   commandConsumer,
   type EventInfo,
   eventConsumer,
@@ -64,6 +69,31 @@ messageRouter.consumer('sms')(
 );
 // @ts-expect-error a command has no event
 commandConsumer((_args: UserPayload, _context: MessageContext, _event: EventInfo) => undefined);
+
+messageRouter.consumer(
+  'pricing',
+  'quote',
+)(
+  callConsumer(
+    async (data: UserPayload, info, context) => {
+      expectTypeOf(data).toEqualTypeOf<UserPayload>();
+      expectTypeOf(info).toEqualTypeOf<CallInfo>();
+      expectTypeOf(context).toEqualTypeOf<MessageContext>();
+      return data.userId;
+    },
+    { atomic: false, checkExpiredAfterHandling: true, inbox: true },
+  ),
+);
+messageRouter.consumer('orders')(
+  callResponseConsumer((data: UserPayload | null, response) => {
+    expectTypeOf(response).toEqualTypeOf<CallResponseInfo>();
+    return data?.userId;
+  }),
+);
+expectTypeOf(call('pricing', 'quote', {})).toEqualTypeOf<Promise<unknown>>();
+expectTypeOf(call<number>('pricing', 'quote', {}, { timeout: '2s' })).toEqualTypeOf<Promise<number>>();
+// @ts-expect-error only calls are answered atomically
+eventConsumer(() => undefined, { atomic: true });
 
 // What comes back is what was handed over, so that one function can be registered twice.
 const onUser = messageRouter.consumer('a')(

@@ -12,6 +12,9 @@ const ERRORS = Object.entries(errors).flatMap(([name, value]) =>
 const NAMES = [
   'MessageRouter',
   'SvcCommService',
+  'call',
+  'callConsumer',
+  'callResponseConsumer',
   'cancelFutureAggregateEvent',
   'close',
   'commandConsumer',
@@ -24,6 +27,7 @@ const NAMES = [
   'publishAggregateEvents',
   'publishFutureAggregateEvent',
   'rawConsumer',
+  'sendCall',
   'sendCommand',
   'takeOne',
   'transaction',

@@ -1,0 +1,57 @@
+import { v7 as uuidv7 } from 'uuid';
+import { OnDemandPublisher } from '../broker/on-demand-publisher.ts';
+import { ReplyQueue } from '../broker/reply-queue.ts';
+import { CallSender } from '../call/call-sender.ts';
+import { Caller } from '../call/caller.ts';
+import { group } from '../lifecycle/group.ts';
+import type { Service } from '../lifecycle/service.ts';
+import type { Reply } from '../message/replies.ts';
+import { nearestRoutes } from '../settings/nearest-routes.ts';
+import type { Assembly } from './assembly.ts';
+import { RouteHints } from './route-hints.ts';
+
+export interface CallsRole {
+  readonly caller: Caller;
+  /** Started by the first call. */
+  readonly service: Service;
+}
+
+/** AMQP's limit for a name, less what we add. */
+const MAX_APP_ID_CHARS = 60;
+
+/** What `call` runs on. */
+export function assembleCalls(assembly: Assembly): CallsRole {
+  const { settings, logger, messageRouter } = assembly;
+  const connection = assembly.connection('call');
+  const replies = {
+    onReply: (reply: Reply) => caller.onReply(reply),
+    onLost: () => caller.onLost(),
+  };
+  const publisher = assembly.publisher(connection, replies);
+  const exchange = `${settings.appId.slice(0, MAX_APP_ID_CHARS)}.replies.${uuidv7()}`;
+  const queue = new ReplyQueue({ connection, exchange, onReply: replies.onReply, logger });
+  const declares = settings.declare !== 'none';
+  const service = group('caller', [connection, publisher, ...(declares ? [queue] : [])]);
+  const onDemand = new OnDemandPublisher({ publisher, service, connection, timeoutMs: settings.publish.timeoutMs });
+  const { bodyBytes, depth, keys } = settings.limits;
+  const caller: Caller = new Caller({
+    publisher: new RouteHints(onDemand, (name) => nearestRoutes(name, settings, messageRouter.bindings())),
+    ready: (timeoutMs, signal) => onDemand.ready(timeoutMs, signal),
+    replyExchange: () => queue.address,
+    appId: settings.appId,
+    clock: assembly.clock(),
+    clockKnown: () => assembly.clockKnown(),
+    limits: { bodyBytes, depth, keys },
+  });
+  return { caller, service };
+}
+
+/** What `sendCall` runs on. */
+export function assembleCallSender(assembly: Assembly): CallSender {
+  return new CallSender({
+    inTransaction: (transaction, what) => assembly.outbox().bind(transaction, what, { isRequired: true }),
+    appId: assembly.settings.appId,
+    clock: assembly.clock(),
+    clockKnown: () => assembly.clockKnown(),
+  });
+}

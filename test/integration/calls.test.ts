@@ -1,0 +1,378 @@
+import { readFileSync } from 'node:fs';
+import type { ConsumeMessage } from 'amqplib';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { SvcCommService } from '../../src/assemble.ts';
+import {
+  BrokerUnavailableError,
+  CallLostError,
+  CallTimeoutError,
+  InvalidArgumentError,
+  RemoteError,
+  RetryLater,
+  TransactionRequiredError,
+  UnreadableReplyError,
+  UnroutableError,
+} from '../../src/errors.ts';
+import type { MessageContext } from '../../src/message/handler.ts';
+import { callConsumer } from '../../src/router/call-consumer.ts';
+import { type CallResponseInfo, callResponseConsumer } from '../../src/router/call-response-consumer.ts';
+import { deferred } from '../../src/util/deferred.ts';
+import { until } from '../support/consumer-kit.ts';
+import { testBrokerUrl } from '../support/servers.ts';
+import { ServiceKit } from '../support/service-kit.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+
+let kit: ServiceKit;
+/** Asks. */
+let orders: SvcCommService;
+/** Answers, with a database. */
+let pricing: SvcCommService;
+let pricingName: string;
+let pricingConsumer: ReturnType<SvcCommService['consumer']>;
+const started = deferred<MessageContext>();
+
+interface Question {
+  readonly n: number;
+}
+
+beforeAll(async () => {
+  kit = await ServiceKit.open('calls');
+  orders = kit.service('orders');
+  pricing = kit.service('pricing');
+  pricingName = pricing.settings.appId;
+  await orders.migrate();
+  await kit.pg.query(`CREATE TABLE ${kit.table('effect')} (id text)`);
+  const write = (id: string) =>
+    pricing.transaction((trx) => trx.raw(`INSERT INTO ${kit.table('effect')} VALUES (?)`, [id]));
+  const { messageRouter: router } = pricing;
+  const on = (method: string) => router.consumer(pricingName, method);
+  on('double')(callConsumer(async ({ n }: Question) => ({ result: n * 2 })));
+  on('nothing')(callConsumer(async () => undefined));
+  on('fail')(
+    callConsumer(async () => {
+      await write('fail');
+      throw Object.assign(new Error('out of stock'), { code: 'OUT_OF_STOCK' });
+    }),
+  );
+  on('typeError')(
+    callConsumer(() => {
+      throw new TypeError('undefined is not a price');
+    }),
+  );
+  on('write')(
+    callConsumer(async ({ n }: Question) => {
+      await write(`write ${n}`);
+      return { written: n };
+    }),
+  );
+  on('slow')(
+    callConsumer(
+      async (_data, _call, context) => {
+        started.resolve(context);
+        await write('slow');
+        await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
+        return 'too late';
+      },
+      { checkExpiredAfterHandling: true },
+    ),
+  );
+  on('unserialisable')(callConsumer(async () => ({ big: 1n })));
+  let tries = 0;
+  on('later')(
+    callConsumer(async () => {
+      tries += 1;
+      if (tries === 1) throw new RetryLater(50);
+      return { tries };
+    }),
+  );
+  on('nested')(callConsumer(async (data: Question) => pricing.call(pricingName, 'fail', data, { timeout: 5 })));
+  pricingConsumer = pricing.consumer();
+  await pricingConsumer.start();
+});
+afterAll(() => kit.close());
+
+const effects = async (id: string) => kit.count('effect', `id = '${id}'`);
+const failureOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => expect.fail('it was answered'),
+    (error: unknown) => error,
+  );
+
+test('a call resolves with the answer; the data is what the handler returned', async () => {
+  await expect(orders.call(pricingName, 'double', { n: 21 }, { timeout: 5 })).resolves.toEqual({ result: 42 });
+  await expect(orders.call(pricingName, 'nothing', {}, { timeout: 5 })).resolves.toBeNull();
+});
+
+test('many calls at the same time get each its own answer', async () => {
+  const answers = await Promise.all(
+    Array.from({ length: 500 }, (_, n) =>
+      orders.call<{ result: number }>(pricingName, 'double', { n }, { timeout: 20 }),
+    ),
+  );
+  expect(answers.map(({ result }) => result)).toEqual(Array.from({ length: 500 }, (_, n) => n * 2));
+  expect(orders.callStats.pending).toBe(0);
+});
+
+test('what the callee throws is a RemoteError with its code and text and no stack, and its transaction is rolled back', async () => {
+  const failure = await failureOf(orders.call(pricingName, 'fail', {}, { timeout: 5 }));
+  expect(failure).toBeInstanceOf(RemoteError);
+  expect(failure).toMatchObject({ remoteCode: 'OUT_OF_STOCK', message: 'out of stock', callee: `${pricingName}.fail` });
+  expect(await effects('fail')).toBe(0);
+  const typeError = await failureOf(orders.call(pricingName, 'typeError', {}, { timeout: 5 }));
+  expect(typeError).toMatchObject({ remoteCode: 'TypeError', message: 'undefined is not a price' });
+});
+
+test('the error of a call that was made to answer a call keeps its code', async () => {
+  const failure = await failureOf(orders.call(pricingName, 'nested', {}, { timeout: 5 }));
+  expect(failure).toMatchObject({ remoteCode: 'OUT_OF_STOCK', message: 'out of stock' });
+});
+
+test('the stack of a failure shows who called', async () => {
+  async function whoCalled() {
+    return await orders.call(pricingName, 'fail', {}, { timeout: 5 });
+  }
+  const failure = await failureOf(whoCalled());
+  expect(failure instanceof Error && failure.stack).toContain('whoCalled');
+});
+
+test('no stack travels', async () => {
+  const replies = kit.exchangeName('look.replies');
+  await kit.channel.assertExchange(replies, 'topic', { durable: true });
+  await kit.channel.assertQueue(replies, { durable: true });
+  await kit.channel.bindQueue(replies, replies, '#');
+  const body = { id: 7, meta: { replyTo: replies, time: new Date().toISOString() }, data: {} };
+  kit.channel.publish(pricingName, 'fail', Buffer.from(JSON.stringify(body)), { messageId: `${replies}-1` });
+  const answer = deferred<ConsumeMessage | null>();
+  await kit.channel.consume(replies, answer.resolve, { noAck: true });
+  const message = await answer.promise;
+  expect(message?.fields.routingKey).toBe(`call-response.${pricingName}.fail`);
+  const answered = JSON.parse(message?.content.toString() ?? '');
+  expect(Object.keys(answered)).toEqual(['id', 'data', 'error', 'meta']);
+  expect(answered).toMatchObject({ id: 7, data: null, error: { code: 'OUT_OF_STOCK', message: 'out of stock' } });
+  expect(Object.keys(answered.error)).toEqual(['code', 'message']);
+});
+
+test('an answer that JSON cannot carry is an error of the callee, and rolls back', async () => {
+  const failure = await failureOf(orders.call(pricingName, 'unserialisable', {}, { timeout: 5 }));
+  expect(failure).toMatchObject({ remoteCode: 'SVC_COMM_UNSERIALISABLE_PAYLOAD' });
+});
+
+test('RetryLater takes the call again, in its time', async () => {
+  await expect(orders.call(pricingName, 'later', {}, { timeout: 10 })).resolves.toEqual({ tries: 2 });
+});
+
+test('at the deadline it is a CallTimeoutError; the callee that returns after it is rolled back, and its answer dropped', async () => {
+  const before = performance.now();
+  const failure = await failureOf(orders.call(pricingName, 'slow', {}, { timeout: '400ms' }));
+  expect(performance.now() - before).toBeLessThan(1_400);
+  expect(failure).toBeInstanceOf(CallTimeoutError);
+  expect(failure).toMatchObject({ service: pricingName, method: 'slow', timeoutMs: 400 });
+  const { signal } = await started.promise;
+  await until(() => signal.aborted);
+  expect(signal.reason).toMatchObject({ code: 'SVC_COMM_DEADLINE_EXCEEDED' });
+  await until(() => pricingConsumer.stats.expired >= 1);
+  expect(await effects('slow')).toBe(0);
+});
+
+test('a call that is aborted rejects with the reason, before and after it was sent', async () => {
+  const gone = new Error('the browser hung up');
+  await expect(orders.call(pricingName, 'double', {}, { signal: AbortSignal.abort(gone) })).rejects.toBe(gone);
+  const abort = new AbortController();
+  const waiting = orders.call(pricingName, 'slow', {}, { timeout: 3, signal: abort.signal });
+  setImmediate(() => abort.abort(gone));
+  await expect(waiting).rejects.toBe(gone);
+  expect(orders.callStats.pending).toBe(0);
+});
+
+test('an unknown service is an UnroutableError at once, a wrong deadline an InvalidArgumentError', async () => {
+  const nobody = kit.exchangeName('nobody');
+  expect(await failureOf(orders.call(nobody, 'x', {}, { timeout: 5 }))).toBeInstanceOf(UnroutableError);
+  const wrong = (options: object) => expect(orders.call(pricingName, 'double', {}, options)).rejects;
+  await wrong({ timeout: 1, expiredTime: new Date(Date.now() + 1000) }).toThrow(/either timeout or expiredTime/);
+  await wrong({ timeout: 0 }).toBeInstanceOf(InvalidArgumentError);
+  await wrong({ expiredTime: new Date(0) }).toThrow(/a deadline in the future/);
+  expect(orders.callStats.pending).toBe(0);
+});
+
+test('with a broker that is down a call fails within its deadline, and works when the broker is back', async () => {
+  const proxy = await TcpProxy.to(testBrokerUrl());
+  const caller = kit.service('cut', { brokerUrl: proxy.url(testBrokerUrl()) });
+  proxy.refuse();
+  const before = performance.now();
+  const failure = await failureOf(caller.call(pricingName, 'double', { n: 1 }, { timeout: '600ms' }));
+  expect(failure).toBeInstanceOf(BrokerUnavailableError);
+  expect(performance.now() - before).toBeLessThan(1_600);
+  proxy.heal();
+  await expect(caller.call(pricingName, 'double', { n: 1 }, { timeout: 20 })).resolves.toEqual({ result: 2 });
+  await caller.close();
+  await proxy.close();
+});
+
+test('a connection that is lost while a call waits ends it at once: its answer has no way back', async () => {
+  const proxy = await TcpProxy.to(testBrokerUrl());
+  const caller = kit.service('lost', { brokerUrl: proxy.url(testBrokerUrl()) });
+  await caller.call(pricingName, 'double', { n: 1 }, { timeout: 20 });
+  const silent = kit.exchangeName('silent');
+  await kit.channel.assertExchange(silent, 'topic', { durable: true });
+  await kit.channel.assertQueue(silent, { durable: true });
+  await kit.channel.bindQueue(silent, silent, '#');
+  const waiting = failureOf(caller.call(silent, 'x', {}, { timeout: 30 }));
+  await until(async () => (await kit.channel.checkQueue(silent)).messageCount === 1);
+  // The confirm is on its way when the queue has it.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  proxy.cut();
+  expect(await waiting).toBeInstanceOf(CallLostError);
+  await expect(caller.call(pricingName, 'double', { n: 2 }, { timeout: 20 })).resolves.toEqual({ result: 4 });
+  await caller.close();
+  await proxy.close();
+});
+
+/** A callee that is not ours: plain amqplib, and it answers as it is told. */
+async function foreignCallee(suffix: string, answer: (message: ConsumeMessage) => void): Promise<string> {
+  const name = kit.exchangeName(suffix);
+  await kit.channel.assertExchange(name, 'topic', { durable: true });
+  await kit.channel.assertQueue(name, { durable: true });
+  await kit.channel.bindQueue(name, name, '#');
+  await kit.channel.consume(name, (message) => message && answer(message), { noAck: true });
+  return name;
+}
+
+test('a callee that answers by message in the recorded shape works with call()', async () => {
+  const recorded = JSON.parse(readFileSync(new URL('../wire/recorded/call-response.json', import.meta.url), 'utf8'));
+  const name = await foreignCallee('py-shop', ({ content, fields }) => {
+    const { id, meta } = JSON.parse(content.toString());
+    const body = recorded.body.replace('"id": 6', `"id": ${JSON.stringify(id)}`);
+    const key = `call-response.${name}.${fields.routingKey}`;
+    kit.channel.publish(meta.replyTo, key, Buffer.from(body), { contentType: 'text/json', appId: 'py-shop' });
+  });
+  await expect(orders.call(name, 'double', { number: 21 }, { timeout: 5 })).resolves.toEqual({ result: 42 });
+});
+
+test('an answer that is no JSON, or no answer, is an UnreadableReplyError', async () => {
+  let body = 'this is no JSON';
+  const name = await foreignCallee('rubbish', ({ properties }) => {
+    const { correlationId, replyTo } = properties;
+    kit.channel.sendToQueue(replyTo, Buffer.from(body), { correlationId });
+  });
+  const failure = await failureOf(orders.call(name, 'x', {}, { timeout: 5 }));
+  expect(failure).toBeInstanceOf(UnreadableReplyError);
+  expect(failure).toMatchObject({ service: name, method: 'x', cause: { code: 'SVC_COMM_MALFORMED_MESSAGE' } });
+  body = '{"result":42}';
+  expect(await failureOf(orders.call(name, 'x', {}, { timeout: 5 }))).toBeInstanceOf(UnreadableReplyError);
+});
+
+test('late and foreign answers are counted and dropped, and a second answer settles nothing', async () => {
+  const asked = deferred<ConsumeMessage>();
+  const name = await foreignCallee('late', asked.resolve);
+  const before = orders.callStats;
+  expect(await failureOf(orders.call(name, 'x', {}, { timeout: '200ms' }))).toBeInstanceOf(CallTimeoutError);
+  const { content, properties } = await asked.promise;
+  const { id } = JSON.parse(content.toString());
+  const answer = (of: unknown) =>
+    kit.channel.sendToQueue(
+      properties.replyTo,
+      Buffer.from(JSON.stringify({ id: of, data: 1, meta: { time: new Date().toISOString() } })),
+    );
+  answer(id);
+  answer(id);
+  answer(`${id}x`.replace(/^./, (first: string) => (first === '0' ? '1' : '0')));
+  kit.channel.sendToQueue(properties.replyTo, Buffer.from('rubbish'));
+  await until(() => orders.callStats.foreignReplies - before.foreignReplies === 2);
+  expect(orders.callStats.lateReplies - before.lateReplies).toBe(2);
+  expect(orders.callStats.pending).toBe(0);
+});
+
+test("with declare: 'none' nothing is declared for answers, and the direct way works", async () => {
+  const caller = kit.service('none', { declare: 'none' });
+  const asked = deferred<ConsumeMessage>();
+  const name = await foreignCallee('none.callee', asked.resolve);
+  await expect(caller.call(pricingName, 'double', { n: 4 }, { timeout: 5 })).resolves.toEqual({ result: 8 });
+  await failureOf(caller.call(name, 'x', {}, { timeout: '200ms' }));
+  expect(JSON.parse((await asked.promise).content.toString()).meta.replyTo).toBe('');
+});
+
+test('sendCall asks with the commit and is answered by message, with what the callee wrote in one transaction with the answer', async () => {
+  const asker = kit.service('asker');
+  const { appId } = asker.settings;
+  const answers: { data: unknown; response: CallResponseInfo }[] = [];
+  asker.messageRouter.consumer(
+    appId,
+    `call-response.${pricingName}.*`,
+  )(
+    callResponseConsumer(async (data, response) => {
+      answers.push({ data, response });
+    }),
+  );
+  const relay = asker.relay();
+  await Promise.all([asker.consumer().start(), relay.start()]);
+  const undone = asker.transaction(async () => {
+    await asker.sendCall(pricingName, 'write', { n: 0 });
+    throw new Error('rolled back');
+  });
+  await expect(undone).rejects.toThrow('rolled back');
+  const callId = await asker.transaction(() => asker.sendCall(pricingName, 'write', { n: 1 }, { timeout: 30 }));
+  const failing = await asker.sendCall(pricingName, 'fail', {}, { transaction: 'own' });
+  await until(() => answers.length === 2, 20_000);
+  expect(answers.find(({ response }) => response.callId === callId)).toMatchObject({
+    data: { written: 1 },
+    response: { error: undefined },
+  });
+  expect(answers.find(({ response }) => response.callId === failing)).toMatchObject({
+    data: null,
+    response: { error: { code: 'SVC_COMM_REMOTE', remoteCode: 'OUT_OF_STOCK', callee: `${pricingName}.fail` } },
+  });
+  expect(await effects('write 0')).toBe(0);
+  expect(await effects('write 1')).toBe(1);
+  await relay.stop();
+});
+
+test('the answer by message waits in the outbox of the callee: no relay, no answer, and the effect is there', async () => {
+  const callee = kit.service('atomic');
+  const { appId } = callee.settings;
+  callee.messageRouter.consumer(appId, 'ask')(callConsumer(async () => ({ done: true })));
+  const consumer = callee.consumer();
+  await consumer.start();
+  const replies = kit.exchangeName('atomic.replies');
+  const body = { id: 6, meta: { replyTo: replies, time: new Date().toISOString() }, data: {} };
+  kit.channel.publish(appId, 'ask', Buffer.from(JSON.stringify(body)), { messageId: `${replies}-1` });
+  await until(() => consumer.stats.handled === 1);
+  expect(await kit.count('svc_comm_outbox', `exchange = '${replies}'`)).toBe(1);
+  // The same call once more: its effect and its answer are there already.
+  kit.channel.publish(appId, 'ask', Buffer.from(JSON.stringify(body)), { messageId: `${replies}-1` });
+  await until(() => consumer.stats.duplicates === 1);
+  expect(await kit.count('svc_comm_outbox', `exchange = '${replies}'`)).toBe(1);
+  await kit.pg.query(`DELETE FROM ${kit.table('svc_comm_outbox')} WHERE exchange = '${replies}'`);
+});
+
+test('a call as the Python peer recorded it is answered to its exchange, its numeric id a number', async () => {
+  const callee = kit.service('peer', { databaseUrl: undefined });
+  const { appId } = callee.settings;
+  callee.messageRouter.consumer(
+    appId,
+    'double',
+  )(callConsumer(async ({ number }: { number: number }) => ({ result: number * 2 })));
+  await callee.consumer().start();
+  const replies = kit.exchangeName('peer.replies');
+  await kit.channel.assertExchange(replies, 'topic', { durable: true });
+  await kit.channel.assertQueue(replies, { durable: true });
+  await kit.channel.bindQueue(replies, replies, '#');
+  const recorded = JSON.parse(readFileSync(new URL('../wire/recorded/call.json', import.meta.url), 'utf8'));
+  const body = recorded.body
+    .replace('"replies"', `"${replies}"`)
+    .replace('"2026-11-22T10:37:36', '"2226-11-22T10:37:36');
+  kit.channel.publish(appId, recorded.routing_key, Buffer.from(body), { contentType: 'text/json', appId: 'py-shop' });
+  const answer = deferred<ConsumeMessage | null>();
+  await kit.channel.consume(replies, answer.resolve, { noAck: true });
+  const message = await answer.promise;
+  expect(message?.fields.routingKey).toBe(`call-response.${appId}.double`);
+  expect(JSON.parse(message?.content.toString() ?? '')).toMatchObject({ id: 6, data: { result: 42 } });
+});
+
+test('what is wrong with sendCall is said before anything is written', async () => {
+  await expect(orders.sendCall(pricingName, 'x', {})).rejects.toBeInstanceOf(TransactionRequiredError);
+  const wrong = (options: object) =>
+    expect(orders.transaction(() => orders.sendCall(pricingName, 'x', {}, options))).rejects;
+  await wrong({ replyTo: '' }).toThrow(/the exchange for the answer/);
+  await wrong({ timeout: 1, expiredTime: new Date(Date.now() + 9999) }).toThrow(/either timeout or expiredTime/);
+  await expect(orders.sendCall('', 'x', {}, { transaction: 'own' })).rejects.toThrow(/service "" is empty/);
+});
