@@ -735,3 +735,167 @@ export class TaskProcessError extends SvcCommError {
     super(`the process for a task could not be made ready: ${detail}`, options);
   }
 }
+
+// --------------------------------------------------------------------------------------------------------- REST client
+
+/** What a failed HTTP request was: never its query, its headers or its body, which may hold secrets. */
+export interface RequestLine {
+  readonly method: string;
+  /** Without query and credentials. */
+  readonly url: string;
+}
+
+/** The root of all that a request of the REST client can fail with, once it was well-formed. */
+export abstract class RestApiError extends SvcCommError {
+  readonly method: string;
+  readonly url: string;
+  /** Status of the answer, where there was one. */
+  readonly statusCode: number | undefined;
+  // A private field: loggers that write every property of an error do not write the body.
+  readonly #responseBody: unknown;
+  constructor(request: RequestLine, what: string, options: ErrorOptions & { readonly answer?: Answer } = {}) {
+    super(`${request.method} ${request.url} ${what}`, options);
+    this.method = request.method;
+    this.url = request.url;
+    this.statusCode = options.answer?.statusCode;
+    this.#responseBody = options.answer?.body;
+  }
+
+  /** Body of the answer, parsed when it was JSON. It is in no text and no log line. */
+  get responseBody(): unknown {
+    return this.#responseBody;
+  }
+}
+
+/** What came back, for the errors that come from an answer. */
+export interface Answer {
+  readonly statusCode: number;
+  readonly body: unknown;
+}
+
+/** No connection, or it broke before the answer was complete. Whether the server did the work is unknown, unless it was refused. */
+export class RestApiConnectionError extends RestApiError {
+  readonly code = 'SVC_COMM_REST_CONNECTION';
+  constructor(request: RequestLine, detail: string, options?: ErrorOptions) {
+    super(request, `failed: ${detail}; check that the host runs and that restApi.host is right`, options);
+  }
+}
+
+/** The whole call (login, attempts, body) was not done in time. Whether the server did the work is unknown. */
+export class RestApiTimeoutError extends RestApiError {
+  readonly code = 'SVC_COMM_REST_TIMEOUT';
+  readonly timeoutMs: number;
+  constructor(request: RequestLine, timeoutMs: number, options?: ErrorOptions) {
+    super(request, `was not answered within ${timeoutMs} ms; whether it was carried out is unknown`, options);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The caller's signal aborted, or the client was closed; `cause` is the reason. Whether the server did the work is unknown. */
+export class RestApiAbortedError extends RestApiError {
+  readonly code = 'SVC_COMM_REST_ABORTED';
+  constructor(request: RequestLine, options?: ErrorOptions) {
+    super(request, 'was aborted by its caller', options);
+  }
+}
+
+/** The host failed so often in a row that it is left alone for a while. Nothing was sent. */
+export class RestApiCircuitOpenError extends RestApiError {
+  readonly code = 'SVC_COMM_REST_CIRCUIT_OPEN';
+  readonly origin: string;
+  constructor(request: RequestLine, origin: string, openMs: number) {
+    super(request, `was not sent: ${origin} failed again and again and is left alone, for ${openMs} ms at a time`);
+    this.origin = origin;
+  }
+}
+
+/** The answer is larger than the limit. The connection was closed; whatever the request changed on the server is changed. */
+export class RestApiResponseTooLargeError extends RestApiError {
+  readonly code = 'SVC_COMM_REST_RESPONSE_TOO_LARGE';
+  readonly limitBytes: number;
+  constructor(request: RequestLine, limitBytes: number, options?: ErrorOptions) {
+    super(request, `has an answer of more than ${limitBytes} bytes; ask for less, or raise maxResponseBytes`, options);
+    this.limitBytes = limitBytes;
+  }
+}
+
+/** The answer came and cannot be read: rubbish JSON, or a content encoding that was not asked for. */
+export class RestApiUnreadableResponseError extends RestApiError {
+  readonly code = 'SVC_COMM_REST_UNREADABLE_RESPONSE';
+  constructor(request: RequestLine, detail: string, options?: ErrorOptions & { readonly answer?: Answer }) {
+    super(request, `has an answer that cannot be read: ${detail}`, options);
+  }
+}
+
+/** The server answered with a redirect that is not followed: redirects are off, or this one leads where none may lead. */
+export class RestApiRedirectError extends RestApiError {
+  readonly code = 'SVC_COMM_REST_REDIRECT';
+  /** Where it leads, without query and credentials. */
+  readonly location: string | undefined;
+  constructor(request: RequestLine, statusCode: number, location: string | undefined, why: string) {
+    super(
+      request,
+      `was answered by redirect ${statusCode} to ${location ?? 'nowhere'}, which is not followed: ${why}`,
+      {
+        answer: { statusCode, body: undefined },
+      },
+    );
+    this.location = location;
+  }
+}
+
+/** `authUrl` gave no token: the credential was refused, or the answer holds none. The request itself was not sent. */
+export class RestApiLoginError extends RestApiError {
+  readonly code = 'SVC_COMM_REST_LOGIN';
+  constructor(request: RequestLine, statusCode: number, detail: string) {
+    super(request, `gave no token: ${detail}; check restApi.authUrl and the credential`, {
+      answer: { statusCode, body: undefined },
+    });
+  }
+}
+
+/** The server says that the request is wrong: a status 4xx without a class of its own. Repeating it unchanged fails again. */
+export class RestApiClientError extends RestApiError {
+  readonly code: string = 'SVC_COMM_REST_CLIENT_ERROR';
+  constructor(request: RequestLine, answer: Answer) {
+    super(request, `was answered with status ${answer.statusCode}`, { answer });
+  }
+}
+
+/** Status 400: the server does not understand the request. */
+export class RestApiBadRequestError extends RestApiClientError {
+  override readonly code = 'SVC_COMM_REST_BAD_REQUEST';
+}
+
+/** Status 401, also after a new login when there is an `authUrl`. */
+export class RestApiUnauthorizedError extends RestApiClientError {
+  override readonly code = 'SVC_COMM_REST_UNAUTHORIZED';
+}
+
+/** Status 403: the server knows who asks, and refuses. */
+export class RestApiForbiddenError extends RestApiClientError {
+  override readonly code = 'SVC_COMM_REST_FORBIDDEN';
+}
+
+/** Status 404: there is no such thing there. */
+export class RestApiNotFoundError extends RestApiClientError {
+  override readonly code = 'SVC_COMM_REST_NOT_FOUND';
+}
+
+/** The server failed: a status 5xx without a class of its own, or one that HTTP does not know. */
+export class RestApiServerError extends RestApiError {
+  readonly code: string = 'SVC_COMM_REST_SERVER_ERROR';
+  constructor(request: RequestLine, answer: Answer) {
+    super(request, `was answered with status ${answer.statusCode}`, { answer });
+  }
+}
+
+/** Status 502: a proxy in between got nothing usable from the server. */
+export class RestApiBadGatewayError extends RestApiServerError {
+  override readonly code = 'SVC_COMM_REST_BAD_GATEWAY';
+}
+
+/** Status 504: a proxy in between waited for the server in vain. Whether the server did the work is unknown. */
+export class RestApiGatewayTimeoutError extends RestApiServerError {
+  override readonly code = 'SVC_COMM_REST_GATEWAY_TIMEOUT';
+}

@@ -16,8 +16,10 @@ const oneLine = (comment: string): string => comment.replaceAll(/\s*\n\s*\*\s?/g
 export function documentedErrors(): DocumentedError[] {
   const source = read('src/errors.ts');
   const pattern =
-    /^\/\/ -+ (?<group>.+)$|^\/\*\*(?<doc>(?:(?!\*\/)[\s\S])*)\*\/\nexport class (?<className>\w+) extends SvcCommError \{\n(?<body>[\s\S]*?)^\}/gm;
+    /^\/\/ -+ (?<group>.+)$|^\/\*\*(?<doc>(?:(?!\*\/)[\s\S])*)\*\/\nexport (?<isAbstract>abstract )?class (?<className>\w+) extends (?<parent>\w+) \{\n(?<body>[\s\S]*?)^\}/gm;
   const found: DocumentedError[] = [];
+  /** With those of the classes above it. */
+  const fieldsOf = new Map<string, string[]>();
   let group = 'settings and lifecycle';
   for (const { groups = {} } of source.matchAll(pattern)) {
     if (groups.group) {
@@ -25,12 +27,19 @@ export function documentedErrors(): DocumentedError[] {
       continue;
     }
     const body = groups.body ?? '';
+    const own = [...body.matchAll(/^ {2}(?:readonly|get) (?!code\b)(\w+)\??(?:\(\))?: (.+?)(?:;| \{)$/gm)];
+    const fields = [
+      ...own.map(([, name, type]) => `\`${name}: ${type}\``),
+      ...(fieldsOf.get(groups.parent ?? '') ?? []),
+    ];
+    fieldsOf.set(groups.className ?? '', fields);
+    if (groups.isAbstract) continue;
     found.push({
       group,
       className: groups.className ?? '',
       meaning: oneLine(groups.doc ?? ''),
-      code: /readonly code = '(\w+)'/.exec(body)?.[1] ?? '',
-      fields: [...body.matchAll(/^ {2}readonly (\w+)\??: (.+);$/gm)].map(([, name, type]) => `\`${name}: ${type}\``),
+      code: /readonly code(?:: string)? = '(\w+)'/.exec(body)?.[1] ?? '',
+      fields,
     });
   }
   return found;
