@@ -27,7 +27,7 @@ export default defineConfig({
     projects: [
       suite('unit', { include: ['test/unit/**/*.test.ts', 'test/wire/**/*.test.ts'] }),
       suite('integration', {
-        include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'],
+        include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/seeds/**/*.test.ts'],
         servers: true,
       }),
       suite('e2e', { include: ['test/e2e/**/*.test.ts'], servers: true, timeoutMs: 120_000, serial: true }),

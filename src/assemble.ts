@@ -5,6 +5,7 @@ import { assembleCommands } from './assembly/commands.ts';
 import { assembleConsumer } from './assembly/consumer.ts';
 import { assembleDeadLetters, type DeadLettersRole } from './assembly/dead-letters.ts';
 import { assembleRelay } from './assembly/relay.ts';
+import { assembleRestClient } from './assembly/rest-client.ts';
 import { assembleTaker, type Taker } from './assembly/taker.ts';
 import { assembleTasks } from './assembly/tasks.ts';
 import type { SendCallOptions } from './call/call-sender.ts';
@@ -28,6 +29,7 @@ import type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './
 import type { Relay } from './outbox/relay.ts';
 import type { RelayStats } from './outbox/relay-stats.ts';
 import type { TransactionOption } from './outbox/transaction-choice.ts';
+import type { RestClient } from './rest-api/client.ts';
 import { MessageRouter } from './router/router.ts';
 import type { Settings } from './settings/define.ts';
 import { isResolvedSettings, resolveSettings } from './settings/resolve.ts';
@@ -71,6 +73,7 @@ export class SvcCommService {
   readonly #commands = once(() => this.#onDemand(assembleCommands(this.#assembly)));
   readonly #takers = new Map<string, Taker & { readonly service: Service }>();
   #deadLetters: (DeadLettersRole & { readonly service: Service }) | undefined;
+  #restClient: Promise<RestClient> | undefined;
 
   constructor(settings: ResolvedSettings, parts: ServiceParts = {}) {
     const { logger = createLogger(settings.logLevel, { appId: settings.appId }) } = parts;
@@ -175,6 +178,18 @@ export class SvcCommService {
     return tasks;
   }
 
+  /**
+   * The client of the API that the setting `restApi` describes; one for all who ask.
+   * @throws SettingsError (SVC_COMM_SETTINGS) when none is set
+   */
+  restClient(): Promise<RestClient> {
+    this.#restClient ??= assembleRestClient(this.#assembly).catch((error: unknown) => {
+      this.#restClient = undefined;
+      throw error;
+    });
+    return this.#restClient;
+  }
+
   /** What `svc-comm runconsumer` runs: start it, and stop it to drain. */
   consumer(): ConsumerService {
     const assembled = assembleConsumer(this.#assembly);
@@ -218,6 +233,9 @@ export class SvcCommService {
   /** Stops what was started and closes every connection. */
   async close(): Promise<void> {
     await Promise.all([...this.#roles].map((role) => role.stop()));
+    const restClient = this.#restClient;
+    this.#restClient = undefined;
+    await (await restClient?.catch(() => undefined))?.close();
     await this.#assembly.stop();
   }
 

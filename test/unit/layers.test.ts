@@ -21,7 +21,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['assembly'],
   ['assemble.ts'],
   ['default-service.ts'],
-  ['index.ts', 'task-door.ts', 'vitest.ts'],
+  ['index.ts', 'rest-api.ts', 'task-door.ts', 'vitest.ts'],
   ['testing', 'cli'],
 ];
 
@@ -32,7 +32,14 @@ const NEIGHBOURS: readonly string[] = [
 ];
 
 /** Which folders may know a library. */
-const ONLY_IN: Readonly<Record<string, string>> = { amqplib: 'broker', pg: 'database', knex: 'database' };
+const ONLY_IN: Readonly<Record<string, string>> = {
+  amqplib: 'broker',
+  pg: 'database',
+  knex: 'database',
+  axios: 'rest-api',
+  undici: 'rest-api',
+  cockatiel: 'rest-api',
+};
 
 const MAX_LINES = 250;
 

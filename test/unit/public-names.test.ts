@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
 import * as errors from '../../src/errors.ts';
 import * as door from '../../src/index.ts';
+import * as formatters from '../../src/rest-api/formatter.ts';
+import * as restApi from '../../src/rest-api.ts';
 
 const ERRORS = Object.entries(errors).flatMap(([name, value]) =>
   typeof value === 'function' && (value === errors.SvcCommError || value.prototype instanceof errors.SvcCommError)
@@ -44,4 +46,21 @@ it('svc-comm exports the names that it promises, and no other', () => {
 
 it('svc-comm exports every error class, so that each can be told by instanceof', () => {
   expect(ERRORS.filter((name) => !(name in door))).toEqual([]);
+});
+
+it('svc-comm/rest-api exports its methods and its errors, and no other name', () => {
+  const restErrors = ERRORS.filter((name) => name.startsWith('RestApi'));
+  const methods = ['createRestClient', 'del', 'delete', 'get', 'head', 'patch', 'post', 'put', 'silent'];
+  expect(Object.keys(restApi).sort()).toEqual([...restErrors, ...methods].sort());
+});
+
+it('svc-comm/rest-api/formatter exports the formatters', () => {
+  expect(Object.keys(formatters).sort()).toEqual([
+    'camelCaseResponse',
+    'fileResponse',
+    'fullResponse',
+    'jsonRequest',
+    'jsonResponse',
+    'snakeCaseRequest',
+  ]);
 });

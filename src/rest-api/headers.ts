@@ -1,0 +1,74 @@
+import { InvalidArgumentError } from '../errors.ts';
+import type { Correlation } from '../util/correlation.ts';
+import type { Outgoing } from './transport.ts';
+
+/** Field names and values, RFC 9110 §5.1 and §5.5; values as Latin-1, which is what goes over the wire. */
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** A correlation id came from outside: whatever could not stand in a log line is not passed on. */
+const VISIBLE = /^[\x21-\x7e]{1,255}$/;
+
+/** They say where a request goes and how it is framed, which is for us to say. */
+const OURS = new Set([
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+  'keep-alive',
+  'te',
+]);
+/** What a redirect may take along to another origin: any other header could prove who asks. */
+const HARMLESS = new Set([
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'user-agent',
+  'x-correlation-id',
+  'traceparent',
+]);
+
+export type GivenHeaders = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+/**
+ * Names in lower case, values as text; null and undefined are left out.
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for what cannot stand in a header, CR and LF above all
+ */
+export function checkedHeaders(given: Readonly<Record<string, unknown>>, argument = 'headers'): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(given)) {
+    if (value === null || value === undefined) continue;
+    if (!NAME.test(name)) {
+      throw new InvalidArgumentError(argument, 'header names of letters, digits and dashes', JSON.stringify(name));
+    }
+    const lower = name.toLowerCase();
+    if (OURS.has(lower)) throw new InvalidArgumentError(argument, `no header ${lower}, which the client sets`, lower);
+    if (typeof value === 'object' || !VALUE.test(String(value))) {
+      const expected = 'a text of Latin-1 without control characters';
+      // The value may be a secret.
+      throw new InvalidArgumentError(`${argument}.${lower}`, expected, 'other characters, such as CR or LF');
+    }
+    headers[lower] = String(value);
+  }
+  return headers;
+}
+
+/** What ties a request to the message or request that is being handled. */
+export function correlationHeaders(correlation: Correlation | undefined): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (!correlation) return headers;
+  const { correlationId, traceparent } = correlation;
+  if (correlationId !== undefined && VISIBLE.test(correlationId)) headers['x-correlation-id'] = correlationId;
+  if (traceparent !== undefined && VISIBLE.test(traceparent)) headers.traceparent = traceparent;
+  return headers;
+}
+
+export function forAnotherOrigin(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => HARMLESS.has(name)));
+}
+
+export function withoutBody(request: Outgoing): Outgoing {
+  const headers = Object.entries(request.headers).filter(([name]) => !name.startsWith('content-'));
+  return { ...request, body: undefined, headers: Object.fromEntries(headers) };
+}

@@ -1,0 +1,64 @@
+import { RestApiConnectionError } from '../errors.ts';
+import { backoffMs } from '../util/backoff.ts';
+import type { ResolvedRetry } from './options.ts';
+import type { Call, Outgoing, Received, Send } from './transport.ts';
+
+/** RFC 9110 §9.2.2. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
+/** A server, or a proxy before it, that asks to come again. */
+const TEMPORARY = new Set([429, 502, 503, 504]);
+/** Of a wait that a server asked for, on top of it: those told the same do not come back together. */
+const RETRY_AFTER_JITTER = 0.1;
+
+/** Whether sending it twice does what sending it once does, and its body is there to be sent again. */
+export function isRepeatable({ method, headers, body }: Outgoing): boolean {
+  const isIdempotent = IDEMPOTENT.has(method) || 'idempotency-key' in headers;
+  return isIdempotent && (body === undefined || typeof body === 'string' || Buffer.isBuffer(body));
+}
+
+/**
+ * Sends repeatable requests again when the connection failed or the server asked for it, waiting in between, as long as
+ * the deadline leaves time for the wait. Others are sent once, whatever comes.
+ */
+export function retry(next: Send, options: ResolvedRetry): Send {
+  return async function sendAgain(request, call) {
+    const attempts = isRepeatable(request) ? options.attempts : 1;
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await attemptOnce(next, request, call);
+      const isLast = attempt >= attempts || (outcome.received && !TEMPORARY.has(outcome.received.statusCode));
+      const delayMs = isLast ? 0 : delayFor(outcome.received, attempt - 1, options);
+      if (isLast || delayMs >= call.deadline.remainingMs) {
+        if (outcome.received) return outcome.received;
+        throw outcome.error;
+      }
+      await call.deadline.wait(delayMs, { method: request.method, url: request.target.url });
+    }
+  };
+}
+
+type Outcome =
+  | { readonly received: Received; readonly error?: never }
+  | { readonly received?: never; readonly error: unknown };
+
+async function attemptOnce(next: Send, request: Outgoing, call: Call): Promise<Outcome> {
+  try {
+    return { received: await next(request, call) };
+  } catch (error) {
+    if (!(error instanceof RestApiConnectionError)) throw error;
+    return { error };
+  }
+}
+
+function delayFor(received: Received | undefined, attempt: number, options: ResolvedRetry): number {
+  const askedMs = retryAfterMs(received?.headers['retry-after']);
+  if (askedMs === undefined) return backoffMs(attempt, options);
+  return askedMs * (1 + Math.random() * RETRY_AFTER_JITTER);
+}
+
+/** Seconds or an HTTP date, RFC 9110 §10.2.3. @returns undefined for anything else */
+export function retryAfterMs(value: string | undefined, nowMs = Date.now()): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
+  const at = Date.parse(value);
+  return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+}
