@@ -4,7 +4,7 @@ interface Compiled {
   readonly 'broker/publisher': typeof import('../src/broker/publisher.ts');
   readonly 'database/sql/claim-inbox': typeof import('../src/database/sql/claim-inbox.ts');
   readonly 'outbox/event-row': typeof import('../src/outbox/event-row.ts');
-  readonly 'rest-api': typeof import('../src/rest-api.ts');
+  readonly 'rest-api-door': typeof import('../src/rest-api-door.ts');
   readonly 'outbox/sql/enqueue': typeof import('../src/outbox/sql/enqueue.ts');
 }
 

@@ -21,7 +21,7 @@ const PAYLOAD = {
 };
 
 export async function run(rounds: number): Promise<Row[]> {
-  const { createRestClient } = await compiled('rest-api');
+  const { createRestClient } = await compiled('rest-api-door');
   const server = fork(new URL('./rest-server.ts', import.meta.url), { execArgv: ['--import', 'tsx'] });
   const [port] = (await once(server, 'message')) as [number];
   const host = `http://127.0.0.1:${port}`;

@@ -8,7 +8,7 @@ import {
   type RestResponse,
   snakeCaseRequest,
 } from '../../src/rest-api/formatter.ts';
-import { createRestClient, type RestClient, silent } from '../../src/rest-api.ts';
+import { createRestClient, type RestClient, silent } from '../../src/rest-api-door.ts';
 import { withCorrelation } from '../../src/util/correlation.ts';
 import { HttpKit, json } from '../support/http-kit.ts';
 

@@ -1,7 +1,7 @@
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import * as errors from '../../src/errors.ts';
-import { createRestClient, type RestClient, type RestClientOptions } from '../../src/rest-api.ts';
+import { createRestClient, type RestClient, type RestClientOptions } from '../../src/rest-api-door.ts';
 import { deadUrl, HttpKit, json, TcpKit } from '../support/http-kit.ts';
 
 let server: HttpKit;

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidArgumentError, RestApiLoginError, RestApiRedirectError } from '../../src/errors.ts';
 import { fullResponse } from '../../src/rest-api/formatter.ts';
-import { createRestClient, type RestClient, type RestClientOptions } from '../../src/rest-api.ts';
+import { createRestClient, type RestClient, type RestClientOptions } from '../../src/rest-api-door.ts';
 import { HttpKit, json, type Seen } from '../support/http-kit.ts';
 
 const PASSWORD = 'canary-password';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { close } from '../../src/index.ts';
 import * as formatter from '../../src/rest-api/formatter.ts';
-import * as restApi from '../../src/rest-api.ts';
+import * as restApi from '../../src/rest-api-door.ts';
 import { HttpKit, json } from '../support/http-kit.ts';
 
 // The REST lines of the README of django-microservices-communication, one test each, by the functions that work on the

@@ -6,7 +6,7 @@ import {
   type ResponseFormatter,
   type RestResponse,
 } from '../../src/rest-api/formatter.ts';
-import { createRestClient, get, head, post, silent } from '../../src/rest-api.ts';
+import { createRestClient, get, head, post, silent } from '../../src/rest-api-door.ts';
 
 // Compiled by `npm run types`, never run. What must be refused stands under @ts-expect-error: it is an error there if
 // the line compiles.

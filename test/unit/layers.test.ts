@@ -21,7 +21,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['assembly'],
   ['assemble.ts'],
   ['default-service.ts'],
-  ['index.ts', 'rest-api.ts', 'task-door.ts', 'vitest.ts'],
+  ['index.ts', 'rest-api-door.ts', 'task-door.ts', 'vitest.ts'],
   ['testing', 'cli'],
 ];
 

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import * as errors from '../../src/errors.ts';
 import * as door from '../../src/index.ts';
 import * as formatters from '../../src/rest-api/formatter.ts';
-import * as restApi from '../../src/rest-api.ts';
+import * as restApi from '../../src/rest-api-door.ts';
 
 const ERRORS = Object.entries(errors).flatMap(([name, value]) =>
   typeof value === 'function' && (value === errors.SvcCommError || value.prototype instanceof errors.SvcCommError)
