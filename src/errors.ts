@@ -452,6 +452,18 @@ export class KeyParkedError extends SvcCommError {
   }
 }
 
+/** The process died each time it handled this message, the last times with no other beside it. It was not run again. */
+export class CrashingMessageError extends SvcCommError {
+  readonly code = 'SVC_COMM_CRASHING_MESSAGE';
+  readonly deaths: number;
+  constructor(deaths: number) {
+    super(
+      `the process died ${deaths} times while it handled this message: see its log, mend the handler, then redrive`,
+    );
+    this.deaths = deaths;
+  }
+}
+
 /** No consumer takes messages of this route; register one, or narrow the queue's bindings. */
 export class UnhandledMessageError extends SvcCommError {
   readonly code = 'SVC_COMM_UNHANDLED_MESSAGE';

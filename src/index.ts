@@ -97,6 +97,7 @@ export {
   BrokerUnavailableError,
   CallLostError,
   CallTimeoutError,
+  CrashingMessageError,
   DatabaseAccessRefusedError,
   DatabaseBusyError,
   DatabaseUnavailableError,

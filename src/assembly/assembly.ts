@@ -1,9 +1,12 @@
+import { join } from 'node:path';
 import { BrokerConnection } from '../broker/connection.ts';
 import { BrokerPublisher } from '../broker/publisher.ts';
+import { FileStartMarks } from '../consumer/file-start-marks.ts';
 import { connectDatabase, type DatabaseConnection } from '../database/connection.ts';
 import { DatabaseClock } from '../database/database-clock.ts';
 import { InboxStore } from '../database/inbox-store.ts';
 import { DatabasePool } from '../database/pool.ts';
+import { StartMarkStore } from '../database/start-mark-store.ts';
 import { knexTransactions, resolveTransactions, Transactions } from '../database/transactions.ts';
 import { SettingsError } from '../errors.ts';
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
@@ -105,6 +108,13 @@ export class Assembly {
     if (this.#clockService.isMade) await this.#clockService().stop();
     if (this.pool.isMade) await this.pool().stop();
   }
+
+  /** In the database, where every process of the service sees them; without one, in the project's folder. */
+  readonly startMarks = once((): StartMarkStore | FileStartMarks =>
+    this.hasDatabase
+      ? new StartMarkStore({ transactions: this.transactions(), schema: this.settings.schema })
+      : new FileStartMarks(join(this.settings.root, '.svc-comm', 'start-marks'), this.logger),
+  );
 
   get usesOwnPool(): boolean {
     return typeof this.settings.transactions !== 'function';

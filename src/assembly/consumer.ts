@@ -24,6 +24,7 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
     router,
     appId: settings.appId,
     ...assembly.databaseParts(),
+    startMarks: assembly.startMarks(),
     logger,
     clock: assembly.clock(),
     options: consumeOptions(settings),
@@ -34,7 +35,7 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
 }
 
 function retention(assembly: Assembly): Service[] {
-  if (!assembly.hasDatabase) return [];
   const { retentionMs } = assembly.settings.inbox;
-  return [new InboxRetention({ store: assembly.inboxStore(), retentionMs, logger: assembly.logger })];
+  const stores = [...(assembly.hasDatabase ? [assembly.inboxStore()] : []), assembly.startMarks()];
+  return [new InboxRetention({ stores, retentionMs, logger: assembly.logger })];
 }

@@ -26,6 +26,7 @@ export function assembleTaker(assembly: Assembly, queue: string): Taker {
     },
     appId: settings.appId,
     ...assembly.databaseParts(),
+    startMarks: assembly.startMarks(),
     logger,
     clock: assembly.clock(),
     options: consumeOptions(settings),

@@ -5,6 +5,7 @@ import type { Route } from '../router/route.ts';
 import type { JsonLimits } from '../wire/json.ts';
 import { decodeBody } from './decode.ts';
 import { type Failure, MAX_FAILURES } from './failures.ts';
+import { hasComeBack } from './identity.ts';
 import type { LaneItem } from './lanes.ts';
 import { CopyDelivery, readKey, readOrigin } from './original.ts';
 import type { RunContext } from './run-context.ts';
@@ -13,7 +14,7 @@ export const IN_FLIGHT_STATES = ['waiting', 'running', 'resting', 'settling', 's
 export type InFlightState = (typeof IN_FLIGHT_STATES)[number];
 
 const MOVES: Readonly<Record<InFlightState, readonly InFlightState[]>> = Object.freeze({
-  waiting: ['running', 'settled'],
+  waiting: ['running', 'settling', 'settled'],
   running: ['resting', 'settling', 'settled'],
   resting: ['waiting', 'settling', 'settled'],
   settling: ['settled'],
@@ -44,6 +45,8 @@ export class InFlight implements Incoming, LaneItem<InFlight> {
   /** Of the run that is under way or comes next; runs in place count too. */
   attempt: number;
   behind: InFlight | undefined = undefined;
+  /** It has been with a consumer before, which may have died of it; until it has run alone. */
+  isSuspect: boolean;
   /** Of its handler, from its first run on; undefined when none takes it. */
   route: Route | undefined = undefined;
   /** Of the run under way. */
@@ -73,6 +76,7 @@ export class InFlight implements Incoming, LaneItem<InFlight> {
     this.isRedriven = origin?.isRedriven ?? false;
     this.copyHeaders = origin && delivery.properties.headers;
     this.attempt = (origin?.failedRuns ?? 0) + 1;
+    this.isSuspect = hasComeBack(delivery);
   }
 
   /**

@@ -15,20 +15,25 @@ export interface LaneItem<T> {
  */
 export class Lanes<T extends LaneItem<T>> {
   readonly #begin: (item: T) => void;
+  readonly #takeAside: (item: T) => boolean;
   readonly #ready = new Fifo<T>();
   /** The last one of each key that is in here. */
   readonly #tails = new Map<string, T>();
   #free: number;
   #isPumping = false;
   #isClosed = false;
+  #isHeld = false;
 
   /**
    * @param concurrency most items between `begin` and `finish` or `rest`, ≥ 1
    * @param begin starts an item; it may call back into the lanes, and must not throw
+   * @param takeAside whether the caller keeps an item that would be ready, its key taken, for `beginAlone`, `resume` or
+   *   `leave` later
    */
-  constructor(concurrency: number, begin: (item: T) => void) {
+  constructor(concurrency: number, begin: (item: T) => void, takeAside: (item: T) => boolean = () => false) {
     this.#free = concurrency;
     this.#begin = begin;
+    this.#takeAside = takeAside;
   }
 
   enter(item: T): void {
@@ -71,6 +76,22 @@ export class Lanes<T extends LaneItem<T>> {
     else if (this.#tails.get(item.key) === item) this.#tails.delete(item.key);
   }
 
+  /** From now on nothing begins but by `beginAlone`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  unhold(): void {
+    this.#isHeld = false;
+    this.#pump();
+  }
+
+  /** Begins an item that was taken aside. */
+  beginAlone(item: T): void {
+    this.#free -= 1;
+    this.#begin(item);
+  }
+
   /** Nothing begins any more; those that have not begun are forgotten. */
   close(): void {
     this.#isClosed = true;
@@ -79,7 +100,8 @@ export class Lanes<T extends LaneItem<T>> {
   }
 
   #queue(item: T): void {
-    if (this.#free > 0 && !this.#isPumping && this.#ready.isEmpty && !this.#isClosed) {
+    if (this.#takeAside(item)) return;
+    if (this.#free > 0 && !this.#isPumping && this.#ready.isEmpty && !this.#isClosed && !this.#isHeld) {
       this.#free -= 1;
       this.#isPumping = true;
       this.#begin(item);
@@ -92,7 +114,7 @@ export class Lanes<T extends LaneItem<T>> {
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
-    while (this.#free > 0 && !this.#isClosed) {
+    while (this.#free > 0 && !this.#isClosed && !this.#isHeld) {
       const item = this.#ready.shift();
       if (!item) break;
       this.#free -= 1;

@@ -19,6 +19,11 @@ export interface RetryOptions {
    * cannot be read, or that no handler takes, never parks its key. No effect without keys.
    */
   readonly keyed: (typeof KEYED_FAILURES)[number];
+  /**
+   * Deaths of the process in a message's runs that make it a dead letter: the first among others, then alone; 0 or ≥ 2.
+   * 0: what comes back runs like any other, and one that kills comes back for ever.
+   */
+  readonly crashes: number;
 }
 
 /** How a consumer works. Durations in milliseconds. The settings check what is given; here it is complete. */
@@ -50,6 +55,7 @@ export const DEFAULT_CONSUMER_OPTIONS: ConsumeOptions = Object.freeze({
     delaysMs: Object.freeze([1_000, 5_000, 30_000, 120_000]),
     inPlaceMs: 10_000,
     keyed: 'park',
+    crashes: 3,
   }),
   unhandled: 'ack',
   handlerTimeoutMs: 600_000,

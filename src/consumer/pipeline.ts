@@ -7,6 +7,8 @@ import { sleep } from '../util/sleep.ts';
 import { failureOf } from './failures.ts';
 import { troubleDelayMs } from './forward.ts';
 import { InFlight } from './in-flight.ts';
+import { Isolation } from './isolation.ts';
+import { LaneHost } from './isolation-host.ts';
 import { Lanes } from './lanes.ts';
 import { nextStep, type Step } from './next-step.ts';
 import type { Workings } from './workings.ts';
@@ -32,10 +34,27 @@ export class Pipeline {
   /** Of the channel that brings deliveries; undefined until the first. */
   #lost: AbortSignal | undefined;
   readonly #quiet = deferred();
+  readonly #isolation: Isolation | undefined;
+  readonly #host: LaneHost;
 
   constructor(parts: Workings) {
     this.#parts = parts;
-    this.#lanes = new Lanes(parts.options.concurrency, (message) => this.#begin(message));
+    const { startMarks: marks, logger, options, runner, settler } = parts;
+    this.#lanes = new Lanes(
+      options.concurrency,
+      (message) => this.#begin(message),
+      (message) => this.#takeAside(message),
+    );
+    this.#host = new LaneHost({
+      lanes: this.#lanes,
+      isIdle: () => this.#running === 0 || this.#isDraining,
+      giveUp: (message, error) => {
+        runner.identify(message);
+        message.move('settling');
+        return this.#settled(message, () => settler.deadLetter(message, 'crashed', error));
+      },
+    });
+    this.#isolation = marks && new Isolation({ marks, crashes: options.retry.crashes, logger }, this.#host);
   }
 
   get inFlight(): number {
@@ -59,14 +78,17 @@ export class Pipeline {
   async drain(graceMs: number, isPatient: boolean): Promise<void> {
     this.#isDraining = true;
     this.#lanes.close();
+    this.#isolation?.stop();
+    this.#host.onDraining();
     for (const message of this.#inFlight) clearTimeout(message.timer);
     this.#checkQuiet();
     const promptMs = isPatient ? graceMs : Math.min(PROMPT_MS, graceMs);
     const reason = new HandlerStoppedError(graceMs);
     if (!(await this.#isQuietWithin(promptMs))) {
-      if (!isPatient) this.#giveBackWaiting(reason);
+      if (!isPatient) await this.#giveBackWaiting(reason);
       if (!(await this.#isQuietWithin(graceMs - promptMs))) await this.#cutShort(reason);
     }
+    await this.#isolation?.explain([...this.#inFlight]);
     if (this.#lost) await sleep(SETTLING_MS);
   }
 
@@ -85,15 +107,19 @@ export class Pipeline {
   }
 
   /** In the order they came, which the queue keeps. */
-  #giveBackWaiting(reason: Error): void {
-    for (const message of this.#inFlight) {
-      if (message.state !== 'waiting' && message.state !== 'resting') continue;
+  async #giveBackWaiting(reason: Error): Promise<void> {
+    const isWaiting = ({ state }: InFlight) => state === 'waiting' || state === 'resting';
+    const waiting = [...this.#inFlight].filter(isWaiting);
+    await this.#isolation?.explain(waiting);
+    for (const message of waiting) {
+      if (!isWaiting(message)) continue;
       this.#parts.settler.release(message, reason);
       this.#inFlight.delete(message);
     }
   }
 
   async #cutShort(reason: Error): Promise<void> {
+    await this.#isolation?.explain([...this.#inFlight]);
     for (const message of this.#inFlight) if (message.state === 'running') message.cutShort(reason);
     // Runs that end at once have a turn to do so, and their transactions to be rolled back.
     await setImmediate();
@@ -106,8 +132,10 @@ export class Pipeline {
   }
 
   #loseAll(lost: AbortSignal): void {
-    for (const message of this.#inFlight) {
-      if (message.delivery.lost !== lost) continue;
+    const messages = [...this.#inFlight].filter(({ delivery }) => delivery.lost === lost);
+    // They are back with the broker already; whoever is brought them first does not know that we live.
+    void this.#isolation?.explain(messages);
+    for (const message of messages) {
       const wasResting = message.state === 'resting';
       clearTimeout(message.timer);
       this.#parts.settler.lose(message, new DeliveryLostError(message.delivery.queue));
@@ -121,6 +149,7 @@ export class Pipeline {
     // Lost while it waited. What comes behind it in its lane comes after its new delivery.
     if (!message.move('running')) {
       this.#lanes.finish(message);
+      this.#host.onEnded(message);
       return;
     }
     this.#running += 1;
@@ -142,6 +171,7 @@ export class Pipeline {
       this.#inFlight.delete(message);
       this.#lanes.finish(message);
     } else this.#putAway(message, this.#nextStep(message, verdict));
+    this.#host.onEnded(message);
     if (this.#isDraining) this.#checkQuiet();
   }
 
@@ -177,7 +207,11 @@ export class Pipeline {
   #settle(message: InFlight, work: () => Promise<void>): void {
     message.move('settling');
     this.#lanes.rest();
-    work()
+    void this.#settled(message, work);
+  }
+
+  #settled(message: InFlight, work: () => Promise<void>): Promise<void> {
+    return work()
       .catch(async (error: unknown) => {
         const delayMs = troubleDelayMs(0);
         this.#parts.logger.error({ error, delayMs }, 'a message could not be settled; it is given back');
@@ -202,6 +236,12 @@ export class Pipeline {
       message.move('waiting');
       this.#lanes.resume(message);
     }, delayMs);
+  }
+
+  #takeAside(message: InFlight): boolean {
+    if (!this.#isolation || !message.isSuspect) return false;
+    this.#isolation.add(message);
+    return true;
   }
 
   #leave(message: InFlight): void {

@@ -25,9 +25,8 @@ export class Runner {
 
   /** Never throws: what a handler throws is a verdict by then. */
   run(message: InFlight): Verdict | Promise<Verdict> {
-    const { handlers, unhandled, logger } = this.#options;
-    const routed = handlers(message.exchange, message.routingKey);
-    message.route = routed?.route;
+    const { unhandled, logger } = this.#options;
+    const routed = this.#route(message);
     if (message.key !== undefined && this.#isParked(message, message.key)) {
       return { kind: 'dead', reason: 'parked', error: new KeyParkedError(message.key) };
     }
@@ -35,6 +34,17 @@ export class Runner {
     const context = new RunContext(message, logger);
     message.context = context;
     return routed.handle(message, context);
+  }
+
+  /** Says whose it is, without running it. */
+  identify(message: InFlight): void {
+    this.#route(message);
+  }
+
+  #route(message: InFlight): ReturnType<HandlerLookup> {
+    const routed = this.#options.handlers(message.exchange, message.routingKey);
+    message.route = routed?.route;
+    return routed;
   }
 
   /** With the inbox it is the inbox that knows, and can be told that the key is free again. */

@@ -1,3 +1,4 @@
+import { CrashingMessageError } from '../errors.ts';
 import type { Clock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { AckOutcome, DeadReason } from '../message/handler.ts';
@@ -98,8 +99,9 @@ export class Settler {
   async deadLetter(message: InFlight, reason: DeadReason, error: Error): Promise<void> {
     const { retry, clock, forwarder, parked, counters, inboxOf } = this.#options;
     const { queue } = message.delivery;
-    const ran = reason === 'attempts' || reason === 'rejected';
-    const failedRuns = ran ? message.attempt : message.attempt - 1;
+    const ran = reason === 'attempts' || reason === 'rejected' || reason === 'crashed';
+    const deaths = error instanceof CrashingMessageError ? error.deaths - 1 : 0;
+    const failedRuns = (ran ? message.attempt : message.attempt - 1) + deaths;
     message.addFailure(failureOf(error, clock.now()));
     const copy = deadCopy(message, { reason, handler: message.route?.name, failedRuns });
     this.#log(

@@ -1,11 +1,13 @@
-import { DeliveryLostError } from '../errors.ts';
+import { CrashingMessageError, DeliveryLostError } from '../errors.ts';
 import type { Verdict } from '../message/handler.ts';
+import { NO_START_MARK } from '../message/start-marks.ts';
 import type { Subscriber } from '../message/subscriber.ts';
 import type { ConsumerFunction, Kinded } from '../router/kind-decorator.ts';
 import type { RawHandler } from '../router/raw-consumer.ts';
 import { MessageRouter } from '../router/router.ts';
 import { sleep } from '../util/sleep.ts';
 import { failureOf } from './failures.ts';
+import { identityOf } from './identity.ts';
 import { InFlight } from './in-flight.ts';
 import { nextStep } from './next-step.ts';
 import { createWorkings, type HandlingOptions, type Workings } from './workings.ts';
@@ -39,12 +41,35 @@ export async function takeOne(handler: TakeHandler, options: TakeOneOptions): Pr
     const onLost = () => workings.settler.lose(message, new DeliveryLostError(delivery.queue));
     delivery.lost.addEventListener('abort', onLost, { once: true });
     try {
-      const done = await handle(message, workings);
+      const done = await handleMarked(message, workings);
+      if (!done) continue;
       if (done.outcome === 'handled') return done.value;
       if (done.outcome === 'failed') throw done.value;
     } finally {
       delivery.lost.removeEventListener('abort', onLost);
     }
+  }
+}
+
+/** @returns undefined when the process has died of it too often: it is in the dead letters then */
+async function handleMarked(message: InFlight, workings: Workings): Promise<(Verdict & { kind: 'ack' }) | undefined> {
+  const { startMarks, settler, runner, options } = workings;
+  if (!startMarks || !message.isSuspect) return handle(message, workings);
+  const key = identityOf(message.delivery);
+  const { starts, isReturned } = (await startMarks.read([key]))[0] ?? NO_START_MARK;
+  if (starts === 0 && isReturned) return handle(message, workings);
+  if (starts >= options.retry.crashes - 1) {
+    runner.identify(message);
+    message.move('settling');
+    await settler.deadLetter(message, 'crashed', new CrashingMessageError(starts + 1));
+    await startMarks.end(key);
+    return undefined;
+  }
+  await startMarks.begin(key);
+  try {
+    return await handle(message, workings);
+  } finally {
+    await startMarks.end(key);
   }
 }
 

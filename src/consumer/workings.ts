@@ -3,6 +3,7 @@ import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import type { Inbox } from '../message/inbox.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { Scheduler } from '../message/schedule.ts';
+import type { StartMarks } from '../message/start-marks.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
 import type { MessageRouter } from '../router/router.ts';
 import { cutShort } from './cut-short.ts';
@@ -30,6 +31,8 @@ export interface HandlingOptions {
   readonly inbox?: Inbox | undefined;
   /** For delays longer than the largest retry queue's; without one, that queue is used. */
   readonly scheduler?: Scheduler | undefined;
+  /** Without them a message that ends the process comes back for ever. */
+  readonly startMarks?: StartMarks | undefined;
   /** @default silent */
   readonly logger?: Logger | undefined;
   readonly clock?: Clock | undefined;
@@ -45,6 +48,8 @@ export interface Workings {
   readonly counters: Counters;
   readonly runner: Runner;
   readonly settler: Settler;
+  /** Undefined: what comes back runs like any other. */
+  readonly startMarks: StartMarks | undefined;
 }
 
 /** @throws InvalidConsumerError when a route asks for the inbox and there is none */
@@ -87,5 +92,6 @@ export function createWorkings(given: HandlingOptions): Workings {
     logger,
   });
   const settler = new Settler({ forwarder, inboxOf, scheduler, parked, counters, retry, clock, logger });
-  return { options, logger, clock, counters, runner, settler };
+  const startMarks = retry.crashes > 0 ? given.startMarks : undefined;
+  return { options, logger, clock, counters, runner, settler, startMarks };
 }

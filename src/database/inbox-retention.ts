@@ -2,13 +2,19 @@ import { MigrationRequiredError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { sleep } from '../util/sleep.ts';
-import type { InboxStore } from './inbox-store.ts';
 
 export interface InboxRetentionOptions {
-  readonly store: Pick<InboxStore, 'deleteExpired' | 'verify'>;
+  readonly stores: readonly RetainedStore[];
   /** Age from which a row is forgotten, in ms. */
   readonly retentionMs: number;
   readonly logger: Logger;
+}
+
+export interface RetainedStore {
+  /** @throws MigrationRequiredError when its table is missing */
+  verify?(): Promise<void>;
+  /** @returns how many rows were deleted */
+  deleteExpired(olderThanMs: number, signal?: AbortSignal): Promise<number>;
 }
 
 /** Often enough that a day's rows never go in one piece; every consumer process does it, a batch that is gone is no harm. */
@@ -27,9 +33,11 @@ export class InboxRetention implements Service {
     this.#lifecycle = new Lifecycle(this.name, {
       start: async () => {
         // Before anything is consumed: without its table every message would fail.
-        await options.store.verify().catch((error: unknown) => {
-          if (error instanceof MigrationRequiredError) throw error;
-        });
+        for (const store of options.stores) {
+          await store.verify?.().catch((error: unknown) => {
+            if (error instanceof MigrationRequiredError) throw error;
+          });
+        }
         this.#stop = new AbortController();
         this.#loop = this.#run(this.#stop.signal);
       },
@@ -53,10 +61,11 @@ export class InboxRetention implements Service {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { store, retentionMs, logger } = this.#options;
+    const { stores, retentionMs, logger } = this.#options;
     while (!signal.aborted) {
       try {
-        const deleted = await store.deleteExpired(retentionMs, signal);
+        let deleted = 0;
+        for (const store of stores) deleted += await store.deleteExpired(retentionMs, signal);
         if (deleted > 0) logger.debug({ deleted }, 'inbox rows past the retention were deleted');
       } catch (error) {
         // The next round takes them too: a database that is down has others to tell of it.

@@ -45,7 +45,7 @@ export interface SweepParts {
 }
 
 /** Only these park a key; one that could not be read was never in its key's way. */
-const PARKING: ReadonlySet<string | undefined> = new Set(['attempts', 'rejected', 'parked']);
+const PARKING: ReadonlySet<string | undefined> = new Set(['attempts', 'rejected', 'crashed', 'parked']);
 
 const MAX_UNDER_WAY = 200;
 /** `full`: so many stay that the broker shows no more. */

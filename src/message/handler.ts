@@ -64,7 +64,7 @@ export type Verdict =
 export const ACK_OUTCOMES = ['handled', 'failed', 'duplicate', 'expired', 'unhandled'] as const;
 export type AckOutcome = (typeof ACK_OUTCOMES)[number];
 
-export const DEAD_REASONS = ['rejected', 'attempts', 'malformed', 'unhandled', 'parked'] as const;
+export const DEAD_REASONS = ['rejected', 'attempts', 'malformed', 'unhandled', 'parked', 'crashed'] as const;
 export type DeadReason = (typeof DEAD_REASONS)[number];
 
 /**

@@ -18,6 +18,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
     delays: Object.freeze(['1s', '5s', '30s', '2m']),
     inPlace: '10s',
     keyed: 'park',
+    crashes: 3,
   }),
   unhandled: 'ack',
   handlerTimeout: '10m',

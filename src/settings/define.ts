@@ -31,6 +31,11 @@ export interface RetrySettings {
   readonly inPlace?: Duration | undefined;
   /** Then: `park` the key (those behind it follow into the dead letters in order) or `skip` the message. @default 'park' */
   readonly keyed?: 'park' | 'skip' | undefined;
+  /**
+   * Deaths of the process in its runs that send a message to the dead letters, ≥ 2: the first beside others, the later
+   * ones alone. 0: a message that kills comes back for ever. @default 3
+   */
+  readonly crashes?: number | undefined;
 }
 
 export interface RestApiSettings {

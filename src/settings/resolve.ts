@@ -76,6 +76,7 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
       delaysMs: retry.delays ?? defaultDelaysMs(retry.attempts),
       inPlaceMs: retry.inPlace,
       keyed: retry.keyed,
+      crashes: retry.crashes,
     },
     transactions: checked.transactions,
     unhandled: checked.unhandled,

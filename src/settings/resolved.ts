@@ -28,6 +28,8 @@ export interface ResolvedSettings {
     readonly delaysMs: readonly number[];
     readonly inPlaceMs: number;
     readonly keyed: 'park' | 'skip';
+    /** 0 or ≥ 2. */
+    readonly crashes: number;
   };
   readonly transactions: TransactionsSetting | undefined;
   readonly unhandled: 'ack' | 'dead-letter';

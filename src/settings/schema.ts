@@ -93,6 +93,15 @@ export const settingsSchema = z.strictObject({
       z.enum(['park', 'skip']).prefault(DEFAULTS.retry.keyed),
       choice(['park', 'skip'], 'Then: those behind it follow into the dead letters in order, or go on without it'),
     ),
+    crashes: described(
+      wholeNumber(0)
+        .refine((deaths) => deaths !== 1)
+        .prefault(DEFAULTS.retry.crashes),
+      {
+        ...count(0, 'Deaths of the process in its runs that send a message to the dead letters; 0: none does'),
+        expected: 'a whole number ≥ 2, or 0',
+      },
+    ),
   }),
   transactions: described(z.custom<TransactionsSetting>(isTransactions).optional(), {
     expected: 'knexTransactions(), or a function such as (work) => prisma.$transaction((tx) => work(tx))',

@@ -185,6 +185,23 @@ export const MUTANTS: readonly Mutant[] = [
     title: 'on attempt 3 the handler sees the same exchange, key, headers and properties as on attempt 1',
   },
   {
+    rule: 'the start of a message that came back is marked before its handler runs',
+    file: 'consumer/isolation.ts',
+    takes: "await persist(() => marks.begin(key), { ...options, what: 'writing a start mark' });",
+    puts: '',
+    testFile: 'integration/consumer-crash.test.ts',
+    title: 'messages that came back are marked before they run, where every process sees it',
+  },
+  {
+    rule: 'a message that came back runs with nothing beside it',
+    file: 'consumer/isolation.ts',
+    takes: 'else await this.#host.hold();',
+    puts: '',
+    testFile: 'integration/consumer-crash.test.ts',
+    title:
+      'messages that came back run one at a time with nothing beside them, those with the fewest deaths first, and leave no mark',
+  },
+  {
     rule: 'a single active consumer that stops gives back and leaves in one step',
     file: 'broker/subscription.ts',
     takes: 'if (this.#options.isSingleActive) await this.#leave();',

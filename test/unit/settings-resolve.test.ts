@@ -30,7 +30,7 @@ describe('resolved settings', () => {
       databaseUrl: undefined,
       queue: { name: 'orders', type: 'quorum', singleActiveConsumer: false, arguments: {} },
       binds: undefined,
-      retry: { attempts: 5, delaysMs: [1000, 5000, 30_000, 120_000], inPlaceMs: 10_000, keyed: 'park' },
+      retry: { attempts: 5, delaysMs: [1000, 5000, 30_000, 120_000], inPlaceMs: 10_000, keyed: 'park', crashes: 3 },
       pool: { max: 25 },
       inbox: { enabled: false, retentionMs: 604_800_000 },
       handlerTimeoutMs: 600_000,
@@ -171,7 +171,7 @@ describe('a wrong setting', () => {
     [
       'a group that is no object',
       { retry: 5 },
-      { setting: 'retry', expected: 'an object with attempts, delays, inPlace, keyed', got: '5' },
+      { setting: 'retry', expected: 'an object with attempts, delays, inPlace, keyed, crashes', got: '5' },
     ],
     ['an inbox without a database', { inbox: { enabled: true } }, { setting: 'databaseUrl', got: 'nothing' }],
     ['a REST API without a host', { restApi: {} }, { setting: 'restApi.host', got: 'nothing' }],

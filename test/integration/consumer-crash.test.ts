@@ -1,0 +1,289 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'amqplib';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Consumer } from '../../src/consumer/consumer.ts';
+import { FileStartMarks } from '../../src/consumer/file-start-marks.ts';
+import { StartMarkStore } from '../../src/database/start-mark-store.ts';
+import { knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { HEADER } from '../../src/message/message.ts';
+import type { StartMarks } from '../../src/message/start-marks.ts';
+import { deferred } from '../../src/util/deferred.ts';
+import { ConsumerKit, until } from '../support/consumer-kit.ts';
+import { testBrokerUrl } from '../support/servers.ts';
+import { type TestDatabase, testDatabase } from '../support/test-database.ts';
+
+let database: TestDatabase;
+const folder = mkdtempSync(join(tmpdir(), 'svc-comm-marks-'));
+beforeAll(async () => {
+  database = await testDatabase('consumer_crash', { max: 10 });
+});
+afterAll(async () => {
+  await database.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const key = (messageId: string) => ({ queue: 'q', source: 's', messageId });
+const stores: readonly [string, () => StartMarks][] = [
+  [
+    'in the database',
+    () =>
+      new StartMarkStore({
+        transactions: resolveTransactions(knexTransactions(), database.pool),
+        schema: database.schema,
+      }),
+  ],
+  ['in files', () => new FileStartMarks(join(folder, 'marks'), silentLogger)],
+];
+
+describe.each(stores)('start marks %s', (_where, create) => {
+  it('count the runs that never ended, for whoever looks next', async () => {
+    const marks = create();
+    await marks.begin(key('a'));
+    await marks.begin(key('a'));
+    await marks.begin(key('b'));
+    await marks.end(key('b'));
+    expect(await create().read([key('b'), key('a'), key('never')])).toEqual([
+      { starts: 0, isReturned: false },
+      { starts: 2, isReturned: false },
+      { starts: 0, isReturned: false },
+    ]);
+    await marks.end(key('a'));
+    expect(await marks.read([key('a')])).toMatchObject([{ starts: 0 }]);
+  });
+
+  it('say once that a message was given back alive, and take its start back', async () => {
+    const marks = create();
+    await marks.giveBack([key('c'), key('d')], false);
+    expect(await marks.read([key('c')])).toEqual([{ starts: 0, isReturned: true }]);
+    expect(await marks.read([key('c'), key('d')])).toEqual([
+      { starts: 0, isReturned: false },
+      { starts: 0, isReturned: true },
+    ]);
+    await marks.begin(key('e'));
+    await marks.begin(key('e'));
+    await marks.giveBack([key('e')], true);
+    expect(await marks.read([key('e')])).toEqual([{ starts: 1, isReturned: true }]);
+    await marks.begin(key('e'));
+    expect(await marks.read([key('e')])).toEqual([{ starts: 2, isReturned: false }]);
+    await marks.end(key('e'));
+  });
+
+  it('are forgotten when they are old', async () => {
+    const marks = create() as StartMarkStore | FileStartMarks;
+    await marks.begin(key('old'));
+    expect(await marks.deleteExpired(60_000)).toBe(0);
+    await until(async () => (await marks.deleteExpired(1)) === 1);
+    expect(await marks.read([key('old')])).toMatchObject([{ starts: 0 }]);
+  });
+});
+
+it('start marks that cannot be written are told of once, and hold nothing up', async () => {
+  const warnings: string[] = [];
+  const logger = { ...silentLogger, warn: (_fields: object, text: string) => void warnings.push(text) };
+  const marks = new FileStartMarks(join(process.execPath, 'marks'), logger);
+  await marks.begin(key('a'));
+  await marks.begin(key('b'));
+  expect(warnings).toEqual([expect.stringContaining('start marks cannot be written')]);
+});
+
+describe('messages that came back', () => {
+  let kit: ConsumerKit;
+  let marks: StartMarks;
+  let consumer: Consumer | undefined;
+  beforeAll(async () => {
+    kit = await ConsumerKit.create();
+    marks = stores[0]?.[1]() as StartMarks;
+  });
+  afterEach(() => consumer?.stop());
+  afterAll(() => kit.remove());
+
+  const table = () => database.count('svc_comm_start_mark');
+  /** As a process that dies leaves them: delivered, and nothing said of them. */
+  async function bringBack(count: number, topic: string, headers = {}): Promise<void> {
+    for (let n = 0; n < count; n += 1) kit.send(topic, { n }, headers, { messageId: `${topic}-${n}`, appId: 'sender' });
+    await until(async () => (await kit.count(kit.queue)) === count);
+    const dying = await connect(testBrokerUrl());
+    const channel = await dying.createChannel();
+    for (let n = 0; n < count; n += 1) expect(await channel.get(kit.queue)).not.toBe(false);
+    await dying.close();
+    await until(async () => (await kit.count(kit.queue)) === count);
+  }
+  const begin = (topic: string, n: number) =>
+    marks.begin({ queue: kit.queue, source: 'sender', messageId: `${topic}-${n}` });
+
+  it('run one at a time with nothing beside them, those with the fewest deaths first, and leave no mark', async () => {
+    let running = 0;
+    let most = 0;
+    const order: number[] = [];
+    const fresh: number[] = [];
+    kit.router.consumer(
+      kit.exchange,
+      'alone',
+    )(async (_key, body, context) => {
+      running += 1;
+      most = Math.max(most, context.redelivered ? running : 0);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      running -= 1;
+      (context.redelivered ? order : fresh).push((body as { n: number }).n);
+    });
+    consumer = await kit.start({ parts: { startMarks: marks } });
+    await consumer.stop();
+    await bringBack(20, 'alone');
+    await begin('alone', 0);
+    for (let n = 100; n < 120; n += 1) kit.send('alone', { n });
+    consumer = await kit.start({ parts: { startMarks: marks } });
+    await until(() => order.length === 20 && fresh.length === 20);
+    expect(most).toBe(1);
+    expect(order.at(-1)).toBe(0);
+    expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    await until(async () => (await table()) === 0);
+  });
+
+  it('are marked before they run, where every process sees it', async () => {
+    let seen: number | undefined;
+    kit.router.consumer(
+      kit.exchange,
+      'marked',
+    )(async () => {
+      seen = await database.count('svc_comm_start_mark', "starts = 1 AND message_id = 'marked-0'");
+    });
+    await bringBack(1, 'marked');
+    consumer = await kit.start({ parts: { startMarks: marks } });
+    await until(() => seen !== undefined);
+    expect(seen).toBe(1);
+    await until(async () => (await table()) === 0);
+  });
+
+  it.each([
+    ['without a key', {}],
+    ['with a key', { [HEADER.key]: 'k' }],
+  ])(
+    'go to the dead letters when the process died twice in their runs alone, and no neighbour does: %s',
+    async (_what, headers) => {
+      const topic = `dead.${Object.keys(headers).length}`;
+      const handled: number[] = [];
+      kit.router.consumer(kit.exchange, topic)(async (_key, body) => void handled.push((body as { n: number }).n));
+      await bringBack(4, topic, headers);
+      await begin(topic, 1);
+      await begin(topic, 1);
+      consumer = await kit.start({ parts: { startMarks: marks }, options: { retry: { keyed: 'skip' } } });
+      const dead = await kit.nextDead();
+      expect(dead.properties.messageId).toBe(`${topic}-1`);
+      expect(dead.properties.headers).toMatchObject({ [HEADER.reason]: 'crashed', [HEADER.attempt]: 3 });
+      expect(JSON.parse(dead.properties.headers?.[HEADER.failures])).toMatchObject([
+        { code: 'SVC_COMM_CRASHING_MESSAGE' },
+      ]);
+      await until(() => handled.length === 3 && consumer?.stats.inFlight === 0);
+      expect(handled.sort()).toEqual([0, 2, 3]);
+      expect(consumer.stats).toMatchObject({ handled: 3, deadLettered: { crashed: 1 } });
+      await until(async () => (await table()) === 0);
+    },
+  );
+
+  it('are no suspects when a living process gave them back: they run beside each other', async () => {
+    const gate = deferred();
+    let running = 0;
+    let most = 0;
+    kit.router.consumer(
+      kit.exchange,
+      'returned',
+    )(async (_key, _body, context) => {
+      running += 1;
+      most = Math.max(most, running);
+      await Promise.race([gate.promise, new Promise((resolve) => context.signal.addEventListener('abort', resolve))]);
+      running -= 1;
+      context.signal.throwIfAborted();
+    });
+    consumer = await kit.start({ parts: { startMarks: marks }, options: { concurrency: 4, graceMs: 50 } });
+    for (let n = 0; n < 10; n += 1) kit.send('returned', { n });
+    // What the broker has counted as delivered and not brought yet when we stop is not ours to explain.
+    await until(() => running === 4 && consumer?.stats.received === 10);
+    await consumer.stop();
+    most = 0;
+    consumer = await kit.start({ parts: { startMarks: marks }, options: { concurrency: 4 } });
+    await until(() => most === 4);
+    gate.resolve();
+    await until(() => consumer?.stats.handled === 10);
+    expect(await table()).toBe(0);
+  });
+
+  it('a run that a stop cuts short while it runs alone is no death', async () => {
+    kit.router.consumer(
+      kit.exchange,
+      'cut',
+    )(async (_key, _body, context) => {
+      await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
+      context.signal.throwIfAborted();
+    });
+    await bringBack(1, 'cut');
+    for (let stop = 0; stop < 3; stop += 1) {
+      consumer = await kit.start({ parts: { startMarks: marks }, options: { graceMs: 20 } });
+      await until(async () => consumer?.stats.received === 1 && consumer.stats.inFlight === 1);
+      await consumer.stop();
+    }
+    expect((await marks.read([{ queue: kit.queue, source: 'sender', messageId: 'cut-0' }]))[0]?.starts).toBe(0);
+    await kit.channel.purgeQueue(kit.queue);
+  });
+
+  it('lost with their connection while we live run among the others again', async () => {
+    const gate = deferred();
+    let most = 0;
+    let running = 0;
+    kit.router.consumer(
+      kit.exchange,
+      'lost',
+    )(async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await gate.promise;
+      running -= 1;
+    });
+    consumer = await kit.start({ parts: { startMarks: marks }, options: { concurrency: 30, prefetch: 30 } });
+    for (let n = 0; n < 10; n += 1) kit.send('lost', { n });
+    await until(() => running === 10);
+    kit.proxy.cut();
+    await until(() => running === 20);
+    gate.resolve();
+    await until(() => consumer?.stats.inFlight === 0 && running === 0);
+    expect(most).toBe(20);
+  });
+
+  it('after a wait in a retry queue are no suspects', async () => {
+    const redelivered: boolean[] = [];
+    kit.router.consumer(
+      kit.exchange,
+      'waited',
+    )(async (_key, _body, context) => {
+      redelivered.push(context.redelivered);
+      if (context.attempt === 1) throw new Error('once');
+    });
+    let reads = 0;
+    const counting: StartMarks = {
+      read: (keys) => {
+        reads += keys.length;
+        return marks.read(keys);
+      },
+      begin: (one) => marks.begin(one),
+      end: (one) => marks.end(one),
+      giveBack: (many, isBegun) => marks.giveBack(many, isBegun),
+    };
+    consumer = await kit.start({ parts: { startMarks: counting } });
+    kit.send('waited', {});
+    await until(() => consumer?.stats.handled === 1);
+    expect(redelivered).toEqual([false, false]);
+    expect(reads).toBe(0);
+  });
+
+  it('run like any other when retry.crashes is 0', async () => {
+    kit.router.consumer(kit.exchange, 'off')(async () => undefined);
+    await bringBack(2, 'off');
+    await begin('off', 0);
+    await begin('off', 0);
+    consumer = await kit.start({ parts: { startMarks: marks }, options: { retry: { crashes: 0 } } });
+    await until(() => consumer?.stats.handled === 2);
+    await marks.end({ queue: kit.queue, source: 'sender', messageId: 'off-0' });
+  });
+});
