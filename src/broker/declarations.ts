@@ -39,7 +39,8 @@ export function declarationsOf(spec: TopologySpec, serverVersion: string | undef
     arguments: { 'x-queue-type': queue.type, ...unlimited(queue, serverVersion) },
   };
   const retries = [...new Set(spec.retryDelaysMs)].map((delayMs) => retryQueue(queue, delayMs));
-  return [...exchangesOf(spec.exchanges, spec.binds), dead, ...retries, workQueue(queue, serverVersion)];
+  const deadLetters = spec.hasDeadLetters === false ? [] : [dead];
+  return [...exchangesOf(spec.exchanges, spec.binds), ...deadLetters, ...retries, workQueue(queue, serverVersion)];
 }
 
 /** No dead-letter exchange: what expires or exceeds a limit must not slip in among the dead letters. */

@@ -30,6 +30,8 @@ export interface TopologySpec {
   readonly binds: readonly BindSpec[];
   /** One retry queue for each distinct delay, in ms. */
   readonly retryDelaysMs: readonly number[];
+  /** Whether there is a dead-letter queue beside it. @default true */
+  readonly hasDeadLetters?: boolean;
 }
 
 export const DECLARE_MODES = ['create', 'verify', 'none'] as const;

@@ -2,14 +2,13 @@ const MIB = 1024 * 1024;
 
 /**
  * What a setting is when it is left out, in the words of a settings file. Settings whose default is taken from others
- * (appId, queue, binds, consumers, pool.max, inbox.enabled) are completed by `resolveSettings`.
+ * (appId, queue, binds, consumers, tasks, pool.max, inbox.enabled, worker.concurrency) are completed by `resolveSettings`.
  */
 export const DEFAULT_SETTINGS = Object.freeze({
   brokerUrl: 'amqp://guest:guest@localhost:5672',
   queue: Object.freeze({ type: 'quorum', singleActiveConsumer: false, arguments: Object.freeze({}) }),
   exchanges: Object.freeze([]),
   declare: 'create',
-  tasks: Object.freeze(['src/**/tasks.{ts,js}']),
   processes: Object.freeze(['processes/**/*.{ts,js,yml,yaml,json}']),
   prefetch: 100,
   concurrency: 20,
@@ -29,6 +28,16 @@ export const DEFAULT_SETTINGS = Object.freeze({
   inbox: Object.freeze({ retention: '7d' }),
   publish: Object.freeze({ timeout: '30s', maxInFlight: 1000, maxInFlightBytes: 16 * MIB }),
   limits: Object.freeze({ bodyBytes: 16 * MIB, headerBytes: 64 * 1024, depth: 64, keys: 10_000 }),
+  worker: Object.freeze({
+    spare: 2,
+    reuse: 1,
+    lease: '30s',
+    grace: '5s',
+    memoryBytes: 1024 * MIB,
+    resultBytes: MIB,
+    logBytes: 64 * 1024,
+    poll: '1s',
+  }),
   heartbeat: '30s',
   connectTimeout: '10s',
   deadline: Object.freeze({ skewTolerance: 0 }),
@@ -41,4 +50,10 @@ export const DEFAULT_SETTINGS = Object.freeze({
 export const DEFAULT_CONSUMER_GLOBS = Object.freeze({
   built: Object.freeze(['dist/**/consumers.js']),
   sources: Object.freeze(['src/**/consumers.{ts,js}']),
+});
+
+/** The same for `tasks`. */
+export const DEFAULT_TASK_GLOBS = Object.freeze({
+  built: Object.freeze(['dist/**/tasks.js']),
+  sources: Object.freeze(['src/**/tasks.{ts,js}']),
 });

@@ -80,7 +80,7 @@ export interface Settings {
   readonly declare?: DeclareMode | undefined;
   /** Globs of the files that register consumers. */
   readonly consumers?: readonly string[] | undefined;
-  /** Globs of the files that define tasks. */
+  /** Globs of the files that define tasks. @default as `consumers`, with `tasks` */
   readonly tasks?: readonly string[] | undefined;
   /** Globs of the files that define processes. */
   readonly processes?: readonly string[] | undefined;
@@ -143,6 +143,26 @@ export interface Settings {
     readonly depth?: number | undefined;
     /** Keys of a body in all. @default 10000 */
     readonly keys?: number | undefined;
+  };
+  readonly worker?: {
+    /** Tasks that a worker runs at once, each in a process. @default the number of CPUs */
+    readonly concurrency?: number | undefined;
+    /** Processes that wait with everything loaded, for each list of variables that tasks declare. @default 2 */
+    readonly spare?: number | undefined;
+    /** Runs of a process before it is replaced; 1: each run has a fresh one. @default 1 */
+    readonly reuse?: number | undefined;
+    /** How long a task stays with a worker that does not renew: the time of a hand-over. @default '30s' */
+    readonly lease?: Duration | undefined;
+    /** From SIGTERM to SIGKILL, at a task's cancel or timeout. @default '5s' */
+    readonly grace?: Duration | undefined;
+    /** Memory of a task's process; more ends it. @default 1 GiB */
+    readonly memoryBytes?: number | undefined;
+    /** Longest result of a task, as JSON. @default 1 MiB */
+    readonly resultBytes?: number | undefined;
+    /** The end of what a task prints that is kept with it. @default 64 KiB */
+    readonly logBytes?: number | undefined;
+    /** How often a worker looks at the tables without being notified. @default '1s' */
+    readonly poll?: Duration | undefined;
   };
   /** AMQP heartbeat, in whole seconds. @default '30s' */
   readonly heartbeat?: Duration | undefined;

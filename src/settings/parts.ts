@@ -1,6 +1,7 @@
 import type { ConsumeOptions } from '../consumer/options.ts';
 import type { BindSpec, ExchangeSpec, ExchangeType, TopologySpec } from '../message/topology.ts';
 import type { RelayOptions } from '../outbox/relay-options.ts';
+import type { WorkerOptions } from '../task/worker-options.ts';
 import type { ResolvedSettings } from './resolved.ts';
 
 /** What the settings say to each part: the one place where their names meet. */
@@ -36,6 +37,17 @@ export function consumeOptions(settings: ResolvedSettings): ConsumeOptions {
 }
 
 /** The broker's queue that task workers take from. */
+export function workerOptions({ worker, gracePeriodMs }: ResolvedSettings): WorkerOptions {
+  return { ...worker, drainMs: gracePeriodMs };
+}
+
+/** The queue of task messages: nothing of them is retried or dead-lettered, since the rows decide. */
+export function taskTopologySpec(settings: ResolvedSettings): TopologySpec {
+  const { type, arguments: args } = settings.queue;
+  const queue = { name: taskQueueName(settings), type, singleActiveConsumer: false, arguments: args };
+  return { exchanges: [], queue, binds: [], retryDelaysMs: [], hasDeadLetters: false };
+}
+
 export const taskQueueName = ({ queue }: ResolvedSettings): string => `${queue.name}.tasks`;
 
 export function relayOptions({ relay, outbox }: ResolvedSettings): RelayOptions {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { type SettingProblem, SettingsError } from '../errors.ts';
 import { crossChecks, defaultDelaysMs, hasDatabase } from './cross-checks.ts';
 import type { Settings } from './define.ts';
@@ -57,6 +58,7 @@ type CheckedSettings = ReturnType<typeof settingsSchema.parse>;
 
 function complete(checked: CheckedSettings, appId: string, root: string): ResolvedSettings {
   const { retry, queue, relay, inbox, publish } = checked;
+  const { lease, grace, poll, ...worker } = checked.worker;
   return Object.freeze({
     root,
     appId,
@@ -93,6 +95,13 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
       maxInFlightBytes: publish.maxInFlightBytes,
     },
     limits: checked.limits,
+    worker: {
+      ...worker,
+      concurrency: worker.concurrency ?? availableParallelism(),
+      leaseMs: lease,
+      graceMs: grace,
+      pollMs: poll,
+    },
     heartbeatMs: checked.heartbeat,
     connectTimeoutMs: checked.connectTimeout,
     deadline: { skewToleranceMs: checked.deadline.skewTolerance },

@@ -18,7 +18,8 @@ export interface ResolvedSettings {
   readonly declare: DeclareMode;
   /** undefined: `dist/**` or `src/**`, see `findConsumers`. */
   readonly consumers: readonly string[] | undefined;
-  readonly tasks: readonly string[];
+  /** As `consumers`. */
+  readonly tasks: readonly string[] | undefined;
   readonly processes: readonly string[];
   readonly prefetch: number;
   readonly concurrency: number;
@@ -55,6 +56,17 @@ export interface ResolvedSettings {
     readonly headerBytes: number;
     readonly depth: number;
     readonly keys: number;
+  };
+  readonly worker: {
+    readonly concurrency: number;
+    readonly spare: number;
+    readonly reuse: number;
+    readonly leaseMs: number;
+    readonly graceMs: number;
+    readonly memoryBytes: number;
+    readonly resultBytes: number;
+    readonly logBytes: number;
+    readonly pollMs: number;
   };
   /** Whole seconds, 0 turns it off. */
   readonly heartbeatMs: number;

@@ -62,7 +62,13 @@ export const settingsSchema = z.strictObject({
       "['dist/**/consumers.js'] when dist exists and it is not run through tsx, else ['src/**/consumers.{ts,js}']",
     ),
   ),
-  tasks: described(globList().prefault([...DEFAULTS.tasks]), globs('Files that define tasks')),
+  tasks: described(
+    globList().optional(),
+    globs(
+      'Files that define tasks',
+      "['dist/**/tasks.js'] when dist exists and it is not run through tsx, else ['src/**/tasks.{ts,js}']",
+    ),
+  ),
   processes: described(globList().prefault([...DEFAULTS.processes]), globs('Files that define processes')),
   prefetch: described(
     wholeNumber(1, 65_535).prefault(DEFAULTS.prefetch),
@@ -191,6 +197,44 @@ export const settingsSchema = z.strictObject({
     headerBytes: described(wholeNumber(1).prefault(DEFAULTS.limits.headerBytes), count(1, 'Largest header block')),
     depth: described(wholeNumber(1).prefault(DEFAULTS.limits.depth), count(1, 'Deepest nesting of a received body')),
     keys: described(wholeNumber(1).prefault(DEFAULTS.limits.keys), count(1, 'Most keys of a received body in all')),
+  }),
+  worker: group({
+    concurrency: described(wholeNumber(1, 10_000).optional(), {
+      ...count(1, 'Tasks that a worker runs at once, each in a process', 10_000),
+      defaultText: 'the number of CPUs',
+    }),
+    spare: described(
+      wholeNumber(0, 1000).prefault(DEFAULTS.worker.spare),
+      count(0, 'Processes that wait with everything loaded, for each list of variables that tasks declare', 1000),
+    ),
+    reuse: described(
+      wholeNumber(1).prefault(DEFAULTS.worker.reuse),
+      count(1, 'Runs of a process before it is replaced; 1: each run has a fresh one'),
+    ),
+    lease: described(duration({ min: 1000, max: MAX_TIMER_MS }).prefault(DEFAULTS.worker.lease), {
+      ...time('How long a task stays with a worker that does not renew: the time of a hand-over', '30s'),
+      expected: "a duration ≥ 1s with its unit, such as '30s'",
+    }),
+    grace: described(
+      duration({ max: MAX_TIMER_MS }).prefault(DEFAULTS.worker.grace),
+      time("From SIGTERM to SIGKILL, at a task's cancel or timeout", '5s'),
+    ),
+    memoryBytes: described(
+      wholeNumber(16 * 1024 * 1024).prefault(DEFAULTS.worker.memoryBytes),
+      count(16 * 1024 * 1024, "Memory of a task's process; more ends it"),
+    ),
+    resultBytes: described(
+      wholeNumber(1, 16 * 1024 * 1024).prefault(DEFAULTS.worker.resultBytes),
+      count(1, 'Longest result of a task, as JSON', 16 * 1024 * 1024),
+    ),
+    logBytes: described(
+      wholeNumber(0, 16 * 1024 * 1024).prefault(DEFAULTS.worker.logBytes),
+      count(0, 'The end of what a task prints that is kept with it', 16 * 1024 * 1024),
+    ),
+    poll: described(duration({ min: 10, max: MAX_TIMER_MS }).prefault(DEFAULTS.worker.poll), {
+      ...time('How often a worker looks at the tables without being notified', '1s'),
+      expected: "a duration ≥ 10ms with its unit, such as '1s'",
+    }),
   }),
   heartbeat: described(
     duration({ max: 65_535_000 })

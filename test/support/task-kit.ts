@@ -1,8 +1,22 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { connect } from 'amqplib';
+import { build } from 'esbuild';
+import { BrokerConnection } from '../../src/broker/connection.ts';
+import { BrokerPublisher } from '../../src/broker/publisher.ts';
+import { BrokerSubscriber } from '../../src/broker/subscriber.ts';
+import { BrokerTopology } from '../../src/broker/topology.ts';
 import { connectDatabase } from '../../src/database/connection.ts';
 import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
+import type { Service } from '../../src/lifecycle/service.ts';
+import { Relay } from '../../src/outbox/relay.ts';
 import { TaskRegistry } from '../../src/task/registry.ts';
 import { Tasks, type TasksParts } from '../../src/task/tasks.ts';
+import { Worker, type WorkerParts } from '../../src/task/worker.ts';
+import { DEFAULT_WORKER_OPTIONS, type WorkerOptions } from '../../src/task/worker-options.ts';
+import { testBrokerUrl } from './servers.ts';
 import { type TestDatabase, testDatabase } from './test-database.ts';
 
 /** Tables of the test file's own, and clients of tasks on them. */
@@ -51,5 +65,108 @@ export class TaskKit {
   async close(): Promise<void> {
     await Promise.all(this.#started.map((tasks) => tasks.stop()));
     await this.db.close();
+  }
+}
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** @returns the file of a task's process, in a folder that `remove` takes away */
+async function bundleProcess(): Promise<{ readonly file: string; remove(): void }> {
+  // Where it finds the packages.
+  const folder = mkdtempSync(here('../../node_modules/.svc-comm-test-'));
+  const file = join(folder, 'process.mjs');
+  const entryPoints = [here('./task-project/process.ts')];
+  // What starts other tasks is not needed, and would bring broker and database with it.
+  const external = ['*/default-service.ts'];
+  await build({
+    entryPoints,
+    outfile: file,
+    bundle: true,
+    packages: 'external',
+    external,
+    platform: 'node',
+    format: 'esm',
+  });
+  return { file, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** A worker with a broker of its own tests' queue, and a relay beside it. */
+export class WorkerKit {
+  readonly kit: TaskKit;
+  readonly tasks: Tasks;
+  readonly queue: string;
+  readonly #services: Service[] = [];
+  readonly #connection: BrokerConnection;
+  readonly #process: Awaited<ReturnType<typeof bundleProcess>>;
+
+  private constructor(
+    kit: TaskKit,
+    tasks: Tasks,
+    connection: BrokerConnection,
+    process: Awaited<ReturnType<typeof bundleProcess>>,
+  ) {
+    this.kit = kit;
+    this.tasks = tasks;
+    this.queue = kit.queue;
+    this.#connection = connection;
+    this.#process = process;
+  }
+
+  static async create(): Promise<WorkerKit> {
+    const kit = await TaskKit.create();
+    const module: Record<string, unknown> = await import('./task-project/tasks.ts');
+    kit.registry.addExports(module);
+    const connection = new BrokerConnection({ name: 'task test', url: testBrokerUrl() });
+    const publishing = new BrokerConnection({ name: 'task test relay', url: testBrokerUrl() });
+    const publisher = new BrokerPublisher({ connection: publishing });
+    const { url, schema } = kit.db;
+    const relay = new Relay({
+      connect: ({ name, settings }) => connectDatabase({ url, applicationName: `${schema} ${name}`, settings }),
+      pipe: publisher,
+      schema,
+      logger: silentLogger,
+    });
+    const tasks = await kit.tasks();
+    const made = new WorkerKit(kit, tasks, connection, await bundleProcess());
+    for (const service of [connection, publishing, publisher, relay]) {
+      await service.start();
+      made.#services.push(service);
+    }
+    return made;
+  }
+
+  worker(options: Partial<WorkerOptions> = {}, parts: Partial<WorkerParts> = {}): Worker {
+    const { url, schema } = this.kit.db;
+    const queue = { name: this.queue, type: 'quorum', singleActiveConsumer: false, arguments: {} } as const;
+    const topologySpec = { exchanges: [], queue, binds: [], retryDelaysMs: [], hasDeadLetters: false };
+    const topology = new BrokerTopology({ connection: this.#connection });
+    const ensureTopology = () => topology.ensure(topologySpec);
+    const worker = new Worker({
+      registry: this.kit.registry,
+      connect: (name) => connectDatabase({ url, applicationName: `${schema} ${name}` }),
+      subscriber: new BrokerSubscriber({ connection: this.#connection, ensureTopology }),
+      topology,
+      topologySpec,
+      schema,
+      logger: silentLogger,
+      wait: true,
+      listen: true,
+      options: { ...DEFAULT_WORKER_OPTIONS, concurrency: 4, spare: 1, graceMs: 500, drainMs: 2000, ...options },
+      nodeArguments: [this.#process.file],
+      load: { root: here('../..'), files: [] },
+      ...parts,
+    });
+    this.#services.push(worker);
+    return worker;
+  }
+
+  async close(): Promise<void> {
+    for (const service of this.#services.toReversed()) await service.stop();
+    const broker = await connect(testBrokerUrl());
+    const channel = await broker.createChannel();
+    await channel.deleteQueue(this.queue);
+    await broker.close();
+    await this.kit.close();
+    this.#process.remove();
   }
 }

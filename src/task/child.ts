@@ -1,0 +1,108 @@
+import { withCorrelation } from '../util/correlation.ts';
+import { encodeJson } from '../wire/json.ts';
+import { childLogger } from './child-logger.ts';
+import type { TaskContext } from './context.ts';
+import { type FromProcess, failureOf, type ToProcess } from './process-message.ts';
+import type { TaskRegistry } from './registry.ts';
+import type { TaskFailure } from './state.ts';
+
+type RunMessage = ToProcess & { readonly kind: 'run' };
+type LoadMessage = ToProcess & { readonly kind: 'load' };
+
+const PROGRESS_EVERY_MS = 100;
+
+/**
+ * The life of a task's process: loads the project's task files, then runs what it is given, one at a time.
+ * SIGTERM aborts the run's signal; when the run has ended, the process does. The worker's end ends it at once: nobody
+ * would take its result.
+ * @param load imports the files and gives the tasks that they define
+ */
+export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegistry>): void {
+  let registry: Promise<TaskRegistry> | undefined;
+  let running: AbortController | undefined;
+  let isLeaving = false;
+  const send = (message: FromProcess, then?: () => void) => process.send?.(message, () => then?.());
+
+  const run = async (message: RunMessage): Promise<void> => {
+    const abort = new AbortController();
+    running = abort;
+    if (isLeaving) abort.abort(new Error('the task is to end'));
+    const end = await endOf(message, abort.signal, send, registry);
+    running = undefined;
+    // What the handler printed is to be in the pipe before its result is in the other.
+    process.stdout.write('', () => process.stderr.write('', () => send(end, isLeaving ? exit : undefined)));
+  };
+
+  process.on('message', (message: ToProcess) => {
+    if (message.kind === 'load') {
+      registry = load(message);
+      registry.then(
+        () => send({ kind: 'ready' }),
+        (error: unknown) => send({ kind: 'load-failed', message: failureOf(error).message }),
+      );
+    } else if (message.kind === 'run') void run(message);
+    else exit();
+  });
+  process.on('SIGTERM', () => {
+    isLeaving = true;
+    if (running) running.abort(new Error('the task is to end'));
+    else exit();
+  });
+  // A terminal's Ctrl-C goes to the worker, which decides.
+  process.on('SIGINT', () => undefined);
+  process.once('disconnect', exit);
+}
+
+const exit = (): never => process.exit(0);
+
+async function endOf(
+  message: RunMessage,
+  signal: AbortSignal,
+  send: (message: FromProcess) => unknown,
+  registry: Promise<TaskRegistry> | undefined,
+): Promise<FromProcess> {
+  const { id: taskId, name, attempt, args, maxResultBytes, correlationId, traceparent } = message;
+  const context: TaskContext = {
+    taskId,
+    attempt,
+    signal,
+    progress: throttled((fraction, note) => send({ kind: 'progress', fraction, note })),
+    logger: childLogger({ task: name, taskId, attempt }),
+  };
+  try {
+    const task = (await registry)?.get(name);
+    const given: unknown = JSON.parse(args);
+    const work = async () => task?.call(given, context);
+    const value = await withCorrelation({ correlationId: correlationId ?? taskId, traceparent }, work);
+    const result = encodeJson(value === undefined ? null : value, 'result');
+    const bytes = Buffer.byteLength(result);
+    if (bytes <= maxResultBytes) return { kind: 'done', result };
+    return { kind: 'failed', error: tooLarge(bytes, maxResultBytes) };
+  } catch (error) {
+    context.logger.error({ error }, 'the task failed');
+    return { kind: 'failed', error: failureOf(error) };
+  }
+}
+
+const tooLarge = (bytes: number, limit: number): TaskFailure => ({
+  name: 'MessageTooLargeError',
+  code: 'SVC_COMM_MESSAGE_TOO_LARGE',
+  message: `the result has ${bytes} bytes, the limit is ${limit}; store it elsewhere and return a reference to it`,
+});
+
+/** Calls at most so often; the last of those in between is not lost. */
+function throttled(report: TaskContext['progress']): TaskContext['progress'] {
+  let timer: NodeJS.Timeout | undefined;
+  let latest: [number, string | undefined] | undefined;
+  const flush = () => {
+    timer = undefined;
+    if (!latest) return;
+    report(...latest);
+    latest = undefined;
+    timer = setTimeout(flush, PROGRESS_EVERY_MS).unref();
+  };
+  return (fraction, note) => {
+    latest = [fraction, note];
+    if (!timer) flush();
+  };
+}

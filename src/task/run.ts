@@ -1,0 +1,113 @@
+import type { Logger } from '../lifecycle/logger.ts';
+import type { TaskDefinition } from './definition.ts';
+import type { ClaimedTask } from './sql/claim.ts';
+import type { FinishedRun } from './sql/finish.ts';
+import type { TaskFailure } from './state.ts';
+import type { RunEnd, TaskProcess } from './task-process.ts';
+import type { WorkerOptions } from './worker-options.ts';
+
+/** Why a run is ended from outside. `lost`: it is not ours any more, so nothing of it is written. */
+export type EndReason = 'timeout' | 'cancel' | 'stop' | 'lost';
+
+export interface RunParts {
+  readonly task: ClaimedTask;
+  readonly definition: TaskDefinition;
+  readonly options: WorkerOptions;
+  readonly logger: Logger;
+  readonly onProgress: (fraction: number, note: string | undefined) => void;
+}
+
+/**
+ * One run of a task, from its claim to what is to be written of it.
+ * Ended from outside, it has ended only when all of its processes have gone.
+ */
+export class TaskRun {
+  readonly task: ClaimedTask;
+  readonly definition: TaskDefinition;
+  readonly #parts: RunParts;
+  #process: TaskProcess | undefined;
+  #reason: EndReason | undefined;
+  #gone: Promise<void> | undefined;
+
+  constructor(parts: RunParts) {
+    this.task = parts.task;
+    this.definition = parts.definition;
+    this.#parts = parts;
+  }
+
+  get isEnding(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  /** Ends it; the first reason holds. */
+  end(reason: EndReason): void {
+    if (this.#reason !== undefined) {
+      // Nobody waits for the grace time of one that is not ours.
+      if (reason === 'lost') {
+        this.#reason = reason;
+        void this.#process?.kill();
+      }
+      return;
+    }
+    this.#reason = reason;
+    if (!this.#process) return;
+    this.#gone = reason === 'lost' ? this.#process.kill() : this.#process.end(this.#parts.options.graceMs);
+  }
+
+  /**
+   * Runs it in the process, which must be ready.
+   * @returns what is to be written; undefined when nothing is
+   */
+  async run(process: TaskProcess): Promise<FinishedRun | undefined> {
+    if (this.#reason !== undefined) return this.#finished(undefined, undefined);
+    this.#process = process;
+    const { task, definition, options, onProgress } = this.#parts;
+    const { id, name, attempt, args, correlationId, traceparent } = task;
+    const message = { id, name, attempt, args, maxResultBytes: options.resultBytes, correlationId, traceparent };
+    const timer = setTimeout(() => this.end('timeout'), definition.timeoutMs);
+    try {
+      const end = await process.run(message, onProgress);
+      if (this.#reason !== undefined) await (this.#gone ?? process.over);
+      return this.#finished(end, process.takeOutput());
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** It did not come to a run: its process could not be made ready. */
+  failed(error: TaskFailure): FinishedRun | undefined {
+    return this.#finished({ kind: 'failed', error }, undefined);
+  }
+
+  #finished(end: RunEnd | undefined, log: string | undefined): FinishedRun | undefined {
+    const { id, attempt } = this.task;
+    const base = { id, attempt, result: null, error: null, log: log ?? null, retryMs: null };
+    switch (this.#reason) {
+      case 'lost':
+        return undefined;
+      case 'cancel':
+        return { ...base, state: 'REVOKED' };
+      // Given back as it was: another worker starts it anew.
+      case 'stop':
+        return { ...base, state: 'LOST', retryMs: 0, log: null };
+      case 'timeout': {
+        const message = `it ran longer than ${this.definition.timeoutMs / 1000} s`;
+        return { ...base, state: 'TIMEOUT', error: JSON.stringify({ name: 'TimeoutError', message }) };
+      }
+      case undefined:
+        break;
+      default:
+        this.#reason satisfies never;
+    }
+    if (end?.kind === 'done') return { ...base, state: 'SUCCESS', result: end.result };
+    const error = JSON.stringify(end?.error ?? { name: 'Error', message: 'it has no end' });
+    return { ...base, state: 'FAILURE', error, retryMs: this.#retryMs() };
+  }
+
+  #retryMs(): number | null {
+    const { attempts, retryDelaysMs } = this.definition;
+    const failures = this.task.failures + 1;
+    if (failures >= attempts) return null;
+    return retryDelaysMs[Math.min(failures, retryDelaysMs.length) - 1] ?? 0;
+  }
+}

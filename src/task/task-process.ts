@@ -1,0 +1,259 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { TaskProcessError } from '../errors.ts';
+import { deferred } from '../util/deferred.ts';
+import { sleep } from '../util/sleep.ts';
+import type { ProcessGuard } from './guard.ts';
+import type { Isolation } from './isolation.ts';
+import { OutputTail } from './output-tail.ts';
+import { type FromProcess, parseFromProcess, type ToProcess } from './process-message.ts';
+import { ProcessTree } from './process-tree.ts';
+import type { TaskFailure } from './state.ts';
+
+export interface TaskProcessOptions {
+  /** Arguments of `node` that make it a task's process. */
+  readonly nodeArguments: readonly string[];
+  readonly load: { readonly root: string; readonly files: readonly string[] };
+  /** Declared environment variables that it gets. */
+  readonly env: readonly string[];
+  readonly isolation: Isolation;
+  /** Undefined where there are namespaces. */
+  readonly guard: ProcessGuard | undefined;
+  /** Memory of the run, in bytes: more ends it. */
+  readonly memoryBytes: number;
+  readonly logBytes: number;
+  /** Gets what the process prints, line breaks and all, as it comes. */
+  readonly onOutput: (chunk: Buffer) => void;
+}
+
+/** How a run ended by itself. */
+export type RunEnd =
+  | { readonly kind: 'done'; readonly result: string }
+  | { readonly kind: 'failed'; readonly error: TaskFailure };
+
+/** What every process gets; nothing else of ours, and no secret. */
+const PLAIN_VARIABLES = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'LC_ALL',
+  'LC_CTYPE',
+  'TZ',
+  'TMPDIR',
+  'NODE_ENV',
+  'NODE_EXTRA_CA_CERTS',
+] as const;
+
+const MEMORY_LOOK_MS = 200;
+const LEAVE_MS = 1_000;
+const MIB = 1024 * 1024;
+
+/**
+ * A process that runs tasks, one at a time.
+ *
+ *   starting ──ready──▶ idle ──run()──▶ busy ──its end──▶ idle
+ *       └──────────────── it died, or end() ─────────────▶ over
+ */
+export class TaskProcess {
+  /** Resolves when it has loaded the task files. Rejects with TaskProcessError when it cannot, or died before. */
+  readonly ready: Promise<void>;
+  /** Resolves when the process and all that it started have gone. */
+  readonly over: Promise<void>;
+  /** Runs begun. */
+  runs = 0;
+  isReady = false;
+  isOver = false;
+  readonly tree: ProcessTree;
+  readonly #child: ChildProcess;
+  readonly #output: OutputTail;
+  readonly #options: TaskProcessOptions;
+  readonly #ready = deferred();
+  readonly #over = deferred();
+  #onEnd: ((end: RunEnd) => void) | undefined;
+  #onProgress: ((fraction: number, note: string | undefined) => void) | undefined;
+  #memoryTimer: NodeJS.Timeout | undefined;
+  #isOverMemory = false;
+
+  constructor(options: TaskProcessOptions) {
+    this.#options = options;
+    this.#output = new OutputTail(options.logBytes);
+    this.ready = this.#ready.promise;
+    this.ready.catch(() => undefined);
+    this.over = this.#over.promise;
+    const { isolation, nodeArguments, memoryBytes, env } = options;
+    const heap = `--max-old-space-size=${Math.max(16, Math.floor(memoryBytes / MIB))}`;
+    const [command = process.execPath, ...args] = [...isolation.command, process.execPath, heap, ...nodeArguments];
+    this.#child = spawn(command, args, {
+      // A group of its own, which can be ended as a whole, and no terminal's signals.
+      detached: true,
+      cwd: options.load.root,
+      env: environmentOf(env),
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    this.tree = new ProcessTree(this.#child.pid ?? 0, isolation.level);
+    this.#listen();
+    this.#send({ kind: 'load', ...options.load });
+  }
+
+  /** The whole tree's first process; undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /**
+   * Runs a task. Resolves when it has ended or the process has died; what is told after that is not listened to.
+   */
+  run(
+    message: Omit<ToProcess & { readonly kind: 'run' }, 'kind'>,
+    onProgress: (fraction: number, note: string | undefined) => void,
+  ): Promise<RunEnd> {
+    this.runs += 1;
+    this.#output.take();
+    this.#isOverMemory = false;
+    this.#onProgress = onProgress;
+    const ended = new Promise<RunEnd>((resolve) => {
+      this.#onEnd = resolve;
+    });
+    if (this.isOver) this.#runEnded(this.#death(null, null));
+    else {
+      this.#memoryTimer = setInterval(() => this.#lookAtMemory(), MEMORY_LOOK_MS);
+      this.#send({ kind: 'run', ...message });
+    }
+    return ended;
+  }
+
+  /** The end of what it printed since the run began. */
+  takeOutput(): string | undefined {
+    return this.#output.take();
+  }
+
+  /** Lets it leave, and kills it when it does not; also whatever it has started. Resolves when all have gone. */
+  async leave(): Promise<void> {
+    if (!this.isOver) {
+      this.#send({ kind: 'leave' });
+      await Promise.race([this.over, sleep(LEAVE_MS)]);
+      if (!this.isOver) this.tree.kill();
+    }
+    await this.over;
+  }
+
+  /** SIGTERM, the grace time, SIGKILL: to all of its processes. Resolves when all have gone. */
+  async end(graceMs: number): Promise<void> {
+    if (this.isOver) return this.over;
+    this.tree.terminate();
+    const isOver = this.over.then(() => true);
+    if (!(await Promise.race([isOver, sleep(graceMs).then(() => false)]))) this.tree.kill();
+    await this.over;
+  }
+
+  /** At once. */
+  async kill(): Promise<void> {
+    this.tree.kill();
+    await this.over;
+  }
+
+  #listen(): void {
+    const child = this.#child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        this.#output.push(chunk);
+        this.#options.onOutput(chunk);
+      });
+      stream?.on('error', () => undefined);
+    }
+    child.on('message', (message) => {
+      const known = parseFromProcess(message);
+      if (known) this.#heard(known);
+    });
+    child.on('error', (error) => {
+      if (child.pid === undefined) void this.#exited(null, null, error);
+    });
+    child.on('exit', (code, signal) => void this.#exited(code, signal));
+    if (child.pid !== undefined) this.#options.guard?.add(child.pid);
+  }
+
+  #heard(message: FromProcess): void {
+    switch (message.kind) {
+      case 'ready':
+        this.isReady = true;
+        this.#ready.resolve();
+        break;
+      case 'load-failed':
+        this.#ready.reject(new TaskProcessError(message.message));
+        break;
+      case 'progress':
+        this.#onProgress?.(message.fraction, message.note);
+        break;
+      case 'done':
+      case 'failed':
+        this.#runEnded(message);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #runEnded(end: RunEnd): void {
+    clearInterval(this.#memoryTimer);
+    const onEnd = this.#onEnd;
+    this.#onEnd = undefined;
+    this.#onProgress = undefined;
+    onEnd?.(end);
+  }
+
+  async #exited(code: number | null, signal: NodeJS.Signals | null, error?: Error): Promise<void> {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.isReady = false;
+    // What it printed last may still be in the pipe: it says why.
+    if (!error) await Promise.race([closed(this.#child), sleep(LEAVE_MS)]);
+    const death = this.#death(code, signal);
+    this.#ready.reject(
+      new TaskProcessError(error?.message ?? `${death.error.message}${this.#lastLines()}`, { cause: error }),
+    );
+    if (this.pid !== undefined) await this.tree.gone();
+    if (this.pid !== undefined) this.#options.guard?.drop(this.pid);
+    this.#over.resolve();
+    this.#runEnded(death);
+  }
+
+  #lastLines(): string {
+    const output = this.#output.take()?.trim();
+    return output ? `: ${output.slice(-500)}` : '';
+  }
+
+  #death(code: number | null, signal: NodeJS.Signals | null): RunEnd & { readonly kind: 'failed' } {
+    const name = 'TaskProcessError';
+    if (this.#isOverMemory || this.#output.includes('JavaScript heap out of memory')) {
+      const mib = Math.floor(this.#options.memoryBytes / MIB);
+      return {
+        kind: 'failed',
+        error: { name, code: 'OUT_OF_MEMORY', message: `it needed more memory than ${mib} MiB` },
+      };
+    }
+    const how = signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
+    return {
+      kind: 'failed',
+      error: { name, code: 'PROCESS_DIED', message: `its process ${how} before it had a result` },
+    };
+  }
+
+  /** The heap has a limit of its own; buffers and native code do not. */
+  #lookAtMemory(): void {
+    const bytes = this.tree.residentBytes;
+    if (bytes === undefined || bytes <= this.#options.memoryBytes) return;
+    this.#isOverMemory = true;
+    this.tree.kill();
+  }
+
+  #send(message: ToProcess): void {
+    // One that is gone is told nothing: its exit is an event of its own.
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+}
+
+const closed = (child: ChildProcess): Promise<void> => new Promise((resolve) => child.once('close', () => resolve()));
+
+function environmentOf(declared: readonly string[]): NodeJS.ProcessEnv {
+  const names = new Set<string>([...PLAIN_VARIABLES, ...declared]);
+  return Object.fromEntries([...names].flatMap((name) => (name in process.env ? [[name, process.env[name]]] : [])));
+}

@@ -1,0 +1,193 @@
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TaskFailedError, TaskRevokedError, TaskTimeoutError } from '../../src/errors.ts';
+import type { Worker } from '../../src/task/worker.ts';
+import { WorkerKit } from '../support/task-kit.ts';
+
+let kit: WorkerKit;
+let worker: Worker;
+let folder: string;
+
+interface Who {
+  readonly me: number;
+  readonly runs: number;
+  readonly pid: number;
+  readonly namespace: string;
+  readonly processes: number;
+  readonly environment: readonly string[];
+  readonly declared: string;
+  readonly files: number;
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'svc-comm-task-'));
+  process.env.TASK_TEST_DECLARED = 'declared';
+  process.env.TASK_TEST_CANARY = 'c4n4ry';
+  kit = await WorkerKit.create();
+  worker = kit.worker({ memoryBytes: 256 * 1024 * 1024 });
+  await worker.start();
+});
+afterAll(async () => {
+  await kit.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const run = async (name: string, args: unknown = {}) => (await kit.tasks.submit(name, args)).result({ timeout: 20 });
+
+/** Processes of the machine with this text in their command line. */
+function processesWith(mark: string): number[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(mark) ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+describe('a task', () => {
+  it('runs and gives what its function returned', async () => {
+    const handle = await kit.tasks.submit('addition', { x: '3', y: 6 });
+    expect(await handle.result({ timeout: 20 })).toBe(9);
+    expect(await handle.record()).toMatchObject({ state: 'SUCCESS', attempt: 1, result: 9 });
+    expect(await run('strange', { what: 'nothing' })).toBeNull();
+  });
+
+  it('has a fresh process of its own for each run', async () => {
+    const all = (await Promise.all([1, 2, 3, 4, 5].map(() => run('whoami')))) as Who[];
+    expect(new Set(all.map(({ me }) => me)).size).toBe(5);
+    expect(all.map(({ runs }) => runs)).toEqual([1, 1, 1, 1, 1]);
+    if (worker.isolation?.level !== 'namespace') return;
+    // The kernel gives the number of one that has gone to a new one.
+    const ours = readlinkSync('/proc/self/ns/pid');
+    expect(all.filter(({ namespace }) => namespace === ours)).toEqual([]);
+    expect(all.every(({ processes }) => processes === 1)).toBe(true);
+  });
+
+  it('gets the environment variables that it declares, and none of the others of its worker', async () => {
+    const { environment, declared } = (await run('whoami')) as Who;
+    expect(declared).toBe('declared');
+    const plain = /^(PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|NODE_ENV|NODE_EXTRA_CA_CERTS|NODE_CHANNEL_\w+|PWD|SHLVL|_)$/;
+    expect(environment.filter((name) => !plain.test(name))).toEqual(['TASK_TEST_DECLARED']);
+  });
+
+  it('that throws has failed, with its reason and the end of what it printed, and no stack', async () => {
+    const handle = await kit.tasks.submit('fails', {});
+    const result = handle.result({ timeout: 20 });
+    await expect(result).rejects.toThrow(TaskFailedError);
+    await expect(result).rejects.toMatchObject({ errorName: 'TypeError', reason: 'no such thing' });
+    const { error, log } = await handle.record();
+    expect(error).toEqual({ name: 'TypeError', message: 'no such thing', code: 'E_THING' });
+    expect(log).toContain('about to fail');
+  });
+
+  it('that may be tried again is, until it succeeds', async () => {
+    const handle = await kit.tasks.submit('flaky', {});
+    expect(await handle.result({ timeout: 20 })).toBe(3);
+    expect(await handle.record()).toMatchObject({ state: 'SUCCESS', attempt: 3 });
+  });
+
+  it('whose process ends by itself has failed, and says how', async () => {
+    await expect(run('exits')).rejects.toMatchObject({
+      reason: 'its process exited with code 3 before it had a result',
+    });
+  });
+
+  it.each(['heap-bomb', 'buffer-bomb'])('that takes memory without end fails with a reason: %s', async (name) => {
+    await expect(run(name)).rejects.toMatchObject({ reason: 'it needed more memory than 256 MiB' });
+    expect(await run('addition', { x: 1, y: 1 })).toBe(2);
+  });
+
+  it('whose result is too large or no JSON has failed, and says so', async () => {
+    expect(await run('huge', { bytes: 1024 * 1024 - 2 })).toHaveLength(1024 * 1024 - 2);
+    await expect(run('huge', { bytes: 1024 * 1024 })).rejects.toMatchObject({
+      reason: expect.stringMatching(/^the result has 1048578 bytes, the limit is 1048576; store it elsewhere/),
+    });
+    await expect(run('strange', { what: 'bigint' })).rejects.toThrow(/result cannot be written as JSON/);
+    await expect(run('strange', { what: 'throws undefined' })).rejects.toMatchObject({ reason: 'undefined' });
+  });
+
+  it('that sends rubbish to its worker does itself no good', async () => {
+    expect(await run('strange', { what: 'ipc' })).toBeNull();
+  });
+
+  it('that prints a flood keeps the end of it, and no memory of the worker', async () => {
+    const before = process.memoryUsage().rss;
+    const handle = await kit.tasks.submit('chatty', { lines: 200_000 });
+    await handle.result({ timeout: 20 });
+    const { log = '' } = await handle.record();
+    expect(log).toContain('line 199999');
+    expect(Buffer.byteLength(log)).toBeLessThan(64 * 1024 + 100);
+    expect(process.memoryUsage().rss - before).toBeLessThan(50 * 1024 * 1024);
+  });
+
+  it('tells its progress to who listens', async () => {
+    const handle = await kit.tasks.submit('steps', {});
+    const events: unknown[] = [];
+    for await (const event of handle.events()) events.push(event);
+    expect(events.at(-1)).toEqual({ kind: 'state', state: 'SUCCESS' });
+    const fractions = events.flatMap((event) => ((event as { fraction?: number }).fraction ?? []) as number[]);
+    expect(fractions).toEqual([0.25, 0.5, 0.75, 1]);
+    expect(await handle.record()).toMatchObject({ progress: 1, note: 'step 4' });
+  });
+
+  it('with a delay begins when that is over', async () => {
+    const handle = await kit.tasks.submit('addition', { x: 1, y: 1 }, { delay: '700ms' });
+    expect(await handle.result({ timeout: 20 })).toBe(2);
+    const { startedAt, createdAt } = await handle.record();
+    expect(Number(startedAt) - Number(createdAt)).toBeGreaterThanOrEqual(700);
+  });
+});
+
+describe('the end of a run', () => {
+  it('comes with its timeout', async () => {
+    const handle = await kit.tasks.submit('brief', {});
+    await expect(handle.result({ timeout: 20 })).rejects.toThrow(TaskTimeoutError);
+    await expect(handle.result()).rejects.toThrow(/it ran longer than 0.3 s/);
+    expect((await handle.record()).state).toBe('TIMEOUT');
+  });
+
+  it('comes with a cancel, of what heeds the signal at once', async () => {
+    const handle = await kit.tasks.submit('nap', { ms: 60_000 });
+    for await (const event of handle.events()) if (event.kind === 'state' && event.state === 'STARTED') break;
+    const before = performance.now();
+    expect(await handle.cancel({ timeout: 20 })).toEqual({ state: 'REVOKED', hadEnded: false });
+    expect(performance.now() - before).toBeLessThan(500);
+    await expect(handle.result()).rejects.toThrow(TaskRevokedError);
+  });
+
+  it('takes all that it started with it, within the grace time and a second', async () => {
+    const mark = `mark-${Math.random()}`;
+    const handle = await kit.tasks.submit('stubborn', { mark });
+    for await (const event of handle.events()) if (event.kind === 'progress') break;
+    await expect.poll(() => processesWith(mark).length).toBeGreaterThanOrEqual(3);
+    const before = performance.now();
+    expect(await handle.cancel({ timeout: 20 })).toEqual({ state: 'REVOKED', hadEnded: false });
+    expect(performance.now() - before).toBeLessThan(1500);
+    if (worker.isolation?.level === 'namespace') expect(processesWith(mark)).toEqual([]);
+  });
+});
+
+describe('a limit', () => {
+  it('that queues is kept, and all come to their turn', async () => {
+    const file = join(folder, 'narrow');
+    const handles = await Promise.all(Array.from({ length: 12 }, () => kit.tasks.submit('narrow', { ms: 30, file })));
+    await Promise.all(handles.map((handle) => handle.result({ timeout: 20 })));
+    let [now, most] = [0, 0];
+    for (const line of readFileSync(file, 'utf8').trim().split('\n')) {
+      now += line.startsWith('begin') ? 1 : -1;
+      most = Math.max(most, now);
+    }
+    expect({ now, most }).toEqual({ now: 0, most: 2 });
+  });
+
+  it('that refuses has room again when the run has ended', async () => {
+    const handle = await kit.tasks.submit('refusing', { ms: 100 });
+    await expect(kit.tasks.submit('refusing', { ms: 1 })).rejects.toThrow('Over Max Concurrency 1');
+    await handle.result({ timeout: 20 });
+    await (await kit.tasks.submit('refusing', { ms: 1 })).result({ timeout: 20 });
+  });
+});

@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import { appendFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { arg, task } from '../../../src/task-door.ts';
+
+const ME = Math.random();
+let runs = 0;
+
+export const addition = task({ name: 'addition', args: { x: arg.integer(), y: arg.integer() } }, ({ x, y }) => x + y);
+
+/** Who runs it, and what it can see. */
+export const whoami = task({ name: 'whoami', env: ['TASK_TEST_DECLARED'] }, () => {
+  runs += 1;
+  return {
+    me: ME,
+    runs,
+    pid: process.pid,
+    namespace: readlinkSync('/proc/self/ns/pid'),
+    processes: readdirSync('/proc').filter((name) => /^\d+$/.test(name)).length,
+    environment: Object.keys(process.env).sort(),
+    declared: process.env.TASK_TEST_DECLARED,
+    files: readdirSync('/proc/self/fd').length,
+  };
+});
+
+export const nap = task(
+  { name: 'nap', args: { ms: arg.integer(), file: arg.string('', { default: '' }) } },
+  async ({ ms, file }, { taskId, attempt, signal }) => {
+    if (file) appendFileSync(file, `begin ${taskId} ${attempt}\n`);
+    await sleep(ms, undefined, { signal });
+    if (file) appendFileSync(file, `end ${taskId} ${attempt}\n`);
+    return ms;
+  },
+);
+
+export const narrow = task(
+  { name: 'narrow', maxConcurrency: 2, onFull: 'queue', args: { ms: arg.integer(), file: arg.string() } },
+  async ({ ms, file }, { taskId }) => {
+    appendFileSync(file, `begin ${taskId} 1\n`);
+    await sleep(ms);
+    appendFileSync(file, `end ${taskId} 1\n`);
+  },
+);
+
+export const refusing = task({ name: 'refusing', maxConcurrency: 1, args: { ms: arg.integer() } }, ({ ms }) =>
+  sleep(ms),
+);
+
+export const fails = task({ name: 'fails' }, () => {
+  console.log('about to fail');
+  throw Object.assign(new TypeError('no such thing'), { code: 'E_THING' });
+});
+
+export const flaky = task({ name: 'flaky', retry: { attempts: 3, delays: ['50ms'] } }, (_args, { attempt }) => {
+  if (attempt < 3) throw new Error(`not yet, ${attempt}`);
+  return attempt;
+});
+
+export const brief = task({ name: 'brief', timeout: '300ms' }, () => sleep(60_000));
+
+/** Ignores SIGTERM, starts a process in a session of its own that ignores it too, and loops. */
+export const stubborn = task({ name: 'stubborn', args: { mark: arg.string() } }, ({ mark }, { progress }) => {
+  process.on('SIGTERM', () => undefined);
+  const script = `trap '' TERM; while :; do sleep 0.05; done`;
+  for (const detached of [true, false]) {
+    spawn('sh', ['-c', `${script} # ${mark}`], { detached, stdio: 'ignore' }).unref();
+  }
+  spawn('setsid', ['sh', '-c', `${script} # ${mark}`], { stdio: 'ignore' }).unref();
+  progress(0.5, 'looping');
+  setTimeout(() => {
+    for (;;);
+  }, 200);
+  return new Promise(() => undefined);
+});
+
+export const heapBomb = task({ name: 'heap-bomb' }, () => {
+  const kept: unknown[] = [];
+  for (;;) kept.push(new Array(10_000).fill(kept.length));
+});
+
+export const bufferBomb = task({ name: 'buffer-bomb' }, async () => {
+  const kept: Buffer[] = [];
+  for (;;) {
+    kept.push(Buffer.alloc(8 * 1024 * 1024, 1));
+    await sleep(1);
+  }
+});
+
+export const exits = task({ name: 'exits' }, () => process.exit(3));
+
+export const huge = task({ name: 'huge', args: { bytes: arg.integer() } }, ({ bytes }) => 'x'.repeat(bytes));
+
+export const chatty = task({ name: 'chatty', args: { lines: arg.integer() } }, async ({ lines }) => {
+  for (let n = 0; n < lines; n++) {
+    if (!process.stdout.write(`line ${n} ${'x'.repeat(200)}\n`))
+      await new Promise((r) => process.stdout.once('drain', r));
+  }
+});
+
+export const steps = task({ name: 'steps' }, async (_args, { progress }) => {
+  for (const n of [1, 2, 3, 4]) {
+    progress(n / 4, `step ${n}`);
+    await sleep(150);
+  }
+  return 'done';
+});
+
+export const strange = task({ name: 'strange', args: { what: arg.string() } }, ({ what }) => {
+  if (what === 'bigint') return 1n;
+  if (what === 'ipc') process.send?.({ kind: 'done', result: 5 });
+  if (what === 'throws undefined') throw undefined;
+  return undefined;
+});
