@@ -3,8 +3,8 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { sleep } from '../util/sleep.ts';
 import type { TaskRun } from './run.ts';
 import { deleteExpired, readCancelled, recoverLost, renewLeases } from './sql/lease.ts';
-import type { WorkerStats } from './worker.ts';
 import type { WorkerOptions } from './worker-options.ts';
+import type { WorkerStats } from './worker-stats.ts';
 
 export interface HousekeepingParts {
   readonly db: SqlExecutor;

@@ -1,4 +1,3 @@
-import type { Logger } from '../lifecycle/logger.ts';
 import type { TaskDefinition } from './definition.ts';
 import type { ClaimedTask } from './sql/claim.ts';
 import type { FinishedRun } from './sql/finish.ts';
@@ -13,7 +12,6 @@ export interface RunParts {
   readonly task: ClaimedTask;
   readonly definition: TaskDefinition;
   readonly options: WorkerOptions;
-  readonly logger: Logger;
   readonly onProgress: (fraction: number, note: string | undefined) => void;
 }
 

@@ -155,7 +155,7 @@ describe('the end of a run', () => {
     for await (const event of handle.events()) if (event.kind === 'state' && event.state === 'STARTED') break;
     const before = performance.now();
     expect(await handle.cancel({ timeout: 20 })).toEqual({ state: 'REVOKED', hadEnded: false });
-    expect(performance.now() - before).toBeLessThan(500);
+    expect(performance.now() - before).toBeLessThan(1500);
     await expect(handle.result()).rejects.toThrow(TaskRevokedError);
   });
 

@@ -1,0 +1,85 @@
+import type { Logger } from '../lifecycle/logger.ts';
+import type { Delivery } from '../message/subscriber.ts';
+
+/** Something to claim: a message from the queue, or a row that was found. */
+export interface Offer {
+  readonly id: string;
+  readonly delivery: Delivery | undefined;
+}
+
+/** A message that waits here while other workers may be idle is given back after so long. */
+const HOLD_MS = 1_000;
+const MAX_BODY_BYTES = 1_000;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** What waits for a free place of the worker: in the order it came, and never for long. */
+export class Intake {
+  readonly #logger: Logger;
+  readonly #offers: Offer[] = [];
+  readonly #onOffer: () => void;
+  #isOpen = false;
+
+  /** @param onOffer called when there is something to take */
+  constructor(logger: Logger, onOffer: () => void) {
+    this.#logger = logger;
+    this.#onOffer = onOffer;
+  }
+
+  get size(): number {
+    return this.#offers.length;
+  }
+
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  /** Gives back what waits, and whatever still comes. */
+  close(): void {
+    this.#isOpen = false;
+    for (const { delivery } of this.#offers.splice(0)) delivery?.release();
+  }
+
+  receive(delivery: Delivery): void {
+    const id = taskIdOf(delivery.body);
+    if (id === undefined) {
+      this.#logger.error({ queue: delivery.queue, bytes: delivery.body.length }, 'no message of a task; dropped');
+      delivery.ack();
+    } else if (!this.#isOpen) delivery.release();
+    else this.#hold({ id, delivery });
+  }
+
+  /** Rows that were found without a message. */
+  found(ids: readonly string[]): void {
+    if (!this.#isOpen) return;
+    for (const id of ids) this.#offers.push({ id, delivery: undefined });
+    this.#onOffer();
+  }
+
+  take(): Offer | undefined {
+    return this.#isOpen ? this.#offers.shift() : undefined;
+  }
+
+  /** Others may be idle; and a message that is held for half an hour costs the channel. */
+  #hold(offer: Offer): void {
+    this.#offers.push(offer);
+    this.#onOffer();
+    if (!this.#offers.includes(offer)) return;
+    setTimeout(() => {
+      const index = this.#offers.indexOf(offer);
+      if (index < 0) return;
+      this.#offers.splice(index, 1);
+      offer.delivery?.release();
+    }, HOLD_MS);
+  }
+}
+
+function taskIdOf(body: Buffer): string | undefined {
+  if (body.length > MAX_BODY_BYTES) return undefined;
+  try {
+    const message: unknown = JSON.parse(body.toString('utf8'));
+    const id = typeof message === 'object' && message !== null && 'taskId' in message ? message.taskId : undefined;
+    return typeof id === 'string' && UUID.test(id) ? id.toLowerCase() : undefined;
+  } catch {
+    return undefined;
+  }
+}

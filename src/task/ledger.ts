@@ -1,0 +1,85 @@
+import type { SqlExecutor } from '../database/executor.ts';
+import { Batcher } from '../util/batcher.ts';
+import type { TaskDefinition } from './definition.ts';
+import { type ClaimedTask, claimTasks, findClaimable } from './sql/claim.ts';
+import { type FinishedRun, finishTasks, saveProgress } from './sql/finish.ts';
+
+export interface LedgerParts {
+  readonly db: SqlExecutor;
+  readonly schema: string;
+  /** This worker, in the rows of what it runs. */
+  readonly owner: string;
+  readonly leaseMs: number;
+  readonly definitions: () => readonly TaskDefinition[];
+}
+
+const MOST_IN_A_BATCH = 100;
+
+/** What a worker writes of its tasks; what is to be written while a statement is under way goes together in the next. */
+export class Ledger {
+  readonly #parts: LedgerParts;
+  readonly #claims = new Batcher<string, ClaimedTask | undefined>((ids) => this.#claim(ids), MOST_IN_A_BATCH);
+  readonly #ends = new Batcher<FinishedRun, boolean>((runs) => this.#finish(runs), MOST_IN_A_BATCH);
+
+  constructor(parts: LedgerParts) {
+    this.#parts = parts;
+  }
+
+  /** @returns undefined when it is not to be run: it has ended, runs elsewhere, or finds no place */
+  claim(id: string): Promise<ClaimedTask | undefined> {
+    return this.#claims.add(id);
+  }
+
+  /** @returns false when the run was not ours any more: nothing was written */
+  finish(run: FinishedRun): Promise<boolean> {
+    return this.#ends.add(run);
+  }
+
+  /** Keeps the latest of what a run reports while the one before is written. Failures are left: the next is soon there. */
+  progressOf({ id, attempt }: ClaimedTask): (fraction: number, note: string | undefined) => void {
+    const { db, schema } = this.#parts;
+    let latest: [number, string | undefined] | undefined;
+    let isWriting = false;
+    const write = async () => {
+      isWriting = true;
+      while (latest) {
+        const [fraction, note] = latest;
+        latest = undefined;
+        await saveProgress(db, schema, { id, attempt, fraction, note }).catch(() => undefined);
+      }
+      isWriting = false;
+    };
+    return (fraction, note) => {
+      latest = [fraction, note];
+      if (!isWriting) void write();
+    };
+  }
+
+  /**
+   * Tasks that could begin here now.
+   * @param waitedMs have been due for so long
+   * @param name only of this task
+   */
+  find(waitedMs: number, limit: number, name?: string): Promise<string[]> {
+    const { db, schema } = this.#parts;
+    const definitions = this.#parts.definitions().filter((one) => name === undefined || one.name === name);
+    return findClaimable({ db, schema, definitions }, waitedMs, limit);
+  }
+
+  async #claim(ids: readonly string[]): Promise<(ClaimedTask | undefined)[]> {
+    const { db, schema, owner, leaseMs, definitions } = this.#parts;
+    const claimed = await claimTasks({ db, schema, owner, leaseMs, definitions: definitions() }, [...new Set(ids)]);
+    const byId = new Map(claimed.map((task) => [task.id, task]));
+    // The same id twice in a batch is two messages of one task: the first gets it.
+    return ids.map((id) => {
+      const task = byId.get(id);
+      byId.delete(id);
+      return task;
+    });
+  }
+
+  async #finish(runs: readonly FinishedRun[]): Promise<boolean[]> {
+    const ended = await finishTasks(this.#parts.db, this.#parts.schema, runs);
+    return runs.map(({ id }) => ended.has(id));
+  }
+}

@@ -1,0 +1,163 @@
+import type { Logger } from '../lifecycle/logger.ts';
+import { deferred } from '../util/deferred.ts';
+import { sleep } from '../util/sleep.ts';
+import type { Offer } from './intake.ts';
+import type { Ledger } from './ledger.ts';
+import { failureOf } from './process-message.ts';
+import type { ProcessPool } from './process-pool.ts';
+import type { TaskRegistry } from './registry.ts';
+import { type EndReason, TaskRun } from './run.ts';
+import type { ClaimedTask } from './sql/claim.ts';
+import type { FinishedRun } from './sql/finish.ts';
+import type { WorkerOptions } from './worker-options.ts';
+import type { WorkerStats } from './worker-stats.ts';
+
+export interface RunnerParts {
+  readonly ledger: Ledger;
+  readonly pool: ProcessPool;
+  readonly registry: TaskRegistry;
+  readonly options: WorkerOptions;
+  readonly stats: WorkerStats;
+  readonly logger: Logger;
+  /** Gives what is to be taken next; undefined: nothing. */
+  readonly next: () => Offer | undefined;
+  /** A run has begun. @param sinceMs before its claim, on the monotonic clock */
+  readonly onBegin: (id: string, sinceMs: number) => void;
+  /** Whether another may have begun a task by now. */
+  readonly isOver: (id: string) => boolean;
+  /** A run of a task that queues for places has ended. */
+  readonly onPlaceFree: (name: string) => void;
+}
+
+const RETRY_MS = 200;
+
+/** Takes offers as long as it has room for them, and brings each from its claim to the end that is written. */
+export class Runner {
+  /** Those that run here, by task id. */
+  readonly runs = new Map<string, TaskRun>();
+  readonly #parts: RunnerParts;
+  /** Why they are to end, when somebody said so before the claim was answered. */
+  readonly #claiming = new Map<string, EndReason | undefined>();
+  /** Claimed or being claimed, running, or being written: each takes one of `concurrency`. */
+  #busy = 0;
+  readonly #quiet = deferred();
+  #isDraining = false;
+
+  constructor(parts: RunnerParts) {
+    this.#parts = parts;
+  }
+
+  /** How many more it would take. */
+  get room(): number {
+    return this.#isDraining ? 0 : this.#parts.options.concurrency - this.#busy;
+  }
+
+  /** Takes offers until it is full, or there is none. */
+  fill(): void {
+    while (this.room > 0) {
+      const offer = this.#parts.next();
+      if (!offer) return;
+      this.#busy += 1;
+      this.#take(offer)
+        .catch((error: unknown) => this.#parts.logger.error({ error, taskId: offer.id }, 'a task could not be run'))
+        .finally(() => {
+          this.#busy -= 1;
+          if (this.#isDraining && this.#busy === 0) this.#quiet.resolve();
+          this.fill();
+        });
+    }
+  }
+
+  /** Also of one whose claim has not been answered yet. */
+  end(id: string, reason: EndReason): void {
+    if (this.#claiming.has(id)) this.#claiming.set(id, reason);
+    this.runs.get(id)?.end(reason);
+  }
+
+  /** Takes no more; resolves when nothing runs. What still runs after `patienceMs` is ended and given back. */
+  async drain(patienceMs: number): Promise<void> {
+    this.#isDraining = true;
+    if (this.#busy === 0) this.#quiet.resolve();
+    const isQuiet = this.#quiet.promise.then(() => true);
+    const given = new AbortController();
+    const isLate = sleep(patienceMs, given.signal).then(() => false);
+    if (!(await Promise.race([isQuiet, isLate]))) {
+      const { logger } = this.#parts;
+      logger.warn({ running: this.runs.size }, 'tasks run still: ending them, others begin them anew');
+      for (const run of this.runs.values()) run.end('stop');
+      await this.#quiet.promise;
+    }
+    given.abort();
+  }
+
+  /** A message is acked when the row says whose task it is: until then it would come again. */
+  async #take({ id, delivery }: Offer): Promise<void> {
+    const sinceMs = performance.now();
+    let task: ClaimedTask | undefined;
+    this.#claiming.set(id, undefined);
+    try {
+      task = await this.#parts.ledger.claim(id);
+    } catch (error) {
+      this.#claiming.delete(id);
+      this.#parts.logger.warn({ error, taskId: id }, 'a task could not be claimed; its message is given back');
+      await sleep(RETRY_MS);
+      delivery?.release();
+      return;
+    }
+    delivery?.ack();
+    const early = this.#claiming.get(id);
+    this.#claiming.delete(id);
+    if (task) await this.#run(task, sinceMs, early);
+    else this.#parts.stats.passed += 1;
+  }
+
+  async #run(task: ClaimedTask, sinceMs: number, early: EndReason | undefined): Promise<void> {
+    const { registry, options, ledger, stats, onBegin, onPlaceFree } = this.#parts;
+    const { definition } = registry.get(task.name);
+    const run = new TaskRun({ task, definition, options, onProgress: ledger.progressOf(task) });
+    this.runs.set(task.id, run);
+    onBegin(task.id, sinceMs);
+    stats.started += 1;
+    if (early ?? this.#isDraining) run.end(early ?? 'stop');
+    const finished = await this.#inProcess(run);
+    if (finished) await this.#write(finished);
+    else stats.lost += 1;
+    if (this.runs.get(task.id) === run) this.runs.delete(task.id);
+    if (definition.maxConcurrency > 0 && definition.onFull === 'queue') onPlaceFree(definition.name);
+  }
+
+  async #inProcess(run: TaskRun): Promise<FinishedRun | undefined> {
+    const { pool } = this.#parts;
+    const { env } = run.definition;
+    try {
+      const taken = await pool.take(env);
+      const finished = await run.run(taken);
+      pool.give(taken, env);
+      return finished;
+    } catch (error) {
+      return run.failed(failureOf(error));
+    }
+  }
+
+  /** As often as it takes while the task is ours: what is not written is run again by another. */
+  async #write(finished: FinishedRun): Promise<void> {
+    const { ledger, stats, logger, isOver } = this.#parts;
+    const { id: taskId, attempt } = finished;
+    for (;;) {
+      try {
+        if (await ledger.finish(finished)) stats.finished += 1;
+        else {
+          stats.lost += 1;
+          logger.warn({ taskId, attempt }, 'a run ended when it was not ours any more; nothing of it was written');
+        }
+        return;
+      } catch (error) {
+        logger.warn({ error, taskId }, 'the end of a task could not be written; trying again');
+        await sleep(RETRY_MS);
+        if (!isOver(taskId)) continue;
+        stats.lost += 1;
+        return;
+      }
+    }
+  }
+}
