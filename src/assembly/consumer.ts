@@ -17,7 +17,7 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
   const spec = topologySpec(settings, router.bindings());
   const ensureTopology = () => topology.ensure(spec);
   const main = new Consumer({
-    subscriber: new BrokerSubscriber({ connection: consuming, ensureTopology, logger }),
+    subscriber: new BrokerSubscriber({ connection: consuming, ensureTopology, stall: settings.stall, logger }),
     publisher,
     topology,
     topologySpec: spec,

@@ -122,8 +122,9 @@ export class BrokerConnection implements Service {
     return this.#listeners.nextOpen(signal);
   }
 
-  /** Gives up a connection that answers no longer, though TCP and heartbeats may still look well. */
+  /** Gives up a connection that answers no longer, though TCP and heartbeats may still look well; another node is next. */
   recycle(epoch: number, error: Error): void {
+    if (this.#current?.epoch === epoch) this.#nodes.skip();
     this.#lost(epoch, error);
   }
 

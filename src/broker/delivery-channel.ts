@@ -23,6 +23,8 @@ export class DeliveryChannel implements DeliverySource {
   readonly #lost = new AbortController();
   readonly #ticket = emptyTicket();
   #error: Error | undefined;
+  /** Deliveries that it has brought. */
+  brought = 0;
   /** Called once, with the broker's error; with undefined when the connection went or we closed the channel. */
   onClosed: (error: Error | undefined) => void = () => undefined;
   /** Called after each delivery that was settled in time. */
@@ -59,6 +61,7 @@ export class DeliveryChannel implements DeliverySource {
 
   delivery(message: Message): BrokerDelivery {
     this.#stats.delivered += 1;
+    this.brought += 1;
     this.#acks.delivered(message.fields.deliveryTag);
     return new BrokerDelivery(this, message);
   }

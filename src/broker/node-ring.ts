@@ -22,6 +22,11 @@ export class NodeRing {
     this.urls = nodes.map((node) => node.masked);
   }
 
+  /** Begins the next round behind the node that was open last: it answers, and does not do its work. */
+  skip(): void {
+    this.#next += 1;
+  }
+
   /** Tries each node once, until one opens or refuses us: the others share its users. Never rejects. */
   async round(signal: AbortSignal): Promise<RoundResult> {
     const failures = new Set<string>();

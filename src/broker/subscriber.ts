@@ -5,6 +5,7 @@ import { brokerText, replyCode } from './amqp-error.ts';
 import { answered, closeChannel, openChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
 import { DeliveryChannel, type DeliveryStats } from './delivery-channel.ts';
+import { DEFAULT_STALL_OPTIONS, type StallOptions } from './stall-watch.ts';
 import { BrokerSubscription } from './subscription.ts';
 
 export interface BrokerSubscriberOptions {
@@ -14,12 +15,15 @@ export interface BrokerSubscriberOptions {
   readonly ensureTopology?: () => Promise<void>;
   /** How long closing a channel may wait for the broker. @default 5_000 */
   readonly closeTimeoutMs?: number;
+  /** When a connection that brings nothing is given up. @default DEFAULT_STALL_OPTIONS */
+  readonly stall?: StallOptions;
   readonly logger?: Logger;
 }
 
 export const DEFAULT_BROKER_SUBSCRIBER_OPTIONS = Object.freeze({
   ensureTopology: () => Promise.resolve(),
   closeTimeoutMs: 5_000,
+  stall: DEFAULT_STALL_OPTIONS,
   logger: silentLogger,
 } satisfies Omit<BrokerSubscriberOptions, 'connection'>);
 

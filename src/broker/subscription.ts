@@ -12,6 +12,7 @@ import { answered, openChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
 import type { OpenConnection } from './connection-listener.ts';
 import { DeliveryChannel, type DeliveryStats } from './delivery-channel.ts';
+import { type StallOptions, StallWatch } from './stall-watch.ts';
 import { unlessAborted } from './within.ts';
 
 export interface SubscriptionContext {
@@ -20,6 +21,7 @@ export interface SubscriptionContext {
   readonly stats: DeliveryStats & { resubscribes: number };
   readonly logger: Logger;
   readonly closeTimeoutMs: number;
+  readonly stall: StallOptions;
 }
 
 type ConsumerEnd =
@@ -61,6 +63,7 @@ export class BrokerSubscription implements Subscription {
   #running: Promise<void> = Promise.resolve();
   #consumer: Consumer | undefined;
   #needsTopology = false;
+  readonly #stallWatch: StallWatch;
   /** What was logged last, so that a state that lasts is logged once. */
   #problem: string | undefined;
 
@@ -68,6 +71,7 @@ export class BrokerSubscription implements Subscription {
     this.name = `subscription to ${options.queue}`;
     this.#options = options;
     this.#context = context;
+    this.#stallWatch = new StallWatch(context.stall, context.logger);
     this.#lifecycle = new Lifecycle(this.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });
   }
 
@@ -136,7 +140,7 @@ export class BrokerSubscription implements Subscription {
         this.#attached();
         onAttached();
         const since = performance.now();
-        const end = await consumer.ended.promise;
+        const end = await this.#watched(consumer);
         consumer.tag = undefined;
         this.#ended(end);
         if (performance.now() - since > STABLE_MS) attempt = -1;
@@ -147,6 +151,16 @@ export class BrokerSubscription implements Subscription {
       }
       await sleep(backoffMs(Math.max(0, attempt)), intake);
     }
+  }
+
+  async #watched(consumer: Consumer): Promise<ConsumerEnd> {
+    const { queue, prefetch, isSingleActive = false } = this.#options;
+    const watching = new AbortController();
+    const watched = { ...consumer, connection: this.#context.connection, queue, prefetch, isSingleActive };
+    void this.#stallWatch.watch(watched, watching.signal);
+    const end = await consumer.ended.promise;
+    watching.abort();
+    return end;
   }
 
   async #attach(intake: AbortSignal): Promise<Consumer> {

@@ -39,6 +39,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
     poll: '1s',
   }),
   heartbeat: '30s',
+  stall: Object.freeze({ every: '5s', after: '30s' }),
   connectTimeout: '10s',
   deadline: Object.freeze({ skewTolerance: 0 }),
   logLevel: 'info',

@@ -166,6 +166,13 @@ export interface Settings {
   };
   /** AMQP heartbeat, in whole seconds. @default '30s' */
   readonly heartbeat?: Duration | undefined;
+  /** When a consumer's connection that is alive and brings nothing, though messages wait, is given up for another. */
+  readonly stall?: {
+    /** How often a consumer that is brought nothing asks whether something waits. @default '5s' */
+    readonly every?: Duration | undefined;
+    /** How long messages may wait so; 0: for ever. @default '30s' */
+    readonly after?: Duration | undefined;
+  };
   /** For one connection attempt, broker and database; a number is seconds. @default '10s' */
   readonly connectTimeout?: Duration | undefined;
   readonly deadline?: {

@@ -103,6 +103,7 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
       pollMs: poll,
     },
     heartbeatMs: checked.heartbeat,
+    stall: { everyMs: checked.stall.every, afterMs: checked.stall.after },
     connectTimeoutMs: checked.connectTimeout,
     deadline: { skewToleranceMs: checked.deadline.skewTolerance },
     logLevel: checked.logLevel,

@@ -70,6 +70,7 @@ export interface ResolvedSettings {
   };
   /** Whole seconds, 0 turns it off. */
   readonly heartbeatMs: number;
+  readonly stall: { readonly everyMs: number; readonly afterMs: number };
   readonly connectTimeoutMs: number;
   readonly deadline: { readonly skewToleranceMs: number };
   readonly logLevel: LogLevel;

@@ -242,6 +242,16 @@ export const settingsSchema = z.strictObject({
       .prefault(DEFAULTS.heartbeat),
     { ...time('AMQP heartbeat; 0 turns it off', '30s'), expected: "a duration of whole seconds, such as '30s', or 0" },
   ),
+  stall: group({
+    every: described(duration({ min: 1, max: MAX_TIMER_MS }).prefault(DEFAULTS.stall.every), {
+      ...time('How often a consumer that is brought nothing asks whether messages wait', '5s'),
+      expected: "a duration > 0 with its unit, such as '5s'",
+    }),
+    after: described(
+      duration({ max: MAX_TIMER_MS }).prefault(DEFAULTS.stall.after),
+      time('How long they may wait, with room for them, before its connection is given up; 0: for ever', '30s'),
+    ),
+  }),
   connectTimeout: described(
     timeoutMs().prefault(DEFAULTS.connectTimeout),
     timeout('For one attempt to connect, to broker and to database', '10s'),

@@ -185,6 +185,15 @@ export const MUTANTS: readonly Mutant[] = [
     title: 'on attempt 3 the handler sees the same exchange, key, headers and properties as on attempt 1',
   },
   {
+    rule: 'a connection that brings nothing though messages wait is given up',
+    file: 'broker/stall-watch.ts',
+    takes: 'this.#giveUp(consumer, waiting, Math.round(waitedMs));',
+    puts: '',
+    testFile: 'integration/broker-stall.test.ts',
+    title:
+      'a connection that is alive and brings nothing is given up for the next node when messages wait and there is room for them, and they are brought there',
+  },
+  {
     rule: 'the start of a message that came back is marked before its handler runs',
     file: 'consumer/isolation.ts',
     takes: "await persist(() => marks.begin(key), { ...options, what: 'writing a start mark' });",

@@ -11,6 +11,10 @@ interface Pair {
  * ones, fall silent with all connections open, hold back one direction, put bytes into a stream.
  */
 export class TcpProxy {
+  /** Made for each connection: what it returns goes to the client instead of what the server sent. @default nothing changed */
+  filterToClient: () => (bytes: Buffer) => Buffer = () => (bytes) => bytes;
+  /** The same for what the client sends. */
+  filterToServer: () => (bytes: Buffer) => Buffer = () => (bytes) => bytes;
   readonly #target: { readonly host: string; readonly port: number };
   readonly #pairs = new Set<Pair>();
   #server: Server | undefined;
@@ -122,10 +126,13 @@ export class TcpProxy {
     upstream.on('error', end);
     client.on('close', end);
     upstream.on('close', end);
-    client.on('data', (bytes) => upstream.write(bytes));
+    const toClient = this.filterToClient();
+    const toServer = this.filterToServer();
+    client.on('data', (bytes) => upstream.write(toServer(bytes)));
     upstream.on('data', (bytes) => {
-      if (this.#heldToClient) this.#heldToClient.push(() => client.write(bytes));
-      else client.write(bytes);
+      const passed = toClient(bytes);
+      if (this.#heldToClient) this.#heldToClient.push(() => client.write(passed));
+      else client.write(passed);
     });
     if (this.#mode === 'silent') {
       client.pause();
