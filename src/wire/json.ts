@@ -23,7 +23,7 @@ const MAX_ENCODED_DEPTH = DEFAULT_JSON_LIMITS.depth - 2;
  * @throws UnserialisablePayloadError (SVC_COMM_UNSERIALISABLE_PAYLOAD) with the path to the value
  */
 export function encodeJson(value: unknown, path = 'payload'): string {
-  assertSerialisable(value, path, []);
+  if (!isPlainJson(value, 0)) assertSerialisable(value, path, []);
   try {
     return JSON.stringify(value);
   } catch (error) {
@@ -31,6 +31,27 @@ export function encodeJson(value: unknown, path = 'payload'): string {
       cause: error,
     });
   }
+}
+
+/**
+ * Whether a value is JSON through and through. Nearly every one is, and needs no names of its parts; what is left over
+ * (also what is merely unusual, such as a toJSON of its own) goes to `assertSerialisable`, which decides.
+ */
+function isPlainJson(value: unknown, depth: number): boolean {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  // A value that contains itself is deeper than any limit.
+  if (typeof value !== 'object' || depth >= MAX_ENCODED_DEPTH || hasToJson(value)) return false;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) if (!isPlainJson(value[i], depth + 1)) return false;
+    return true;
+  }
+  if (value instanceof Map || value instanceof Set) return false;
+  for (const key of Object.keys(value)) {
+    const item = (value as Record<string, unknown>)[key];
+    if (key === '__proto__' || (item !== undefined && !isPlainJson(item, depth + 1))) return false;
+  }
+  return true;
 }
 
 function assertSerialisable(value: unknown, path: string, ancestors: object[]): void {
