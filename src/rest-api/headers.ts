@@ -35,33 +35,36 @@ export type GivenHeaders = Readonly<Record<string, string | number | boolean | n
  * Names in lower case, values as text; null and undefined are left out.
  * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for what cannot stand in a header, CR and LF above all
  */
-export function checkedHeaders(given: Readonly<Record<string, unknown>>, argument = 'headers'): Record<string, string> {
+export function checkedHeaders(given: Readonly<Record<string, unknown>>): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(given)) {
-    if (value === null || value === undefined) continue;
-    if (!NAME.test(name)) {
-      throw new InvalidArgumentError(argument, 'header names of letters, digits and dashes', JSON.stringify(name));
-    }
-    const lower = name.toLowerCase();
-    if (OURS.has(lower)) throw new InvalidArgumentError(argument, `no header ${lower}, which the client sets`, lower);
-    if (typeof value === 'object' || !VALUE.test(String(value))) {
-      const expected = 'a text of Latin-1 without control characters';
-      // The value may be a secret.
-      throw new InvalidArgumentError(`${argument}.${lower}`, expected, 'other characters, such as CR or LF');
-    }
-    headers[lower] = String(value);
-  }
+  addHeaders(headers, given);
   return headers;
 }
 
+/** The same, into headers that are there. */
+export function addHeaders(headers: Record<string, string>, given: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (value === null || value === undefined) continue;
+    if (!NAME.test(name)) {
+      throw new InvalidArgumentError('headers', 'header names of letters, digits and dashes', JSON.stringify(name));
+    }
+    const lower = name.toLowerCase();
+    if (OURS.has(lower)) throw new InvalidArgumentError('headers', `no header ${lower}, which the client sets`, lower);
+    if (typeof value === 'object' || !VALUE.test(String(value))) {
+      const expected = 'a text of Latin-1 without control characters';
+      // The value may be a secret.
+      throw new InvalidArgumentError(`headers.${lower}`, expected, 'other characters, such as CR or LF');
+    }
+    headers[lower] = String(value);
+  }
+}
+
 /** What ties a request to the message or request that is being handled. */
-export function correlationHeaders(correlation: Correlation | undefined): Record<string, string> {
-  const headers: Record<string, string> = {};
-  if (!correlation) return headers;
+export function addCorrelation(headers: Record<string, string>, correlation: Correlation | undefined): void {
+  if (!correlation) return;
   const { correlationId, traceparent } = correlation;
   if (correlationId !== undefined && VISIBLE.test(correlationId)) headers['x-correlation-id'] = correlationId;
   if (traceparent !== undefined && VISIBLE.test(traceparent)) headers.traceparent = traceparent;
-  return headers;
 }
 
 export function forAnotherOrigin(headers: Readonly<Record<string, string>>): Record<string, string> {

@@ -1,19 +1,11 @@
-import type { Axios, AxiosRequestConfig } from 'axios';
 import { InvalidArgumentError } from '../errors.ts';
 
 /**
  * `params` as a query, encoded: a list repeats its name (`a=1&a=2`), null and undefined are left out, a Date is ISO
  * 8601. The axios option `paramsSerializer` does it otherwise.
  */
-export function encodeParams(
-  params: unknown,
-  serializer: AxiosRequestConfig['paramsSerializer'],
-  axios: Axios,
-): string {
-  if (params === undefined || params === null) return '';
-  if (serializer) return axios.getUri({ url: '', params, paramsSerializer: serializer }).slice(1);
-  if (params instanceof URLSearchParams) return params.toString();
-  return encodePairs(params, 'params').toString();
+export function encodeParams(params: unknown): string {
+  return params instanceof URLSearchParams ? params.toString() : encodePairs(params, 'params').toString();
 }
 
 /** The same for a form. */

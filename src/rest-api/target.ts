@@ -14,6 +14,9 @@ export interface Target {
 /** Decodings of a path that proxies on the way may still do. */
 const MOST_DECODINGS = 3;
 
+/** Names of letters, digits and `_ ~ -`, dots between them, one slash between two: the parser would change nothing in it. */
+const PLAIN_PATH = /^[\w~-]+(?:[./][\w~-]+)*$/;
+
 /** The origin and base path that a caller's paths stay below. */
 export class BaseUrl {
   readonly origin: string;
@@ -38,6 +41,14 @@ export class BaseUrl {
    *   a backslash, dot segments however encoded, control characters
    */
   resolve(path: string, query = ''): Target {
+    if (typeof path === 'string' && PLAIN_PATH.test(path)) {
+      const pathname = this.#basePath + path;
+      return {
+        origin: this.origin,
+        path: query === '' ? pathname : `${pathname}?${query}`,
+        url: this.origin + pathname,
+      };
+    }
     const refusal = refusalOf(path);
     if (refusal) throw new InvalidArgumentError('path', `a path below ${this.origin}${this.#basePath}`, refusal(path));
     const relative = path.startsWith('/') ? path.slice(1) : path;

@@ -1,0 +1,103 @@
+import { InvalidArgumentError, MessageTooLargeError } from '../errors.ts';
+import { currentCorrelation } from '../util/correlation.ts';
+import { serializedParams } from './axios-way.ts';
+import { jsonRequest, type RequestPart } from './formatter.ts';
+import { addCorrelation, addHeaders } from './headers.ts';
+import { encodeParams } from './query.ts';
+import { type EncodedBody, encodeBody } from './request-body.ts';
+import {
+  type AxiosOptions,
+  assertNoRefusedOption,
+  assertResponseType,
+  type RequestOptions,
+} from './request-options.ts';
+import { ACCEPTED_ENCODINGS, type ResponseType } from './response-body.ts';
+import { BaseUrl, type Target } from './target.ts';
+import type { Outgoing } from './transport.ts';
+
+/** A request when all of it has been checked and formatted. */
+export interface Prepared {
+  readonly request: Outgoing;
+  readonly type: ResponseType | undefined;
+  /** undefined: there is nothing for axios to do. */
+  readonly axiosOptions: AxiosOptions | undefined;
+  /** The body before it is encoded, where axios is to transform it. */
+  readonly raw: unknown;
+}
+
+/** What the client adds to each request. */
+export interface Home {
+  readonly base: BaseUrl;
+  /** Sent to its origin only. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT), UnserialisablePayloadError, MessageTooLargeError */
+export async function prepare(
+  home: Home,
+  method: string,
+  path: string,
+  options: RequestOptions,
+  formatterType: ResponseType | undefined,
+): Promise<Prepared> {
+  assertNoRefusedOption(options);
+  const { params, json, data, files, headers, extraHost, noAuth, timeoutMs, signal, ...rest } = options;
+  const { requestFormatter = jsonRequest, responseFormatter, responseType, ...axiosOptions } = rest;
+  const type = responseType ?? formatterType;
+  assertResponseType(type);
+  const formatted = (value: unknown, part: RequestPart) =>
+    value === undefined ? value : requestFormatter(value, part);
+
+  const base = extraHost === undefined ? home.base : new BaseUrl(extraHost, 'extraHost');
+  const query = params == null ? '' : await queryOf(formatted(params, 'params'), axiosOptions);
+  const target = base.resolve(path, query);
+  const parts = { json: formatted(json, 'json'), data: formatted(data, 'data'), files };
+  const isTransformed = axiosOptions.transformRequest !== undefined;
+  if (isTransformed && files) throw new InvalidArgumentError('files', 'no files beside transformRequest', 'both');
+  // Most bodies need no await.
+  const encoding = isTransformed ? NO_BODY : encodeBody(parts);
+  const encoded = encoding instanceof Promise ? await encoding : encoding;
+  assertBodySize(encoded.body, axiosOptions.maxBodyLength);
+  const request: Outgoing = {
+    method,
+    target,
+    headers: requestHeaders(home, target, options, type, encoded.contentType),
+    body: encoded.body,
+    isAnonymous: noAuth === true,
+  };
+  const isForAxios = Object.keys(axiosOptions).length > 0;
+  const raw = isTransformed ? (parts.json ?? parts.data) : undefined;
+  return { request, type, axiosOptions: isForAxios ? axiosOptions : undefined, raw };
+}
+
+const queryOf = (params: unknown, { paramsSerializer }: AxiosOptions): string | Promise<string> =>
+  paramsSerializer ? serializedParams(params, paramsSerializer) : encodeParams(params);
+
+const NO_BODY: EncodedBody = Object.freeze({ body: undefined, contentType: undefined });
+
+/** The caller's own come last, so that they win. */
+function requestHeaders(
+  home: Home,
+  target: Target,
+  { headers, auth, decompress }: RequestOptions,
+  type: ResponseType | undefined,
+  contentType: string | undefined,
+): Record<string, string> {
+  const result: Record<string, string> = {
+    accept: type === 'arraybuffer' || type === 'text' ? '*/*' : 'application/json, */*;q=0.5',
+  };
+  if (decompress) result['accept-encoding'] = ACCEPTED_ENCODINGS;
+  if (contentType !== undefined) result['content-type'] = contentType;
+  addCorrelation(result, currentCorrelation());
+  if (target.origin === home.base.origin) Object.assign(result, home.headers);
+  if (auth) result.authorization = `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`;
+  if (headers) addHeaders(result, headers);
+  return result;
+}
+
+/** Axios has -1 for "no limit". */
+export function assertBodySize(body: Outgoing['body'], limit: number | undefined): void {
+  if (limit === undefined || limit < 0 || (typeof body !== 'string' && !Buffer.isBuffer(body))) return;
+  const bytes = Buffer.byteLength(body);
+  if (bytes > limit) throw new MessageTooLargeError('request body', bytes, limit);
+}
