@@ -1,0 +1,138 @@
+import type { Channel, ConsumeMessage } from 'amqplib';
+import type { Logger } from '../lifecycle/logger.ts';
+import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { backoffMs } from '../util/backoff.ts';
+import { sleep } from '../util/sleep.ts';
+import { brokerText, replyCode } from './amqp-error.ts';
+import { answered, closeChannel, openChannel } from './channels.ts';
+import type { BrokerConnection } from './connection.ts';
+import type { OpenConnection } from './connection-listener.ts';
+
+export interface TemporaryQueueOptions {
+  readonly connection: BrokerConnection;
+  /** For logs. */
+  readonly name: string;
+  /** Binds the queue to what exists, or is declared, by then. */
+  readonly bind: (channel: Channel, queue: string) => Promise<void>;
+  /** Queue arguments. @default none */
+  readonly arguments?: Readonly<Record<string, unknown>>;
+  /** Most messages that are unsettled; the caller acks on the channel then. @default none are settled */
+  readonly prefetch?: number;
+  /** amqplib's stack: must not throw. */
+  readonly onMessage: (message: ConsumeMessage, channel: Channel) => void;
+  /** Called with a refusal by the broker. @returns false to give up; a throw is the start's */
+  readonly onRefused: (error: Error) => boolean;
+  readonly logger: Logger;
+}
+
+/**
+ * An exclusive classic queue that the broker names, and that goes with the connection. On the next connection there is
+ * another one: the old name may still be held by a connection that the broker has not noticed to be gone.
+ */
+export class TemporaryQueue implements Service {
+  readonly name: string;
+  readonly #options: TemporaryQueueOptions;
+  readonly #lifecycle: Lifecycle;
+  #stop = new AbortController();
+  #unlisten: () => void = () => undefined;
+  #channel: Channel | undefined;
+  #isGivenUp = false;
+
+  constructor(options: TemporaryQueueOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#lifecycle = new Lifecycle(this.name, { start: () => this.#start(), stop: () => this.#end() });
+  }
+
+  get state(): ServiceState {
+    return this.#lifecycle.state;
+  }
+
+  get isReceiving(): boolean {
+    return this.#channel !== undefined;
+  }
+
+  /** Resolves when it receives, or has given up. @throws what `onRefused` throws */
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  async #start(): Promise<void> {
+    const { connection, logger } = this.#options;
+    this.#stop = new AbortController();
+    this.#isGivenUp = false;
+    this.#unlisten = connection.listen({
+      opened: (open) => this.#attachAgain(open, 0),
+      lost: () => {
+        if (this.#channel) logger.warn({ queue: this.name }, 'not receiving: the connection is lost');
+        this.#channel = undefined;
+      },
+    });
+    if (connection.current) await this.#attach(connection.current, 0);
+  }
+
+  async #end(): Promise<void> {
+    this.#stop.abort();
+    this.#unlisten();
+    const channel = this.#channel;
+    this.#channel = undefined;
+    if (channel) await closeChannel(channel).catch(() => undefined);
+  }
+
+  #attachAgain(open: OpenConnection, failures: number): void {
+    this.#attach(open, failures).catch((error: unknown) => {
+      this.#isGivenUp = true;
+      this.#options.logger.error({ queue: this.name, error }, 'not receiving any more');
+    });
+  }
+
+  async #attach(open: OpenConnection, failedBefore: number): Promise<void> {
+    const { connection, logger, onRefused } = this.#options;
+    const { signal } = this.#stop;
+    const isWanted = () => !signal.aborted && connection.current === open && !this.#isGivenUp;
+    for (let failures = failedBefore; isWanted(); failures += 1) {
+      if (failures > 0) await sleep(backoffMs(failures - 1), signal);
+      if (!isWanted()) return;
+      try {
+        await this.#receive(open);
+        return;
+      } catch (error) {
+        if (error instanceof Error && replyCode(error) !== undefined && !onRefused(error)) this.#isGivenUp = true;
+        if (isWanted()) logger.warn({ queue: this.name, error: brokerText(error) }, 'not receiving; trying again');
+      }
+    }
+  }
+
+  async #receive(open: OpenConnection): Promise<void> {
+    const { connection, bind, prefetch, onMessage } = this.#options;
+    const channel = await openChannel(connection, open);
+    const consume = async (): Promise<void> => {
+      const declared = { exclusive: true, durable: false, autoDelete: true, arguments: this.#options.arguments ?? {} };
+      const { queue } = await channel.assertQueue('', declared);
+      await bind(channel, queue);
+      if (prefetch !== undefined) await channel.prefetch(prefetch);
+      // null: the queue was deleted by somebody else. A closed channel is opened again.
+      const take = (message: ConsumeMessage | null) =>
+        message ? onMessage(message, channel) : void closeChannel(channel).catch(() => undefined);
+      await channel.consume(queue, take, { exclusive: true, noAck: prefetch === undefined });
+    };
+    await answered(connection, open, consume()).catch((error: unknown) => {
+      closeChannel(channel).catch(() => undefined);
+      throw error;
+    });
+    if (this.#stop.signal.aborted || connection.current !== open) {
+      closeChannel(channel).catch(() => undefined);
+      return;
+    }
+    this.#channel = channel;
+    channel.once('close', () => {
+      if (this.#channel !== channel) return;
+      this.#channel = undefined;
+      this.#attachAgain(open, 1);
+    });
+  }
+}

@@ -1,0 +1,14 @@
+import type { Message } from './message.ts';
+
+/** A message that passed an exchange, as a copy of it came by. */
+export interface WatchedMessage extends Message {
+  readonly body: Buffer;
+}
+
+export interface WatchOptions {
+  /** One that exists; it is not declared. */
+  readonly exchange: string;
+  /** As a queue is bound: a pattern on a topic exchange, a routing key on a direct one. @default '#' */
+  readonly pattern?: string | undefined;
+  readonly onMessage: (message: WatchedMessage) => void;
+}
