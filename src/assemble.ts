@@ -8,6 +8,7 @@ import { assembleRelay } from './assembly/relay.ts';
 import { assembleRestClient } from './assembly/rest-client.ts';
 import { assembleTaker, type Taker } from './assembly/taker.ts';
 import { assembleTasks } from './assembly/tasks.ts';
+import { assembleWatch } from './assembly/watch.ts';
 import type { SendCallOptions } from './call/call-sender.ts';
 import type { CallOptions } from './call/caller.ts';
 import type { CallStats } from './call/pending-calls.ts';
@@ -22,7 +23,10 @@ import type { DeadLetters } from './dead-letters/dead-letters.ts';
 import { group } from './lifecycle/group.ts';
 import { createLogger, type Logger } from './lifecycle/logger.ts';
 import type { Service } from './lifecycle/service.ts';
+import type { PublishOptions } from './message/publisher.ts';
+import type { WatchOptions } from './message/watched.ts';
 import { type Backlog, readBacklog } from './outbox/backlog.ts';
+import { eventMessage } from './outbox/event-message.ts';
 import type { AggregateEvent } from './outbox/event-row.ts';
 import { cancelFutureEvents, type FutureEvents, type FutureSelection, futureEvents } from './outbox/future-events.ts';
 import type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
@@ -130,6 +134,22 @@ export class SvcCommService {
   async sendCommand(service: string, args?: object, options?: SendCommandOptions): Promise<SentCommand> {
     await this.#databaseFor(options);
     return this.#commands().commands.send(service, args, options);
+  }
+
+  /**
+   * Publishes an event at once, confirmed, outside of every transaction: what it tells may be rolled back all the same.
+   * For tools and repairs; services use `publishAggregateEvent`.
+   * @throws UnroutableError when no queue is bound for it, BrokerUnavailableError, and what `publishAggregateEvent` throws
+   */
+  async publishEventNow(event: AggregateEvent, options?: PublishOptions): Promise<PublishedEvent> {
+    const { eventId, message } = eventMessage(event, this.settings.appId, Date.now());
+    await this.#commands().publisher.publish(message, options);
+    return { eventId };
+  }
+
+  /** What passes an exchange, from its start on; consumers miss nothing by it. What `svc-comm watch` runs. */
+  watch(options: WatchOptions): Service {
+    return this.#role(assembleWatch(this.#assembly, options), `watch of ${options.exchange}`);
   }
 
   /** See `Caller.call`. */

@@ -216,6 +216,19 @@ export class QueueUnavailableError extends SvcCommError {
   }
 }
 
+/** The exchange cannot be watched: it is missing, or we lack the permission. */
+export class ExchangeUnavailableError extends SvcCommError {
+  readonly code = 'SVC_COMM_EXCHANGE_UNAVAILABLE';
+  readonly exchange: string;
+  constructor(exchange: string, detail: string, options?: ErrorOptions) {
+    super(
+      `exchange "${exchange}" cannot be watched: ${detail}; check its name, and the permissions to read it and to make a queue`,
+      options,
+    );
+    this.exchange = exchange;
+  }
+}
+
 export interface TopologyDifference {
   /** `queue "orders"`, `exchange "user"`. */
   readonly what: string;

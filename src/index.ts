@@ -106,6 +106,7 @@ export {
   DeliveryLostError,
   DuplicateConsumerError,
   DuplicateTaskError,
+  ExchangeUnavailableError,
   HandlerStoppedError,
   HandlerTimeoutError,
   InvalidArgumentError,

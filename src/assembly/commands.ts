@@ -2,11 +2,14 @@ import { OnDemandPublisher } from '../broker/on-demand-publisher.ts';
 import { CommandSender } from '../command/command-sender.ts';
 import { group } from '../lifecycle/group.ts';
 import type { Service } from '../lifecycle/service.ts';
+import type { Publisher } from '../message/publisher.ts';
 import { nearestRoutes } from '../settings/nearest-routes.ts';
 import type { Assembly } from './assembly.ts';
 import { RouteHints } from './route-hints.ts';
 
 export interface CommandsRole {
+  /** Sends at once. */
+  readonly publisher: Publisher;
   readonly commands: CommandSender;
   /** Started by the first command. */
   readonly service: Service;
@@ -20,8 +23,10 @@ export function assembleCommands(assembly: Assembly): CommandsRole {
   const service = group('sender', [connection, publisher]);
   const { timeoutMs } = settings.publish;
   const onDemand = new OnDemandPublisher({ publisher, service, connection, timeoutMs });
+  const hint = (exchange: string) => nearestRoutes(exchange, settings, messageRouter.bindings());
+  const hinting = new RouteHints(onDemand, hint);
   const commands = new CommandSender({
-    publisher: new RouteHints(onDemand, (exchange) => nearestRoutes(exchange, settings, messageRouter.bindings())),
+    publisher: hinting,
     inTransaction: (transaction, what) => assembly.outbox().bind(transaction, what, { isRequired: true }),
     isInTransaction: () => assembly.transactions.isMade && assembly.transactions().current() !== undefined,
     appId: settings.appId,
@@ -30,5 +35,5 @@ export function assembleCommands(assembly: Assembly): CommandsRole {
     clockKnown: () => assembly.clockKnown(),
     logger,
   });
-  return { commands, service };
+  return { publisher: hinting, commands, service };
 }

@@ -3,6 +3,7 @@ import { UsageError } from '../errors.ts';
 import type { LogLevel } from '../lifecycle/logger.ts';
 import { addDlq } from './commands/dlq-usage.ts';
 import { addFuture } from './commands/future-usage.ts';
+import { addMessaging } from './commands/messaging-usage.ts';
 import { type CommandContext, createContext, type GlobalOptions } from './context.ts';
 import { errorReport, exitCodeOf } from './report-error.ts';
 import { version } from './version.ts';
@@ -49,7 +50,7 @@ export function createProgram(start: Start): Command {
     // Errors are reported by runProgram: with --json they must be objects.
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true });
+    .configureHelp({ showGlobalOptions: true, subcommandTerm });
 
   /** Adds a command whose code is imported when it is run. */
   const add = <Args extends readonly unknown[]>(
@@ -109,6 +110,7 @@ export function createProgram(start: Start): Command {
   )
     .argument('<exchange>', 'where the message comes from')
     .argument('<key>', 'its routing key');
+  addMessaging(add);
   const dlq = program
     .command('dlq')
     .description('look at dead letters, put them back, drop them')
@@ -121,6 +123,13 @@ export function createProgram(start: Start): Command {
   addFuture((...command) => add(...command, future));
   return program;
 }
+
+/** Without `[options]`, which nearly all have: the list fits 80 columns. */
+const subcommandTerm = (command: Command): string =>
+  [
+    command.name(),
+    ...command.registeredArguments.map((each) => (each.required ? `<${each.name()}>` : `[${each.name()}]`)),
+  ].join(' ');
 
 /** As in lifecycle/logger.ts, which would load the logger for every command line. */
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const satisfies readonly LogLevel[];

@@ -1,4 +1,5 @@
 import type { DeadLetterSummary, ShownDeadLetter } from '../../dead-letters/dead-letters.ts';
+import { type BodyFields, bodyFields } from '../body-fields.ts';
 import type { CommandContext } from '../context.ts';
 import { columns, printable } from '../printable.ts';
 import { type FilterOptions, filterOf, withDeadLetters } from './dlq-service.ts';
@@ -37,31 +38,6 @@ function summaryText({ queue, waiting, counted, groups }: DeadLetterSummary): st
   ];
   const rest = waiting > counted ? [`only the oldest ${counted} of ${waiting} were counted`] : [];
   return [`${queue}: ${waiting} dead letters`, ...columns(rows), ...rest].join('\n');
-}
-
-interface BodyFields {
-  readonly body: unknown;
-  readonly bodyBytes: number;
-  readonly bodyKind: 'json' | 'text' | 'base64';
-  readonly isBodyCut: boolean;
-}
-
-/** JSON as its value; else text; else base64. One that is longer than `max` is cut, and no JSON then. */
-function bodyFields(bytes: Buffer, max: number): BodyFields {
-  const isBodyCut = bytes.length > max;
-  const part = isBodyCut ? bytes.subarray(0, max) : bytes;
-  const fields = { bodyBytes: bytes.length, isBodyCut };
-  try {
-    const body = new TextDecoder('utf-8', { fatal: true }).decode(part, { stream: isBodyCut });
-    if (isBodyCut) return { ...fields, body, bodyKind: 'text' };
-    try {
-      return { ...fields, body: JSON.parse(body), bodyKind: 'json' };
-    } catch {
-      return { ...fields, body, bodyKind: 'text' };
-    }
-  } catch {
-    return { ...fields, body: part.toString('base64'), bodyKind: 'base64' };
-  }
 }
 
 function letterText(letter: Omit<ShownDeadLetter, 'body'> & BodyFields): string {

@@ -1,6 +1,7 @@
 import type { DeadLetters } from '../../dead-letters/dead-letters.ts';
 import type { DeadLetterFilter } from '../../dead-letters/filter.ts';
 import type { CommandContext } from '../context.ts';
+import { withService } from '../with-service.ts';
 
 export interface FilterOptions {
   readonly reason?: readonly string[];
@@ -17,19 +18,7 @@ export const filterOf = ({ reason, handler, id, since }: FilterOptions): DeadLet
 });
 
 /** Gives the dead letters of the project's queue, and closes what they needed. */
-export async function withDeadLetters(
+export const withDeadLetters = (
   context: CommandContext,
   work: (deadLetters: DeadLetters) => Promise<0 | 1>,
-): Promise<0 | 1> {
-  const settings = await context.loadSettings();
-  const level = context.options.logLevel ?? 'warn';
-  const logger = await context.createLogger('cli', { ...settings, logLevel: level });
-  const { createService } = await import('../../assemble.ts');
-  const { closeSoon } = await import('../run-service.ts');
-  const service = createService(settings, { logger });
-  try {
-    return await work(await service.deadLetters());
-  } finally {
-    await closeSoon(() => service.close());
-  }
-}
+): Promise<0 | 1> => withService(context, async (service) => work(await service.deadLetters()));

@@ -1,10 +1,10 @@
-import type { SvcCommService } from '../../assemble.ts';
 import { UsageError } from '../../errors.ts';
 import type { FutureEvents, FutureSelection } from '../../outbox/future-events.ts';
 import type { Tags } from '../../outbox/validate.ts';
 import { ask, canAsk } from '../ask.ts';
 import type { CommandContext } from '../context.ts';
 import { columns, printable } from '../printable.ts';
+import { withService } from '../with-service.ts';
 
 interface SelectOptions {
   readonly aggregate?: string;
@@ -23,7 +23,7 @@ export interface CancelOptions extends SelectOptions {
 }
 
 export function ls(context: CommandContext, options: ListOptions): Promise<0 | 1> {
-  return withService(context, async (service) => {
+  return withService<0>(context, async (service) => {
     const found = await service.futureEvents(selectionOf(options), options.limit);
     context.print(found, listText(found));
     return 0;
@@ -41,7 +41,7 @@ export async function cancel(context: CommandContext, options: CancelOptions): P
   if (isAsking && !canAsk()) {
     throw new UsageError('what is cancelled cannot be brought back: say --yes, or look first with --dry-run');
   }
-  return withService(context, async (service) => {
+  return withService<0 | 1>(context, async (service) => {
     if (!yes) {
       const { selected } = await service.futureEvents(selection, 0);
       if (dryRun) {
@@ -62,19 +62,6 @@ const selectionOf = ({ aggregate, eventType, tag, id }: SelectOptions): FutureSe
   ...(tag === undefined ? {} : { tags: tag }),
   ...(id === undefined ? {} : { ids: id }),
 });
-
-async function withService(context: CommandContext, work: (service: SvcCommService) => Promise<0 | 1>): Promise<0 | 1> {
-  const settings = await context.loadSettings();
-  const logger = await context.createLogger('cli', settings);
-  const { createService } = await import('../../assemble.ts');
-  const { closeSoon } = await import('../run-service.ts');
-  const service = createService(settings, { logger });
-  try {
-    return await work(service);
-  } finally {
-    await closeSoon(() => service.close());
-  }
-}
 
 function listText({ selected, events, retries }: FutureEvents): string {
   const rows = events.map(({ eventTime, aggregate, eventType, key, tags, eventId }) =>
