@@ -337,6 +337,38 @@ export class TransactionFinishedError extends SvcCommError {
   }
 }
 
+/** The connection was lost at COMMIT, and PostgreSQL says that it did not take place: nothing was written. Do it again. */
+export class CommitAbortedError extends SvcCommError {
+  readonly code = 'SVC_COMM_COMMIT_ABORTED';
+  readonly transactionId: string;
+  constructor(transactionId: string, options?: ErrorOptions) {
+    super(
+      `the connection was lost at COMMIT, and PostgreSQL says that transaction ${transactionId} was rolled back: nothing ` +
+        'was written, do it again',
+      options,
+    );
+    this.transactionId = transactionId;
+  }
+}
+
+/**
+ * The connection was lost at COMMIT, and PostgreSQL could not be asked in time what became of it. Read your own rows
+ * before you do it again.
+ */
+export class CommitUnknownError extends SvcCommError {
+  readonly code = 'SVC_COMM_COMMIT_UNKNOWN';
+  /** For `SELECT pg_xact_status('…')`; undefined when it was not learned. */
+  readonly transactionId: string | undefined;
+  constructor(transactionId: string | undefined, options?: ErrorOptions) {
+    const ask = transactionId === undefined ? '' : `, or ask with SELECT pg_xact_status('${transactionId}')`;
+    super(
+      `the connection was lost at COMMIT and whether it took place is unknown: look at what it wrote${ask}`,
+      options,
+    );
+    this.transactionId = transactionId;
+  }
+}
+
 /** An earlier statement of the transaction failed (25P02): PostgreSQL can only roll it back now. Nothing was written. */
 export class TransactionAbortedError extends SvcCommError {
   readonly code = 'SVC_COMM_TRANSACTION_ABORTED';

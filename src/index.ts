@@ -97,6 +97,8 @@ export {
   BrokerUnavailableError,
   CallLostError,
   CallTimeoutError,
+  CommitAbortedError,
+  CommitUnknownError,
   CrashingMessageError,
   DatabaseAccessRefusedError,
   DatabaseBusyError,

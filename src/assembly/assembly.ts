@@ -65,8 +65,8 @@ export class Assembly {
   readonly transactions = once(() => {
     const setting = this.settings.transactions ?? knexTransactions();
     return typeof setting === 'function'
-      ? new Transactions({ open: setting })
-      : resolveTransactions(setting, this.pool());
+      ? new Transactions({ open: setting, schema: this.settings.schema })
+      : resolveTransactions(setting, this.pool(), this.settings.schema);
   });
 
   readonly outbox = once(

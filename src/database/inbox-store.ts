@@ -81,6 +81,8 @@ export class InboxStore implements Inbox {
     const orderKey = isRedriven ? null : (request.orderKey ?? null);
     for (;;) {
       const claim = await claimInbox(executor, this.#schema, key, orderKey);
+      const transaction = this.#transactions.current();
+      if (transaction) transaction.xid = claim.xid;
       if (claim.isClaimed) return 'claimed';
       if (claim.isParked) return claim.state ?? 'parked';
       // A row that another transaction committed while the claim waited for it is not in the claim's snapshot.

@@ -18,6 +18,9 @@ interface RawConnection {
   end(): Promise<void>;
 }
 
+/** As for connections outside the pool: without it the system waits for two hours. */
+const KEEPALIVE_MS = 10_000;
+
 /**
  * Connections to the service's database, as a knex instance. A connection that is lost ends its statement, never the
  * process; the pool makes another one for the next.
@@ -112,6 +115,7 @@ export class DatabasePool implements Service {
         connectionTimeoutMillis: connectTimeoutMs,
         fallback_application_name: applicationName,
         keepAlive: true,
+        keepAliveInitialDelayMillis: KEEPALIVE_MS,
       } as Knex.PgConnectionConfig,
       pool: {
         min: 0,

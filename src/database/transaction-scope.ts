@@ -1,9 +1,12 @@
 import { TransactionFinishedError } from '../errors.ts';
 import type { TransactionExecutor } from './executor.ts';
 
+const XID_QUERY = 'SELECT pg_current_xact_id_if_assigned()::text AS xid';
+
 /** Takes what was published in a transaction, all at once, just before its COMMIT. */
 export interface CommitSink<Item> {
-  flush(executor: TransactionExecutor, items: readonly Item[]): Promise<void>;
+  /** @returns `pg_current_xact_id` of the transaction, when its statement tells */
+  flush(executor: TransactionExecutor, items: readonly Item[]): Promise<string | undefined>;
 }
 
 /** The transaction that the running code is in. */
@@ -13,6 +16,8 @@ export interface AmbientTransaction {
   readonly executor: TransactionExecutor;
   /** Not before its work is done: from then on nothing can be added. */
   readonly isFinished: boolean;
+  /** `pg_current_xact_id`, from whichever statement tells it first; null: it has written nothing. */
+  xid: string | null | undefined;
   /**
    * Keeps the item for `sink.flush` before COMMIT; it goes away with a rollback, also that of its savepoint alone.
    * @throws TransactionFinishedError (SVC_COMM_TRANSACTION_FINISHED)
@@ -32,6 +37,7 @@ export class TransactionScope implements AmbientTransaction {
   readonly handle: unknown;
   readonly executor: TransactionExecutor;
   readonly depth: number;
+  xid: string | null | undefined;
   #state: 'open' | 'flushing' | 'ended' = 'open';
   #deferred = new Map<CommitSink<unknown>, unknown[]>();
   #lastSavepoint: Promise<unknown> = Promise.resolve();
@@ -86,9 +92,13 @@ export class TransactionScope implements AmbientTransaction {
   async complete(): Promise<void> {
     await this.#settle();
     const { executor } = this;
-    for (const [sink, items] of this.#deferred) await sink.flush(executor, items);
-    // COMMIT of a failed transaction is a rollback that reports success.
-    if (this.#deferred.size === 0 && executor.status() !== 'open') await executor.query('SELECT 1 AS one', []);
+    for (const [sink, items] of this.#deferred) this.xid = (await sink.flush(executor, items)) ?? this.xid;
+    // When the answer of COMMIT is lost, the id tells what became of it. The question also fails in a failed transaction,
+    // whose COMMIT would be a rollback that reports success.
+    if (this.xid === undefined || (this.#deferred.size === 0 && executor.status() !== 'open')) {
+      const [row] = await executor.query<{ xid: string | null }>(XID_QUERY, []);
+      this.xid = row?.xid ?? null;
+    }
     this.#state = 'ended';
   }
 

@@ -1,7 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
-import { DatabaseUnavailableError, InvalidArgumentError, TransactionFinishedError } from '../errors.ts';
+import {
+  CommitAbortedError,
+  CommitUnknownError,
+  DatabaseUnavailableError,
+  InvalidArgumentError,
+  TransactionFinishedError,
+} from '../errors.ts';
+import { CommitFate } from './commit-fate.ts';
 import { errorText, isConnectionError, toDatabaseError } from './database-error.ts';
+import type { SqlExecutor } from './executor.ts';
 import type { DatabasePool } from './pool.ts';
 import { recogniseTransaction } from './recognise-transaction.ts';
 import type { TransactionHolders } from './transaction-holders.ts';
@@ -21,6 +29,11 @@ export interface TransactionsOptions {
   readonly holders?: TransactionHolders;
   /** Masked, for errors. @default "the database of the setting 'transactions'" */
   readonly url?: string;
+  /**
+   * Where our tables are: with them it can be told what became of a COMMIT whose answer was lost.
+   * @default none: CommitUnknownError instead
+   */
+  readonly schema?: string | undefined;
 }
 
 export interface RunOptions {
@@ -34,9 +47,12 @@ type Outcome<T> =
   | { readonly kind: 'done'; readonly value: T }
   | { readonly kind: 'failed'; readonly error: unknown; readonly isUsers: boolean };
 
+const isDone = ({ kind }: Outcome<unknown>): boolean => kind === 'done';
+
 /** Opens transactions and knows which one the running code is in. */
 export class Transactions {
   readonly #options: TransactionsOptions;
+  readonly #fate: CommitFate | undefined;
   readonly #ambient = new AsyncLocalStorage<TransactionScope>();
 
   constructor(options: TransactionsOptions) {
@@ -48,6 +64,8 @@ export class Transactions {
       );
     }
     this.#options = options;
+    const { schema } = options;
+    this.#fate = schema === undefined ? undefined : new CommitFate({ schema, onFresh: (work) => this.#onFresh(work) });
   }
 
   /**
@@ -72,8 +90,11 @@ export class Transactions {
    * savepoint of it: a throw undoes only what this one wrote and published.
    * @returns what `work` resolved to, after the commit
    * @throws what `work` throws, after the rollback
-   * @throws DatabaseUnavailableError (SVC_COMM_DATABASE_UNAVAILABLE) when the connection was refused or lost; when it
-   *   was lost at COMMIT, whether that took place is unknown
+   * @throws DatabaseUnavailableError (SVC_COMM_DATABASE_UNAVAILABLE) when the connection was refused, or lost before
+   *   COMMIT: nothing was written
+   * @throws CommitAbortedError (SVC_COMM_COMMIT_ABORTED) when it was lost at COMMIT, which did not take place. When it
+   *   did, this resolves as ever.
+   * @throws CommitUnknownError (SVC_COMM_COMMIT_UNKNOWN) when PostgreSQL could not be asked in time
    */
   run<T>(work: (handle: unknown) => Promise<T>, options: RunOptions = {}): Promise<T> {
     const outer = this.#ambient.getStore();
@@ -85,6 +106,7 @@ export class Transactions {
   async runOwn<T>(work: (handle: unknown) => Promise<T>, { name = 'transaction()' }: RunOptions = {}): Promise<T> {
     let outcome: Outcome<T> = { kind: 'running' };
     let leave: (() => void) | undefined;
+    let xid: string | null | undefined;
     const inTransaction = async (handle: unknown): Promise<T> => {
       leave ??= this.#options.holders?.enter(name);
       outcome = { kind: 'running' };
@@ -94,6 +116,7 @@ export class Transactions {
         const value = await this.#ambient.run(scope, () => work(handle));
         isWorking = false;
         await scope.complete();
+        xid = scope.xid;
         outcome = { kind: 'done', value };
         return value;
       } catch (error) {
@@ -104,14 +127,32 @@ export class Transactions {
         scope.end();
       }
     };
+    this.#fate?.prepare();
     try {
       await this.#options.open(inTransaction);
     } catch (error) {
-      throw this.#failure(error, outcome);
+      if (!isDone(outcome) || !isConnectionError(error)) throw this.#failure(error, outcome);
+      leave?.();
+      leave = undefined;
+      await this.#assertCommitted(xid, error);
     } finally {
       leave?.();
     }
     return this.#value(outcome);
+  }
+
+  /** The answer of COMMIT was lost. Nothing was to be committed by a transaction without an id. */
+  async #assertCommitted(xid: string | null | undefined, error: unknown): Promise<void> {
+    if (xid === null) return;
+    const fate = xid === undefined ? 'unknown' : await this.#fate?.of(xid);
+    if (fate === 'committed') return;
+    if (fate === 'aborted' && xid !== undefined) throw new CommitAbortedError(xid, { cause: error });
+    throw new CommitUnknownError(xid, { cause: error });
+  }
+
+  /** A question to the database, in a transaction of its own with nothing ambient. */
+  async #onFresh<T>(work: (executor: SqlExecutor) => Promise<T>): Promise<T> {
+    return this.#options.open(async (handle) => work(await recogniseTransaction(handle, { prepare: false })));
   }
 
   async #scope(handle: unknown): Promise<TransactionScope> {
@@ -137,8 +178,7 @@ export class Transactions {
     if (outcome.kind === 'failed' && outcome.isUsers && error === outcome.error) return error;
     if (!isConnectionError(error)) return toDatabaseError(error);
     const where = this.#options.url ?? "the database of the setting 'transactions'";
-    const when = outcome.kind === 'done' ? 'lost at COMMIT, whether it took place is unknown: ' : '';
-    return new DatabaseUnavailableError(where, `${when}${errorText(error)}`, { cause: error });
+    return new DatabaseUnavailableError(where, errorText(error), { cause: error });
   }
 }
 
@@ -152,14 +192,15 @@ export interface KnexTransactions {
 /** Transactions of the service's own pool (the setting `databaseUrl`); the handle is a `Knex.Transaction`. */
 export const knexTransactions = (): KnexTransactions => Object.freeze({ kind: 'knex' });
 
-/** What the setting means, given the service's pool. */
-export function resolveTransactions(setting: TransactionsSetting, pool: DatabasePool): Transactions {
-  if (typeof setting === 'function') return new Transactions({ open: setting });
+/** What the setting means, given the service's pool. @param schema where our tables are */
+export function resolveTransactions(setting: TransactionsSetting, pool: DatabasePool, schema?: string): Transactions {
+  if (typeof setting === 'function') return new Transactions({ open: setting, schema });
   return new Transactions({
     open: (work) => pool.knex.transaction(work),
     prepare: pool.options.prepare,
     holders: pool.holders,
     url: pool.url,
+    schema,
   });
 }
 

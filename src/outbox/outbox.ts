@@ -134,8 +134,8 @@ export class Outbox implements Scheduler {
     await this.#write(choice, 'schedule', (target) => insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'));
   }
 
-  #publish(rows: readonly NewRow[], choice: unknown, what: string): Promise<void> {
-    return this.#write(choice, what, (target) => {
+  async #publish(rows: readonly NewRow[], choice: unknown, what: string): Promise<void> {
+    await this.#write<unknown>(choice, what, (target) => {
       if (target.kind === 'handle') return enqueue(target.executor, this.#schema, rows);
       for (const row of rows) target.transaction.defer(this.#sink, row);
     });

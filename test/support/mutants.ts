@@ -15,6 +15,23 @@ export interface Mutant {
 
 export const MUTANTS: readonly Mutant[] = [
   {
+    rule: 'a COMMIT whose answer was lost is looked up',
+    file: 'database/transactions.ts',
+    takes: 'await this.#assertCommitted(xid, error);',
+    puts: '',
+    testFile: 'integration/commit-lost.test.ts',
+    title: "a COMMIT whose answer is lost is resolved for transactions that the user's own library opens",
+  },
+  {
+    rule: 'of a crashed server the answer does not count',
+    file: 'database/commit-fate.ts',
+    takes: 'return known !== undefined && known === this.#incarnation;',
+    puts: 'return known !== this.#options.schema;',
+    testFile: 'integration/commit-lost.test.ts',
+    title:
+      'a COMMIT whose answer is lost stays unknown, and says how to ask, when the server has crashed since: it may have given the id again',
+  },
+  {
     rule: 'the enqueue locks the keys before it draws ids',
     file: 'outbox/sql/enqueue.ts',
     takes: 'FROM (SELECT count(*) FROM k) AS locked,\n  unnest(',
@@ -25,7 +42,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'events are written before COMMIT',
     file: 'database/transaction-scope.ts',
-    takes: 'await sink.flush(executor, items);',
+    takes: 'this.xid = (await sink.flush(executor, items)) ?? this.xid;',
     puts: 'setImmediate(() => void sink.flush(executor, items).catch(() => undefined));',
     testFile: 'integration/commit-order.test.ts',
     title: 'what was written is not committed when its events cannot be',

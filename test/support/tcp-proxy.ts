@@ -11,10 +11,16 @@ interface Pair {
  * ones, fall silent with all connections open, hold back one direction, put bytes into a stream.
  */
 export class TcpProxy {
-  /** Made for each connection: what it returns goes to the client instead of what the server sent. @default nothing changed */
-  filterToClient: () => (bytes: Buffer) => Buffer = () => (bytes) => bytes;
+  /**
+   * Made for each connection: what it returns goes to the client instead of what the server sent; `cut` resets this
+   * connection. @default nothing changed
+   */
+  filterToClient: (cut: () => void) => (bytes: Buffer) => Buffer = () => (bytes) => bytes;
   /** The same for what the client sends. */
-  filterToServer: () => (bytes: Buffer) => Buffer = () => (bytes) => bytes;
+  filterToServer: (cut: () => void) => (bytes: Buffer) => Buffer = () => (bytes) => bytes;
+  /** The server does not hear that a client has gone, as through a dead network. */
+  keepsUpstream = false;
+  readonly #kept = new Set<Socket>();
   readonly #target: { readonly host: string; readonly port: number };
   readonly #pairs = new Set<Pair>();
   #server: Server | undefined;
@@ -94,6 +100,7 @@ export class TcpProxy {
   async close(): Promise<void> {
     const server = this.#server;
     this.cut();
+    for (const upstream of this.#kept) upstream.destroy();
     if (!server) return;
     server.close();
     await once(server, 'close');
@@ -121,14 +128,19 @@ export class TcpProxy {
     const end = () => {
       this.#pairs.delete(pair);
       client.destroy();
-      upstream.destroy();
+      if (this.keepsUpstream) this.#kept.add(upstream);
+      else upstream.destroy();
     };
     upstream.on('error', end);
     client.on('close', end);
     upstream.on('close', end);
-    const toClient = this.filterToClient();
-    const toServer = this.filterToServer();
-    client.on('data', (bytes) => upstream.write(toServer(bytes)));
+    const cut = () => void client.resetAndDestroy();
+    const toClient = this.filterToClient(cut);
+    const toServer = this.filterToServer(cut);
+    client.on('data', (bytes) => {
+      const passed = toServer(bytes);
+      if (passed.length > 0) upstream.write(passed);
+    });
     upstream.on('data', (bytes) => {
       const passed = toClient(bytes);
       if (this.#heldToClient) this.#heldToClient.push(() => client.write(passed));

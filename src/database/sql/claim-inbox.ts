@@ -9,6 +9,8 @@ export interface Claim {
   /** What the row said before, as far as the statement's snapshot shows it. */
   readonly state: 'done' | 'dead' | null;
   readonly isParked: boolean;
+  /** `pg_current_xact_id` of the transaction. */
+  readonly xid: string;
 }
 
 /**
@@ -23,14 +25,14 @@ export async function claimInbox(
 ): Promise<Claim> {
   const { sql, name } = claim(schema);
   const params = [key.queue, key.source, key.messageId, orderKey];
-  const rows = await executor.query<{ claimed: boolean; state: 'done' | 'dead' | null; parked: boolean }>(
+  const rows = await executor.query<{ claimed: boolean; state: 'done' | 'dead' | null; parked: boolean; xid: string }>(
     sql,
     params,
     name,
   );
   const row = rows[0];
   if (!row) throw new Error('the claim of an inbox row returned nothing');
-  return { isClaimed: row.claimed, state: row.state, isParked: row.parked };
+  return { isClaimed: row.claimed, state: row.state, isParked: row.parked, xid: row.xid };
 }
 
 const claim = statement('claim_inbox', (schema) => {
@@ -45,6 +47,6 @@ const claim = statement('claim_inbox', (schema) => {
   )
   SELECT EXISTS (SELECT FROM claimed) AS claimed,
     (SELECT i.state FROM ${inbox} i WHERE i.queue = $1::text AND i.source = $2::text AND i.message_id = $3::text) AS state,
-    is_parked AS parked
+    is_parked AS parked, pg_current_xact_id()::text AS xid
   FROM parked`;
 });

@@ -26,7 +26,7 @@ FROM (SELECT count(*) FROM k) AS locked,
     AS r(order_key, message_id, exchange, routing_key, body, properties, app_id, expires_in_ms, n)
 WHERE ${isMarked('$9')}
 ORDER BY r.n
-RETURNING id::text`,
+RETURNING pg_current_xact_id()::text AS xid`,
 );
 
 /**
@@ -44,7 +44,7 @@ SELECT hashtext(coalesce($1::text, $3::text)) & 63, $1::text, $2::text::uuid, $3
   $7::text, clock_timestamp() + $8::text::float8 * interval '1 millisecond'
 FROM (SELECT count(*) FROM k) AS locked
 WHERE ${isMarked('$9')}
-RETURNING id::text`,
+RETURNING pg_current_xact_id()::text AS xid`,
 );
 
 /** What `enqueue` runs, the transaction's mark left to add to the parameters. */
@@ -56,12 +56,18 @@ export function enqueueStatement(schema: string, rows: readonly NewRow[]): State
 
 /**
  * Writes the rows in their order, by one statement.
+ * @returns the transaction's id; undefined when there was nothing to write
  * @throws TransactionFinishedError, DeadlockError, MigrationRequiredError, TransactionAbortedError
  */
-export async function enqueue(executor: TransactionExecutor, schema: string, rows: readonly NewRow[]): Promise<void> {
-  if (rows.length === 0) return;
+export async function enqueue(
+  executor: TransactionExecutor,
+  schema: string,
+  rows: readonly NewRow[],
+): Promise<string | undefined> {
+  if (rows.length === 0) return undefined;
   const { sql, params, name } = enqueueStatement(schema, rows);
-  await executor.write(sql, params, rows.length, name);
+  const written = await executor.write<{ xid: string }>(sql, params, rows.length, name);
+  return written[0]?.xid;
 }
 
 type Params = readonly (string | null)[];

@@ -31,6 +31,9 @@ function verdictOf(thrown: unknown, signal: AbortSignal): Verdict {
       return { kind: 'dead', reason: 'malformed', error };
     case 'SVC_COMM_BROKER_UNAVAILABLE':
     case 'SVC_COMM_DATABASE_UNAVAILABLE':
+    // The inbox knows, when the message comes again, whether its effect is there.
+    case 'SVC_COMM_COMMIT_ABORTED':
+    case 'SVC_COMM_COMMIT_UNKNOWN':
       return { kind: 'release', error };
     default:
       return isCutShort(signal) ? { kind: 'release', error } : { kind: 'retry', error, ...delayOf(error) };

@@ -1,0 +1,84 @@
+import { backoffMs } from '../util/backoff.ts';
+import { sleep } from '../util/sleep.ts';
+import { isConnectionError, sqlState } from './database-error.ts';
+import type { SqlExecutor } from './executor.ts';
+import { endOrphan, incarnation, transactionFate } from './sql/transaction-fate.ts';
+
+export interface CommitFateOptions {
+  /** Runs the work in a transaction of its own, on another connection than one that was lost. */
+  readonly onFresh: <T>(work: (executor: SqlExecutor) => Promise<T>) => Promise<T>;
+  /** Where our tables are. */
+  readonly schema: string;
+  /** How long to ask, in ms. @default 20_000, a restart of PostgreSQL and some */
+  readonly patienceMs?: number;
+}
+
+const PATIENCE_MS = 20_000;
+const BACKOFF = Object.freeze({ initialMs: 20, maxMs: 1_000 });
+
+/** The server sees that its client has gone when it next reads; through a silent network it would wait for hours. */
+const ORPHAN_MS = 1_000;
+
+/** Between two tries to learn the incarnation, when the table is missing, say. */
+const LEARN_AGAIN_MS = 60_000;
+
+/** PostgreSQL's word for an id that it has not given: of before a crash, and not flushed. */
+const NOT_GIVEN = '22023';
+
+/** Tells what became of transactions whose COMMIT was not answered. */
+export class CommitFate {
+  readonly #options: Required<CommitFateOptions>;
+  #incarnation: string | undefined;
+  #askedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: CommitFateOptions) {
+    this.#options = { patienceMs: PATIENCE_MS, ...options };
+  }
+
+  /** To be called when the database is used, before anything is lost. It does its work beside. */
+  prepare(): void {
+    if (this.#incarnation !== undefined || performance.now() - this.#askedAt < LEARN_AGAIN_MS) return;
+    this.#askedAt = performance.now();
+    this.#learn().then(
+      (token) => {
+        this.#incarnation = token;
+      },
+      () => undefined,
+    );
+  }
+
+  /**
+   * Never rejects.
+   * @param xid `pg_current_xact_id`, learned before the COMMIT
+   */
+  async of(xid: string): Promise<'committed' | 'aborted' | 'unknown'> {
+    const { onFresh, patienceMs } = this.#options;
+    const from = performance.now();
+    for (let tries = 0; performance.now() - from < patienceMs; tries += 1) {
+      try {
+        const fate = await onFresh((executor) => transactionFate(executor, xid));
+        if (fate === 'aborted') return fate;
+        if (fate === 'committed') return (await this.#isSameLife()) ? fate : 'unknown';
+        if (fate === undefined) return 'unknown';
+        if (performance.now() - from > ORPHAN_MS) await onFresh((executor) => endOrphan(executor, xid));
+      } catch (error) {
+        if (sqlState(error) === NOT_GIVEN) return 'aborted';
+        if (!isConnectionError(error)) return 'unknown';
+      }
+      await sleep(Math.max(10, backoffMs(tries, BACKOFF)));
+    }
+    return 'unknown';
+  }
+
+  /** Whether the server has not crashed since; else the id may be another transaction's. */
+  async #isSameLife(): Promise<boolean> {
+    const known = this.#incarnation;
+    this.#incarnation = await this.#learn();
+    return known !== undefined && known === this.#incarnation;
+  }
+
+  #learn(): Promise<string | undefined> {
+    const { onFresh, schema } = this.#options;
+    return onFresh((executor) => incarnation(executor, schema));
+  }
+}
