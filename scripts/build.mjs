@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { writeSeed } from './seed.mjs';
 
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
@@ -12,3 +13,7 @@ if (status !== 0) process.exit(status ?? 1);
 // npm sets the mode when it installs; this is for a checkout.
 const bin = at('dist/bin/svc-comm.js');
 if (existsSync(bin)) chmodSync(bin, 0o755);
+await writeSeed(at('dist/embedded-database.tar.gz')).catch((error) => {
+  // PGlite is an optional dependency: without it there is nothing to open the file with.
+  console.warn(`no seed for the embedded database: ${error.message}`);
+});

@@ -4,6 +4,7 @@ import { assembleCallSender, assembleCalls } from './assembly/calls.ts';
 import { assembleCommands } from './assembly/commands.ts';
 import { assembleConsumer } from './assembly/consumer.ts';
 import { assembleDeadLetters, type DeadLettersRole } from './assembly/dead-letters.ts';
+import type { Endpoints } from './assembly/embedded.ts';
 import { assembleRelay } from './assembly/relay.ts';
 import { assembleRestClient } from './assembly/rest-client.ts';
 import { assembleTaker, type Taker } from './assembly/taker.ts';
@@ -16,7 +17,7 @@ import type { SendCommandOptions, SentCommand } from './command/command-sender.t
 import type { Consumer } from './consumer/consumer.ts';
 import type { ConsumerStats } from './consumer/stats.ts';
 import { type TakeHandler, takeOne } from './consumer/take-one.ts';
-import { migrate, pendingMigrations } from './database/migrate.ts';
+import { pendingMigrations } from './database/migrate.ts';
 import type { DatabasePool } from './database/pool.ts';
 import type { KnexTransaction } from './database/transactions.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
@@ -49,6 +50,11 @@ export interface ServiceParts {
   readonly messageRouter?: MessageRouter;
   /** @default `taskRegistry`, the process's own */
   readonly taskRegistry?: TaskRegistry;
+  /**
+   * Whether this process may serve the project's embedded broker and database to other processes; else it waits for one
+   * that does. No effect with servers of one's own. @default true
+   */
+  readonly canHost?: boolean;
 }
 
 /** A consumer with its connections, as one service. */
@@ -87,6 +93,7 @@ export class SvcCommService {
       logger,
       messageRouter: this.messageRouter,
       taskRegistry: parts.taskRegistry,
+      canHost: parts.canHost,
     });
   }
 
@@ -225,7 +232,7 @@ export class SvcCommService {
 
   /** Creates or updates our tables. @returns the files that ran */
   async migrate(): Promise<string[]> {
-    return migrate((await this.#ownPool()).knex, { schema: this.settings.schema });
+    return this.#assembly.migrate();
   }
 
   /** Files that `migrate` would run. */
@@ -248,6 +255,14 @@ export class SvcCommService {
   async cancelFutureEvents(selection: FutureSelection): Promise<number> {
     const { schema } = this.settings;
     return this.#assembly.withConnection('future', (connection) => cancelFutureEvents(connection, schema, selection));
+  }
+
+  /**
+   * Where broker and database answer now, for other clients: those of the settings, or the embedded ones, which it
+   * starts. With credentials: not for logs.
+   */
+  endpoints(): Promise<Endpoints> {
+    return this.#assembly.embedded.endpoints();
   }
 
   /** Stops what was started and closes every connection. */

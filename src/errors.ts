@@ -292,6 +292,18 @@ export class DatabaseBusyError extends SvcCommError {
   }
 }
 
+/** `databaseUrl` is `embedded:`, and the package that it needs is not installed. */
+export class EmbeddedDatabaseMissingError extends SvcCommError {
+  readonly code = 'SVC_COMM_EMBEDDED_DATABASE_MISSING';
+  constructor(options?: ErrorOptions) {
+    super(
+      'the embedded database needs the package @electric-sql/pglite 0.5.14, which is not installed or does not load; ' +
+        'run `npm install @electric-sql/pglite@0.5.14`, or set databaseUrl to a PostgreSQL server',
+      options,
+    );
+  }
+}
+
 /** A table of ours is missing. */
 export class MigrationRequiredError extends SvcCommError {
   readonly code = 'SVC_COMM_MIGRATION_REQUIRED';

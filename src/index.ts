@@ -77,6 +77,7 @@ export async function takeOne(queue: string, handler: TakeHandler): Promise<unkn
 
 export type { ConsumerService, RelayService, ServiceParts } from './assemble.ts';
 export { createService, SvcCommService } from './assemble.ts';
+export type { Endpoints } from './assembly/embedded.ts';
 export type { SendCallOptions } from './call/call-sender.ts';
 export type { CallOptions } from './call/caller.ts';
 export type { CallStats } from './call/pending-calls.ts';
@@ -108,6 +109,7 @@ export {
   DeliveryLostError,
   DuplicateConsumerError,
   DuplicateTaskError,
+  EmbeddedDatabaseMissingError,
   ExchangeUnavailableError,
   HandlerStoppedError,
   HandlerTimeoutError,

@@ -5,6 +5,7 @@ import { FileStartMarks } from '../consumer/file-start-marks.ts';
 import { connectDatabase, type DatabaseConnection } from '../database/connection.ts';
 import { DatabaseClock } from '../database/database-clock.ts';
 import { InboxStore } from '../database/inbox-store.ts';
+import { migrate } from '../database/migrate.ts';
 import { DatabasePool } from '../database/pool.ts';
 import { StartMarkStore } from '../database/start-mark-store.ts';
 import { knexTransactions, resolveTransactions, Transactions } from '../database/transactions.ts';
@@ -22,6 +23,7 @@ import type { ResolvedSettings } from '../settings/resolved.ts';
 import { type TaskRegistry, taskRegistry } from '../task/registry.ts';
 import { once } from '../util/once.ts';
 import { sleep } from '../util/sleep.ts';
+import { Embedded } from './embedded.ts';
 
 const CLOCK_WAIT_MS = 1_000;
 
@@ -29,6 +31,8 @@ export interface Surroundings {
   readonly logger: Logger;
   readonly messageRouter: MessageRouter;
   readonly taskRegistry?: TaskRegistry | undefined;
+  /** Whether this process may serve the embedded servers of the project to others. @default true */
+  readonly canHost?: boolean | undefined;
 }
 
 /**
@@ -41,18 +45,23 @@ export class Assembly {
   readonly logger: Logger;
   readonly messageRouter: MessageRouter;
   readonly taskRegistry: TaskRegistry;
+  readonly embedded: Embedded;
 
-  constructor(settings: ResolvedSettings, { logger, messageRouter, taskRegistry: tasks }: Surroundings) {
+  constructor(
+    settings: ResolvedSettings,
+    { logger, messageRouter, taskRegistry: tasks, canHost = true }: Surroundings,
+  ) {
     this.settings = settings;
     this.logger = logger;
     this.messageRouter = messageRouter;
     this.taskRegistry = tasks ?? taskRegistry;
+    this.embedded = new Embedded(settings, { canHost, logger });
   }
 
   readonly pool = once(
     () =>
       new DatabasePool({
-        url: this.databaseUrl(),
+        ...this.embedded.databaseOptions(() => this.databaseUrl()),
         max: this.settings.pool.max,
         wait: this.settings.wait,
         connectTimeoutMs: this.settings.connectTimeoutMs,
@@ -107,6 +116,7 @@ export class Assembly {
   async stop(): Promise<void> {
     if (this.#clockService.isMade) await this.#clockService().stop();
     if (this.pool.isMade) await this.pool().stop();
+    await this.embedded.stop();
   }
 
   /** In the database, where every process of the service sees them; without one, in the project's folder. */
@@ -130,13 +140,16 @@ export class Assembly {
   }
 
   /** A database connection outside the pool. */
-  connect(name: string, settings: Readonly<Record<string, string>> = {}): Promise<DatabaseConnection> {
+  async connect(name: string, settings: Readonly<Record<string, string>> = {}): Promise<DatabaseConnection> {
     const { appId, connectTimeoutMs } = this.settings;
+    const { database } = this.embedded;
+    await database?.start();
     return connectDatabase({
-      url: this.databaseUrl(),
+      url: database?.url ?? this.databaseUrl(),
       applicationName: `${appId} ${name}`,
       connectTimeoutMs,
-      settings,
+      // One backend serves all sessions: what one sets, all would have.
+      settings: database ? {} : settings,
     });
   }
 
@@ -152,10 +165,10 @@ export class Assembly {
 
   /** A connection to the broker. @param role what the broker's list of connections calls it, behind the app id */
   connection(role: string): BrokerConnection {
-    const { appId, brokerUrls, wait, heartbeatMs, connectTimeoutMs } = this.settings;
+    const { appId, wait, heartbeatMs, connectTimeoutMs } = this.settings;
     return new BrokerConnection({
       name: `${appId} ${role}`,
-      url: brokerUrls,
+      ...this.embedded.brokerOptions(),
       wait,
       heartbeatMs,
       connectTimeoutMs,
@@ -175,6 +188,13 @@ export class Assembly {
       replies,
       logger: this.logger,
     });
+  }
+
+  /** Brings our tables up to this version. @returns the files that ran, also at the start of the embedded database */
+  async migrate(): Promise<string[]> {
+    await this.pool().start();
+    const ran = await migrate(this.pool().knex, { schema: this.settings.schema });
+    return [...this.embedded.takeMigrated(), ...ran];
   }
 
   /** @throws SettingsError (SVC_COMM_SETTINGS) when none is set */

@@ -14,8 +14,8 @@ import { NodeRing } from './node-ring.ts';
 export interface BrokerConnectionOptions {
   /** For logs, errors and the broker's list of connections, e.g. `orders publish`. */
   readonly name: string;
-  /** One URL, or one for each node of a cluster. */
-  readonly url: string | readonly string[];
+  /** One URL, or one for each node of a cluster; a function is asked before each attempt, for a server that moves. */
+  readonly url: string | readonly string[] | (() => string);
   /** Whether `start` waits for a broker that is down; else it fails after each node was tried once. @default true */
   readonly wait?: boolean;
   /** For URLs without `?heartbeat=`, rounded up to whole seconds; 0 turns heartbeats off. @default 30_000 */
@@ -26,6 +26,8 @@ export interface BrokerConnectionOptions {
   readonly closeTimeoutMs?: number;
   readonly backoff?: BackoffOptions;
   readonly tls?: BrokerTlsOptions;
+  /** Awaited by `start` before the first attempt: a server of ours that has to run first. */
+  readonly ready?: () => Promise<void>;
   readonly logger?: Logger;
 }
 
@@ -38,6 +40,7 @@ export const DEFAULT_BROKER_CONNECTION_OPTIONS = Object.freeze({
   closeTimeoutMs: 5_000,
   backoff: RECONNECT_BACKOFF,
   tls: Object.freeze({}),
+  ready: async () => undefined,
   logger: silentLogger,
 });
 
@@ -52,8 +55,6 @@ const STABLE_MS = 5_000;
  */
 export class BrokerConnection implements Service {
   readonly name: string;
-  /** Masked, for texts. */
-  readonly urls: readonly string[];
   readonly stats = { connects: 0, reconnects: 0, failures: 0 };
   readonly #options: ResolvedOptions;
   readonly #nodes: NodeRing;
@@ -73,14 +74,18 @@ export class BrokerConnection implements Service {
     this.name = options.name;
     const { heartbeatMs, connectTimeoutMs, tls } = this.#options;
     const dialOptions = { connectionName: this.name, heartbeatMs, timeoutMs: connectTimeoutMs, tls };
-    this.#nodes = new NodeRing(parseBrokerUrls(url), dialOptions);
-    this.urls = this.#nodes.urls;
+    this.#nodes = new NodeRing(typeof url === 'function' ? () => parseBrokerUrls(url()) : fixed(url), dialOptions);
     this.#listeners = new ListenerSet(this.#options.logger);
     this.#lifecycle = new Lifecycle(options.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });
   }
 
   get state(): ServiceState {
     return this.#lifecycle.state;
+  }
+
+  /** Masked, for texts. */
+  get urls(): readonly string[] {
+    return this.#nodes.urls;
   }
 
   get connectionState(): ConnectionState {
@@ -141,6 +146,7 @@ export class BrokerConnection implements Service {
     signal.addEventListener('abort', abort, { once: true });
     if (signal.aborted) abort();
     try {
+      await this.#options.ready();
       await this.#connect(run.signal, false);
     } finally {
       signal.removeEventListener('abort', abort);
@@ -245,4 +251,9 @@ export class BrokerConnection implements Service {
   #move(to: ConnectionState): void {
     this.#connectionState = move(this.#connectionState, to);
   }
+}
+
+function fixed(url: string | readonly string[]): () => ReturnType<typeof parseBrokerUrls> {
+  const nodes = parseBrokerUrls(url);
+  return () => nodes;
 }

@@ -8,18 +8,23 @@ export type RoundResult =
   | { readonly kind: 'open'; readonly model: ChannelModel; readonly node: BrokerNode }
   | { readonly kind: 'failed'; readonly error: BrokerAccessRefusedError | BrokerUnavailableError };
 
+type Nodes = readonly [BrokerNode, ...BrokerNode[]];
+
 /** The nodes of a cluster, tried in turn; a round begins behind the node that failed last. */
 export class NodeRing {
-  /** Masked, for texts. */
-  readonly urls: readonly string[];
-  readonly #nodes: readonly [BrokerNode, ...BrokerNode[]];
+  readonly #nodes: () => Nodes;
   readonly #options: DialOptions;
   #next = 0;
 
-  constructor(nodes: readonly [BrokerNode, ...BrokerNode[]], options: DialOptions) {
+  /** @param nodes asked before each round */
+  constructor(nodes: () => Nodes, options: DialOptions) {
     this.#nodes = nodes;
     this.#options = options;
-    this.urls = nodes.map((node) => node.masked);
+  }
+
+  /** Masked, for texts. */
+  get urls(): readonly string[] {
+    return this.#nodes().map((node) => node.masked);
   }
 
   /** Begins the next round behind the node that was open last: it answers, and does not do its work. */
@@ -31,8 +36,9 @@ export class NodeRing {
   async round(signal: AbortSignal): Promise<RoundResult> {
     const failures = new Set<string>();
     let cause: unknown;
-    for (const _ of this.#nodes) {
-      const node = this.#nodes[this.#next % this.#nodes.length] ?? this.#nodes[0];
+    const nodes = this.#nodes();
+    for (const _ of nodes) {
+      const node = nodes[this.#next % nodes.length] ?? nodes[0];
       try {
         return { kind: 'open', node, model: await dial(node, this.#options, signal) };
       } catch (error) {

@@ -2,8 +2,8 @@ import { InvalidArgumentError } from '../errors.ts';
 import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 
 export interface PoolOptions {
-  /** `postgres://…`; never logged or thrown unmasked. */
-  readonly url: string;
+  /** `postgres://…`; never logged or thrown unmasked. A function is asked for each connection, for a server that moves. */
+  readonly url: string | (() => string);
   /** Most connections at once, ≥ 1. @default 25: the default concurrency + 5 */
   readonly max?: number;
   /** Whether `start` waits for a database that is down, with back-off; otherwise it fails. @default true */
@@ -20,6 +20,8 @@ export interface PoolOptions {
   readonly stopTimeoutMs?: number;
   /** Shown in `pg_stat_activity` unless the URL says otherwise. @default 'svc-comm' */
   readonly applicationName?: string;
+  /** Awaited by `start` before the first attempt: a server of ours that has to run first. */
+  readonly ready?: () => Promise<void>;
   readonly logger?: Logger;
 }
 
@@ -34,6 +36,7 @@ export const DEFAULT_POOL_OPTIONS = Object.freeze({
   prepare: true,
   stopTimeoutMs: 10_000,
   applicationName: 'svc-comm',
+  ready: async () => undefined,
   logger: silentLogger,
 });
 
@@ -43,7 +46,7 @@ export function resolvePoolOptions(options: PoolOptions): ResolvedPoolOptions {
   if (!Number.isInteger(resolved.max) || resolved.max < 1) {
     throw new InvalidArgumentError('pool.max', 'a whole number ≥ 1', String(resolved.max));
   }
-  if (!/^postgres(ql)?:\/\//i.test(resolved.url)) {
+  if (typeof resolved.url === 'string' && !/^postgres(ql)?:\/\//i.test(resolved.url)) {
     throw new InvalidArgumentError(
       'databaseUrl',
       "a URL such as 'postgres://user:password@host:5432/database'",

@@ -28,8 +28,6 @@ const KEEPALIVE_MS = 10_000;
 export class DatabasePool implements Service {
   readonly name = 'database pool';
   readonly options: ResolvedPoolOptions;
-  /** Masked. */
-  readonly url: string;
   /** Open transactions of this pool. */
   readonly holders = new TransactionHolders();
   readonly #lifecycle: Lifecycle;
@@ -38,11 +36,16 @@ export class DatabasePool implements Service {
 
   constructor(options: PoolOptions) {
     this.options = resolvePoolOptions(options);
-    this.url = maskUrl(this.options.url);
     this.#lifecycle = new Lifecycle(this.name, {
       start: (signal) => this.#start(signal),
       stop: () => this.#stop(),
     });
+  }
+
+  /** Masked. */
+  get url(): string {
+    const { url } = this.options;
+    return maskUrl(typeof url === 'function' ? url() : url);
   }
 
   get state(): ServiceState {
@@ -70,6 +73,7 @@ export class DatabasePool implements Service {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
+    await this.options.ready();
     const knex = this.#create();
     this.#knex = knex;
     for (let attempt = 0; ; attempt++) {
@@ -108,15 +112,17 @@ export class DatabasePool implements Service {
 
   #create(): Knex {
     const { url, max, connectTimeoutMs, busyTimeoutMs, applicationName, logger } = this.options;
-    const knex = knexModule.default({
-      client: 'pg',
-      connection: {
-        connectionString: url,
+    const connection = (connectionString: string) =>
+      ({
+        connectionString,
         connectionTimeoutMillis: connectTimeoutMs,
         fallback_application_name: applicationName,
         keepAlive: true,
         keepAliveInitialDelayMillis: KEEPALIVE_MS,
-      } as Knex.PgConnectionConfig,
+      }) as Knex.PgConnectionConfig;
+    const knex = knexModule.default({
+      client: 'pg',
+      connection: typeof url === 'function' ? () => expiring(url, connection) : connection(url),
       pool: {
         min: 0,
         max,
@@ -167,4 +173,10 @@ export class DatabasePool implements Service {
     if (isConnectionError(error)) return new DatabaseUnavailableError(this.url, errorText(error), options);
     return toDatabaseError(error);
   }
+}
+
+/** Asked for again, and idle connections dropped, when the server has moved. */
+function expiring(url: () => string, connection: (url: string) => Knex.PgConnectionConfig): Knex.PgConnectionConfig {
+  const used = url();
+  return { ...connection(used), expirationChecker: () => url() !== used };
 }

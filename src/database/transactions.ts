@@ -199,8 +199,10 @@ export function resolveTransactions(setting: TransactionsSetting, pool: Database
     open: (work) => pool.knex.transaction(work),
     prepare: pool.options.prepare,
     holders: pool.holders,
-    url: pool.url,
     schema,
+    get url() {
+      return pool.url;
+    },
   });
 }
 

@@ -1,4 +1,5 @@
 import { type BindSpec, EXCHANGE_TYPES, type ExchangeSpec, type ExchangeType } from '../message/topology.ts';
+import { isEmbeddedUrl } from '../util/embedded-url.ts';
 import { isName, isShortString } from './leaf.ts';
 
 /** Readers of settings that have a short and a long form; undefined: refused. */
@@ -14,12 +15,13 @@ export function parseBind(value: unknown): BindSpec | undefined {
 
 export function parseBrokerUrls(value: unknown): readonly string[] | undefined {
   const urls: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (urls.length === 1 && isEmbeddedUrl(urls[0])) return [urls[0]];
   if (urls.length === 0 || !urls.every(isBrokerUrl)) return undefined;
   return urls;
 }
 
 export function parseDatabaseUrl(value: unknown): string | undefined {
-  return isUrl(value, ['postgres:', 'postgresql:']) ? value : undefined;
+  return isEmbeddedUrl(value) || isUrl(value, ['postgres:', 'postgresql:']) ? value : undefined;
 }
 
 export function parseHttpUrl(value: unknown): string | undefined {

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { type SettingProblem, SettingsError } from '../errors.ts';
+import { isEmbeddedUrl } from '../util/embedded-url.ts';
 import { crossChecks, defaultDelaysMs, hasDatabase } from './cross-checks.ts';
 import type { Settings } from './define.ts';
 import type { EnvironmentSettings } from './environment.ts';
@@ -56,9 +57,15 @@ export function resolveSettings(given: Settings, sources: SettingsSources = {}):
 
 type CheckedSettings = ReturnType<typeof settingsSchema.parse>;
 
+/** One backend serves all: handlers one at a time, no second connection that waits for the first, relays that look often. */
+const ONE_BACKEND = Object.freeze({ concurrency: 1, poolMax: 1, relayPollMs: 200, relayLeaseMs: 1500 });
+
 function complete(checked: CheckedSettings, appId: string, root: string): ResolvedSettings {
   const { retry, queue, relay, inbox, publish } = checked;
   const { lease, grace, poll, ...worker } = checked.worker;
+  const isOneBackend = isEmbeddedUrl(checked.databaseUrl);
+  const atMost = (limit: number, value: number): number => (isOneBackend ? Math.min(limit, value) : value);
+  const concurrency = atMost(ONE_BACKEND.concurrency, checked.concurrency);
   return Object.freeze({
     root,
     appId,
@@ -72,7 +79,7 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
     tasks: checked.tasks,
     processes: checked.processes,
     prefetch: checked.prefetch,
-    concurrency: checked.concurrency,
+    concurrency,
     retry: {
       attempts: retry.attempts,
       delaysMs: retry.delays ?? defaultDelaysMs(retry.attempts),
@@ -85,8 +92,13 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
     handlerTimeoutMs: checked.handlerTimeout,
     gracePeriodMs: checked.gracePeriod,
     schema: checked.schema,
-    pool: { max: checked.pool.max ?? checked.concurrency + 5 },
-    relay: { leaseMs: relay.lease, batchSize: relay.batchSize, pollMs: relay.poll, listen: relay.listen },
+    pool: { max: atMost(ONE_BACKEND.poolMax, checked.pool.max ?? concurrency + 5) },
+    relay: {
+      leaseMs: atMost(ONE_BACKEND.relayLeaseMs, relay.lease),
+      batchSize: relay.batchSize,
+      pollMs: atMost(ONE_BACKEND.relayPollMs, relay.poll),
+      listen: relay.listen,
+    },
     outbox: checked.outbox,
     inbox: { enabled: inbox.enabled ?? hasDatabase(checked), retentionMs: inbox.retention },
     publish: {

@@ -26,12 +26,12 @@ export const settingsSchema = z.strictObject({
     defaultText: 'the name in package.json',
   }),
   brokerUrl: described(parsed(parseBrokerUrls).prefault(DEFAULTS.brokerUrl), {
-    expected: 'an amqp:// or amqps:// URL, or a list of them',
-    meaning: 'The RabbitMQ node, or several nodes of a cluster',
+    expected: "an amqp:// or amqps:// URL, or a list of them, or 'embedded:' or 'embedded:memory'",
+    meaning: 'The RabbitMQ node, several nodes of a cluster, or the embedded broker',
     textForm: 'text-or-json',
   }),
   databaseUrl: described(parsed(parseDatabaseUrl).optional(), {
-    ...text('a postgres:// URL', 'Outbox, inbox and future events live there'),
+    ...text("a postgres:// URL, or 'embedded:' or 'embedded:memory'", 'Outbox, inbox and future events live there'),
     defaultText: 'no database',
   }),
   queue: queueSchema,
@@ -76,7 +76,7 @@ export const settingsSchema = z.strictObject({
   ),
   concurrency: described(
     wholeNumber(1).prefault(DEFAULTS.concurrency),
-    count(1, 'Handlers that run at once; more than prefetch has no effect'),
+    count(1, 'Handlers that run at once, at most prefetch; always 1 on the embedded database'),
   ),
   retry: group({
     attempts: described(
@@ -138,7 +138,7 @@ export const settingsSchema = z.strictObject({
   pool: group({
     max: described(wholeNumber(1).optional(), {
       ...count(1, 'Most connections of the pool; relay and LISTEN have their own'),
-      defaultText: 'concurrency + 5',
+      defaultText: 'concurrency + 5; always 1 on the embedded database',
     }),
   }),
   relay: group({

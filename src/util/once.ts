@@ -5,11 +5,11 @@ export interface Once<T> {
 }
 
 /** Gives the same value each time. A throw is not remembered. */
-export function once<T extends object>(make: () => T): Once<T> {
-  let made: T | undefined;
+export function once<T extends object | undefined>(make: () => T): Once<T> {
+  let made: { readonly value: T } | undefined;
   const get = (): T => {
-    made ??= make();
-    return made;
+    made ??= { value: make() };
+    return made.value;
   };
   return Object.defineProperty(get, 'isMade', { get: () => made !== undefined }) as Once<T>;
 }

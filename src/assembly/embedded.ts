@@ -1,0 +1,87 @@
+import type { BrokerConnectionOptions } from '../broker/connection.ts';
+import { migrate } from '../database/migrate.ts';
+import { DatabasePool } from '../database/pool.ts';
+import type { PoolOptions } from '../database/pool-options.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import type { ResolvedSettings } from '../settings/resolved.ts';
+import { type EmbeddedUrl, isEmbeddedUrl } from '../util/embedded-url.ts';
+import { EmbeddedServer } from './embedded-server.ts';
+
+/** Where broker and database answer. With credentials: not for logs. */
+export interface Endpoints {
+  /** At least one. */
+  readonly brokerUrls: readonly string[];
+  readonly databaseUrl: string | undefined;
+}
+
+/** A server of this machine that comes back soon: another process takes it over. */
+const EMBEDDED_BACKOFF = Object.freeze({ initialMs: 50, maxMs: 250 });
+
+/**
+ * The embedded servers that the settings ask for. Whatever connects first starts them, and they run until `stop`: what
+ * a role has published must not go with it.
+ */
+export class Embedded {
+  readonly broker: EmbeddedServer | undefined;
+  readonly database: EmbeddedServer | undefined;
+  readonly #settings: ResolvedSettings;
+  /** Files that the database was brought up to date by when it started. */
+  #migrated: string[] = [];
+
+  /** @param canHost whether this process may serve them to others; else it waits for one that does */
+  constructor(settings: ResolvedSettings, { canHost, logger }: { readonly canHost: boolean; readonly logger: Logger }) {
+    const { root, brokerUrls, databaseUrl, schema } = settings;
+    const server = (kind: 'broker' | 'database', url: EmbeddedUrl, onStarted?: (url: string) => Promise<void>) =>
+      new EmbeddedServer({ kind, url, root, canHost, logger, ...(onStarted ? { onStarted } : {}) });
+    const [brokerUrl] = brokerUrls;
+    this.#settings = settings;
+    this.broker = isEmbeddedUrl(brokerUrl) ? server('broker', brokerUrl) : undefined;
+    this.database = isEmbeddedUrl(databaseUrl)
+      ? server('database', databaseUrl, async (url) => {
+          this.#migrated = await withPool(url, (pool) => migrate(pool.knex, { schema }));
+        })
+      : undefined;
+  }
+
+  /** How connections reach the broker. */
+  brokerOptions(): Pick<BrokerConnectionOptions, 'url' | 'ready' | 'backoff'> {
+    const { broker } = this;
+    if (!broker) return { url: this.#settings.brokerUrls };
+    return { url: () => broker.url, ready: () => broker.start(), backoff: EMBEDDED_BACKOFF };
+  }
+
+  /** How a pool reaches the database. @param url of the settings, when it is not embedded */
+  databaseOptions(url: () => string): Pick<PoolOptions, 'url' | 'ready'> {
+    const { database } = this;
+    if (!database) return { url: url() };
+    return { url: () => database.url, ready: () => database.start() };
+  }
+
+  /** Migrations that ran at the start of the database, told once. */
+  takeMigrated(): string[] {
+    const migrated = this.#migrated;
+    this.#migrated = [];
+    return migrated;
+  }
+
+  async endpoints(): Promise<Endpoints> {
+    const { broker, database } = this;
+    await Promise.all([broker?.start(), database?.start()]);
+    const { brokerUrls, databaseUrl } = this.#settings;
+    return { brokerUrls: broker ? [broker.url] : brokerUrls, databaseUrl: database?.url ?? databaseUrl };
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.broker?.stop(), this.database?.stop()]);
+  }
+}
+
+async function withPool<T>(url: string, work: (pool: DatabasePool) => Promise<T>): Promise<T> {
+  const pool = new DatabasePool({ url, max: 1 });
+  await pool.start();
+  try {
+    return await work(pool);
+  } finally {
+    await pool.stop();
+  }
+}

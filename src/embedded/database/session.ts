@@ -1,0 +1,149 @@
+import type { Socket } from 'node:net';
+import { type Backend, BackendHeld, HELD_LIMIT_MS } from './backend.ts';
+import { errorResponse, message, notification, READY_IDLE, readNotification } from './backend-messages.ts';
+import { Channels } from './channels.ts';
+import { Greeting } from './greeting.ts';
+import { HEAD_BYTES, MalformedMessage, MessageSplitter, type WireMessage } from './message-splitter.ts';
+import { StatementNames } from './statement-names.ts';
+
+/** The server, as its sessions need it. */
+export interface SessionHost {
+  readonly backend: Backend;
+  /** ParameterStatus messages that every client gets. */
+  readonly parameters: Buffer;
+  /** A transaction of this session notified; its own session may be among those that listen. */
+  notified(channel: string, payload: string): void;
+  /** The backend has forgotten what the sessions listen to. */
+  unlistened(): void;
+  ended(session: Session): void;
+}
+
+/** Messages that end a batch: what comes before them is kept together. */
+const BATCH_ENDS: ReadonlySet<string> = new Set(['S', 'Q', 'H', 'F', 'd', 'c', 'f']);
+const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
+/** A client that sends ahead waits when so many of its batches do. */
+const MAX_PENDING = 32;
+const FORGETS_CHANNELS = /^(UNLISTEN|DISCARD ALL)\0/;
+
+const HELD_TEXT =
+  'the embedded database has one backend, and the open transaction of another connection has held it for ' +
+  `${HELD_LIMIT_MS / 1000} s; inside a transaction run every statement on its own handle, or use a PostgreSQL server`;
+
+/** One client, from its first byte to the end of its socket. */
+export class Session {
+  readonly processId: number;
+  readonly channels = new Channels();
+  readonly #socket: Socket;
+  readonly #host: SessionHost;
+  readonly #splitter = new MessageSplitter(MAX_MESSAGE_BYTES);
+  readonly #names = new StatementNames();
+  #greeting: Greeting | undefined;
+  #batch: Buffer[] = [];
+  #pending = 0;
+  #isOver = false;
+
+  constructor(processId: number, socket: Socket, host: SessionHost) {
+    this.processId = processId;
+    this.#socket = socket;
+    this.#host = host;
+    this.#greeting = new Greeting(processId, host.parameters);
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('error', () => this.#end());
+    socket.on('close', () => this.#end());
+  }
+
+  /** Tells the client of a notification, if it listens. */
+  notify(fromProcessId: number, channel: string, payload: string): void {
+    if (this.channels.has(channel)) this.#socket.write(notification(fromProcessId, channel, payload));
+  }
+
+  /** The server goes: tells the client, then ends its socket. */
+  shutDown(): void {
+    if (this.#isOver) return;
+    this.#refuse('57P01', 'the embedded database stops');
+  }
+
+  cutOff(): void {
+    this.#socket.destroy();
+  }
+
+  #onData(chunk: Buffer): void {
+    try {
+      if (this.#greeting) this.#greet(this.#greeting, chunk);
+      else for (const each of this.#splitter.push(chunk)) this.#receive(each);
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      this.#refuse('08P01', `not PostgreSQL's protocol: ${error.message}`);
+    }
+  }
+
+  #greet(greeting: Greeting, chunk: Buffer): void {
+    const greeted = greeting.push(chunk);
+    if (greeted.kind === 'more') return;
+    this.#socket.write(greeted.bytes);
+    if (greeted.kind === 'refused') this.#socket.end();
+    if (greeted.kind === 'answer') this.#greet(greeting, Buffer.alloc(0));
+    if (greeted.kind !== 'open') return;
+    this.#greeting = undefined;
+    this.#socket.write(READY_IDLE);
+    if (greeted.rest.length > 0) this.#onData(greeted.rest);
+  }
+
+  #receive(received: WireMessage): void {
+    if (this.#isOver) return;
+    const { type, bytes } = received;
+    if (type === 'X') {
+      this.#socket.end();
+      this.#end();
+      return;
+    }
+    // A query's text follows the statement's name in Parse.
+    if (type === 'Q') this.channels.follow(bytes.toString('utf8', HEAD_BYTES));
+    if (type === 'P') this.channels.follow(bytes.toString('utf8', bytes.indexOf(0, HEAD_BYTES)));
+    this.#batch.push(this.#names.translate(received));
+    if (BATCH_ENDS.has(type)) void this.#run(type);
+  }
+
+  async #run(end: string): Promise<void> {
+    const bytes = Buffer.concat(this.#batch);
+    this.#batch = [];
+    this.#pending += 1;
+    if (this.#pending > MAX_PENDING) this.#socket.pause();
+    const output: Buffer[] = [];
+    let isForgetful = false;
+    try {
+      await this.#host.backend.run(this, bytes, ({ type, bytes }) => {
+        if (type === 'A') {
+          const { channel, payload } = readNotification(bytes);
+          this.#host.notified(channel, payload);
+          return;
+        }
+        if (type === 'C') isForgetful ||= FORGETS_CHANNELS.test(bytes.toString('latin1', HEAD_BYTES, HEAD_BYTES + 16));
+        output.push(bytes);
+      });
+      if (output.length > 0) this.#socket.write(output.length === 1 ? (output[0] ?? '') : Buffer.concat(output));
+      if (isForgetful) this.#host.unlistened();
+    } catch (error) {
+      if (!(error instanceof BackendHeld)) return this.#refuse('57P01', 'the embedded database is gone');
+      this.#socket.write(errorResponse('ERROR', '55P03', HELD_TEXT));
+      if (end === 'S' || end === 'Q') this.#socket.write(READY_IDLE);
+    } finally {
+      this.#pending -= 1;
+      if (this.#pending <= MAX_PENDING && !this.#isOver) this.#socket.resume();
+    }
+  }
+
+  #refuse(code: string, text: string): void {
+    this.#socket.end(errorResponse('FATAL', code, text));
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const rollback = message('Q', 'ROLLBACK');
+    this.#host.backend.leave(this, Buffer.concat([rollback, this.#names.farewell()]));
+    this.#host.ended(this);
+  }
+}

@@ -1,0 +1,159 @@
+import { mkdir, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
+
+/** What the lock file says about the process that serves. */
+export interface HostRecord extends ProcessIdentity {
+  /** `released`: it has stopped serving, and has written all down. */
+  readonly state: 'starting' | 'serving' | 'released';
+  /** Where it serves, and what it serves or served on before. */
+  readonly url?: string;
+  readonly port?: number;
+}
+
+export type LockResult =
+  | { readonly kind: 'taken'; readonly lock: HostLock; readonly previous: HostRecord | undefined }
+  | { readonly kind: 'held'; readonly record: HostRecord };
+
+/** A lock file without content: whoever made it is writing it at this moment, or died in between. */
+const WRITING_MS = 2000;
+
+/**
+ * The right to serve in a folder. The lock is the file with the highest number, `NAME.N.lock`. It is held while the
+ * process that it names runs and has not released it; then whoever makes the file N + 1 has the lock. Making a file is
+ * atomic, and the highest is never removed, so that two processes that find the same dead host cannot both win.
+ */
+export class HostLock {
+  readonly #folder: string;
+  readonly #name: string;
+  readonly #number: number;
+  readonly #identity: ProcessIdentity;
+
+  private constructor(folder: string, name: string, number: number, identity: ProcessIdentity) {
+    this.#folder = folder;
+    this.#name = name;
+    this.#number = number;
+    this.#identity = identity;
+  }
+
+  /** Takes the lock, or says who has it. */
+  static async take(folder: string, name: string): Promise<LockResult> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await writeFile(join(folder, '.gitignore'), '*\n');
+    const identity = await ownIdentity();
+    for (;;) {
+      const latest = await readLatest(folder, name);
+      if (latest && (await isHeld(latest.record))) return { kind: 'held', record: latest.record };
+      const number = (latest?.number ?? 0) + 1;
+      const lock = new HostLock(folder, name, number, identity);
+      if (!(await lock.#create(latest?.record.port))) continue;
+      // While we looked another may have taken the lock, and removed the numbers before its own: ours was one of them.
+      if (((await numbersIn(folder, name)).at(-1) ?? 0) > number) {
+        await unlink(lock.#path).catch(() => undefined);
+        continue;
+      }
+      await lock.#removeOlder();
+      return { kind: 'taken', lock, previous: latest?.record };
+    }
+  }
+
+  /** The host of this moment; undefined when nobody serves. */
+  static async holder(folder: string, name: string): Promise<HostRecord | undefined> {
+    const latest = await readLatest(folder, name);
+    return latest && (await isHeld(latest.record)) ? latest.record : undefined;
+  }
+
+  /** Says where this process serves. */
+  async serving(url: string, port: number): Promise<void> {
+    await this.#write({ ...this.#identity, state: 'serving', url, port });
+  }
+
+  /** Whether it is still ours: not when somebody removed the folder. */
+  async isOurs(): Promise<boolean> {
+    return (await numbersIn(this.#folder, this.#name)).at(-1) === this.#number;
+  }
+
+  /** Gives it away. Call it when all is written down. @param port for whoever serves next */
+  async release(port: number | undefined): Promise<void> {
+    if (!(await this.isOurs())) return;
+    await this.#write({ ...this.#identity, state: 'released', ...(port === undefined ? {} : { port }) });
+  }
+
+  get #path(): string {
+    return pathOf(this.#folder, this.#name, this.#number);
+  }
+
+  async #create(port: number | undefined): Promise<boolean> {
+    const record: HostRecord = { ...this.#identity, state: 'starting', ...(port === undefined ? {} : { port }) };
+    try {
+      await writeFile(this.#path, JSON.stringify(record), { flag: 'wx', mode: 0o600 });
+      return true;
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+      throw error;
+    }
+  }
+
+  async #write(record: HostRecord): Promise<void> {
+    const draft = `${this.#path}.tmp`;
+    await writeFile(draft, JSON.stringify(record), { mode: 0o600 });
+    await rename(draft, this.#path);
+  }
+
+  async #removeOlder(): Promise<void> {
+    for (const number of await numbersIn(this.#folder, this.#name)) {
+      if (number < this.#number) await unlink(pathOf(this.#folder, this.#name, number)).catch(() => undefined);
+    }
+  }
+}
+
+const pathOf = (folder: string, name: string, number: number): string => join(folder, `${name}.${number}.lock`);
+
+async function isHeld(record: HostRecord): Promise<boolean> {
+  return record.state !== 'released' && (await isRunning(record));
+}
+
+/** In ascending order. */
+async function numbersIn(folder: string, name: string): Promise<number[]> {
+  const files = await readdir(folder).catch(() => []);
+  return files
+    .map((file) => file.split('.'))
+    .filter((parts) => parts.length === 3 && parts[0] === name && parts[2] === 'lock')
+    .map((parts) => Number(parts[1]))
+    .filter((number) => Number.isSafeInteger(number) && number > 0)
+    .sort((a, b) => a - b);
+}
+
+async function readLatest(
+  folder: string,
+  name: string,
+): Promise<{ readonly number: number; readonly record: HostRecord } | undefined> {
+  const number = (await numbersIn(folder, name)).at(-1);
+  if (number === undefined) return undefined;
+  const path = pathOf(folder, name, number);
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const record = parse(text) ?? (await unfinished(path));
+  return { number, record };
+}
+
+/** Held by nobody knows whom for as long as writing a file takes. */
+async function unfinished(path: string): Promise<HostRecord> {
+  const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
+  const isFresh = Date.now() - mtimeMs < WRITING_MS;
+  return { pid: process.pid, startedAt: '', state: isFresh ? 'starting' : 'released' };
+}
+
+function parse(text: string): HostRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is HostRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { pid, startedAt, state } = value as Partial<Record<keyof HostRecord, unknown>>;
+  return Number.isInteger(pid) && typeof startedAt === 'string' && typeof state === 'string';
+}

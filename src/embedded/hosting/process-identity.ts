@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+/** A process, told from a later one that was given the same number. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** When it began, in words of the operating system; empty where that is not known. */
+  readonly startedAt: string;
+}
+
+export async function ownIdentity(): Promise<ProcessIdentity> {
+  return { pid: process.pid, startedAt: (await look(process.pid)) ?? '' };
+}
+
+/** Whether that process still runs. */
+export async function isRunning({ pid, startedAt }: ProcessIdentity): Promise<boolean> {
+  if (!exists(pid)) return false;
+  const now = await look(pid);
+  return now !== undefined && (startedAt === '' || now === startedAt);
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It runs, and is somebody else's.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/** @returns undefined when there is no such process, or only what its parent has not collected yet */
+async function look(pid: number): Promise<string | undefined> {
+  if (process.platform === 'linux') return lookInProc(pid);
+  if (process.platform === 'win32') return '';
+  return lookWithPs(pid);
+}
+
+/** proc(5): the state is the field behind the name in brackets, the start time the 22nd of all. */
+async function lookInProc(pid: number): Promise<string | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
+  // Start times are counted from the boot.
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+  return `${boot.trim()} ${fields[19]}`;
+}
+
+async function lookWithPs(pid: number): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=,lstart=', '-p', String(pid)]);
+    const [state = '', ...start] = stdout.trim().split(/\s+/);
+    return state === '' || state.startsWith('Z') ? undefined : start.join(' ');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,213 @@
+import type { Logger } from '../../lifecycle/logger.ts';
+import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/service.ts';
+import { sleep } from '../../util/sleep.ts';
+import { HostLock, type HostRecord } from './host-lock.ts';
+
+/** A server that one process serves to all of a folder. */
+export interface HostedServer extends Service {
+  readonly url: string;
+  readonly port: number;
+}
+
+export interface SharedServerOptions {
+  /** For lock files and logs. */
+  readonly name: 'broker' | 'database';
+  /** Where its state and its lock are. */
+  readonly folder: string;
+  /** Makes the server, should this process serve. @param onBroken to be called when it ends by itself */
+  readonly create: (port: number, onBroken: () => void) => HostedServer;
+  /** Whether this process may serve; else it waits for one that does. @default true */
+  readonly canHost?: boolean;
+  readonly logger: Logger;
+}
+
+/** How often a process that has joined looks whether its host still serves, and a host whether the lock is its own. */
+const WATCH_MS = 200;
+const HOST_WATCH_MS = 1000;
+
+type Role =
+  | { readonly kind: 'apart' }
+  | { readonly kind: 'joined'; readonly host: HostRecord; readonly url: string }
+  | { readonly kind: 'hosting'; readonly lock: HostLock; readonly server: HostedServer; isBroken: boolean };
+
+/**
+ * A server that the processes of one folder share: whoever takes the lock serves, the others join it.
+ *
+ *            the lock is free                       another holds it
+ *   apart ─────────────────────▶ hosting     apart ──────────────────▶ joined
+ *     ▲                             │          ▲                          │
+ *     └─────────────────────────────┘          └──────────────────────────┘
+ *       it broke down, or the folder             the host has stopped, or its
+ *       was removed                              process is gone
+ *
+ * A new host serves where the last one did, when it can: clients then only connect again.
+ */
+export class SharedServer implements Service {
+  readonly #options: SharedServerOptions & { readonly canHost: boolean };
+  readonly #lifecycle: Lifecycle;
+  #role: Role = { kind: 'apart' };
+  #lastUrl: string | undefined;
+  #watching: Promise<void> = Promise.resolve();
+  #end = new AbortController();
+
+  constructor(options: SharedServerOptions) {
+    this.#options = { canHost: true, ...options };
+    this.#lifecycle = new Lifecycle(`embedded ${options.name}`, {
+      start: (signal) => this.#start(signal),
+      stop: () => this.#stop(),
+    });
+  }
+
+  get name(): string {
+    return this.#lifecycle.name;
+  }
+  get state(): ServiceState {
+    return this.#lifecycle.state;
+  }
+
+  /** Resolves when this process serves or has joined one that does. */
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+  /** Resolves when all is written down, if this process served. */
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  /** Where it is served, or was last: it may be another place after a takeover. @throws NotRunningError */
+  get url(): string {
+    if (this.#lastUrl === undefined) this.#lifecycle.assertRunning();
+    return this.#lastUrl ?? '';
+  }
+  /** Whether this process serves it. */
+  get isHosting(): boolean {
+    return this.#role.kind === 'hosting';
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    this.#end = new AbortController();
+    await this.#settle(signal, undefined);
+    if (signal.aborted) return;
+    this.#watching = this.#watch(this.#end.signal);
+  }
+
+  async #stop(): Promise<void> {
+    this.#end.abort();
+    await this.#watching;
+    await this.#leave();
+    this.#lastUrl = undefined;
+  }
+
+  /** Joins or hosts, whichever is possible first. */
+  async #settle(signal: AbortSignal, lost: HostRecord | undefined): Promise<void> {
+    const { name, logger } = this.#options;
+    while (!signal.aborted && this.#role.kind === 'apart') {
+      const found = await this.#look();
+      if (found?.state === 'serving' && found.url !== undefined) {
+        this.#role = { kind: 'joined', host: found, url: found.url };
+        this.#lastUrl = found.url;
+        logger.info({ host: found.pid, url: found.url }, `joined the embedded ${name} of another process`);
+      } else if (found === undefined && this.#options.canHost) {
+        await this.#host(signal, lost);
+      } else {
+        await sleep(WATCH_MS / 4, signal);
+      }
+    }
+  }
+
+  #look(): Promise<HostRecord | undefined> {
+    return HostLock.holder(this.#options.folder, this.#options.name);
+  }
+
+  async #host(signal: AbortSignal, lost: HostRecord | undefined): Promise<void> {
+    const { name, folder, logger } = this.#options;
+    const result = await HostLock.take(folder, name);
+    if (result.kind === 'held') return;
+    const { lock, previous } = result;
+    try {
+      const server = await this.#serve(previous?.port ?? 0);
+      this.#role = { kind: 'hosting', lock, server, isBroken: false };
+      this.#lastUrl = server.url;
+      await lock.serving(server.url, server.port);
+    } catch (error) {
+      await this.#leave();
+      await lock.release(previous?.port);
+      throw error;
+    }
+    if (signal.aborted) return;
+    const fields = { url: this.#lastUrl, folder };
+    if (lost) logger.warn({ ...fields, lost: lost.pid }, `took over the embedded ${name}: its host is gone`);
+    else logger.info(fields, `serving the embedded ${name} to the processes of this project`);
+  }
+
+  /** On the port of the last host; on another when somebody has taken it meanwhile. */
+  async #serve(port: number): Promise<HostedServer> {
+    const create = (on: number): HostedServer =>
+      this.#options.create(on, () => {
+        if (this.#role.kind === 'hosting' && this.#role.server === server) this.#role.isBroken = true;
+      });
+    let server = create(port);
+    try {
+      await server.start();
+    } catch (error) {
+      if (port === 0 || !isPortTaken(error)) throw error;
+      server = create(0);
+      await server.start();
+    }
+    return server;
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(this.#role.kind === 'hosting' ? HOST_WATCH_MS : WATCH_MS, signal);
+      if (signal.aborted) return;
+      try {
+        await this.#check(signal);
+      } catch (error) {
+        this.#options.logger.error(
+          { error },
+          `the embedded ${this.#options.name} could not be taken over; trying again`,
+        );
+      }
+    }
+  }
+
+  async #check(signal: AbortSignal): Promise<void> {
+    const { name, logger } = this.#options;
+    const role = this.#role;
+    switch (role.kind) {
+      case 'apart':
+        return this.#settle(signal, undefined);
+      case 'joined': {
+        const found = await this.#look();
+        if (found?.state === 'serving' && found.url === role.url && found.pid === role.host.pid) return;
+        this.#role = { kind: 'apart' };
+        return this.#settle(signal, role.host);
+      }
+      case 'hosting':
+        if (!role.isBroken && (await role.lock.isOurs())) return;
+        logger.error({}, `the embedded ${name} broke down, or its folder was removed: starting it anew`);
+        await this.#leave();
+        return this.#settle(signal, undefined);
+      default:
+        role satisfies never;
+    }
+  }
+
+  async #leave(): Promise<void> {
+    const role = this.#role;
+    this.#role = { kind: 'apart' };
+    if (role.kind !== 'hosting') return;
+    const port = role.server.state === 'running' ? role.server.port : undefined;
+    try {
+      await role.server.stop();
+    } finally {
+      await role.lock.release(port);
+    }
+  }
+}
+
+function isPortTaken(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE';
+}

@@ -1,0 +1,36 @@
+import type { Service } from './service.ts';
+
+/** A service that several others need: it runs from the start of the first until the stop of the last. */
+export class SharedService<S extends Service> {
+  readonly service: S;
+  readonly #users = new Set<Service>();
+
+  constructor(service: S) {
+    this.service = service;
+  }
+
+  /** One user's side of it, as a service: stopping it stops the shared one only when nobody else uses it. */
+  use(): Service {
+    const { service } = this;
+    const users = this.#users;
+    const user: Service = {
+      name: service.name,
+      get state() {
+        return users.has(user) ? service.state : 'idle';
+      },
+      async start() {
+        users.add(user);
+        try {
+          await service.start();
+        } catch (error) {
+          users.delete(user);
+          throw error;
+        }
+      },
+      async stop() {
+        if (users.delete(user) && users.size === 0) await service.stop();
+      },
+    };
+    return user;
+  }
+}

@@ -1,0 +1,150 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Backend, BackendHeld } from '../../src/embedded/database/backend.ts';
+import { message } from '../../src/embedded/database/backend-messages.ts';
+import { EmbeddedDatabase } from '../../src/embedded/database/embedded-database.ts';
+import { openPglite, type Pglite } from '../../src/embedded/database/pglite.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
+
+const database = new EmbeddedDatabase();
+beforeAll(() => database.start());
+afterAll(() => database.stop());
+
+const clients: pg.Client[] = [];
+async function client(): Promise<pg.Client> {
+  const made = new pg.Client(database.url);
+  made.on('error', () => undefined);
+  await made.connect();
+  clients.push(made);
+  return made;
+}
+afterEach(async () => {
+  for (const one of clients.splice(0)) await one.end();
+});
+
+describe('several connections to one backend', () => {
+  it('get their own answers, also when a statement comes in many pieces and its name is in use elsewhere', async () => {
+    const body = 'x'.repeat(300_000);
+    const all = await Promise.all([1, 2, 3, 4].map(() => client()));
+    const ask = async (one: pg.Client, number: number) => {
+      for (let round = 0; round < 10; round += 1) {
+        const text = `SELECT ${number} AS number, $1::text AS round, length($2) AS length`;
+        const { rows } = await one.query({ name: 'same', text, values: [String(round), body] });
+        expect(rows).toEqual([{ number, round: String(round), length: body.length }]);
+      }
+    };
+    await Promise.all(all.map(ask));
+  });
+
+  it('wait for the transaction of another to end, and see what it committed', async () => {
+    const [writer, reader] = [await client(), await client()];
+    await writer.query('CREATE TABLE seen (n int)');
+    await writer.query('BEGIN');
+    await writer.query('INSERT INTO seen VALUES (1)');
+    const read = reader.query('SELECT n FROM seen');
+    await writer.query('COMMIT');
+    expect((await read).rows).toEqual([{ n: 1 }]);
+  });
+
+  it('hear what another one notifies, and what they themselves do; who does not listen hears nothing', async () => {
+    const [first, second] = [await client(), await client()];
+    const heard: string[] = [];
+    first.on('notification', ({ channel, payload }) => heard.push(`first ${channel} ${payload}`));
+    second.on('notification', ({ channel, payload }) => heard.push(`second ${channel} ${payload}`));
+    await first.query('LISTEN "Orders"');
+    await second.query('LISTEN stock; LISTEN other');
+    await second.query(`NOTIFY "Orders", 'a'`);
+    await second.query('SELECT pg_notify($1, $2)', ['stock', 'b']);
+    // The backend forgets all of it; the others' LISTEN must hold.
+    await second.query('UNLISTEN *');
+    await second.query(`NOTIFY "Orders", 'c'; NOTIFY stock, 'd'`);
+    await first.query('SELECT 1');
+    expect(heard).toEqual(['first Orders a', 'second stock b', 'first Orders c']);
+  });
+
+  it('lose the transaction of one that is cut off: it is rolled back, the others go on', async () => {
+    const [dying, other] = [await client(), await client()];
+    await other.query('CREATE TABLE cut (n int)');
+    await dying.query('BEGIN');
+    await dying.query('INSERT INTO cut VALUES (1)');
+    const count = other.query('SELECT count(*)::int AS n FROM cut');
+    (dying as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    expect((await count).rows).toEqual([{ n: 0 }]);
+  });
+
+  it('keep a failed transaction to themselves until it ends', async () => {
+    const [failing, other] = [await client(), await client()];
+    await failing.query('BEGIN');
+    await expect(failing.query('SELECT nothing')).rejects.toMatchObject({ code: '42703' });
+    const answer = other.query('SELECT 1 AS one');
+    await expect(failing.query('SELECT 1')).rejects.toMatchObject({ code: '25P02' });
+    await failing.query('ROLLBACK');
+    expect((await answer).rows).toEqual([{ one: 1 }]);
+  });
+
+  it('are refused by name when they ask for another role or database', async () => {
+    const url = new URL(database.url);
+    url.pathname = '/shop';
+    await expect(new pg.Client(url.href).connect()).rejects.toMatchObject({ code: '3D000' });
+    url.username = 'shop';
+    await expect(new pg.Client(url.href).connect()).rejects.toMatchObject({ code: '28000' });
+  });
+
+  it('are ended when they send what is no message of PostgreSQL, and nobody else notices', async () => {
+    const other = await client();
+    const socket = connect(database.port, '127.0.0.1');
+    const got: Buffer[] = [];
+    socket.on('data', (data) => got.push(data)).on('error', () => undefined);
+    socket.write('GET / HTTP/1.1\r\n\r\n');
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(Buffer.concat(got).toString('latin1')).toContain('08P01');
+    expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
+});
+
+describe('one backend', () => {
+  let pglite: Pglite;
+  beforeAll(async () => {
+    pglite = await openPglite(undefined);
+  });
+  afterAll(() => pglite.close());
+
+  it('does not let a statement wait for ever for the open transaction of the code that awaits it', async () => {
+    const backend = new Backend(pglite, () => undefined, 50);
+    const [transaction, inside] = [{}, {}];
+    const run = (user: object, sql: string) => backend.run(user, message('Q', sql), () => undefined);
+    await run(transaction, 'BEGIN');
+    await expect(run(inside, 'SELECT 1')).rejects.toThrow(BackendHeld);
+    await run(transaction, 'COMMIT');
+    await run(inside, 'SELECT 1');
+  });
+});
+
+describe('a folder', () => {
+  it('has after a restart what was committed, and a half-made one is made anew', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'svc-comm-database-'));
+    try {
+      const kept = new EmbeddedDatabase({ folder });
+      const query = async (sql: string) => {
+        await kept.start();
+        const one = new pg.Client(kept.url);
+        await one.connect();
+        const { rows } = await one.query(sql);
+        await one.end();
+        await kept.stop();
+        return rows;
+      };
+      await query('CREATE TABLE kept AS SELECT 1 AS n');
+      expect(await query('SELECT n FROM kept')).toEqual([{ n: 1 }]);
+      await rm(join(folder, 'complete'));
+      await expect(query('SELECT n FROM kept')).rejects.toMatchObject({ code: '42P01' });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+});
