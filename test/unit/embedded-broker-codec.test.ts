@@ -4,7 +4,7 @@ import { ByteReader } from '../../src/embedded/broker/byte-reader.ts';
 import { ByteWriter } from '../../src/embedded/broker/byte-writer.ts';
 import { withDeliveryCount } from '../../src/embedded/broker/delivery-count.ts';
 import { type Field, readTable, writeTable } from '../../src/embedded/broker/field-table.ts';
-import { longField } from '../../src/embedded/broker/fields.ts';
+import { longField, toWire } from '../../src/embedded/broker/fields.ts';
 import { FRAME_END } from '../../src/embedded/broker/frame.ts';
 import { FrameReader } from '../../src/embedded/broker/frame-reader.ts';
 import { readMethod, writeMethod } from '../../src/embedded/broker/method-codec.ts';
@@ -26,6 +26,7 @@ const { field } = fc.letrec<{ field: Field; table: ReadonlyMap<string, Field> }>
     fc.nat().map((value): Field => ({ type: 'i', value })),
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((value): Field => ({ type: 'l', value })),
     fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map((value): Field => ({ type: 'T', value })),
+    fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map((value): Field => ({ type: 'L', value })),
     fc.double({ noNaN: true }).map((value): Field => ({ type: 'd', value })),
     fc.float({ noNaN: true }).map((value): Field => ({ type: 'f', value })),
     fc.tuple(fc.nat(255), fc.nat()).map(([scale, value]): Field => ({ type: 'D', scale, value })),
@@ -50,7 +51,7 @@ const ARGUMENTS = {
   short: fc.nat(65_535),
   long: fc.nat(),
   longlong: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
-  shortstr: latin1(255),
+  shortstr: fc.string({ unit: 'grapheme', maxLength: 20 }).map(toWire),
   longstr: latin1(400),
   bit: fc.boolean(),
   table,

@@ -4,7 +4,7 @@ import type { ConnectionHost } from './connection-host.ts';
 import type { ConnectionState } from './connection-state.ts';
 import { Farewell } from './farewell.ts';
 import { hasCapability } from './fields.ts';
-import { FRAME } from './frame.ts';
+import { FRAME, FRAME_MIN_SIZE } from './frame.ts';
 import { FrameReader } from './frame-reader.ts';
 import { Greeting, PROTOCOL_HEADER } from './greeting.ts';
 import { FRAME_MAX, Handshake, type Session } from './handshake.ts';
@@ -23,7 +23,8 @@ export class Connection {
   readonly #output: Output;
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
-  readonly #reader = new FrameReader(FRAME_MAX);
+  // Until the peers have agreed on a size, only what every peer must take may be sent.
+  readonly #reader = new FrameReader(FRAME_MIN_SIZE);
   #channels: ChannelSet | undefined;
   #state: ConnectionState = 'greeting';
   readonly #greeting = new Greeting();
@@ -96,9 +97,7 @@ export class Connection {
       return;
     }
     if (this.#state === 'closing' || this.#state === 'leaving') return;
-    if (this.#state === 'handshake') {
-      throw new ProtocolError('CHANNEL_ERROR', `unexpected frame on channel ${number} before connection.open`);
-    }
+    if (this.#state === 'handshake') throw strayFrame(type, payload);
     this.#channels?.receive(type, number, payload);
   }
 

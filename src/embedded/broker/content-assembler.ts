@@ -1,7 +1,7 @@
 import { ByteReader } from './byte-reader.ts';
-import { CONTENT_CLASS, CONTENT_HEAD_BYTES } from './frame.ts';
+import { CONTENT_CLASS, CONTENT_HEAD_BYTES, describeFrame, FRAME } from './frame.ts';
 import type { MethodArguments } from './method-table.ts';
-import { ProtocolError } from './protocol-error.ts';
+import { NO_METHOD, ProtocolError } from './protocol-error.ts';
 
 /** A `basic.publish` with its content. */
 export interface Publication {
@@ -51,7 +51,10 @@ export class ContentAssembler {
   header(payload: Buffer): Publication | undefined {
     const state = this.#state;
     if (state.kind !== 'header') throw unexpected(state);
-    if (payload.length < CONTENT_HEAD_BYTES + 2) throw new ProtocolError('SYNTAX_ERROR', 'short content header');
+    if (payload.length < CONTENT_HEAD_BYTES + 2) {
+      const text = `${describeFrame(FRAME.header, payload)}: unknown_frame`;
+      throw new ProtocolError('FRAME_ERROR', text, { at: NO_METHOD });
+    }
     const reader = new ByteReader(payload);
     const classId = reader.uint16();
     if (classId !== CONTENT_CLASS) {
@@ -75,9 +78,7 @@ export class ContentAssembler {
   body(payload: Buffer): Publication | undefined {
     const state = this.#state;
     if (state.kind !== 'body') throw unexpected(state);
-    if (payload.length > state.missing) {
-      throw new ProtocolError('FRAME_ERROR', `content body is ${payload.length - state.missing} bytes too long`);
-    }
+    if (payload.length > state.missing) throw unexpected(state);
     state.missing -= payload.length;
     state.parts.push(Buffer.from(payload));
     if (state.missing > 0) return undefined;

@@ -53,7 +53,9 @@ export const EXCHANGE_METHODS = {
 
 function declare(channel: Channel, name: string, args: MethodArguments<'exchange.declare'>): void {
   const { type, durable, autoDelete, internal } = args;
-  if (!isExchangeType(type)) throw new ProtocolError('COMMAND_INVALID', `unknown exchange type '${type}'`);
+  if (!isExchangeType(type)) {
+    throw new ProtocolError('COMMAND_INVALID', `${type === '' ? 'invalid' : 'unknown'} exchange type '${type}'`);
+  }
   refuseDefaultExchange(name);
   const existing = channel.link.vhost.exchanges.get(name);
   if (!existing) {

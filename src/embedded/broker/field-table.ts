@@ -7,7 +7,7 @@ import { unreachable } from './unreachable.ts';
 export type Field =
   | { readonly type: 'S'; readonly value: string }
   | { readonly type: 'b' | 'B' | 's' | 'u' | 'I' | 'i'; readonly value: number }
-  | { readonly type: 'l' | 'T'; readonly value: bigint }
+  | { readonly type: 'l' | 'L' | 'T'; readonly value: bigint }
   | { readonly type: 'f' | 'd'; readonly value: number }
   | { readonly type: 'D'; readonly scale: number; readonly value: number }
   | { readonly type: 't'; readonly value: boolean }
@@ -33,6 +33,7 @@ export const FIELD_TYPE_NAMES: Readonly<Record<Field['type'], string>> = Object.
   u: 'unsignedshort',
   i: 'unsignedint',
   l: 'long',
+  L: 'unsignedlong',
   f: 'float',
   d: 'double',
   t: 'bool',
@@ -78,6 +79,7 @@ function readField(reader: ByteReader, depth: number): Field {
       return { type, value: reader.uint32() };
     case 'l':
       return { type, value: reader.bigInt64() };
+    case 'L':
     case 'T':
       return { type, value: reader.bigUint64() };
     case 'f':
@@ -143,6 +145,7 @@ function writeField(writer: ByteWriter, field: Field): void {
     case 'l':
       writer.bigInt64(field.value);
       break;
+    case 'L':
     case 'T':
       writer.bigUint64(field.value);
       break;

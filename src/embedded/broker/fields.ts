@@ -25,6 +25,7 @@ export function integerOf(field: Field | undefined): number | undefined {
     case 'i':
       return field.value;
     case 'l':
+    case 'L':
       return Number(field.value);
     default:
       return undefined;

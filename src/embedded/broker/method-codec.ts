@@ -1,9 +1,10 @@
+import { isUtf8 } from 'node:buffer';
 import { ByteReader } from './byte-reader.ts';
 import type { ByteWriter } from './byte-writer.ts';
 import { EMPTY_TABLE, type FieldTable, readTable, writeTable } from './field-table.ts';
 import { describeFrame, erlangBytes, FRAME } from './frame.ts';
 import { type ArgumentType, METHODS, type Method, type MethodArguments, type MethodName } from './method-table.ts';
-import { type MethodNumbers, ProtocolError } from './protocol-error.ts';
+import { type MethodNumbers, NO_METHOD, ProtocolError } from './protocol-error.ts';
 import { unreachable } from './unreachable.ts';
 
 interface Layout {
@@ -25,6 +26,7 @@ const LAYOUTS: Readonly<Record<string, Layout>> = Object.freeze(
 const BY_ID: ReadonlyMap<number, Layout> = new Map(
   Object.values(LAYOUTS).map((layout) => [layout.classId * 65_536 + layout.methodId, layout]),
 );
+const BEYOND_ASCII = /[\x80-\xff]/;
 /** Bytes of a method that an error text shows. */
 const SHOWN_BYTES = 64;
 const layoutOf = (name: MethodName): Layout => LAYOUTS[name] as Layout;
@@ -46,9 +48,11 @@ export function readMethod(payload: Buffer): Method {
   if (!layout) throw new ProtocolError('COMMAND_INVALID', `unknown method ${classId}.${id}`);
   try {
     // The table above and the loop are the proof: the compiler cannot follow a table that it does not run.
-    return { name: layout.name, args: readArguments(reader, layout) } as unknown as Method;
+    const method = { name: layout.name, args: readArguments(reader, layout) } as unknown as Method;
+    if (reader.remaining > 0) throw new ProtocolError('SYNTAX_ERROR', 'bytes after the last argument');
+    return method;
   } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
+    if (!(error instanceof ProtocolError) || error.at) throw error;
     const fields = payload.subarray(4, 4 + SHOWN_BYTES);
     throw new ProtocolError('FRAME_ERROR', `cannot decode ${erlangBytes(fields)}`, { at: layout, cause: error });
   }
@@ -74,6 +78,12 @@ function readArguments(reader: ByteReader, layout: Layout): Readonly<Record<stri
   return args;
 }
 
+/** RabbitMQ refuses names and keys that are no UTF-8, and leaves the strings of tables and properties alone. */
+function requireUtf8(text: string): string {
+  if (!BEYOND_ASCII.test(text) || isUtf8(Buffer.from(text, 'latin1'))) return text;
+  throw new ProtocolError('FRAME_ERROR', 'Malformed UTF-8 in shortstr', { at: NO_METHOD });
+}
+
 function readArgument(reader: ByteReader, type: Exclude<ArgumentType, 'bit'>): Argument {
   switch (type) {
     case 'octet':
@@ -85,7 +95,7 @@ function readArgument(reader: ByteReader, type: Exclude<ArgumentType, 'bit'>): A
     case 'longlong':
       return reader.uint64();
     case 'shortstr':
-      return reader.shortString();
+      return requireUtf8(reader.shortString());
     case 'longstr':
       return reader.longString();
     case 'table':

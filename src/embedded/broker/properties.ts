@@ -39,14 +39,14 @@ const LAYOUT = [
   ['clusterId', 'shortstr'],
 ] as const satisfies readonly (readonly [keyof Properties, string])[];
 
-/** Bits 15 to 2 are the fourteen properties, bit 1 is none, bit 0 says that more flags follow: there are none. */
-const UNKNOWN_FLAGS = 0b11;
+/** Bits 15 to 2 are the fourteen properties, bit 1 means nothing, bit 0 says that more flags follow: there are none. */
+const MORE_FLAGS = 0b1;
 
 /** @throws ProtocolError 502 when the bytes are no properties */
 export function readProperties(bytes: Buffer): Properties {
   const reader = new ByteReader(bytes);
   const flags = reader.uint16();
-  if ((flags & UNKNOWN_FLAGS) !== 0) throw new ProtocolError('SYNTAX_ERROR', 'unknown property flags');
+  if ((flags & MORE_FLAGS) !== 0) throw new ProtocolError('SYNTAX_ERROR', 'unknown property flags');
   const properties: Record<string, string | number | bigint | FieldTable> = {};
   let bit = 15;
   for (const [name, type] of LAYOUT) {
