@@ -35,6 +35,31 @@ describe.each([
       expect(inbox.texts).toEqual(['a.x.c', 'a.y.c.d.e']);
     });
 
+    it('the empty key of a topic has no words: # takes it, * does not', async () => {
+      const channel = await lab.channel();
+      const [exchange, any, one] = [lab.name('topic'), await lab.queue('any'), await lab.queue('one')];
+      await channel.assertExchange(exchange, 'topic', { durable: false });
+      await channel.bindQueue(any, exchange, '#');
+      for (const pattern of ['*', '#.*']) await channel.bindQueue(one, exchange, pattern);
+      channel.publish(exchange, '', Buffer.from('x'));
+      await channel.waitForConfirms();
+      const counts = [await channel.checkQueue(any), await channel.checkQueue(one)];
+      expect(counts.map(({ messageCount }) => messageCount)).toEqual([1, 0]);
+    });
+
+    it('a headers exchange takes numbers for equal by value, whatever their types', async () => {
+      const channel = await lab.channel();
+      const [exchange, queue] = [lab.name('headers'), await lab.queue('q')];
+      await channel.assertExchange(exchange, 'headers', { durable: false });
+      await channel.bindQueue(queue, exchange, '', { n: 1 });
+      const same = [1, { '!': 'double', value: 1 }, { '!': 'int64', value: 1 }, { '!': 'timestamp', value: 1 }];
+      for (const n of [...same, '1', true, { '!': 'double', value: 1.5 }]) {
+        channel.publish(exchange, '', Buffer.from(JSON.stringify(n)), { headers: { n } });
+      }
+      await channel.waitForConfirms();
+      expect((await channel.checkQueue(queue)).messageCount).toBe(same.length);
+    });
+
     it('a headers exchange compares values, and asks only for presence where the binding has none', async () => {
       const channel = await lab.channel();
       const [exchange, queue] = [lab.name('headers'), await lab.queue('q')];
@@ -131,6 +156,33 @@ describe.each([
         ['0', '1'],
         ['2', '3'],
       ]);
+    });
+
+    it('consumers that share a prefetch take turns, those of one queue and those of several', async () => {
+      const channel = await lab.channel();
+      const [first, second] = [await lab.queue('q1'), await lab.queue('q2')];
+      for (const queue of [first, second]) {
+        for (let i = 0; i < 6; i++) await lab.send(channel, queue, String(i));
+      }
+      await channel.prefetch(1, true);
+      const inboxes = [];
+      for (const queue of [first, first, second]) inboxes.push(await lab.consume(channel, queue));
+      // All get something although each ack could be answered by the same consumer for a long time.
+      await Promise.all(inboxes.map((inbox) => inbox.until(2)));
+      expect(inboxes[2]?.texts.length).toBeLessThanOrEqual(6);
+    });
+
+    it('with a single active consumer the highest priority follows, and does not push out the active one', async () => {
+      const [a, b, c] = [await lab.channel(), await lab.channel(), await lab.channel()];
+      const queue = await lab.queue('q', { arguments: { 'x-single-active-consumer': true } });
+      const [first, low] = [await lab.consume(a, queue), await lab.consume(b, queue)];
+      const high = await lab.consume(c, queue, { priority: 5 });
+      await lab.send(a, queue, '1');
+      await first.until(1);
+      await a.cancel(first.tag);
+      await lab.send(a, queue, '2');
+      await high.until(1);
+      expect([first.texts, low.texts, high.texts]).toEqual([['1'], [], ['2']]);
     });
 
     it('with a single active consumer the next takes over when the first is cancelled', async () => {
@@ -259,6 +311,24 @@ describe.each([
       expect(inbox.texts.toSorted()).toEqual(['expired', 'maxlen', 'rejected']);
     });
 
+    it('deaths that old brokers listed one by one are counted as one entry', async () => {
+      const channel = await lab.channel();
+      const dead = await lab.queue('dead');
+      const source = await lab.queue('source', { deadLetterExchange: '', deadLetterRoutingKey: dead });
+      const here = { queue: source, reason: 'rejected' };
+      const elsewhere = { queue: 'elsewhere', reason: 'expired' };
+      const headers = { 'x-death': [here, elsewhere, here, elsewhere, elsewhere] };
+      await lab.send(channel, source, 'x', { headers });
+      const message = await channel.get(source);
+      if (message) channel.nack(message, false, false);
+      const [got] = await (await lab.consume(channel, dead)).until(1);
+      expect(got?.properties.headers?.['x-death']).toMatchObject([
+        { ...here, count: 3 },
+        { ...elsewhere, count: 3 },
+      ]);
+      expect(got?.properties.headers).not.toHaveProperty('x-first-death-queue');
+    });
+
     it('a retry loop over a waiting queue counts each round', async () => {
       const channel = await lab.channel();
       const [work, wait] = [lab.name('work'), lab.name('wait')];
@@ -383,6 +453,15 @@ describe.each([
       ],
       ['the default exchange', 403, /operation not permitted on the default exchange/, (c) => c.deleteExchange('')],
       ['deleting a system exchange', 403, /deletion of system exchange/, (c) => c.deleteExchange('amq.direct')],
+      [
+        'a stream offset for a classic queue',
+        406,
+        /invalid arg 'x-stream-offset' for queue '\S+' in vhost '\/' of queue type rabbit_classic_queue/,
+        async (c, name) => {
+          const { queue } = await c.assertQueue(name('x'), { exclusive: true });
+          await c.consume(queue, () => undefined, { arguments: { 'x-stream-offset': 'first' } });
+        },
+      ],
       ['an unknown delivery tag', 406, /unknown delivery tag 7/, (c) => c.ack({ fields: { deliveryTag: 7 } } as never)],
       [
         'a negative TTL',

@@ -7,6 +7,7 @@ import { integerOf } from './fields.ts';
 import type { MethodHandlers } from './method-handlers.ts';
 import type { MethodArguments } from './method-table.ts';
 import { ProtocolError } from './protocol-error.ts';
+import { moduleOf, type QueueType } from './queue-arguments.ts';
 import { queueName, usableQueue } from './queue-methods.ts';
 import { described } from './virtual-host.ts';
 
@@ -91,7 +92,7 @@ function consumeReplies(channel: Channel, tag: string, { noAck, nowait }: Method
 function createConsumer(channel: Channel, tag: string, name: string, args: MethodArguments<'basic.consume'>): Consumer {
   const queue = usableQueue(channel, name);
   const what = described('queue', name);
-  checkConsumeArguments(args.arguments, what);
+  checkConsumeArguments(queue.definition.settings.type, args.arguments, what);
   if (queue.isQuorum && channel.deliveries.hasLimit) {
     throw new ProtocolError('NOT_IMPLEMENTED', `${what} does not support global qos`);
   }
@@ -111,7 +112,18 @@ function createConsumer(channel: Channel, tag: string, name: string, args: Metho
   });
 }
 
-function checkConsumeArguments(args: FieldTable, what: string): void {
+/** Arguments that another type of queue would know: RabbitMQ refuses those, and ignores what it does not know at all. */
+const FOREIGN_ARGUMENTS: Readonly<Record<QueueType, readonly string[]>> = Object.freeze({
+  classic: ['x-stream-offset'],
+  quorum: ['x-stream-offset', 'x-cancel-on-ha-failover'],
+});
+
+function checkConsumeArguments(queueType: QueueType, args: FieldTable, what: string): void {
+  const foreign = FOREIGN_ARGUMENTS[queueType].find((name) => args.has(name));
+  if (foreign !== undefined) {
+    const text = `invalid arg '${foreign}' for ${what} of queue type ${moduleOf(queueType)}`;
+    throw new ProtocolError('PRECONDITION_FAILED', text);
+  }
   const refuse = (name: string, why: string) =>
     new ProtocolError('PRECONDITION_FAILED', `invalid arg '${name}' for ${what}: ${why}`);
   const priority = args.get('x-priority');

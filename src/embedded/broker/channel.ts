@@ -14,6 +14,7 @@ import { type MethodNumbers, NO_METHOD, ProtocolError } from './protocol-error.t
 import { Publishing } from './publishing.ts';
 import type { Queue } from './queue.ts';
 import type { QueuedMessage } from './queued-message.ts';
+import { relieveByTurns } from './turns.ts';
 import type { Unacked } from './unacked-messages.ts';
 
 export interface ReplyConsumer {
@@ -35,6 +36,9 @@ const MOVES: Readonly<Record<ChannelState, readonly ChannelState[]>> = Object.fr
   closed: [],
 });
 
+const secondOpen = (): ProtocolError =>
+  new ProtocolError('CHANNEL_ERROR', "second 'channel.open' seen", { at: methodId('channel.open') });
+
 export class Channel implements DeliveryTarget, ReplyTarget {
   readonly number: number;
   readonly link: ChannelLink;
@@ -44,6 +48,7 @@ export class Channel implements DeliveryTarget, ReplyTarget {
   readonly #writer: ChannelWriter;
   readonly #content = new ContentAssembler();
   #state: ChannelState = 'starting';
+  #parkings = 0;
   /** The method that is being worked on: errors quote it. */
   #method: MethodName | undefined;
   /** For consumers that come (`basic.qos` without global). */
@@ -113,6 +118,7 @@ export class Channel implements DeliveryTarget, ReplyTarget {
   #receiveClosing(type: number, payload: Buffer): void {
     if (type !== FRAME.method) return;
     const method = readMethod(payload);
+    if (method.name === 'channel.open') throw secondOpen();
     if (method.name === 'channel.close') this.reply('channel.close-ok', {});
     if (method.name !== 'channel.close-ok') return;
     this.#move('closed');
@@ -120,7 +126,7 @@ export class Channel implements DeliveryTarget, ReplyTarget {
   }
 
   #open(): void {
-    if (this.#state !== 'starting') throw new ProtocolError('CHANNEL_ERROR', "second 'channel.open' seen");
+    if (this.#state !== 'starting') throw secondOpen();
     this.#move('open');
     this.reply('channel.open-ok', { reserved1: '' });
   }
@@ -165,6 +171,10 @@ export class Channel implements DeliveryTarget, ReplyTarget {
     return this.#state === 'open' && this.deliveries.hasRoom && this.link.output.isWritable;
   }
 
+  nextParking(): number {
+    return this.#parkings++;
+  }
+
   deliver(consumer: Consumer, entry: QueuedMessage): void {
     const { tag, queue, isNoAck } = consumer.options;
     this.#writer.deliver(tag, this.deliveries.add(queue, entry, consumer, isNoAck), queue, entry);
@@ -206,9 +216,8 @@ export class Channel implements DeliveryTarget, ReplyTarget {
 
   /** These consumers may have room again; with a prefetch of the channel all of them may. */
   relieve(consumers: Iterable<Consumer>): void {
-    for (const consumer of this.deliveries.hasLimit ? [...this.consumers.values()] : consumers) {
-      consumer.options.queue.roomFor(consumer);
-    }
+    if (this.deliveries.hasLimit) relieveByTurns(this.consumers.values(), () => this.deliveries.hasRoom);
+    else for (const consumer of consumers) consumer.options.queue.roomFor(consumer);
   }
 
   /** The socket, a prefetch or the flow has room again. */

@@ -12,6 +12,8 @@ export class ConsumerRota {
   readonly #consumers = new Set<Consumer>();
   /** Highest priority first. */
   readonly #ranks: Rank[] = [];
+  /** Whose turn it always is, of a single active consumer: it stays so when one with a higher priority comes. */
+  #active: Consumer | undefined;
 
   constructor(isSingleActive: boolean) {
     this.#isSingleActive = isSingleActive;
@@ -32,12 +34,14 @@ export class ConsumerRota {
     this.#consumers.add(consumer);
     consumer.place = 'waiting';
     this.#rankOf(consumer).waiting.push(consumer);
+    this.#active ??= consumer;
   }
 
   remove(consumer: Consumer): void {
     this.#consumers.delete(consumer);
     // What is left of it in a rank is passed over when its turn comes.
     consumer.place = 'gone';
+    if (consumer === this.#active) this.#active = this.#successor();
   }
 
   /** Back among the waiting, after it got room. @returns whether it was parked */
@@ -50,7 +54,7 @@ export class ConsumerRota {
 
   /** The consumer that takes the next message; those found without room are parked. */
   next(): Consumer | undefined {
-    if (this.#isSingleActive) return this.#active();
+    if (this.#isSingleActive) return this.#activeWithRoom();
     for (const { waiting } of this.#ranks) {
       for (let consumer = waiting.shift(); consumer; consumer = waiting.shift()) {
         if (consumer.place !== 'waiting') continue;
@@ -58,17 +62,30 @@ export class ConsumerRota {
           waiting.push(consumer);
           return consumer;
         }
-        consumer.place = 'parked';
+        this.#park(consumer);
       }
     }
     return undefined;
   }
 
-  #active(): Consumer | undefined {
-    const [first] = this.#consumers;
-    if (!first || first.canTake()) return first;
-    first.place = 'parked';
+  #activeWithRoom(): Consumer | undefined {
+    if (!this.#active || this.#active.canTake()) return this.#active;
+    this.#park(this.#active);
     return undefined;
+  }
+
+  /** The one with the highest priority, of several the first that came. */
+  #successor(): Consumer | undefined {
+    let best: Consumer | undefined;
+    for (const consumer of this.#consumers) {
+      if (!best || consumer.options.priority > best.options.priority) best = consumer;
+    }
+    return best;
+  }
+
+  #park(consumer: Consumer): void {
+    consumer.place = 'parked';
+    consumer.parking = consumer.options.target.nextParking();
   }
 
   #rankOf(consumer: Consumer): Rank {

@@ -7,6 +7,8 @@ export interface DeliveryTarget {
   /** Whether the socket, the flow and the channel's own prefetch have room. */
   canTake(): boolean;
   deliver(consumer: Consumer, entry: QueuedMessage): void;
+  /** Rising numbers: of parked consumers the one with the lowest has waited longest. */
+  nextParking(): number;
   /** Tells the client, if it understands that, that its consumer is gone with its queue. */
   cancelled(consumer: Consumer): void;
 }
@@ -30,6 +32,8 @@ export class Consumer {
   unacked = 0;
   /** Where its queue's rota has it: *waiting* for a message, *parked* until it has room again, or *gone*. */
   place: 'waiting' | 'parked' | 'gone' = 'gone';
+  /** `nextParking` of its channel when it was parked. */
+  parking = 0;
 
   constructor(options: ConsumerOptions) {
     this.options = options;

@@ -28,7 +28,7 @@ export function deadLetter(queue: Queue, message: Message, reason: DeathReason, 
   const next = addDeath(deaths, deathOf(queue, message, reason, nowMs, expiration));
   const marked = new Map(newKey === undefined ? headers : without(headers, 'CC'));
   marked.set('x-death', { type: 'A', value: next.map((value): Field => ({ type: 'F', value })) });
-  if (deaths.length === 0) {
+  if (!headers.has('x-death')) {
     marked.set('x-first-death-exchange', text(message.exchange));
     marked.set('x-first-death-queue', text(queue.name));
     marked.set('x-first-death-reason', text(reason));
@@ -44,10 +44,21 @@ export function deadLetter(queue: Queue, message: Message, reason: DeathReason, 
 
 const deadLetterExchange = (queue: Queue): string => queue.definition.settings.deadLetterExchange ?? '';
 
+/** The deaths so far, one for each queue and reason: brokers before 3.5.2 wrote one for each time, without a count. */
 function deathsIn(headers: FieldTable): readonly Death[] {
   const field = headers.get('x-death');
-  return field?.type === 'A' ? field.value.flatMap((item) => (item.type === 'F' ? [item.value] : [])) : [];
+  const all = field?.type === 'A' ? field.value.flatMap((item) => (item.type === 'F' ? [item.value] : [])) : [];
+  const firsts = all.filter((death, at) => all.findIndex((other) => isSame(other, death)) === at);
+  return firsts.map((death) => {
+    const times = all.filter((other) => isSame(other, death)).length;
+    return times === 1 || death.has('count') ? death : sorted(new Map(death).set('count', longField(times)));
+  });
 }
+
+const isSame = (a: Death, b: Death): boolean =>
+  textOf(a.get('queue')) === textOf(b.get('queue')) && textOf(a.get('reason')) === textOf(b.get('reason'));
+
+const sorted = (death: Death): Death => new Map([...death].sort(([a], [b]) => (a < b ? -1 : 1)));
 
 function deathOf(
   queue: Queue,
@@ -70,14 +81,10 @@ function deathOf(
 
 /** One entry for each queue and reason, the latest first. */
 function addDeath(deaths: readonly Death[], death: Death): readonly Death[] {
-  const isSame = (other: Death): boolean =>
-    textOf(other.get('queue')) === textOf(death.get('queue')) &&
-    textOf(other.get('reason')) === textOf(death.get('reason'));
-  const before = deaths.find(isSame);
+  const before = deaths.find((other) => isSame(other, death));
   const first = before ? new Map(before).set('count', longField((integerOf(before.get('count')) ?? 0) + 1)) : death;
   // RabbitMQ sorts the fields of all but the very first death.
-  const ordered = deaths.length === 0 ? first : new Map([...first].sort(([a], [b]) => (a < b ? -1 : 1)));
-  return [ordered, ...deaths.filter((other) => !isSame(other))];
+  return [deaths.length === 0 ? first : sorted(first), ...deaths.filter((other) => !isSame(other, death))];
 }
 
 function isAutomaticCycle(deaths: readonly Death[], queueName: string): boolean {

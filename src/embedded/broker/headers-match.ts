@@ -12,7 +12,7 @@ export function checkMatchArguments(args: FieldTable): void {
   if (mode.type !== 'S') {
     throw new ProtocolError(
       'PRECONDITION_FAILED',
-      `Invalid x-match field type ${FIELD_TYPE_NAMES[mode.type]} (value ${String(mode.value)}); expected longstr`,
+      `Invalid x-match field type ${FIELD_TYPE_NAMES[mode.type]} (value ${mode.value ?? 'undefined'}); expected longstr`,
     );
   }
   if (!MODES.includes(mode.value as Mode)) {
@@ -38,4 +38,19 @@ export function matchesHeaders(args: FieldTable, headers: FieldTable): boolean {
 
 /** A void argument asks only that the header is there. */
 const hasHeader = (field: Field | undefined, wanted: Field): boolean =>
-  field !== undefined && (wanted.type === 'V' || areFieldsEqual(field, wanted));
+  field !== undefined && (wanted.type === 'V' || isSameValue(field, wanted));
+
+/** RabbitMQ compares what fields hold, not how: 1 is 1.0 in any width, and a text is its bytes. */
+function isSameValue(a: Field, b: Field): boolean {
+  const [left, right] = [comparable(a), comparable(b)];
+  if (left === undefined || right === undefined) return areFieldsEqual(a, b);
+  if (typeof left === 'string' || typeof right === 'string') return left === right;
+  // Of a bigint and a number, `===` is never true.
+  return left <= right && left >= right;
+}
+
+function comparable(field: Field): number | bigint | string | undefined {
+  if (field.type === 'x') return field.value.toString('latin1');
+  const isPlain = typeof field.value === 'number' || typeof field.value === 'bigint' || typeof field.value === 'string';
+  return isPlain && field.type !== 'D' ? field.value : undefined;
+}

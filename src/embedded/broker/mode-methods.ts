@@ -23,10 +23,10 @@ export const MODE_METHODS = {
   },
 
   'tx.commit'(channel) {
-    for (const { taken, verdict } of channel.publishing.commit()) {
-      channel.relieve(channel.deliveries.settle(taken, verdict));
-    }
+    const settlements = channel.publishing.commit();
+    // What the settling lets through comes after the answer, as in RabbitMQ.
     channel.reply('tx.commit-ok', {});
+    for (const { taken, verdict } of settlements) channel.relieve(channel.deliveries.settle(taken, verdict));
   },
 
   'tx.rollback'(channel) {

@@ -2,6 +2,9 @@ interface Node<T> {
   readonly words: Map<string, Node<T>>;
   readonly values: Set<T>;
 }
+/** The empty key has no words, not an empty one. */
+const wordsOf = (key: string): readonly string[] => (key === '' ? [] : key.split('.'));
+
 const node = <T>(): Node<T> => ({ words: new Map(), values: new Set() });
 
 /** Topic patterns (`*` one word, `#` any number of words) and what is stored under them. */
@@ -10,7 +13,7 @@ export class TopicTrie<T> {
 
   add(pattern: string, value: T): void {
     let at = this.#root;
-    for (const word of pattern.split('.')) {
+    for (const word of wordsOf(pattern)) {
       let next = at.words.get(word);
       if (!next) {
         next = node();
@@ -24,7 +27,7 @@ export class TopicTrie<T> {
   remove(pattern: string, value: T): void {
     const path: [Node<T>, string][] = [];
     let at = this.#root;
-    for (const word of pattern.split('.')) {
+    for (const word of wordsOf(pattern)) {
       const next = at.words.get(word);
       if (!next) return;
       path.push([at, word]);
@@ -40,7 +43,7 @@ export class TopicTrie<T> {
 
   /** Visits each value whose pattern takes the key; a value under two fitting paths may be visited twice. */
   match(key: string, visit: (value: T) => void): void {
-    const words = key.split('.');
+    const words = wordsOf(key);
     // A key of many words under many '#' would otherwise be walked an exponential number of ways.
     const seen = new Map<Node<T>, Set<number>>();
     const walk = (at: Node<T>, index: number): void => {
