@@ -1,4 +1,4 @@
-// node scripts/docs.mjs: writes docs/errors.md and the table of docs/settings.md anew from the source. Tests hold them equal.
+// node scripts/docs.mjs: writes docs/errors.md and the tables of docs/settings.md and docs/troubleshooting.md anew from the source. Tests hold them equal.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { tsImport } from 'tsx/esm/api';
 
@@ -13,4 +13,14 @@ const table = /^\|.*\n(?:\|.*\n?)+/m;
 writeFileSync(
   page,
   readFileSync(page, 'utf8').replace(table, () => `${settingsMarkdown().trimEnd()}\n`),
+);
+
+const { troubleshootingTables } = await tsImport('../src/doctor/troubleshooting.ts', import.meta.url);
+const troubleshooting = new URL('troubleshooting.md', docs);
+writeFileSync(
+  troubleshooting,
+  readFileSync(troubleshooting, 'utf8').replace(
+    /(<!-- made from .* -->\n).*?(<!-- end -->)/s,
+    (_, begin, end) => `${begin}\n${troubleshootingTables()}\n\n${end}`,
+  ),
 );

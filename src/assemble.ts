@@ -21,6 +21,8 @@ import { pendingMigrations } from './database/migrate.ts';
 import type { DatabasePool } from './database/pool.ts';
 import type { KnexTransaction } from './database/transactions.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
+import { examine } from './doctor/examine.ts';
+import type { Finding } from './doctor/problems.ts';
 import { group } from './lifecycle/group.ts';
 import { createLogger, type Logger } from './lifecycle/logger.ts';
 import type { Service } from './lifecycle/service.ts';
@@ -237,7 +239,16 @@ export class SvcCommService {
 
   /** Files that `migrate` would run. */
   async pendingMigrations(): Promise<string[]> {
-    return pendingMigrations((await this.#ownPool()).knex, { schema: this.settings.schema });
+    const { schema } = this.settings;
+    return this.#assembly.withConnection('migrations', (connection) => pendingMigrations(connection, { schema }));
+  }
+
+  /**
+   * What `svc-comm doctor` runs: looks at settings, servers, queues and tables, and changes nothing. A server that is
+   * down is a finding. Without registered consumers the queue is not looked at.
+   */
+  examine(): Promise<Finding[]> {
+    return examine(this.settings, { logger: this.#assembly.logger, messageRouter: this.messageRouter });
   }
 
   /** What waits in the outbox, and for how long. */

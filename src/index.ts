@@ -92,6 +92,7 @@ export type { DeadLetterFilter } from './dead-letters/filter.ts';
 export type { DeadLetterGroup } from './dead-letters/groups.ts';
 export type { SweepOptions, SweepResult } from './dead-letters/sweep.ts';
 export { close, messageRouter } from './default-service.ts';
+export type { Finding, ProblemCode } from './doctor/problems.ts';
 export {
   BackpressureError,
   BrokerAccessRefusedError,

@@ -3,6 +3,7 @@ import { BrokerTopology } from '../broker/topology.ts';
 import { Consumer } from '../consumer/consumer.ts';
 import { InboxRetention } from '../database/inbox-retention.ts';
 import type { Service } from '../lifecycle/service.ts';
+import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
 import { consumeOptions, topologySpec } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
@@ -35,7 +36,11 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
 }
 
 function retention(assembly: Assembly): Service[] {
-  const { retentionMs } = assembly.settings.inbox;
+  const { inbox, databaseUrl, schema } = assembly.settings;
+  const { retentionMs } = inbox;
+  const oldest = () => assembly.withConnection('retention', (connection) => oldestWaitingMs(connection, schema));
+  const isCompared = inbox.enabled && databaseUrl !== undefined;
   const stores = [...(assembly.hasDatabase ? [assembly.inboxStore()] : []), assembly.startMarks()];
-  return [new InboxRetention({ stores, retentionMs, logger: assembly.logger })];
+  const { logger } = assembly;
+  return [new InboxRetention({ stores, retentionMs, oldestWaitingMs: isCompared ? oldest : undefined, logger })];
 }

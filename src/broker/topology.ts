@@ -65,6 +65,26 @@ export class BrokerTopology implements Topology {
     }
   }
 
+  /** What is missing and what differs; nothing is made, whatever `declare` says. The connection must be open. */
+  async inspect(spec: TopologySpec): Promise<{ missing: string[]; differences: TopologyDifference[] }> {
+    const { connection } = this.#options;
+    const open = connection.current;
+    if (!open) throw new NotRunningError(connection.name, connection.state);
+    const channel = new DeclareChannel(connection, open);
+    const missing: string[] = [];
+    const differences: TopologyDifference[] = [];
+    try {
+      for (const declaration of declarationsOf(spec, connection.serverVersion)) {
+        const unseen = await channel.refusal((amqp) => look(amqp, declaration));
+        if (unseen && replyCode(unseen) === REPLY.notFound) missing.push(`${declaration.kind} "${declaration.name}"`);
+        else if (!unseen) differences.push(...(await this.#compare(channel, declaration)));
+      }
+    } finally {
+      channel.close();
+    }
+    return { missing, differences };
+  }
+
   async #verify(channel: DeclareChannel, spec: TopologySpec): Promise<void> {
     const differences: TopologyDifference[] = [];
     for (const declaration of declarationsOf(spec, this.#options.connection.serverVersion)) {

@@ -18,6 +18,8 @@ Commands:
   devpublisher                the same, started anew when a file changes
   checkpublisher              fail when too many events wait, or for too long
   migrate                     create or update the tables; safe to run again
+  doctor                      say what is wrong, from settings to queues, and
+                              what to do
   broker                      run the embedded AMQP broker, for tests
   explain <exchange> <key>    say which consumer takes a message, and why
   send <service> [command]    send a command to a service

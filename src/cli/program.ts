@@ -100,6 +100,11 @@ export function createProgram(start: Start): Command {
     'create or update the tables; safe to run again',
     async () => (await import('./commands/migrate.ts')).migrate,
   );
+  add(
+    'doctor',
+    'say what is wrong, from settings to queues, and what to do',
+    async () => (await import('./commands/doctor.ts')).doctor,
+  );
   add('broker', 'run the embedded AMQP broker, for tests', async () => (await import('./commands/broker.ts')).broker)
     .option('-p, --port <n>', 'TCP port on 127.0.0.1; 0 takes a free one', port, 5672)
     .option('--keep <file>', 'keep durable queues in this file over restarts');

@@ -7,8 +7,13 @@ export interface InboxRetentionOptions {
   readonly stores: readonly RetainedStore[];
   /** Age from which a row is forgotten, in ms. */
   readonly retentionMs: number;
+  /** Age of what waits longest in the outbox, in ms; undefined when nothing does. @default not looked at */
+  readonly oldestWaitingMs?: (() => Promise<number | undefined>) | undefined;
   readonly logger: Logger;
 }
+
+/** What waits is to be handled within a day of being found. */
+export const RETENTION_MARGIN_MS = 86_400_000;
 
 export interface RetainedStore {
   /** @throws MigrationRequiredError when its table is missing */
@@ -64,6 +69,7 @@ export class InboxRetention implements Service {
     const { stores, retentionMs, logger } = this.#options;
     while (!signal.aborted) {
       try {
+        await this.#compare();
         let deleted = 0;
         for (const store of stores) deleted += await store.deleteExpired(retentionMs, signal);
         if (deleted > 0) logger.debug({ deleted }, 'inbox rows past the retention were deleted');
@@ -73,5 +79,16 @@ export class InboxRetention implements Service {
       }
       await sleep(INTERVAL_MS * (0.9 + 0.2 * Math.random()), signal);
     }
+  }
+
+  /** What is published later than the inbox remembers a first copy of it has its effect again. */
+  async #compare(): Promise<void> {
+    const { retentionMs, oldestWaitingMs, logger } = this.#options;
+    const oldestMs = await oldestWaitingMs?.();
+    if (oldestMs === undefined || oldestMs + RETENTION_MARGIN_MS <= retentionMs) return;
+    const text =
+      'events wait in the outbox for nearly as long as the inbox remembers, or longer: one that was published before may ' +
+      'have its effect twice; raise inbox.retention above their age and a day, and see `svc-comm doctor`';
+    logger.warn({ oldestMs, retentionMs }, text);
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Knex } from 'knex';
 import { packageRoot } from '../util/package-root.ts';
 import { toDatabaseError } from './database-error.ts';
+import type { SqlExecutor } from './executor.ts';
 import { assertSchemaName, qualified, quoteIdentifier } from './identifier.ts';
 
 export interface MigrateOptions {
@@ -43,14 +44,20 @@ export async function migrate(knex: Knex, { schema = 'public' }: MigrateOptions 
 }
 
 /** Files of `migrations/` that have not run on this database, in order. Writes nothing. */
-export async function pendingMigrations(knex: Knex, { schema = 'public' }: MigrateOptions = {}): Promise<string[]> {
+export async function pendingMigrations(
+  db: SqlExecutor,
+  { schema = 'public' }: MigrateOptions = {},
+): Promise<string[]> {
   assertSchemaName(schema);
   const files = await migrationFiles();
   const table = qualified(schema, TABLE);
-  const { rows } = await knex.raw('SELECT to_regclass(?) IS NOT NULL AS present', [table]);
-  if (!rows[0].present) return files;
-  const done: { rows: { name: string }[] } = await knex.raw(`SELECT name FROM ${table}`);
-  const names = new Set(done.rows.map(({ name }) => name));
+  const [found] = await db.query<{ present: boolean }>(
+    `SELECT to_regclass('${table.replaceAll("'", "''")}') IS NOT NULL AS present`,
+    [],
+  );
+  if (!found?.present) return files;
+  const done = await db.query<{ name: string }>(`SELECT name FROM ${table}`, []);
+  const names = new Set(done.map(({ name }) => name));
   return files.filter((file) => !names.has(file));
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { SqlExecutor } from '../../src/database/executor.ts';
 import { migrate, pendingMigrations } from '../../src/database/migrate.ts';
 import { DatabasePool } from '../../src/database/pool.ts';
 import { packageRoot } from '../../src/util/package-root.ts';
@@ -29,16 +30,18 @@ const tables = async (schema: string): Promise<string[]> => {
   return rows.map((row: { tablename: string }) => row.tablename);
 };
 
+const asExecutor = (): SqlExecutor => ({ query: async (sql) => (await pool.knex.raw(sql)).rows });
+
 test('makes the schema and the tables, says what ran, and has nothing to do the second time', async () => {
   const schema = freshSchema(' "Ü$1');
-  const pending = await pendingMigrations(pool.knex, { schema });
+  const pending = await pendingMigrations(asExecutor(), { schema });
   expect(pending.slice(0, 2)).toEqual(['001_outbox.sql', '002_inbox.sql']);
   expect(await migrate(pool.knex, { schema })).toEqual(pending);
   expect(await tables(schema)).toEqual(
     expect.arrayContaining(['svc_comm_future', 'svc_comm_inbox', 'svc_comm_outbox', 'svc_comm_parked_key']),
   );
   expect(await migrate(pool.knex, { schema })).toEqual([]);
-  expect(await pendingMigrations(pool.knex, { schema })).toEqual([]);
+  expect(await pendingMigrations(asExecutor(), { schema })).toEqual([]);
 });
 
 test.each(['', 'x'.repeat(64), 'a?b', 'a\0b'])('schema %j is refused', async (schema) => {
@@ -47,7 +50,7 @@ test.each(['', 'x'.repeat(64), 'a?b', 'a\0b'])('schema %j is refused', async (sc
 
 test('looking for what is pending makes nothing', async () => {
   const schema = freshSchema();
-  await pendingMigrations(pool.knex, { schema });
+  await pendingMigrations(asExecutor(), { schema });
   const { rows } = await pool.knex.raw('SELECT 1 FROM pg_namespace WHERE nspname = ?', [schema]);
   expect(rows).toEqual([]);
 });
@@ -67,7 +70,7 @@ test('four processes at once: one runs the files, the others wait and carry on',
   expect(runs.map(({ code, errors }) => `${code} ${errors}`)).toEqual(Array(4).fill('0 '));
   const ran = runs.map(({ output }) => JSON.parse(output) as string[]).filter((files) => files.length > 0);
   expect(ran).toHaveLength(1);
-  expect(await pendingMigrations(pool.knex, { schema })).toEqual([]);
+  expect(await pendingMigrations(asExecutor(), { schema })).toEqual([]);
 });
 
 test('the files are found from dist inside node_modules of another project', { timeout: 60_000 }, async () => {

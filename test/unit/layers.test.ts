@@ -19,6 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   // The top of the house: settings say what is wanted, assemble.ts builds it, the doors hand it out.
   ['settings'],
   ['assembly'],
+  ['doctor'],
   ['assemble.ts'],
   ['default-service.ts'],
   ['index.ts', 'rest-api-door.ts', 'task-door.ts', 'vitest.ts'],

@@ -1,0 +1,112 @@
+import { BrokerConnection } from '../broker/connection.ts';
+import { BrokerInspection } from '../broker/inspection.ts';
+import { BrokerAccessRefusedError, type TopologyDifference } from '../errors.ts';
+import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
+import { topologySpec } from '../settings/parts.ts';
+import { maskUrl } from '../util/mask.ts';
+import type { Examination } from './examination.ts';
+import { type Finding, ok, problem } from './problems.ts';
+
+const OLDEST_TESTED = [3, 10] as const;
+const MANY_READY = 10_000;
+const MANY_RETRIES = 1_000;
+
+export interface BrokerFindings {
+  readonly findings: readonly Finding[];
+  /** Letters in the dead queue; undefined when it could not be looked at. */
+  readonly deadLetters: number | undefined;
+}
+
+export async function brokerFindings(examination: Examination): Promise<BrokerFindings> {
+  const { connection, findings } = await connected(examination);
+  if (!connection) return { findings, deadLetters: undefined };
+  try {
+    const inspection = new BrokerInspection(connection);
+    const spec = topologySpec(examination.settings, examination.router?.bindings() ?? []);
+    if (!examination.router) return { findings, deadLetters: undefined };
+    const topology = await topologyFindings(examination, inspection, spec);
+    const queues = await queueFindings(inspection, spec);
+    return { findings: [...findings, ...topology, ...queues.findings], deadLetters: queues.deadLetters };
+  } finally {
+    await connection.stop();
+  }
+}
+
+/** Every node is tried by itself: a cluster that lacks one works, and should be told of. */
+async function connected({ settings, assembly }: Examination) {
+  const findings: Finding[] = [];
+  let connection: BrokerConnection | undefined;
+  const failures: Finding[] = [];
+  for (const url of settings.brokerUrls) {
+    const node = nodeConnection(assembly, url);
+    try {
+      await node.start();
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      failures.push(problem(error instanceof BrokerAccessRefusedError ? 'broker-refused' : 'broker-unreachable', text));
+      continue;
+    }
+    const version = node.serverVersion ?? '';
+    const product = assembly.embedded.broker ? 'embedded broker' : 'RabbitMQ';
+    findings.push(ok('broker', `${product} ${version} at ${maskUrl(url)}`));
+    if (isOlder(version)) findings.push(problem('broker-old', `RabbitMQ ${version} at ${maskUrl(url)}`));
+    if (connection) await node.stop();
+    else connection = node;
+  }
+  const isDown = ({ code }: Finding) => connection !== undefined && code === 'broker-unreachable';
+  findings.push(...failures.map((one) => (isDown(one) ? problem('broker-node-down', one.text) : one)));
+  return { connection, findings };
+}
+
+function nodeConnection(assembly: Examination['assembly'], url: string): BrokerConnection {
+  if (assembly.embedded.broker) return assembly.connection('doctor');
+  const { appId, heartbeatMs, connectTimeoutMs } = assembly.settings;
+  const { logger } = assembly;
+  return new BrokerConnection({ name: `${appId} doctor`, url, wait: false, heartbeatMs, connectTimeoutMs, logger });
+}
+
+function isOlder(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldMajor, oldMinor] = OLDEST_TESTED;
+  return major < oldMajor || (major === oldMajor && minor < oldMinor);
+}
+
+async function topologyFindings(
+  { settings }: Examination,
+  inspection: BrokerInspection,
+  spec: TopologySpec,
+): Promise<Finding[]> {
+  const { missing, differences } = await inspection.topology(spec);
+  const isMade = settings.declare === 'create';
+  const findings = [
+    ...missing.map((what) => problem(isMade ? 'topology-not-yet' : 'topology-missing', `${what} does not exist`)),
+    ...differences.map((difference) => problem('topology-differs', differenceText(difference))),
+  ];
+  const { queue, exchanges } = spec;
+  const text = `queue ${queue.name} with its retry and dead queues, ${exchanges.length} exchanges: as the settings want`;
+  return findings.length > 0 ? findings : [ok('topology', text)];
+}
+
+const differenceText = ({ what, wanted, found, todo }: TopologyDifference): string =>
+  `${what}: wanted ${wanted}, found ${found}: ${todo}`;
+
+async function queueFindings(inspection: BrokerInspection, spec: TopologySpec): Promise<BrokerFindings> {
+  const { name } = spec.queue;
+  const findings: Finding[] = [];
+  const work = await inspection.queue(name);
+  if (work) {
+    findings.push(ok('queues', `${name}: ${work.ready} messages wait, ${work.consumers} consumers`));
+    if (work.consumers === 0) findings.push(problem('queue-no-consumer', `${name} has no consumer`));
+    if (work.ready > MANY_READY) findings.push(problem('queue-backlog', `${work.ready} messages wait in ${name}`));
+  }
+  let retries = 0;
+  for (const delayMs of new Set(spec.retryDelaysMs)) {
+    retries += (await inspection.queue(retryQueueName(name, delayMs)))?.ready ?? 0;
+  }
+  if (retries > MANY_RETRIES) findings.push(problem('retries-waiting', `${retries} messages wait for another run`));
+  else if (work) findings.push(ok('queues', `${retries} messages wait in retry queues`));
+  const dead = await inspection.queue(deadQueueName(name));
+  if (dead && dead.ready > 0) findings.push(problem('dead-letters', `${dead.ready} in ${deadQueueName(name)}`));
+  else if (dead) findings.push(ok('queues', 'no dead letters'));
+  return { findings, deadLetters: dead?.ready };
+}

@@ -1,0 +1,103 @@
+import type { DatabaseConnection } from '../database/connection.ts';
+import { clockDifference, hearsNotifications, serverFacts, tablesWithoutRights } from '../database/inspection.ts';
+import { pendingMigrations } from '../database/migrate.ts';
+import { DatabaseAccessRefusedError } from '../errors.ts';
+import { readBacklog } from '../outbox/backlog.ts';
+import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
+import { type Examination, forPeople } from './examination.ts';
+import { type Finding, ok, problem } from './problems.ts';
+
+const OLDEST_MAJOR = 13;
+const CLOCK_MS = 2_000;
+const NOTIFY_MS = 2_000;
+const LATE_MS = 60_000;
+
+export interface DatabaseFindings {
+  readonly findings: readonly Finding[];
+  /** Age of what waits longest in the outbox; undefined when it could not be looked at. */
+  readonly oldestMs: number | undefined;
+}
+
+export async function databaseFindings(examination: Examination): Promise<DatabaseFindings> {
+  const { settings, assembly } = examination;
+  if (settings.databaseUrl === undefined) {
+    const whose = assembly.hasDatabase
+      ? 'no databaseUrl: what the setting transactions opens is not looked at'
+      : 'none is set: no outbox, no inbox, no future events';
+    return { findings: [ok('database', whose)], oldestMs: undefined };
+  }
+  let connection: DatabaseConnection;
+  try {
+    connection = await assembly.connect('doctor');
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    const code = error instanceof DatabaseAccessRefusedError ? 'database-refused' : 'database-unreachable';
+    return { findings: [problem(code, text)], oldestMs: undefined };
+  }
+  try {
+    const server = await serverFindings(examination, connection);
+    const tables = await tableFindings(examination, connection);
+    if (tables.some(({ status }) => status === 'wrong'))
+      return { findings: [...server, ...tables], oldestMs: undefined };
+    const outbox = await outboxFindings(examination, connection);
+    const oldestMs = await oldestWaitingMs(connection, settings.schema);
+    return { findings: [...server, ...tables, ...outbox], oldestMs };
+  } finally {
+    await connection.close();
+  }
+}
+
+async function serverFindings({ settings, assembly }: Examination, db: DatabaseConnection): Promise<Finding[]> {
+  const facts = await serverFacts(db);
+  const findings = [ok('database', `PostgreSQL ${facts.version}, ${facts.usedConnections} connections in use`)];
+  if (facts.major < OLDEST_MAJOR) findings.push(problem('database-old', `PostgreSQL ${facts.version}`));
+  if (facts.isStandby) findings.push(problem('database-standby', 'pg_is_in_recovery() is true'));
+  const left = facts.maxConnections - facts.usedConnections;
+  if (assembly.usesOwnPool && settings.pool.max > left) {
+    const text = `pool.max is ${settings.pool.max}, and ${left} of ${facts.maxConnections} connections are left`;
+    findings.push(problem('database-connections', text));
+  }
+  const { ms, withinMs } = await clockDifference(db);
+  const isOff = Math.abs(ms) > CLOCK_MS + withinMs;
+  const text = `the database's clock is ${forPeople(Math.abs(ms))} ${ms < 0 ? 'behind' : 'ahead of'} this machine's`;
+  findings.push(isOff ? problem('clock-difference', text) : ok('database', text));
+  if (settings.relay.listen) findings.push(await notificationFinding(assembly, db));
+  return findings;
+}
+
+async function notificationFinding(assembly: Examination['assembly'], db: DatabaseConnection): Promise<Finding> {
+  return assembly.withConnection('doctor listen', async (listening) =>
+    (await hearsNotifications(listening, db, NOTIFY_MS))
+      ? ok('database', 'notifications arrive')
+      : problem('no-notifications', `a notification did not arrive within ${NOTIFY_MS / 1000} s`),
+  );
+}
+
+async function tableFindings({ settings }: Examination, db: DatabaseConnection): Promise<Finding[]> {
+  const { schema } = settings;
+  const pending = await pendingMigrations(db, { schema });
+  if (pending.length > 0) {
+    return [problem('migrations-missing', `not run in schema ${schema}: ${pending.join(', ')}`)];
+  }
+  const refused = await tablesWithoutRights(db, schema);
+  if (refused.length > 0)
+    return [problem('table-rights', `not all rights on ${refused.join(', ')} of schema ${schema}`)];
+  return [ok('tables', `up to date in schema ${schema}`)];
+}
+
+async function outboxFindings({ settings }: Examination, db: DatabaseConnection): Promise<Finding[]> {
+  const { rows, oldestMs, failing, lastError, future, futureDue, relays } = await readBacklog(db, settings.schema);
+  const waiting = rows + futureDue;
+  const text = `${waiting} events wait, ${future} for a later time; ${relays} relays live`;
+  const findings: Finding[] = [];
+  if (waiting > 0 && relays === 0) {
+    findings.push(
+      problem('no-publisher', `${waiting} events wait, the oldest for ${forPeople(oldestMs)}, and no relay lives`),
+    );
+  } else findings.push(ok('outbox', text));
+  if (relays > 0 && oldestMs > LATE_MS) {
+    findings.push(problem('outbox-late', `the oldest event waits for ${forPeople(oldestMs)}`));
+  }
+  if (failing > 0) findings.push(problem('outbox-refused', `${failing} events were refused, the last: ${lastError}`));
+  return findings;
+}

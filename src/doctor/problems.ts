@@ -1,0 +1,209 @@
+/** `wrong`: something does not work, or loses or doubles. `warning`: it works, and somebody should look. */
+export type ProblemStatus = 'warning' | 'wrong';
+
+export const AREAS = ['settings', 'consumers', 'broker', 'topology', 'queues', 'database', 'tables', 'outbox'] as const;
+export type Area = (typeof AREAS)[number];
+
+export interface Problem {
+  readonly area: Area;
+  readonly status: ProblemStatus;
+  /** What it means, for docs/troubleshooting.md. */
+  readonly meaning: string;
+  /** What to do, as the command says it. */
+  readonly todo: string;
+}
+
+/** Everything that `svc-comm doctor` can find, by its code. docs/troubleshooting.md is made from it. */
+export const PROBLEMS = {
+  'settings-wrong': {
+    area: 'settings',
+    status: 'wrong',
+    meaning: 'A setting has a value that it does not take, or settings contradict each other. No command runs with it.',
+    todo: 'mend the setting where the line says it comes from; docs/settings.md lists what each takes',
+  },
+  'pool-small': {
+    area: 'settings',
+    status: 'warning',
+    meaning: '`pool.max` is below `concurrency` + 1: handlers wait for each other’s database connections.',
+    todo: 'raise pool.max to concurrency + 5, or leave it out',
+  },
+  'deadline-grace': {
+    area: 'settings',
+    status: 'warning',
+    meaning:
+      'A handler may run longer than RabbitMQ lets a delivery go unacked (30 min unless the broker says otherwise).',
+    todo: 'lower handlerTimeout below 30 min, or raise consumer_timeout of the broker',
+  },
+  'consumers-broken': {
+    area: 'consumers',
+    status: 'wrong',
+    meaning: 'The files of the setting `consumers` cannot be loaded, or clash: `runconsumer` does not start.',
+    todo: 'mend what the line names; `svc-comm runconsumer --log-level debug` prints the stack',
+  },
+  'broker-unreachable': {
+    area: 'broker',
+    status: 'wrong',
+    meaning: 'No connection to the RabbitMQ node within `connectTimeout`.',
+    todo: 'check brokerUrl, that the node runs, and that its port is open from here',
+  },
+  'broker-node-down': {
+    area: 'broker',
+    status: 'warning',
+    meaning: 'A node of `brokerUrl` cannot be reached while another can.',
+    todo: 'start the node, or take it out of brokerUrl',
+  },
+  'broker-refused': {
+    area: 'broker',
+    status: 'wrong',
+    meaning: 'RabbitMQ refuses the user, its password or the virtual host.',
+    todo: 'check user, password and virtual host of brokerUrl; `rabbitmqctl list_permissions -p VHOST` shows who may',
+  },
+  'broker-old': {
+    area: 'broker',
+    status: 'warning',
+    meaning: 'The broker is older than RabbitMQ 3.10, the oldest that is tested.',
+    todo: 'upgrade the broker: at-least-once dead-lettering of quorum queues came with 3.10',
+  },
+  'topology-differs': {
+    area: 'topology',
+    status: 'wrong',
+    meaning: 'A queue or exchange exists with other arguments or of another type than the settings want.',
+    todo: 'see the end of the line: set it as it is, or delete it (empty) and let it be made again',
+  },
+  'topology-missing': {
+    area: 'topology',
+    status: 'wrong',
+    meaning: 'A queue or exchange is missing, and `declare` forbids to make it.',
+    todo: "declare it, or set declare to 'create'",
+  },
+  'topology-not-yet': {
+    area: 'topology',
+    status: 'warning',
+    meaning: 'A queue or exchange does not exist yet. `runconsumer` makes it; until then events for it reach no queue.',
+    todo: 'start `svc-comm runconsumer` once',
+  },
+  'queue-no-consumer': {
+    area: 'queues',
+    status: 'warning',
+    meaning: 'Nobody consumes from the work queue.',
+    todo: 'start `svc-comm runconsumer`; if it runs, look at its log and at its brokerUrl and queue',
+  },
+  'queue-backlog': {
+    area: 'queues',
+    status: 'warning',
+    meaning: 'More than 10,000 messages wait in the work queue.',
+    todo: 'start more consumers, raise concurrency, or look for a handler that has become slow',
+  },
+  'retries-waiting': {
+    area: 'queues',
+    status: 'warning',
+    meaning: 'More than 1,000 messages wait in the retry queues: a handler fails often.',
+    todo: 'look at the consumer’s log for what fails',
+  },
+  'dead-letters': {
+    area: 'queues',
+    status: 'warning',
+    meaning: 'Messages were given up and wait for somebody.',
+    todo: 'see why with `svc-comm dlq ls` and `dlq show`, mend it, then `svc-comm dlq redrive`',
+  },
+  'retention-short': {
+    area: 'queues',
+    status: 'wrong',
+    meaning:
+      'Something waits in the outbox or in the dead letters for nearly as long as the inbox remembers, or longer: when it is handled after that, a second copy of it has its effect again.',
+    todo: 'raise inbox.retention above its age and a day, then clear what waits',
+  },
+  'database-unreachable': {
+    area: 'database',
+    status: 'wrong',
+    meaning: 'No connection to PostgreSQL within `connectTimeout`.',
+    todo: 'check databaseUrl, that PostgreSQL runs, and that its port is open from here',
+  },
+  'database-refused': {
+    area: 'database',
+    status: 'wrong',
+    meaning: 'PostgreSQL refuses the user, its password or the database.',
+    todo: 'check user, password and database of databaseUrl, and pg_hba.conf',
+  },
+  'database-old': {
+    area: 'database',
+    status: 'wrong',
+    meaning: 'The server is older than PostgreSQL 13, which has the functions that relay and inbox need.',
+    todo: 'upgrade PostgreSQL to 13 or later',
+  },
+  'database-standby': {
+    area: 'database',
+    status: 'wrong',
+    meaning: 'The server is a standby: it takes no writes.',
+    todo: 'let databaseUrl point to the primary (target_session_attrs does it for several hosts)',
+  },
+  'database-connections': {
+    area: 'database',
+    status: 'warning',
+    meaning: 'One process may open more connections than the server has left.',
+    todo: 'lower pool.max, raise max_connections, or put a pooler between',
+  },
+  'clock-difference': {
+    area: 'database',
+    status: 'warning',
+    meaning:
+      'This machine’s clock and the database’s differ by more than 2 s: times in logs and deadlines of other services are off.',
+    todo: 'let both follow NTP (chronyd, systemd-timesyncd)',
+  },
+  'no-notifications': {
+    area: 'database',
+    status: 'warning',
+    meaning:
+      'LISTEN hears nothing, as behind PgBouncer in transaction mode: the relay polls, and events are up to `relay.poll` late.',
+    todo: 'give the relay a direct connection, or set relay.listen to false',
+  },
+  'migrations-missing': {
+    area: 'tables',
+    status: 'wrong',
+    meaning: 'Tables are missing or of an older version.',
+    todo: 'run `svc-comm migrate`',
+  },
+  'table-rights': {
+    area: 'tables',
+    status: 'wrong',
+    meaning: 'The database user may not read or write one of our tables.',
+    todo: 'GRANT SELECT, INSERT, UPDATE, DELETE on the tables, and USAGE on the schema, to the user of databaseUrl',
+  },
+  'no-publisher': {
+    area: 'outbox',
+    status: 'wrong',
+    meaning: 'Events wait in the outbox and no relay lives.',
+    todo: 'start `svc-comm runpublisher`',
+  },
+  'outbox-late': {
+    area: 'outbox',
+    status: 'warning',
+    meaning: 'The oldest event waits in the outbox for more than a minute.',
+    todo: 'look at the log of `svc-comm runpublisher`: the broker, or a transaction that holds the table',
+  },
+  'outbox-refused': {
+    area: 'outbox',
+    status: 'warning',
+    meaning: 'The broker has refused events; they back off, each holding back its key.',
+    todo: 'the line has the broker’s words, svc_comm_outbox.last_error those of each row: make the exchange, or grant write',
+  },
+} as const satisfies Readonly<Record<string, Problem>>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+export interface Finding {
+  readonly area: Area;
+  readonly status: 'ok' | ProblemStatus;
+  /** What was found, one line. */
+  readonly text: string;
+  /** Of a problem. */
+  readonly code?: ProblemCode;
+  readonly todo?: string;
+}
+
+export const ok = (area: Area, text: string): Finding => ({ area, status: 'ok', text });
+
+export function problem(code: ProblemCode, text: string): Finding {
+  const { area, status, todo } = PROBLEMS[code];
+  return { area, status, text, code, todo };
+}

@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createService } from '../../src/assemble.ts';
+import { rawConsumer } from '../../src/router/raw-consumer.ts';
+import { BrokerKit, LogLines } from '../support/broker-kit.ts';
+import { until } from '../support/consumer-kit.ts';
+import { testBrokerUrl, uniqueName } from '../support/servers.ts';
+import { type TestDatabase, testDatabase } from '../support/test-database.ts';
+
+let database: TestDatabase;
+let kit: BrokerKit;
+beforeAll(async () => {
+  database = await testDatabase('retention');
+  kit = await BrokerKit.open('retention');
+});
+afterAll(async () => {
+  await kit.close();
+  await database.close();
+});
+
+const WARNING = 'events wait in the outbox for nearly as long as the inbox remembers';
+
+it.each([
+  ['6 days and an hour', 1],
+  ['5 days', 0],
+])(
+  'a consumer that starts while something has waited for %s warns %i times that a week of inbox is short',
+  async (age, warnings) => {
+    await database.pg.query(`TRUNCATE ${database.table('svc_comm_outbox')}`);
+    await database.pg.query(
+      `INSERT INTO ${database.table('svc_comm_outbox')} (part, message_id, exchange, routing_key, body, created_at)
+     VALUES (0, gen_random_uuid(), 'x', 'k', '{}', now() - $1::interval)`,
+      [age.replace(' and an', ' 1')],
+    );
+    await database.pg.query(
+      `INSERT INTO ${database.table('svc_comm_inbox')} VALUES ('q', 's', 'm', 'done', now() - interval '8 days')`,
+    );
+    const logger = new LogLines();
+    const queue = kit.queueName(uniqueName('q'));
+    for (const derived of ['.dead', '.retry.1000']) kit.queueName(`${queue.slice(kit.prefix.length + 1)}${derived}`);
+    const service = createService(
+      {
+        appId: 'orders',
+        brokerUrl: testBrokerUrl(),
+        databaseUrl: database.url,
+        schema: database.schema,
+        queue,
+        retry: { attempts: 2, delays: ['1s'] },
+      },
+      { logger },
+    );
+    service.messageRouter.defaultConsumer(rawConsumer(async () => undefined));
+    const consumer = service.consumer();
+    await consumer.start();
+    // The comparison comes before the deletion.
+    await until(async () => (await database.count('svc_comm_inbox')) === 0);
+    await consumer.stop();
+    await service.close();
+    expect(logger.count(WARNING)).toBe(warnings);
+  },
+);
