@@ -178,18 +178,22 @@ export class SvcCommService {
   }
 
   /**
-   * Takes one message from a queue by `basic.get`, with the inbox, retries and dead letters of a consumer.
+   * Declares on the broker what a consumer does at its start (exchanges, queue, bindings, retry and dead queues), as the
+   * setting `declare` says: for a service that publishes, or takes one message at a time, before any consumer ran.
+   * @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH), BrokerUnavailableError (SVC_COMM_BROKER_UNAVAILABLE)
+   */
+  async declare(): Promise<void> {
+    await this.#taker(this.settings.queue.name);
+  }
+
+  /**
+   * Takes one message from a queue by `basic.get`, with the inbox, retries and dead letters of a consumer. The service's
+   * own queue is declared before the first.
    * @returns what the handler returned; undefined when the queue is empty
+   * @throws what the handler threw; its message waits in a retry queue or in the dead letters then
    */
   async takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
-    let taker = this.#takers.get(queue);
-    if (!taker) {
-      const made = assembleTaker(this.#assembly, queue);
-      taker = { ...made, service: this.#role(made, `taker of ${queue}`) };
-      this.#takers.set(queue, taker);
-    }
-    await taker.service.start();
-    return takeOne(handler, taker.options);
+    return takeOne(handler, (await this.#taker(queue)).options);
   }
 
   /** The dead letters of the service's queue. What `svc-comm dlq` runs. */
@@ -293,6 +297,18 @@ export class SvcCommService {
   #makeDeadLetters(): DeadLettersRole & { readonly service: Service } {
     const made = assembleDeadLetters(this.#assembly);
     return { ...made, service: this.#role(made, 'dead letters') };
+  }
+
+  async #taker(queue: string): Promise<Taker> {
+    let taker = this.#takers.get(queue);
+    if (!taker) {
+      const made = assembleTaker(this.#assembly, queue);
+      taker = { ...made, service: this.#role(made, `taker of ${queue}`) };
+      this.#takers.set(queue, taker);
+    }
+    await taker.service.start();
+    await taker.declare();
+    return taker;
   }
 
   /** What starts by itself when it is first used. */

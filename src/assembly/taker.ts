@@ -6,24 +6,26 @@ import { consumeOptions, topologySpec } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
 
-export type Taker = Assembled<Service> & { readonly options: TakeOneOptions };
+export type Taker = Assembled<Service> & {
+  readonly options: TakeOneOptions;
+  /** Declares what a consumer of the service's own queue would, by the setting `declare`; nothing for other queues. */
+  declare(): Promise<void>;
+};
 
 /** What `takeOne` runs on. @param queue the one to take from; its retry and dead queues are named after it */
 export function assembleTaker(assembly: Assembly, queue: string): Taker {
-  const { settings, logger } = assembly;
+  const { settings, logger, messageRouter } = assembly;
   const consuming = assembly.connection('take');
   const publishing = assembly.connection('publish');
   const publisher = assembly.publisher(publishing);
-  const spec = topologySpec(settings, []);
+  const topology = new BrokerTopology({ connection: consuming, declare: settings.declare, logger });
+  const isOwn = queue === settings.queue.name;
+  const spec = topologySpec(settings, isOwn ? messageRouter.bindings() : []);
   const options: TakeOneOptions = {
     subscriber: new BrokerSubscriber({ connection: consuming, logger }),
     publisher,
-    topology: new BrokerTopology({ connection: consuming, declare: settings.declare, logger }),
-    topologySpec: {
-      ...spec,
-      binds: queue === spec.queue.name ? spec.binds : [],
-      queue: { ...spec.queue, name: queue },
-    },
+    topology,
+    topologySpec: isOwn ? spec : { ...spec, binds: [], queue: { ...spec.queue, name: queue } },
     appId: settings.appId,
     ...assembly.databaseParts(),
     startMarks: assembly.startMarks(),
@@ -32,5 +34,13 @@ export function assembleTaker(assembly: Assembly, queue: string): Taker {
     options: consumeOptions(settings),
   };
   const database = [...assembly.poolServices(), ...assembly.clockServices()];
-  return { main: consuming, services: [...database, publishing, publisher, consuming], options };
+  let declared: Promise<void> | undefined;
+  const declare = () => {
+    declared ??= (isOwn ? topology.ensure(spec) : Promise.resolve()).catch((error: unknown) => {
+      declared = undefined;
+      throw error;
+    });
+    return declared;
+  };
+  return { main: consuming, services: [...database, publishing, publisher, consuming], options, declare };
 }

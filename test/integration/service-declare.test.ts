@@ -1,0 +1,72 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createService, type SvcCommService } from '../../src/assemble.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { AmqpLab } from '../support/amqp-lab.ts';
+import { testBrokerUrl, uniqueName } from '../support/servers.ts';
+
+let lab: AmqpLab;
+let name: string;
+const services: SvcCommService[] = [];
+
+beforeEach(() => {
+  lab = new AmqpLab(testBrokerUrl());
+  name = uniqueName('declare');
+});
+
+afterEach(async () => {
+  await Promise.all(services.splice(0).map((made) => made.close()));
+  const channel = await lab.channel();
+  for (const queue of [name, `${name}.dead`, `${name}.retry.1000`]) await channel.deleteQueue(queue);
+  await channel.deleteExchange(name);
+  await lab.close();
+});
+
+function service(declare: 'create' | 'verify' | 'none' = 'create'): SvcCommService {
+  const made = createService(
+    {
+      appId: name,
+      brokerUrl: testBrokerUrl(),
+      queue: name,
+      binds: [[name, 'inserted']],
+      retry: { attempts: 2, delays: ['1s'] },
+      declare,
+    },
+    { logger: silentLogger },
+  );
+  services.push(made);
+  return made;
+}
+
+it('declare() makes exchange, queue, bindings, retry and dead queues before any consumer ran, twice as well as once', async () => {
+  await Promise.all([service().declare(), service().declare()]);
+  const channel = await lab.channel();
+  for (const queue of [name, `${name}.dead`, `${name}.retry.1000`]) await channel.checkQueue(queue);
+  channel.publish(name, 'inserted', Buffer.from('{"n":1}'), { messageId: 'm1' });
+  await channel.waitForConfirms();
+  expect(await service().takeOne(name, (_key, body) => body)).toEqual({ n: 1 });
+});
+
+it('takeOne of the service’s own queue finds it empty on a broker that has none yet', async () => {
+  expect(await service().takeOne(name, () => 'handled')).toBeUndefined();
+});
+
+it('takeOne of another queue declares nothing', async () => {
+  await expect(service().takeOne(`${name}.other`, () => 'handled')).rejects.toMatchObject({
+    code: 'SVC_COMM_QUEUE_UNAVAILABLE',
+  });
+  const channel = await lab.channel();
+  await expect(channel.checkQueue(name)).rejects.toThrow(/NOT_FOUND/);
+});
+
+it('a declaration that failed is tried again by the next call', async () => {
+  const verifying = service('verify');
+  await expect(verifying.declare()).rejects.toMatchObject({ code: 'SVC_COMM_TOPOLOGY_MISMATCH' });
+  await service().declare();
+  await verifying.declare();
+});
+
+it('with declare none nothing is made', async () => {
+  await service('none').declare();
+  const channel = await lab.channel();
+  await expect(channel.checkQueue(name)).rejects.toThrow(/NOT_FOUND/);
+});
