@@ -1,0 +1,12 @@
+export const STATUSES = ['inserted', 'consumed'] as const;
+export type Status = (typeof STATUSES)[number];
+
+/** A JSON object, or a list of them: rows of the CSV. */
+export type Data = Record<string, unknown> | Record<string, unknown>[];
+
+export interface Workflow {
+  readonly uuid: string;
+  readonly status: Status;
+  readonly data: Data;
+  readonly steps: readonly string[];
+}

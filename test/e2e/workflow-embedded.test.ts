@@ -1,0 +1,45 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { WorkflowKit } from '../support/workflow-kit.ts';
+
+// examples/workflow as its README starts it, with no server anywhere and no setting made.
+
+const run = promisify(execFile);
+let kit: WorkflowKit;
+
+beforeAll(async () => {
+  kit = await WorkflowKit.open();
+});
+
+afterAll(() => kit.close());
+
+const post = async (url: string, data: unknown): Promise<string> => {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(`${url}/workflow`, { method: 'POST', headers, body: JSON.stringify({ data }) });
+  expect(answer.status).toBe(201);
+  return answer.headers.get('location') ?? '';
+};
+
+it('npm start needs no server: a workflow is stored, queued and consumed, and what waits is there after a restart', async () => {
+  const first = await kit.start(kit.bareEnv());
+  const location = await post(first.url, { n: 1 });
+  await post(first.url, { n: 2 });
+  expect(await (await fetch(`${first.url}/workflow/consume`)).text()).toBe('n\r\n1\r\n');
+  expect(await first.stop()).toBe(0);
+
+  const second = await kit.start(kit.bareEnv());
+  expect(await (await fetch(second.url + location)).json()).toMatchObject({ status: 'consumed', data: { n: 1 } });
+  expect(await (await fetch(`${second.url}/workflow/consume`)).text()).toBe('n\r\n2\r\n');
+  expect((await fetch(`${second.url}/workflow/consume`)).status).toBe(204);
+  expect(await second.stop()).toBe(0);
+});
+
+it('npm run build compiles it, and npm test passes, with no server anywhere', async () => {
+  const options = { cwd: kit.folder, env: kit.bareEnv() };
+  await run(process.execPath, [join(kit.folder, 'node_modules/typescript/bin/tsc')], options);
+  const test = ['--import', 'tsx', '--test', 'test/workflow.test.ts'];
+  const { stdout } = await run(process.execPath, test, options);
+  expect(stdout).toMatch(/# pass 2\n# fail 0/);
+});
