@@ -11,5 +11,7 @@ const server = createServer((request, response) => {
     response.end(request.url === '/login' ? token : body);
   });
 });
+// A busy machine can let a connection wait for longer than the 5 s after which it would be closed.
+server.keepAliveTimeout = 120_000;
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
 process.once('disconnect', () => process.exit(0));
