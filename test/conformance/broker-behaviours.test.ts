@@ -286,6 +286,7 @@ describe.each([
       asks.sendToQueue(queue, Buffer.from('ping'), { replyTo: 'amq.rabbitmq.reply-to', correlationId: 'c1' });
       const [reply] = await replies.until(1);
       expect([reply?.content.toString(), reply?.properties.correlationId]).toEqual(['pong', 'c1']);
+      expect(reply?.fields.routingKey).toMatch(/^amq\.rabbitmq\.reply-to\.[\w+/=]+\.[\w+/]+==$/);
     });
   });
 

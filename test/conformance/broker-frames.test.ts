@@ -137,3 +137,18 @@ describe.each([
     expect((await peer.next('basic.deliver')).deliveryTag).toBe(2);
   });
 });
+
+// RabbitMQ does so only when it reads the publishes one by one.
+describe('the embedded broker alone', () => {
+  it('a return comes after the confirms of all that was published before it', async () => {
+    const peer = await RawPeer.open(embedded.url);
+    peer.method(1, 'confirm.select', { nowait: false });
+    await peer.next('confirm.select-ok');
+    const empty = frame(FRAME.header, 1, contentHeader(0));
+    peer.send(methodFrame(1, 'basic.publish', publish), empty);
+    peer.send(methodFrame(1, 'basic.publish', { ...publish, mandatory: true }), empty);
+    const answers = [await peer.nextMethod(), await peer.nextMethod(), await peer.nextMethod()];
+    expect(answers.map((answer) => answer?.name)).toEqual(['basic.ack', 'basic.return', 'basic.ack']);
+    peer.close();
+  });
+});

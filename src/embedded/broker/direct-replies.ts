@@ -14,9 +14,9 @@ export interface ReplyTarget {
 export class DirectReplies {
   readonly #targets = new Map<string, ReplyTarget>();
 
-  /** @returns the name for `reply_to` */
+  /** @returns the name for `reply_to`: as in RabbitMQ two parts in base64, of which only this broker knows the meaning */
   add(target: ReplyTarget): string {
-    const name = `${PREFIX}${randomBytes(18).toString('base64url')}`;
+    const name = `${PREFIX}${randomBytes(18).toString('base64')}.${randomBytes(16).toString('base64')}`;
     this.#targets.set(name, target);
     return name;
   }

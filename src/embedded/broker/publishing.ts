@@ -85,8 +85,11 @@ export class Publishing {
 
   #route({ exchange, message, isMandatory }: Prepared): PublishOutcome {
     const outcome = this.#host.route(exchange, message);
-    // The return goes before the confirm.
-    if (outcome === 'unroutable' && isMandatory) this.#host.returned(message);
+    // The return goes before its own confirm, and after those of all that was published before it.
+    if (outcome === 'unroutable' && isMandatory) {
+      this.flush();
+      this.#host.returned(message);
+    }
     if (this.#mode.kind === 'confirm') {
       if (outcome === 'refused') this.#mode.confirms.nack();
       else this.#mode.confirms.ack();
