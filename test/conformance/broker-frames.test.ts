@@ -100,6 +100,11 @@ describe.each([
     early.close();
   });
 
+  it('the version that the broker gives is one that clients can compare', async () => {
+    const { serverProperties } = await RawPeer.greeting(url());
+    expect(serverProperties.get('version')?.value).toMatch(/^\d+\.\d+\.\d+$/);
+  });
+
   it('a queue may be named in any script', async () => {
     const queue = toWire('Bücher-本-✓');
     peer.method(1, 'queue.declare', { ...declare, queue });

@@ -60,14 +60,27 @@ export class RawPeer {
     });
   }
 
+  /** What the broker says first. */
+  static async greeting(url: string): Promise<MethodArguments<'connection.start'>> {
+    const peer = await RawPeer.dialled(url);
+    const start = await peer.next('connection.start');
+    peer.close();
+    return start;
+  }
+
   /** Up to `connection.start`. */
   static async greeted(url: string): Promise<RawPeer> {
+    const peer = await RawPeer.dialled(url);
+    await peer.next('connection.start');
+    return peer;
+  }
+
+  private static async dialled(url: string): Promise<RawPeer> {
     const { hostname, port } = new URL(url);
     const socket = connect(Number(port || 5672), hostname);
     await once(socket, 'connect');
     const peer = new RawPeer(socket);
     peer.send(PROTOCOL_HEADER);
-    await peer.next('connection.start');
     return peer;
   }
 

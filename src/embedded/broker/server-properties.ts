@@ -1,8 +1,8 @@
 import type { Field, FieldTable } from './field-table.ts';
 import { boolField, tableField, textField } from './fields.ts';
 
-/** The RabbitMQ whose rules are followed; clients compare it. */
-export const COMPATIBLE_VERSION = '3.10.8+svc-comm';
+/** The RabbitMQ whose rules are followed. Clients compare it, some by parsers that take digits and dots alone. */
+export const COMPATIBLE_VERSION = '3.10.8';
 
 const CAPABILITIES = [
   'publisher_confirms',
