@@ -105,6 +105,10 @@ export function createProgram(start: Start): Command {
     'say what is wrong, from settings to queues, and what to do',
     async () => (await import('./commands/doctor.ts')).doctor,
   );
+  add('demo', 'show two services at work, on embedded servers', async () => (await import('./commands/demo.ts')).demo)
+    .option('--broker-url <url>', 'on this broker instead')
+    .option('--database-url <url>', 'on this database instead')
+    .addOption(new Option('--sabotage <rule>', 'take a rule away, to see that the figures tell').choices(['no-inbox']));
   add('broker', 'run the embedded AMQP broker, for tests', async () => (await import('./commands/broker.ts')).broker)
     .option('-p, --port <n>', 'TCP port on 127.0.0.1; 0 takes a free one', port, 5672)
     .option('--keep <file>', 'keep durable queues in this file over restarts');

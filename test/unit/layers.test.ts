@@ -23,7 +23,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['assemble.ts'],
   ['default-service.ts'],
   ['index.ts', 'rest-api-door.ts', 'task-door.ts', 'vitest.ts'],
-  ['testing', 'cli'],
+  ['testing', 'demo'],
+  ['cli'],
 ];
 
 /** Neighbours that may be known by their types. */
