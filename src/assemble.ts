@@ -4,7 +4,7 @@ import { assembleCallSender, assembleCalls } from './assembly/calls.ts';
 import { assembleCommands } from './assembly/commands.ts';
 import { assembleConsumer } from './assembly/consumer.ts';
 import { assembleDeadLetters, type DeadLettersRole } from './assembly/dead-letters.ts';
-import type { Endpoints } from './assembly/embedded.ts';
+import type { EmbeddedServers, Endpoints } from './assembly/embedded.ts';
 import { assembleRelay } from './assembly/relay.ts';
 import { assembleRestClient } from './assembly/rest-client.ts';
 import { assembleTaker, type Taker } from './assembly/taker.ts';
@@ -23,6 +23,7 @@ import type { KnexTransaction } from './database/transactions.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
 import { examine } from './doctor/examine.ts';
 import type { Finding } from './doctor/problems.ts';
+import type { Clock } from './lifecycle/clock.ts';
 import { group } from './lifecycle/group.ts';
 import { createLogger, type Logger } from './lifecycle/logger.ts';
 import type { Service } from './lifecycle/service.ts';
@@ -57,6 +58,10 @@ export interface ServiceParts {
    * that does. No effect with servers of one's own. @default true
    */
   readonly canHost?: boolean;
+  /** What deadlines of commands and calls are held against. @default the database's time, without one this machine's */
+  readonly clock?: Clock;
+  /** Servers in place of those that `embedded:` URLs start: for test harnesses such as `svc-comm/testing`. */
+  readonly embeddedServers?: EmbeddedServers;
 }
 
 /** A consumer with its connections, as one service. */
@@ -91,12 +96,7 @@ export class SvcCommService {
     const { logger = createLogger(settings.logLevel, { appId: settings.appId }) } = parts;
     this.settings = settings;
     this.messageRouter = parts.messageRouter ?? new MessageRouter();
-    this.#assembly = new Assembly(settings, {
-      logger,
-      messageRouter: this.messageRouter,
-      taskRegistry: parts.taskRegistry,
-      canHost: parts.canHost,
-    });
+    this.#assembly = new Assembly(settings, { ...parts, logger, messageRouter: this.messageRouter });
   }
 
   /**

@@ -23,7 +23,7 @@ import type { ResolvedSettings } from '../settings/resolved.ts';
 import { type TaskRegistry, taskRegistry } from '../task/registry.ts';
 import { once } from '../util/once.ts';
 import { sleep } from '../util/sleep.ts';
-import { Embedded } from './embedded.ts';
+import { Embedded, type EmbeddedServers } from './embedded.ts';
 
 const CLOCK_WAIT_MS = 1_000;
 
@@ -33,6 +33,9 @@ export interface Surroundings {
   readonly taskRegistry?: TaskRegistry | undefined;
   /** Whether this process may serve the embedded servers of the project to others. @default true */
   readonly canHost?: boolean | undefined;
+  /** What deadlines are held against. @default the database's time, without one this machine's */
+  readonly clock?: Clock | undefined;
+  readonly embeddedServers?: EmbeddedServers | undefined;
 }
 
 /**
@@ -47,15 +50,16 @@ export class Assembly {
   readonly taskRegistry: TaskRegistry;
   readonly embedded: Embedded;
 
-  constructor(
-    settings: ResolvedSettings,
-    { logger, messageRouter, taskRegistry: tasks, canHost = true }: Surroundings,
-  ) {
+  readonly #givenClock: Clock | undefined;
+
+  constructor(settings: ResolvedSettings, surroundings: Surroundings) {
+    const { logger, messageRouter, taskRegistry: tasks, canHost = true, clock, embeddedServers } = surroundings;
     this.settings = settings;
+    this.#givenClock = clock;
     this.logger = logger;
     this.messageRouter = messageRouter;
     this.taskRegistry = tasks ?? taskRegistry;
-    this.embedded = new Embedded(settings, { canHost, logger });
+    this.embedded = new Embedded(settings, { canHost, logger, servers: embeddedServers });
   }
 
   readonly pool = once(
@@ -97,7 +101,7 @@ export class Assembly {
 
   /** What deadlines are held against: the database's time once that is known. */
   clock(): Clock {
-    return this.hasDatabase ? this.#databaseClock() : systemClock;
+    return this.#givenClock ?? (this.hasDatabase ? this.#databaseClock() : systemClock);
   }
 
   /** Behind the pool in the order of start. What the clock knows it keeps when it is stopped. */

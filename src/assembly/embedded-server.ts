@@ -13,6 +13,8 @@ export interface EmbeddedServerOptions {
   /** Whether this process may serve others; else it waits for one that does. */
   readonly canHost: boolean;
   readonly logger: Logger;
+  /** Used instead of one that is made. */
+  readonly given?: (Service & { readonly url: string }) | undefined;
   /** Called with its URL when it has started, before anybody uses it. */
   readonly onStarted?: (url: string) => Promise<void>;
 }
@@ -33,7 +35,7 @@ export class EmbeddedServer implements Service {
     this.#options = options;
     this.#lifecycle = new Lifecycle(`embedded ${options.kind}`, {
       start: async () => {
-        const server = await (options.url === 'embedded:' ? this.#shared() : this.#inMemory());
+        const server = options.given ?? (await (options.url === 'embedded:' ? this.#shared() : this.#inMemory()));
         this.#server = server;
         await server.start();
         await options.onStarted?.(server.url);

@@ -3,6 +3,7 @@ import { migrate } from '../database/migrate.ts';
 import { DatabasePool } from '../database/pool.ts';
 import type { PoolOptions } from '../database/pool-options.ts';
 import type { Logger } from '../lifecycle/logger.ts';
+import type { Service } from '../lifecycle/service.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
 import { type EmbeddedUrl, isEmbeddedUrl } from '../util/embedded-url.ts';
 import { EmbeddedServer } from './embedded-server.ts';
@@ -17,6 +18,25 @@ export interface Endpoints {
 /** A server of this machine that comes back soon: another process takes it over. */
 const EMBEDDED_BACKOFF = Object.freeze({ initialMs: 50, maxMs: 250 });
 
+/** A server, and where it answers once it has started. */
+export interface UrlService extends Service {
+  readonly url: string;
+}
+
+/** Stand-ins for what `embedded:` URLs start. */
+export interface EmbeddedServers {
+  readonly broker: UrlService;
+  readonly database: UrlService;
+}
+
+export interface EmbeddedOptions {
+  /** Whether this process may serve them to others; else it waits for one that does. */
+  readonly canHost: boolean;
+  readonly logger: Logger;
+  /** @default servers of the project's, or in memory, as the URLs say */
+  readonly servers?: EmbeddedServers | undefined;
+}
+
 /**
  * The embedded servers that the settings ask for. Whatever connects first starts them, and they run until `stop`: what
  * a role has published must not go with it.
@@ -28,11 +48,18 @@ export class Embedded {
   /** Files that the database was brought up to date by when it started. */
   #migrated: string[] = [];
 
-  /** @param canHost whether this process may serve them to others; else it waits for one that does */
-  constructor(settings: ResolvedSettings, { canHost, logger }: { readonly canHost: boolean; readonly logger: Logger }) {
+  constructor(settings: ResolvedSettings, { canHost, logger, servers }: EmbeddedOptions) {
     const { root, brokerUrls, databaseUrl, schema } = settings;
     const server = (kind: 'broker' | 'database', url: EmbeddedUrl, onStarted?: (url: string) => Promise<void>) =>
-      new EmbeddedServer({ kind, url, root, canHost, logger, ...(onStarted ? { onStarted } : {}) });
+      new EmbeddedServer({
+        kind,
+        url,
+        root,
+        canHost,
+        logger,
+        given: servers?.[kind],
+        ...(onStarted ? { onStarted } : {}),
+      });
     const [brokerUrl] = brokerUrls;
     this.#settings = settings;
     this.broker = isEmbeddedUrl(brokerUrl) ? server('broker', brokerUrl) : undefined;

@@ -3,6 +3,7 @@ import type { BrokerConnection } from '../broker/connection.ts';
 import { QueueAdmin } from '../broker/queue-admin.ts';
 import { BrokerQueueReader } from '../broker/queue-reader.ts';
 import { BrokerTopology } from '../broker/topology.ts';
+import { connectDatabase } from '../database/connection.ts';
 import { quoteIdentifier } from '../database/identifier.ts';
 import { readDeadLetter } from '../dead-letters/dead-letter.ts';
 import type { Service, ServiceState } from '../lifecycle/service.ts';
@@ -36,15 +37,23 @@ export interface Figures {
   readonly ghosts: number;
 }
 
+/** Databases of the two services: one, or one each. */
+export interface AuditUrls {
+  readonly shop: string;
+  readonly post: string;
+}
+
 export class Audit implements Service {
   readonly name = 'audit';
   readonly #assembly: Assembly;
   readonly #names: DemoNames;
+  readonly #urls: AuditUrls;
   readonly #connection: BrokerConnection;
 
-  constructor(assembly: Assembly, names: DemoNames) {
+  constructor(assembly: Assembly, names: DemoNames, urls: AuditUrls) {
     this.#assembly = assembly;
     this.#names = names;
+    this.#urls = urls;
     this.#connection = assembly.connection('audit');
   }
 
@@ -72,6 +81,7 @@ export class Audit implements Service {
   async isQuiet(): Promise<boolean> {
     const { shopSchema, postQueue, gremlinQueue } = this.#names;
     const [rows] = await this.#query(
+      'shop',
       `SELECT (SELECT count(*) FROM ${table(shopSchema, 'svc_comm_outbox')})
             + (SELECT count(*) FROM ${table(shopSchema, 'svc_comm_future')}) AS n`,
     );
@@ -86,18 +96,20 @@ export class Audit implements Service {
   async figures(): Promise<Figures> {
     const { shopSchema, postSchema, auditQueue, postQueue } = this.#names;
     const [written] = await this.#query(
+      'shop',
       `SELECT count(*) AS n, (SELECT last_value FROM ${table(shopSchema, 'orders_id_seq')}) - count(*) AS gaps
          FROM ${table(shopSchema, 'orders')}`,
     );
-    const orders = await this.#numbers(`SELECT id AS number FROM ${table(shopSchema, 'orders')}`);
-    const shipped = await this.#numbers(`SELECT number FROM ${table(postSchema, 'shipments')}`);
-    const reminded = await this.#numbers(`SELECT number FROM ${table(postSchema, 'reminders')}`);
+    const orders = await this.#numbers('shop', `SELECT id AS number FROM ${table(shopSchema, 'orders')}`);
+    const shipped = await this.#numbers('post', `SELECT number FROM ${table(postSchema, 'shipments')}`);
+    const reminded = await this.#numbers('post', `SELECT number FROM ${table(postSchema, 'reminders')}`);
     const [failed] = await this.#query(
+      'post',
       `SELECT coalesce(sum(attempt - 1), 0) AS n
          FROM (SELECT attempt FROM ${table(postSchema, 'shipments')}
                UNION ALL SELECT attempt FROM ${table(postSchema, 'reminders')}) handled`,
     );
-    const [planned] = await this.#query(`SELECT count(*) AS n FROM ${table(shopSchema, 'svc_comm_future')}`);
+    const [planned] = await this.#query('shop', `SELECT count(*) AS n FROM ${table(shopSchema, 'svc_comm_future')}`);
     const routed = (await this.#read(auditQueue)).map(({ properties }) => properties.messageId);
     const dead = await this.#read(deadQueueName(postQueue));
     const given = new Set([...shipped, ...dead.map(orderOf)]);
@@ -127,10 +139,11 @@ export class Audit implements Service {
       retryQueue(queue),
       deadQueueName(queue),
     ]);
-    const drops = [shopSchema, postSchema].map((name) => `DROP SCHEMA IF EXISTS ${quoteIdentifier(name)} CASCADE`);
+    const drop = (schema: string) => `DROP SCHEMA IF EXISTS ${quoteIdentifier(schema)} CASCADE`;
     const parts = await Promise.allSettled([
       new QueueAdmin(this.#connection).remove({ queues, exchanges: [exchange] }),
-      this.#query(drops.join('; ')),
+      this.#query('shop', drop(shopSchema)),
+      this.#query('post', drop(postSchema)),
     ]);
     for (const part of parts) if (part.status === 'rejected') throw part.reason;
   }
@@ -147,12 +160,17 @@ export class Audit implements Service {
     return deliveries;
   }
 
-  async #numbers(sql: string): Promise<number[]> {
-    return (await this.#query(sql)).map((row) => Number(row.number));
+  async #numbers(side: keyof AuditUrls, sql: string): Promise<number[]> {
+    return (await this.#query(side, sql)).map((row) => Number(row.number));
   }
 
-  #query(sql: string): Promise<Record<string, unknown>[]> {
-    return this.#assembly.withConnection('audit', (connection) => connection.query<Record<string, unknown>>(sql, []));
+  async #query(side: keyof AuditUrls, sql: string): Promise<Record<string, unknown>[]> {
+    const connection = await connectDatabase({ url: this.#urls[side], applicationName: 'demo audit' });
+    try {
+      return await connection.query<Record<string, unknown>>(sql, []);
+    } finally {
+      await connection.close();
+    }
   }
 }
 

@@ -31,32 +31,42 @@ export async function runDemo(
   const router = new MessageRouter();
   const shopService = createService(settingsOf('shop', names, options), { logger });
   const postService = createService(settingsOf('post', names, options), { logger, messageRouter: router });
-  const observer = new Assembly(resolveSettings(settingsOf('audit', names, options)), {
-    logger,
-    messageRouter: router,
-  });
-  const audit = new Audit(observer, names);
-  const copier = gremlin(observer, names, stage);
-  const close = async () => {
-    await copier.stop();
-    await Promise.all([shopService.close(), postService.close()]);
-    await audit.cleanUp().finally(() => audit.stop());
-  };
-  let report: DemoReport;
   try {
-    await audit.start();
+    const shopAt = await shopService.endpoints();
+    const postAt = await postService.endpoints();
+    const settings = resolveSettings({ ...settingsOf('audit', names, options), brokerUrl: shopAt.brokerUrls });
+    const observer = new Assembly(settings, { logger, messageRouter: router });
+    const audit = new Audit(observer, names, { shop: shopAt.databaseUrl ?? '', post: postAt.databaseUrl ?? '' });
+    const copier = gremlin(observer, names, stage);
     const shop = new Shop(shopService, names, stage);
-    await shop.open();
-    await new Post(postService, names, stage).open(router);
-    await copier.start();
-    report = await play({ shop, shopService, postService, audit, stage, signal });
+    const open = async () => {
+      await audit.start();
+      await shop.open();
+      await new Post(postService, names, stage).open(router);
+      await copier.start();
+    };
+    const close = async () => {
+      await copier.stop();
+      await audit.cleanUp().finally(() => audit.stop());
+    };
+    return await between(open, () => play({ shop, shopService, postService, audit, stage, signal }), close);
+  } finally {
+    await Promise.all([shopService.close(), postService.close()]);
+  }
+}
+
+/** What stopped it is what there is to tell, not what then could not be cleaned up. */
+async function between<T>(open: () => Promise<void>, work: () => Promise<T>, close: () => Promise<void>): Promise<T> {
+  let result: T;
+  try {
+    await open();
+    result = await work();
   } catch (error) {
-    // What stopped it is what there is to tell.
-    await close().catch((left: unknown) => logger.warn({ error: left }, 'the demo could not clean up'));
+    await close().catch(() => undefined);
     throw error;
   }
   await close();
-  return report;
+  return result;
 }
 
 interface Cast {
@@ -71,17 +81,19 @@ interface Cast {
 async function play({ shop, shopService, postService, audit, stage, signal }: Cast): Promise<DemoReport> {
   const consumer = postService.consumer();
   const relay = shopService.relay();
-  await Promise.all([consumer.start(), relay.start()]);
-  await shop.takeOrders(signal);
-  const deadline = performance.now() + SETTLE_MS;
-  // What is being handled is in no queue: the consumer is asked as well, and drained before the figures are read.
-  while (!((await audit.isQuiet()) && consumer.stats.inFlight === 0 && (await audit.isQuiet()))) {
-    signal.throwIfAborted();
-    if (performance.now() > deadline) break;
-    await sleep(LOOK_EVERY_MS, signal);
+  try {
+    await Promise.all([consumer.start(), relay.start()]);
+    await shop.takeOrders(signal);
+    const deadline = performance.now() + SETTLE_MS;
+    // What is being handled is in no queue: the consumer is asked as well, and drained before the figures are read.
+    while (!((await audit.isQuiet()) && consumer.stats.inFlight === 0 && (await audit.isQuiet()))) {
+      signal.throwIfAborted();
+      if (performance.now() > deadline) break;
+      await sleep(LOOK_EVERY_MS, signal);
+    }
+  } finally {
+    await Promise.all([consumer.stop(), relay.stop()]);
   }
-  await consumer.stop();
-  await relay.stop();
   const figures = await audit.figures();
   if (figures.deadLettered > 0) {
     stage.happened('dead-lettered', `order ${SCENARIO.poisonOrder}, after ${SCENARIO.attempts} runs`);

@@ -47,7 +47,10 @@ describe('svc-comm demo', () => {
   it('on real servers says the same, as one JSON value with --json, and leaves nothing behind', async () => {
     const { code, lines } = await run(...onServers, '--json');
     const report = JSON.parse(lines.find((line) => line.startsWith('{')) ?? '');
-    expect(report).toMatchObject({ ok: true, figures: { written: 50, handled: 50, duplicates: 0, lost: 0, ghosts: 0 } });
+    expect(report).toMatchObject({
+      ok: true,
+      figures: { written: 50, handled: 50, duplicates: 0, lost: 0, ghosts: 0 },
+    });
     expect(code).toBe(0);
     expect(await remains()).toEqual([]);
   }, 90_000);
@@ -62,7 +65,12 @@ describe('svc-comm demo', () => {
   }, 60_000);
 
   it('says which server does not answer, with exit code 1', async () => {
-    const { code, lines } = await run('--broker-url', 'amqp://guest:guest@127.0.0.1:1', '--database-url', testDatabaseUrl());
+    const { code, lines } = await run(
+      '--broker-url',
+      'amqp://guest:guest@127.0.0.1:1',
+      '--database-url',
+      testDatabaseUrl(),
+    );
     expect(lines.join('\n')).toContain('SVC_COMM_BROKER_UNAVAILABLE');
     expect(code).toBe(1);
   }, 30_000);

@@ -2,6 +2,7 @@ import { InvalidArgumentError } from '../../errors.ts';
 import { type Clock, systemClock } from '../../lifecycle/clock.ts';
 import { type Logger, silentLogger } from '../../lifecycle/logger.ts';
 import type { Users } from './authentication.ts';
+import type { RoutedMessage } from './routed-message.ts';
 
 export interface EmbeddedBrokerOptions {
   /** TCP port; 0 takes a free one. @default 0 */
@@ -21,10 +22,13 @@ export interface EmbeddedBrokerOptions {
   readonly logger?: Logger;
   /** Time of TTLs and expiries; after moving it call `clockMoved`. Heartbeats follow the real time. */
   readonly clock?: Clock;
+  /** Called for each message that a client has published, as it is routed; must not throw. @default nothing */
+  readonly onRouted?: (message: RoutedMessage) => void;
 }
-export type ResolvedEmbeddedBrokerOptions = Required<Omit<EmbeddedBrokerOptions, 'snapshotFile'>> & {
-  readonly snapshotFile: string | undefined;
-};
+export type ResolvedEmbeddedBrokerOptions = Required<Omit<EmbeddedBrokerOptions, 'snapshotFile' | 'onRouted'>> &
+  Pick<EmbeddedBrokerOptions, 'onRouted'> & {
+    readonly snapshotFile: string | undefined;
+  };
 
 export const DEFAULT_EMBEDDED_BROKER_OPTIONS: ResolvedEmbeddedBrokerOptions = Object.freeze({
   port: 0,

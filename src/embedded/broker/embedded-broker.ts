@@ -14,6 +14,7 @@ import {
 import { fromWire } from './fields.ts';
 import { OutputBudget } from './output-budget.ts';
 import { ProtocolError } from './protocol-error.ts';
+import { routedMessage } from './routed-message.ts';
 import { restoreSnapshot, type Snapshot, takeSnapshot } from './snapshot.ts';
 import { SnapshotFile } from './snapshot-file.ts';
 import { VirtualHost } from './virtual-host.ts';
@@ -178,9 +179,11 @@ export class EmbeddedBroker implements Service {
   }
 
   #newVirtualHost(): VirtualHost {
+    const { onRouted } = this.#options;
     return new VirtualHost(this.#alarms, {
       changed: () => this.#file?.changed(),
       held: (bytes) => this.#held(bytes),
+      routed: onRouted && ((message) => onRouted(routedMessage(message))),
     });
   }
 

@@ -32,6 +32,8 @@ export interface VirtualHostEvents {
   changed(): void;
   /** Memory of queued messages changed by so many bytes. */
   held(bytes: number): void;
+  /** A message that a client published is about to be routed; left out: nobody looks on. */
+  readonly routed?: ((message: Message) => void) | undefined;
 }
 
 /** Exchanges, queues and bindings by name, and what happens between them. */
@@ -118,6 +120,7 @@ export class VirtualHost implements QueueHost, Routes {
   }
 
   publish(exchange: Exchange, message: Message): PublishOutcome {
+    this.#events.routed?.(message);
     // One queue by its name is what most publishes are.
     if (exchange.name === '' && message.copyKeys.length === 0 && message.blindKeys.length === 0) {
       const queue = this.queues.get(message.routingKey);
