@@ -20,6 +20,7 @@ Commands:
   migrate                     create or update the tables; safe to run again
   doctor                      say what is wrong, from settings to queues, and
                               what to do
+  demo                        show two services at work, on embedded servers
   broker                      run the embedded AMQP broker, for tests
   explain <exchange> <key>    say which consumer takes a message, and why
   send <service> [command]    send a command to a service
