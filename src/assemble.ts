@@ -10,6 +10,7 @@ import { assembleRestClient } from './assembly/rest-client.ts';
 import { assembleTaker, type Taker } from './assembly/taker.ts';
 import { assembleTasks } from './assembly/tasks.ts';
 import { assembleWatch } from './assembly/watch.ts';
+import { assembleWorker, type WorkerProject } from './assembly/worker.ts';
 import type { SendCallOptions } from './call/call-sender.ts';
 import type { CallOptions } from './call/caller.ts';
 import type { CallStats } from './call/pending-calls.ts';
@@ -44,6 +45,8 @@ import { isResolvedSettings, resolveSettings } from './settings/resolve.ts';
 import type { ResolvedSettings } from './settings/resolved.ts';
 import type { TaskRegistry } from './task/registry.ts';
 import type { Tasks } from './task/tasks.ts';
+import type { Worker } from './task/worker.ts';
+import type { WorkerStats } from './task/worker-stats.ts';
 import { once } from './util/once.ts';
 
 export interface ServiceParts {
@@ -74,6 +77,13 @@ export interface ConsumerService extends Service {
 /** A relay with its connections, as one service. */
 export interface RelayService extends Service {
   readonly stats: Readonly<RelayStats>;
+}
+
+/** A worker with its connections, as one service. */
+export interface WorkerService extends Service {
+  /** Whether the broker delivers to it at the moment: for a readiness probe. */
+  readonly isReady: boolean;
+  readonly stats: Readonly<WorkerStats>;
 }
 
 /**
@@ -234,6 +244,13 @@ export class SvcCommService {
   relay(): RelayService {
     const assembled = assembleRelay(this.#assembly);
     return asRole<Relay, RelayService>(this.#role(assembled, 'publisher'), assembled.main, ['stats']);
+  }
+
+  /** What `svc-comm runworker` runs: start it, and stop it to drain. The tasks must be in the registry too. */
+  worker(project: WorkerProject): WorkerService {
+    const assembled = assembleWorker(this.#assembly, project);
+    const { main } = assembled;
+    return asRole<Worker, WorkerService>(this.#role(assembled, main.name), main, ['isReady', 'stats']);
   }
 
   /** Creates or updates our tables. @returns the files that ran */

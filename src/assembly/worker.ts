@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { BrokerSubscriber } from '../broker/subscriber.ts';
 import { BrokerTopology } from '../broker/topology.ts';
 import { taskTopologySpec, workerOptions } from '../settings/parts.ts';
@@ -5,11 +6,22 @@ import { Worker, type WorkerParts } from '../task/worker.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
 
-/** What a worker's processes are started with; the command line knows. */
-export type WorkerProject = Pick<WorkerParts, 'nodeArguments' | 'load' | 'onOutput'>;
+export interface WorkerProject {
+  /** Absolute: the files that define the tasks. Each task's process loads them. */
+  readonly files: readonly string[];
+  /** Gets what the tasks print. @default nothing */
+  readonly onOutput?: WorkerParts['onOutput'];
+}
+
+/** What a task's process runs; it is never imported here. */
+function processArguments(): readonly string[] {
+  const isSource = import.meta.url.endsWith('.ts');
+  const file = fileURLToPath(new URL(`../cli/task-process.${isSource ? 'ts' : 'js'}`, import.meta.url));
+  return isSource ? ['--import', 'tsx', file] : [file];
+}
 
 /** What `svc-comm runworker` runs. */
-export function assembleWorker(assembly: Assembly, project: WorkerProject): Assembled<Worker> {
+export function assembleWorker(assembly: Assembly, { files, onOutput }: WorkerProject): Assembled<Worker> {
   const { settings, logger, taskRegistry: registry } = assembly;
   assembly.databaseUrl();
   const consuming = assembly.connection('worker');
@@ -17,7 +29,9 @@ export function assembleWorker(assembly: Assembly, project: WorkerProject): Asse
   const topologySpec = taskTopologySpec(settings);
   const ensureTopology = () => topology.ensure(topologySpec);
   const main = new Worker({
-    ...project,
+    nodeArguments: processArguments(),
+    load: { root: settings.root, files },
+    ...(onOutput ? { onOutput } : {}),
     registry,
     connect: (name) => assembly.connect(name),
     subscriber: new BrokerSubscriber({ connection: consuming, ensureTopology, logger }),

@@ -17,6 +17,8 @@ Commands:
   runpublisher                move events from the outbox to the broker
   devpublisher                the same, started anew when a file changes
   checkpublisher              fail when too many events wait, or for too long
+  runworker                   run tasks, each in a process
+  devworker                   the same, started anew when a file changes
   migrate                     create or update the tables; safe to run again
   doctor                      say what is wrong, from settings to queues, and
                               what to do
@@ -29,5 +31,6 @@ Commands:
   watch <exchange> [pattern]  print what passes an exchange
   dlq                         look at dead letters, put them back, drop them
   future                      look at future events, cancel them
+  task                        run tasks, look at them, end them
   help [command]              display help for command
 `;

@@ -4,6 +4,7 @@ import type { LogLevel } from '../lifecycle/logger.ts';
 import { addDlq } from './commands/dlq-usage.ts';
 import { addFuture } from './commands/future-usage.ts';
 import { addMessaging } from './commands/messaging-usage.ts';
+import { addTask } from './commands/task-usage.ts';
 import { type CommandContext, createContext, type GlobalOptions } from './context.ts';
 import { errorReport, exitCodeOf } from './report-error.ts';
 import { version } from './version.ts';
@@ -95,6 +96,12 @@ export function createProgram(start: Start): Command {
   )
     .option('--max-queue-size <n>', 'most events that may wait', atLeastZero, 1000)
     .option('--max-delay <seconds>', 'longest time that a due event may wait', atLeastZero, 60);
+  add('runworker', 'run tasks, each in a process', async () => (await import('./commands/runworker.ts')).runworker);
+  add(
+    'devworker',
+    'the same, started anew when a file changes',
+    async () => (await import('./commands/devworker.ts')).devworker,
+  );
   add(
     'migrate',
     'create or update the tables; safe to run again',
@@ -130,6 +137,11 @@ export function createProgram(start: Start): Command {
     .description('look at future events, cancel them')
     .helpOption('-h, --help', 'print this help');
   addFuture((...command) => add(...command, future));
+  const task = program
+    .command('task')
+    .description('run tasks, look at them, end them')
+    .helpOption('-h, --help', 'print this help');
+  addTask((...command) => add(...command, task));
   return program;
 }
 

@@ -10,6 +10,10 @@ const WRONG_USE: ReadonlySet<unknown> = new Set([
   'SVC_COMM_UNREGISTERED_CONSUMER',
   'SVC_COMM_DUPLICATE_CONSUMER',
   'SVC_COMM_INVALID_CONSUMER',
+  'SVC_COMM_NO_TASKS',
+  'SVC_COMM_UNKNOWN_TASK',
+  'SVC_COMM_DUPLICATE_TASK',
+  'SVC_COMM_INVALID_TASK_ARGUMENTS',
 ]);
 
 /** 2 for wrong usage or settings, else 1. A file that did not load counts as what was wrong in it. */

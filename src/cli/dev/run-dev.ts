@@ -11,7 +11,10 @@ import { ProjectWatch } from './watch.ts';
 const COLD_FILES: ReadonlySet<string> = new Set(['package.json', 'tsconfig.json', '.env']);
 
 /** Runs a `run*` command in a child and replaces the child on every change, until a signal. */
-export async function runDev(context: CommandContext, command: 'runconsumer' | 'runpublisher'): Promise<0 | 1> {
+export async function runDev(
+  context: CommandContext,
+  command: 'runconsumer' | 'runpublisher' | 'runworker',
+): Promise<0 | 1> {
   const logger = await context.createLogger('dev');
   const named = context.options.config ?? process.env[CONFIG_VARIABLE];
   const configFile = named === undefined ? undefined : resolve(named);

@@ -1,0 +1,37 @@
+import type { CommandContext } from '../context.ts';
+
+/** What the tasks print goes through this process; one that reads slowly must not fill its memory. */
+const MAX_WAITING_OUTPUT = 1024 * 1024;
+
+/** Runs tasks until a signal. */
+export async function runworker(context: CommandContext): Promise<0 | 1> {
+  const dev = context.options.devChild ? await import('../dev/child.ts') : undefined;
+  await dev?.waitForTurn(context.options);
+  const settings = await context.loadSettings();
+  const { loadTasks, taskGlobs } = await import('../tasks.ts');
+  const search = { preferSources: dev !== undefined };
+  if (dev) {
+    const { globFolders } = await import('../dev/glob-folders.ts');
+    dev.tellWatched(globFolders(settings.root, taskGlobs(settings, search)));
+  }
+  const logger = await context.createLogger('worker', settings);
+  const { createService } = await import('../../assemble.ts');
+  const { useAsDefault } = await import('../../default-service.ts');
+  const { runService } = await import('../run-service.ts');
+  const service = createService(settings, { logger });
+  useAsDefault(service);
+  const { registry, files } = await loadTasks(settings, search);
+  const onOutput = (chunk: Buffer) => {
+    if (process.stdout.writableLength < MAX_WAITING_OUTPUT) process.stdout.write(chunk);
+  };
+  const { definitions } = registry;
+  const names = definitions.map(({ name }) => name).join(', ');
+  const readyText = `taking tasks, ${settings.worker.concurrency} at once: ${names}`;
+  return runService(service.worker({ files, onOutput }), {
+    logger,
+    settings,
+    readyText,
+    onReady: dev?.tellStarted,
+    close: () => service.close(),
+  });
+}

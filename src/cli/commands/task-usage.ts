@@ -1,0 +1,79 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { TASK_STATES, type TaskState } from '../../task/state.ts';
+import { parseDuration } from '../../util/duration.ts';
+import type { Action } from '../program.ts';
+
+type Add = <Args extends readonly unknown[]>(
+  usage: string,
+  description: string,
+  load: () => Promise<Action<Args>>,
+) => Command;
+
+/** The commands of `svc-comm task` with their options. */
+export function addTask(add: Add): void {
+  add('run', 'start a task and print what it returns', async () => (await import('./task-run.ts')).run)
+    .argument('<name>', 'of the task')
+    .option('--args <json>', 'its arguments as a JSON object', jsonObject)
+    .option('-a, --arg <name=value>', 'one argument (repeatable); a value that is JSON counts as such', argument)
+    .option('--detach', 'print its id and do not wait')
+    .option('--timeout <duration>', 'how long to wait, e.g. 30s; the task goes on', duration)
+    .option('--delay <duration>', 'begin so much later, e.g. 5m', duration)
+    .option('--id <uuid>', 'the id that it is to have')
+    .option('--key <text>', 'idempotency key: the same again starts nothing more');
+  add('ls', 'list tasks, the newest first', async () => (await import('./task-look.ts')).ls)
+    .argument('[name]', 'only of this task')
+    .option('--state <state>', `only in this state (repeatable): ${TASK_STATES.join(', ')}`, state)
+    .option('-n, --limit <n>', 'how many', limit, 20);
+  add(
+    'show',
+    'print a task: state, arguments, result, output',
+    async () => (await import('./task-look.ts')).show,
+  ).argument('<id>', 'of the task');
+  add('cancel', 'end a task with all of its processes', async () => (await import('./task-cancel.ts')).cancel)
+    .argument('[id]', 'of the task')
+    .option('--all <name>', 'every one of this name that waits or runs')
+    .option('--timeout <duration>', 'how long to wait until it has ended', duration, 60_000);
+}
+
+function jsonObject(text: string): object {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  } catch {
+    // told below
+  }
+  throw new InvalidArgumentError('It must be a JSON object such as \'{"x":3}\'.');
+}
+
+function argument(text: string, before: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It must be name=value.');
+  return { ...before, [text.slice(0, at)]: jsonOrText(text.slice(at + 1)) };
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** @returns milliseconds; a bare number is seconds */
+function duration(text: string): number {
+  const ms = parseDuration(/^\d+(\.\d+)?$/.test(text) ? Number(text) : text, 's');
+  if (ms === undefined) throw new InvalidArgumentError('It must be a duration such as 500ms, 30s or 5m.');
+  return ms;
+}
+
+function state(text: string, before: readonly TaskState[] = []): readonly TaskState[] {
+  const found = TASK_STATES.find((known) => known === text.toUpperCase());
+  if (!found) throw new InvalidArgumentError(`It must be one of ${TASK_STATES.join(', ')}.`);
+  return [...before, found];
+}
+
+function limit(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= 1000) return value;
+  throw new InvalidArgumentError('It must be a whole number, 1 to 1000.');
+}
