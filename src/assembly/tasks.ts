@@ -13,6 +13,7 @@ export function assembleTasks(assembly: Assembly): Assembled<Tasks> {
     transactions: assembly.transactions(),
     schema: settings.schema,
     queue: taskQueueName(settings),
+    pollMs: settings.worker.pollMs,
     logger,
     wait: settings.wait,
   });

@@ -112,7 +112,7 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
       concurrency: worker.concurrency ?? availableParallelism(),
       leaseMs: lease,
       graceMs: grace,
-      pollMs: poll,
+      pollMs: atMost(ONE_BACKEND.relayPollMs, poll),
     },
     heartbeatMs: checked.heartbeat,
     stall: { everyMs: checked.stall.every, afterMs: checked.stall.after },
