@@ -44,6 +44,15 @@ export class DatabaseLink implements SqlExecutor {
     await this.#connected(signal, (error) => !wait || error instanceof DatabaseAccessRefusedError);
   }
 
+  get isClosed(): boolean {
+    return this.#closed.signal.aborted;
+  }
+
+  /** Resolves when there is a connection, making one if need be. */
+  async connected(): Promise<void> {
+    await this.#connected(this.#closed.signal, () => false);
+  }
+
   async query<Row extends object>(sql: string, params: readonly (string | null)[], name?: string): Promise<Row[]> {
     const connection = await this.#connected(this.#closed.signal, () => false);
     return await connection.query<Row>(sql, params, name);

@@ -8,7 +8,7 @@ while read -r word group; do
     drop) kept=''; for g in $groups; do [ "$g" = "$group" ] || kept="$kept $g"; done; groups=$kept ;;
   esac
 done
-for g in $groups; do kill -9 -- "-$g"; done`;
+for g in $groups; do kill -s KILL -- "-$g"; done`;
 
 /**
  * A shell that outlives a worker that was killed, to kill the process groups of its tasks: a task that is busy does not

@@ -1,11 +1,11 @@
-import type { SqlExecutor } from '../database/executor.ts';
+import type { DatabaseLink } from '../database/link.ts';
 import { Batcher } from '../util/batcher.ts';
 import type { TaskDefinition } from './definition.ts';
 import { type ClaimedTask, claimTasks, findClaimable } from './sql/claim.ts';
 import { type FinishedRun, finishTasks, saveProgress } from './sql/finish.ts';
 
 export interface LedgerParts {
-  readonly db: SqlExecutor;
+  readonly db: DatabaseLink;
   readonly schema: string;
   /** This worker, in the rows of what it runs. */
   readonly owner: string;
@@ -13,12 +13,18 @@ export interface LedgerParts {
   readonly definitions: () => readonly TaskDefinition[];
 }
 
+export interface Claimed {
+  readonly task: ClaimedTask;
+  /** Before the statement that set its lease, on the monotonic clock. */
+  readonly sinceMs: number;
+}
+
 const MOST_IN_A_BATCH = 100;
 
 /** What a worker writes of its tasks; what is to be written while a statement is under way goes together in the next. */
 export class Ledger {
   readonly #parts: LedgerParts;
-  readonly #claims = new Batcher<string, ClaimedTask | undefined>((ids) => this.#claim(ids), MOST_IN_A_BATCH);
+  readonly #claims = new Batcher<string, Claimed | undefined>((ids) => this.#claim(ids), MOST_IN_A_BATCH);
   readonly #ends = new Batcher<FinishedRun, boolean>((runs) => this.#finish(runs), MOST_IN_A_BATCH);
 
   constructor(parts: LedgerParts) {
@@ -26,7 +32,7 @@ export class Ledger {
   }
 
   /** @returns undefined when it is not to be run: it has ended, runs elsewhere, or finds no place */
-  claim(id: string): Promise<ClaimedTask | undefined> {
+  claim(id: string): Promise<Claimed | undefined> {
     return this.#claims.add(id);
   }
 
@@ -66,15 +72,18 @@ export class Ledger {
     return findClaimable({ db, schema, definitions }, waitedMs, limit);
   }
 
-  async #claim(ids: readonly string[]): Promise<(ClaimedTask | undefined)[]> {
+  async #claim(ids: readonly string[]): Promise<(Claimed | undefined)[]> {
     const { db, schema, owner, leaseMs, definitions } = this.#parts;
+    // A lease begins when the database sets it, not when we began to wait for the database.
+    await db.connected();
+    const sinceMs = performance.now();
     const claimed = await claimTasks({ db, schema, owner, leaseMs, definitions: definitions() }, [...new Set(ids)]);
     const byId = new Map(claimed.map((task) => [task.id, task]));
     // The same id twice in a batch is two messages of one task: the first gets it.
     return ids.map((id) => {
       const task = byId.get(id);
       byId.delete(id);
-      return task;
+      return task && { task, sinceMs };
     });
   }
 

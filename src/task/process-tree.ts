@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { sleep } from '../util/sleep.ts';
 import type { IsolationLevel } from './isolation.ts';
 
@@ -60,10 +60,25 @@ export class ProcessTree {
   /** Resolves when nothing of the group is left. @returns false: something is, after two seconds */
   async gone(): Promise<boolean> {
     for (const endMs = performance.now() + GONE_MS; performance.now() < endMs; await sleep(LOOK_MS)) {
-      if (!signalGroup(this.#leader, 'SIGKILL')) return true;
+      if (!signalGroup(this.#leader, 'SIGKILL') || !hasLiving(this.#leader)) return true;
     }
     return false;
   }
+}
+
+/** One that has ended and that nobody has waited for still takes signals: whose parent is gone waits for process 1. */
+function hasLiving(group: number): boolean {
+  if (process.platform !== 'linux') return true;
+  return readdirSync('/proc').some((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      // Behind the name, which may hold anything: state, parent, group.
+      const [, state, , of] = /^.*\) (\S) (\d+) (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+      return Number(of) === group && state !== 'Z' && state !== 'X';
+    } catch {
+      return false;
+    }
+  });
 }
 
 const signalGroup = (leader: number, name: NodeJS.Signals): boolean => signal(-leader, name);

@@ -2,12 +2,11 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
 import type { Offer } from './intake.ts';
-import type { Ledger } from './ledger.ts';
+import type { Claimed, Ledger } from './ledger.ts';
 import { failureOf } from './process-message.ts';
 import type { ProcessPool } from './process-pool.ts';
 import type { TaskRegistry } from './registry.ts';
 import { type EndReason, TaskRun } from './run.ts';
-import type { ClaimedTask } from './sql/claim.ts';
 import type { FinishedRun } from './sql/finish.ts';
 import type { WorkerOptions } from './worker-options.ts';
 import type { WorkerStats } from './worker-stats.ts';
@@ -92,11 +91,10 @@ export class Runner {
 
   /** A message is acked when the row says whose task it is: until then it would come again. */
   async #take({ id, delivery }: Offer): Promise<void> {
-    const sinceMs = performance.now();
-    let task: ClaimedTask | undefined;
+    let claimed: Claimed | undefined;
     this.#claiming.set(id, undefined);
     try {
-      task = await this.#parts.ledger.claim(id);
+      claimed = await this.#parts.ledger.claim(id);
     } catch (error) {
       this.#claiming.delete(id);
       this.#parts.logger.warn({ error, taskId: id }, 'a task could not be claimed; its message is given back');
@@ -107,11 +105,11 @@ export class Runner {
     delivery?.ack();
     const early = this.#claiming.get(id);
     this.#claiming.delete(id);
-    if (task) await this.#run(task, sinceMs, early);
+    if (claimed) await this.#run(claimed, early);
     else this.#parts.stats.passed += 1;
   }
 
-  async #run(task: ClaimedTask, sinceMs: number, early: EndReason | undefined): Promise<void> {
+  async #run({ task, sinceMs }: Claimed, early: EndReason | undefined): Promise<void> {
     const { registry, options, ledger, stats, onBegin, onPlaceFree } = this.#parts;
     const { definition } = registry.get(task.name);
     const run = new TaskRun({ task, definition, options, onProgress: ledger.progressOf(task) });

@@ -43,6 +43,8 @@ export interface WorkerParts {
 
 /** A task that has waited for so long with nothing to do here: its message is lost, or nobody publishes. */
 const MISSED_MS = 3_000;
+/** After the drain and the grace time. */
+const GIVE_UP_MS = 1_000;
 const MOST_PREFETCH = 1_000;
 
 /** What one start of a worker is made of. */
@@ -154,7 +156,7 @@ export class Worker implements Service {
       logger,
       next: () => intake.take(),
       onBegin: (id, sinceMs) => housekeeping.begun(id, sinceMs),
-      isOver: (id) => housekeeping.isOver(id),
+      isOver: (id) => db.isClosed || housekeeping.isOver(id),
       onPlaceFree: (name) => {
         lookForWork(0, name).catch((error: unknown) => {
           logger.warn({ error, task: name }, 'could not look for tasks that wait for a place');
@@ -203,13 +205,15 @@ export class Worker implements Service {
     const { drainMs, graceMs } = this.#parts.options;
     await this.#subscription?.pause();
     intake.close();
+    // A database that is down is not waited for: what cannot be written is run again by others.
+    const giveUp = setTimeout(() => void db.close(), drainMs + GIVE_UP_MS);
     // What then still runs has its grace time within the whole.
     await runner.drain(Math.max(0, drainMs - graceMs));
-    await housekeeping.stop();
+    clearTimeout(giveUp);
+    await Promise.all([housekeeping.stop(), db.close()]);
     await pool.stop();
     await this.#subscription?.stop();
     await watch.close();
-    await db.close();
     this.#subscription = undefined;
     this.#workings = undefined;
   }

@@ -1,0 +1,138 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectDatabase } from '../../src/database/connection.ts';
+import { TaskLostError } from '../../src/errors.ts';
+import { finishTasks } from '../../src/task/sql/finish.ts';
+import { stressService } from '../support/start-stop-stress.ts';
+import { WorkerKit } from '../support/task-kit.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+
+let kit: WorkerKit;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'svc-comm-lease-'));
+  kit = await WorkerKit.create();
+});
+afterAll(async () => {
+  await kit.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const lines = (file: string) => readFileSync(file, 'utf8').trim().split('\n');
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+describe('a worker that cannot reach the database', () => {
+  it('ends its task before another begins it, and writes nothing more of it', async () => {
+    const proxy = await TcpProxy.to(kit.kit.db.url);
+    const cut = kit.worker(
+      { concurrency: 1, leaseMs: 1500, pollMs: 100 },
+      { connect: (name) => connectDatabase({ url: proxy.url(kit.kit.db.url), applicationName: name }) },
+    );
+    await cut.start();
+    const file = join(folder, 'cut');
+    const handle = await kit.tasks.submit('nap', { ms: 3000, file });
+    await expect.poll(() => handle.state(), { timeout: 10_000 }).toBe('STARTED');
+    await expect.poll(() => lines(file).length).toBe(1);
+    proxy.refuse();
+    proxy.cut();
+    const other = kit.worker({ concurrency: 1, leaseMs: 1500, pollMs: 100 });
+    await other.start();
+    expect(await handle.result({ timeout: 30 })).toBe(3000);
+    expect(lines(file)).toEqual([`begin ${handle.id} 1`, `begin ${handle.id} 2`, `end ${handle.id} 2`]);
+    expect(await handle.record()).toMatchObject({ attempt: 2, state: 'SUCCESS' });
+    expect(cut.stats).toMatchObject({ running: 0, finished: 0, lost: 1 });
+    await Promise.all([cut.stop(), other.stop()]);
+    await proxy.close();
+  });
+});
+
+describe('the row', () => {
+  it('takes no end of an attempt that is over, and none of a task that has ended', async () => {
+    const worker = kit.worker({ concurrency: 1 });
+    await worker.start();
+    const handle = await kit.tasks.submit('addition', { x: 1, y: 1 });
+    await handle.result({ timeout: 20 });
+    const end = { id: handle.id, state: 'FAILURE', result: null, error: null, log: null, retryMs: null } as const;
+    const { url, schema } = kit.kit.db;
+    const db = await connectDatabase({ url });
+    for (const attempt of [0, 1, 2]) expect(await finishTasks(db, schema, [{ ...end, attempt }])).toEqual(new Set());
+    expect((await handle.record()).state).toBe('SUCCESS');
+    await db.close();
+    await worker.stop();
+  });
+
+  it('of a task whose workers were lost as often as may be says so', async () => {
+    const handle = await kit.tasks.submit('nap', { ms: 1 }, { delay: '1h' });
+    const { db } = kit.kit;
+    await db.pg.query(
+      `UPDATE ${db.table('svc_comm_task')} SET state = 'STARTED', attempt = 2, losses = 1, owner = gen_random_uuid(),
+         lease_until = clock_timestamp() - interval '1 s' WHERE id = $1`,
+      [handle.id],
+    );
+    const waiting = expect(handle.result({ timeout: 20 })).rejects.toThrow(TaskLostError);
+    const worker = kit.worker({ leaseMs: 1000 });
+    await worker.start();
+    await waiting;
+    await worker.stop();
+  });
+});
+
+describe('a worker that stops', () => {
+  it('gives back what does not end in time: another begins it anew, and no hand-over is counted', async () => {
+    const file = join(folder, 'stop');
+    const first = kit.worker({ concurrency: 1, drainMs: 700, graceMs: 300 });
+    await first.start();
+    const handle = await kit.tasks.submit('nap', { ms: 2000, file });
+    await expect.poll(() => handle.state(), { timeout: 10_000 }).toBe('STARTED');
+    await expect.poll(() => lines(file).length).toBe(1);
+    await first.stop();
+    expect(await handle.state()).toBe('PENDING');
+    const second = kit.worker({ concurrency: 1 });
+    await second.start();
+    expect(await handle.result({ timeout: 20 })).toBe(2000);
+    expect(await kit.kit.row(handle.id)).toMatchObject({ attempt: 2, losses: 0, failures: 0 });
+    await second.stop();
+  });
+
+  it('and starts may cross with it', async () => {
+    const worker = kit.worker({ concurrency: 1, spare: 0 });
+    await stressService(() => worker, 12);
+  }, 60_000);
+});
+
+describe('without PID namespaces', () => {
+  it('a cancel ends the whole process group of a task', async () => {
+    const worker = kit.worker({ concurrency: 1 }, { isolation: { level: 'group', command: [], why: 'a test' } });
+    await worker.start();
+    const handle = await kit.tasks.submit('stubborn', { mark: 'group-mark' });
+    for await (const event of handle.events()) if (event.kind === 'progress') break;
+    const before = performance.now();
+    expect(await handle.cancel({ timeout: 20 })).toEqual({ state: 'REVOKED', hadEnded: false });
+    expect(performance.now() - before).toBeLessThan(1500);
+    await worker.stop();
+  });
+
+  it('a guard ends the groups on its list when their worker is killed, and no other', async () => {
+    const parent = fork(fileURLToPath(new URL('../support/guard-parent.ts', import.meta.url)), {
+      execArgv: ['--import', 'tsx'],
+    });
+    const [{ kept, dropped }] = (await once(parent, 'message')) as [{ kept: number; dropped: number }];
+    parent.kill('SIGKILL');
+    await once(parent, 'exit');
+    await expect.poll(() => isAlive(kept), { timeout: 5000 }).toBe(false);
+    expect(isAlive(dropped)).toBe(true);
+    process.kill(-dropped, 'SIGKILL');
+  });
+});
