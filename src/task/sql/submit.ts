@@ -92,21 +92,39 @@ export type SubmitTarget =
 
 /** @throws TransactionFinishedError, MigrationRequiredError, DatabaseUnavailableError */
 export async function submit(target: SubmitTarget, schema: string, task: NewTask): Promise<Submission> {
-  for (let tries = 0, isLast = task.chosenKey === null; tries < TRIES; tries++) {
+  for (let tries = 0; tries < TRIES; tries++) {
     const row = await write(target, schema, task);
     if (row.sent !== null) return { kind: 'submitted' };
-    if (row.id !== null) return { kind: 'known', id: row.id, name: row.name ?? '', args: row.args ?? '' };
+    const known = knownOf(row);
+    if (known) return known;
     if (row.slot !== null) await freeSlot(target.executor, schema, task, row.slot);
-    else if (task.holdsSlot && !(await makeSlots(target.executor, schema, task.name, task.maxConcurrency))) {
-      if (isLast) break;
-      isLast = true;
+    else if (!task.holdsSlot || !(await makeSlots(target.executor, schema, task.name, task.maxConcurrency))) {
+      if (task.chosenKey === null) break;
+      // Whoever waited for another with the same id did so with a snapshot from before.
+      const found = await findKnown(target.executor, schema, task);
+      if (found) return found;
     }
   }
   return { kind: 'full' };
 }
 
-/** Once more when the places had to be made, and once more when another submitted the same id meanwhile. */
-const TRIES = 4;
+/** Once more when the places had to be made, and more often when others submit the same id at the same time. */
+const TRIES = 5;
+
+const knownOf = ({ id, name, args }: Pick<SubmitRow, 'id' | 'name' | 'args'>): Submission | undefined =>
+  id === null ? undefined : { kind: 'known', id, name: name ?? '', args: args ?? '' };
+
+async function findKnown(db: SqlExecutor, schema: string, task: NewTask): Promise<Submission | undefined> {
+  const sql = `SELECT id::text AS id, name, args FROM ${qualified(schema, 'svc_comm_task')}
+    WHERE id = $1::text::uuid OR (name = $2::text AND submitter = $3::text AND idempotency_key = $4::text) LIMIT 1`;
+  const [row] = await db.query<Pick<SubmitRow, 'id' | 'name' | 'args'>>(sql, [
+    task.id,
+    task.name,
+    task.submitter,
+    task.idempotencyKey,
+  ]);
+  return row && knownOf(row);
+}
 
 async function write(target: SubmitTarget, schema: string, task: NewTask): Promise<SubmitRow> {
   const { sql, name } = submitStatement(schema);
