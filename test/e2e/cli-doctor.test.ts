@@ -249,7 +249,7 @@ describe('doctor', () => {
     },
   ];
 
-  it.each(faults)('finds $code, and nothing else', async ({ code, environment, plant, text, also = [] }) => {
+  const find = async ({ code, environment, plant, text, also = [] }: Fault): Promise<void> => {
     const remove = await plant?.();
     try {
       const { code: exit, report, codes } = await examined(healthy, await environment?.());
@@ -262,7 +262,11 @@ describe('doctor', () => {
     } finally {
       await remove?.();
     }
-  });
+  };
+
+  // Those that nobody else sees run beside each other: most of their time is the start of a process.
+  it.concurrent.each(faults.filter(({ plant }) => !plant))('finds $code, and nothing else', find);
+  it.each(faults.filter(({ plant }) => plant))('finds $code, and nothing else, where it was planted', find);
 
   describe('of a project whose processes do not run', () => {
     const idle = new CliProject({ 'src/consumers.ts': CONSUMER });

@@ -24,6 +24,7 @@ export async function waitForTurn({ config }: GlobalOptions): Promise<void> {
   const root = projectRoot(config === undefined ? process.cwd() : dirname(resolve(config)));
   // What fails here fails again, and is reported, when the first TypeScript file is imported.
   await registerTypeScript(root).catch(() => undefined);
+  tell({ kind: 'waiting' });
   await isOurTurn;
 }
 

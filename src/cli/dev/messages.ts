@@ -1,5 +1,6 @@
 /**
  * What a `dev*` command and its child say to each other.
+ * - `waiting`, from the child: it has loaded all but the project.
  * - `go`, to the child: load the project and run.
  * - `watch`, from the child: it loads files from these folders.
  * - `started`, from the child: it runs.
@@ -7,9 +8,11 @@
 export type DevMessage =
   | { readonly kind: 'go' }
   | { readonly kind: 'watch'; readonly paths: readonly string[] }
+  | { readonly kind: 'waiting' }
   | { readonly kind: 'started' };
 
 export function isDevMessage(message: unknown): message is DevMessage {
   if (typeof message !== 'object' || message === null || !('kind' in message)) return false;
-  return message.kind === 'go' || message.kind === 'started' || (message.kind === 'watch' && 'paths' in message);
+  if (message.kind === 'watch') return 'paths' in message;
+  return message.kind === 'go' || message.kind === 'waiting' || message.kind === 'started';
 }

@@ -130,6 +130,10 @@ export class Supervisor implements Service {
     if (this.#spare || this.state === 'stopping') return;
     const spare = this.#fork();
     this.#spare = spare;
+    spare.on('message', (message) => {
+      const isWaiting = isDevMessage(message) && message.kind === 'waiting' && spare === this.#spare;
+      if (isWaiting) this.#options.logger.debug({ pid: spare.pid }, `${this.name}: the next one stands by`);
+    });
     spare.once('exit', () => {
       if (this.#spare === spare) this.#spare = undefined;
     });

@@ -1,6 +1,7 @@
 import { connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, type Role, World } from '../../support/kill/world.ts';
+import { slowness } from '../../support/slowness.ts';
 
 /**
  * Processes and servers are killed while events flow. A kill counts only when at least 1,000 rows or messages are left
@@ -62,11 +63,17 @@ async function backlog(producer: Role, least: { ready: number; unacked: number }
   });
 }
 
-const outboxIds = async (): Promise<string[]> =>
-  (await world.oracle.query<{ message_id: string }>('SELECT message_id FROM svc_comm_outbox')).map(
-    (row) => row.message_id,
+const outboxRows = () =>
+  world.oracle.query<{ id: string; part: number }>('SELECT message_id AS id, part FROM svc_comm_outbox');
+
+/** Relays that hold partitions now, the least time until one of theirs runs out, and which they are. */
+async function owners() {
+  const rows = await world.oracle.query<{ owner: string; until: number; parts: number[] }>(
+    `SELECT owner, extract(epoch FROM min(until))::float8 AS until, array_agg(part::int) AS parts
+       FROM svc_comm_relay_lease WHERE until > clock_timestamp() GROUP BY owner`,
   );
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  return new Map(rows.map(({ owner, ...rest }) => [owner, rest]));
+}
 
 describe('nothing is lost, doubled, invented or reordered within a key', () => {
   afterEach(() => world.reset());
@@ -76,43 +83,43 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
     const relays = [world.relay(), world.relay()];
     const producer = await world.producer();
     const passing = await observer();
-    await eventually('the relays have split the partitions', async () => {
-      const owners = await world.oracle.query<{ n: string }>(
-        'SELECT count(*) n FROM svc_comm_relay_lease WHERE until > clock_timestamp() GROUP BY owner',
-      );
-      return owners.length === 2;
-    });
     const takeovers: number[] = [];
     for (let kills = 0; kills < 20; ) {
       await eventually('the backlog is gone', async () => (await world.oracle.outboxRows()) < 100);
+      await eventually('two relays have split the partitions', async () => (await owners()).size === 2);
       await producer.burst(1300);
       const victim = relays.shift();
       if (!victim) throw new Error('no relay left');
       await eventually('it is at work', async () => (await world.oracle.outboxRows()) < 1290, 20_000);
       victim.signal('SIGKILL');
       const killedAt = performance.now();
-      const left = await outboxIds();
+      const [before, left] = await Promise.all([owners(), outboxRows()]);
       await victim.exited;
-      relays.push(world.relay());
-      // The survivor confirms and deletes what it has in flight meanwhile; what stays is the victim's.
-      await pause(500);
-      const remaining = new Set(await outboxIds());
-      const victims = left.filter((id) => remaining.has(id));
+      // The survivor is the one that renews its leases; the rows of the other's partitions are the victim's.
+      const survivor = await eventually('the survivor renews', async () => {
+        const now = await owners();
+        return [...before].find(([owner, { until }]) => (now.get(owner)?.until ?? until) > until)?.[0];
+      });
+      const survivors = new Set(before.get(survivor)?.parts);
+      const victims = left.filter(({ part }) => !survivors.has(part)).map(({ id }) => id);
       const inFlight = victims.filter((id) => passing.seen.has(id)).length;
+      relays.push(world.relay());
       await eventually('a survivor took over', async () => {
-        const now = new Set(await outboxIds());
+        const now = new Set((await outboxRows()).map(({ id }) => id));
         return victims.some((id) => !now.has(id));
       });
       if (left.length < 1000 || inFlight < 1) continue;
       kills += 1;
-      takeovers.push(performance.now() - killedAt);
+      const ms = performance.now() - killedAt;
+      const factor = slowness();
+      takeovers.push(ms / factor);
       print(
-        `kill ${kills}: ${left.length} rows left, ${inFlight} in flight, taken over in ${Math.round(takeovers.at(-1) ?? 0)} ms`,
+        `kill ${kills}: ${left.length} rows left, ${inFlight} in flight, taken over in ${Math.round(ms)} ms (slowness ${factor.toFixed(1)})`,
       );
     }
     await passing.close();
-    // Lease (2 s) + 2 s; the median, since a busy machine delays single ones.
-    expect(takeovers.toSorted((a, b) => a - b)[10]).toBeLessThan(4000);
+    // Lease (2 s) + 2 s, for each of them.
+    expect(Math.max(...takeovers)).toBeLessThan(4000);
     expect(await verdict(producer, [consumer, ...relays])).toEqual(CLEAN);
     expect(await deadLetters()).toBe(0);
   });
@@ -158,7 +165,7 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
     expect(await deadLetters()).toBe(0);
   });
 
-  test('when the active one of two consumers on a single-active-consumer queue is killed, 5 times', {
+  test('when the active one of two consumers on a single-active-consumer queue is killed, 20 times', {
     timeout: 300_000,
   }, async () => {
     const sac = { queue: { name: 'sac-queue', singleActiveConsumer: true } };
@@ -168,7 +175,7 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
     const consumers = [await world.boundConsumer(env, sac)];
     consumers.push(world.consumer(env, sac));
     const producer = await world.producer();
-    for (let kills = 1; kills <= 5; kills++) {
+    for (let kills = 1; kills <= 20; kills++) {
       const queue = await backlog(producer, { ready: 1000, unacked: 100 }, 'sac-queue');
       // The oldest subscription is the active one.
       await consumers.shift()?.kill9();

@@ -4,8 +4,10 @@ import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { connect } from 'amqplib';
 import { type OwnPostgres, type OwnRabbit, startOwnPostgres, startOwnRabbit } from '../own-servers.ts';
 import { Oracle } from './oracle.ts';
+import { type QueueCounts, QueueWatch } from './queue-watch.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const project = fileURLToPath(new URL('./project/', import.meta.url));
@@ -91,6 +93,7 @@ export class World {
   readonly postgres: OwnPostgres;
   readonly oracle: Oracle;
   readonly folder: string;
+  readonly #queues: QueueWatch;
   readonly #roles: Role[] = [];
   readonly #settings: object;
   #count = 0;
@@ -110,6 +113,7 @@ export class World {
     this.postgres = postgres;
     this.oracle = new Oracle(postgres.url);
     this.folder = mkdtempSync(join(tmpdir(), 'svc-comm-kill-'));
+    this.#queues = new QueueWatch(rabbit, join(this.folder, 'queues'));
     this.#settings = {
       appId: 'ledger-service',
       brokerUrl: rabbit.url,
@@ -175,30 +179,22 @@ export class World {
     return role.log;
   }
 
-  /** Ready and unacknowledged messages of a queue, from the broker's own tool. */
-  async queue(name = 'ledger-queue'): Promise<{ ready: number; unacked: number }> {
-    const listed = await this.rabbit.ctl(
-      '-q',
-      'list_queues',
-      'name',
-      'messages_ready',
-      'messages_unacknowledged',
-      '--no-table-headers',
-    );
-    const line = listed.split('\n').find((text) => text.split('\t')[0] === name);
-    const [, ready = '0', unacked = '0'] = line?.split('\t') ?? [];
-    return { ready: Number(ready), unacked: Number(unacked) };
+  /** Ready and unacknowledged messages of a queue, as the broker counts them. */
+  queue(name = 'ledger-queue'): Promise<QueueCounts> {
+    return this.#queues.counts(name);
   }
 
   /** Ends every process and forgets every row and message, so that the next test has its own history. */
   async reset(): Promise<void> {
     await this.#killAll();
     await this.oracle.query(`TRUNCATE oracle.key, oracle.produced, oracle.counter, oracle.effect,
-      svc_comm_outbox, svc_comm_future, svc_comm_inbox, svc_comm_parked_key, svc_comm_relay`);
+      svc_comm_outbox, svc_comm_future, svc_comm_inbox, svc_comm_parked_key, svc_comm_relay, svc_comm_start_mark`);
     await this.oracle.query("UPDATE svc_comm_relay_lease SET owner = NULL, until = '-infinity', parked = false");
     const listed = await this.rabbit.ctl('-q', 'list_queues', 'name', '--no-table-headers');
-    for (const queue of listed.split('\n').filter((name) => name !== ''))
-      await this.rabbit.ctl('-q', 'delete_queue', queue);
+    const broker = await connect(this.rabbit.url);
+    const channel = await broker.createChannel();
+    for (const queue of listed.split('\n').filter((name) => name !== '')) await channel.deleteQueue(queue);
+    await broker.close();
   }
 
   async #killAll(): Promise<void> {
