@@ -193,7 +193,9 @@ export class World {
     const listed = await this.rabbit.ctl('-q', 'list_queues', 'name', '--no-table-headers');
     const broker = await connect(this.rabbit.url);
     const channel = await broker.createChannel();
-    for (const queue of listed.split('\n').filter((name) => name !== '')) await channel.deleteQueue(queue);
+    // Those that the broker named are their connections' own, and go with them.
+    const ours = listed.split('\n').filter((name) => name !== '' && !name.startsWith('amq.'));
+    for (const queue of ours) await channel.deleteQueue(queue);
     await broker.close();
   }
 
