@@ -64,7 +64,8 @@ async function backlog(producer: Role, least: { ready: number; unacked: number }
     if (seen.ready < least.ready && rows < 200) await producer.burst(least.ready * 1.5);
     return undefined;
   };
-  return eventually(`${least.ready} wait in ${queue}, ${least.unacked} are unacked`, look).catch((error: unknown) => {
+  const what = `${least.ready} wait in ${queue}, ${least.unacked} are unacked`;
+  return eventually(what, look, 120_000).catch((error: unknown) => {
     throw new Error(`seen last: ${last}`, { cause: error });
   });
 }
