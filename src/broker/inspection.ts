@@ -1,19 +1,12 @@
-import type { TopologyDifference } from '../errors.ts';
 import type { TopologySpec } from '../message/topology.ts';
 import { REPLY, replyCode } from './amqp-error.ts';
 import { withChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
-import { BrokerTopology } from './topology.ts';
+import { BrokerTopology, type TopologyState } from './topology.ts';
 
 export interface QueueState {
   readonly ready: number;
   readonly consumers: number;
-}
-
-export interface TopologyState {
-  /** Queues and exchanges that do not exist. */
-  readonly missing: readonly string[];
-  readonly differences: readonly TopologyDifference[];
 }
 
 /** Looks at a broker and changes nothing on it. */

@@ -22,6 +22,15 @@ export const DEFAULT_BROKER_TOPOLOGY_OPTIONS = Object.freeze({
   logger: silentLogger,
 } satisfies Omit<BrokerTopologyOptions, 'connection'>);
 
+/** What `inspect` found. */
+export interface TopologyState {
+  /** Queues and exchanges that do not exist. */
+  readonly missing: readonly string[];
+  readonly differences: readonly TopologyDifference[];
+  /** What we may not declare, so that nobody knows whether it differs; the broker's words. */
+  readonly refused: readonly string[];
+}
+
 /** Of one queue. A broker that answers otherwise than we think must not keep us asking. */
 const MAX_DIFFERENCES = 20;
 
@@ -66,23 +75,27 @@ export class BrokerTopology implements Topology {
   }
 
   /** What is missing and what differs; nothing is made, whatever `declare` says. The connection must be open. */
-  async inspect(spec: TopologySpec): Promise<{ missing: string[]; differences: TopologyDifference[] }> {
+  async inspect(spec: TopologySpec): Promise<TopologyState> {
     const { connection } = this.#options;
     const open = connection.current;
     if (!open) throw new NotRunningError(connection.name, connection.state);
     const channel = new DeclareChannel(connection, open);
     const missing: string[] = [];
     const differences: TopologyDifference[] = [];
+    const refused: string[] = [];
     try {
       for (const declaration of declarationsOf(spec, connection.serverVersion)) {
         const unseen = await channel.refusal((amqp) => look(amqp, declaration));
-        if (unseen && replyCode(unseen) === REPLY.notFound) missing.push(`${declaration.kind} "${declaration.name}"`);
-        else if (!unseen) differences.push(...(await this.#compare(channel, declaration)));
+        const error = unseen ?? (await this.#declare(channel, declaration));
+        if (!error) continue;
+        if (replyCode(error) === REPLY.notFound) missing.push(`${declaration.kind} "${declaration.name}"`);
+        else if (replyCode(error) === REPLY.accessRefused) refused.push(brokerText(error));
+        else differences.push(...(await this.#compare(channel, declaration)));
       }
     } finally {
       channel.close();
     }
-    return { missing, differences };
+    return { missing, differences, refused };
   }
 
   async #verify(channel: DeclareChannel, spec: TopologySpec): Promise<void> {

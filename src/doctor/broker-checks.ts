@@ -76,10 +76,12 @@ async function topologyFindings(
   inspection: BrokerInspection,
   spec: TopologySpec,
 ): Promise<Finding[]> {
-  const { missing, differences } = await inspection.topology(spec);
+  const { missing, differences, refused } = await inspection.topology(spec);
   const isMade = settings.declare === 'create';
   const findings = [
     ...missing.map((what) => problem(isMade ? 'topology-not-yet' : 'topology-missing', `${what} does not exist`)),
+    // Who may only consume and publish is not told what differs, and need not know.
+    ...(isMade ? refused : []).map((text) => problem('broker-rights', text)),
     ...differences.map((difference) => problem('topology-differs', differenceText(difference))),
   ];
   const { queue, exchanges } = spec;

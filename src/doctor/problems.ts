@@ -64,6 +64,12 @@ export const PROBLEMS = {
     meaning: 'The broker is older than RabbitMQ 3.10, the oldest that is tested.',
     todo: 'upgrade the broker: at-least-once dead-lettering of quorum queues came with 3.10',
   },
+  'broker-rights': {
+    area: 'topology',
+    status: 'wrong',
+    meaning: "With `declare: 'create'` the user must be permitted to configure its queues and exchanges, and is not.",
+    todo: "grant configure on them (`rabbitmqctl set_permissions`), or have them made by others and set declare to 'none'",
+  },
   'topology-differs': {
     area: 'topology',
     status: 'wrong',

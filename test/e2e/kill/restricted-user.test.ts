@@ -31,6 +31,16 @@ test("with declare: 'none' a user who may not configure anything consumes, retri
   expect((await world.queue('ledger-queue.dead')).ready).toBe(0);
 });
 
+test('doctor finds nothing amiss for that user, and with declare: create what it may not', async () => {
+  const brokerUrl = world.rabbit.url.replace('guest:guest', 'plain:secret');
+  const consumer = world.consumer({}, { brokerUrl, declare: 'none' });
+  await eventually('the consumer is subscribed', async () => consumer.log.includes('consuming from queue'));
+  expect(await world.run(['doctor', '--json'], { brokerUrl, declare: 'none' })).toMatch(/"wrong":0,"warnings":0/);
+  expect(await consumer.stop()).toBe(0);
+  const finding = /"code":"broker-rights"/;
+  await expect(world.run(['doctor', '--json'], { brokerUrl })).rejects.toThrow(finding);
+});
+
 test('the same user with declare: create is told at once what the broker refuses', async () => {
   const brokerUrl = world.rabbit.url.replace('guest:guest', 'plain:secret');
   const consumer = world.consumer({}, { brokerUrl, queue: { name: 'not-there' } });

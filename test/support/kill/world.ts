@@ -171,8 +171,8 @@ export class World {
   }
 
   /** Runs a command to its end. @throws with its output unless it exits 0 */
-  async run(args: readonly string[]): Promise<string> {
-    const role = this.spawnBin('command', args);
+  async run(args: readonly string[], changes: object = {}): Promise<string> {
+    const role = this.spawnBin('command', args, {}, changes);
     await role.exited;
     if (role.child.exitCode !== 0)
       throw new Error(`svc-comm ${args.join(' ')} exited ${role.child.exitCode}:\n${role.log}`);
