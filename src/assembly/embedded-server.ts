@@ -89,8 +89,8 @@ type Create = (port: number, onBroken: () => void) => HostedServer;
 
 async function brokerIn(folder: string | undefined, logger: Logger): Promise<Create> {
   const { EmbeddedBroker } = await import('../embedded/broker/embedded-broker.ts');
-  const kept = folder === undefined ? {} : { snapshotFile: join(folder, 'broker.json') };
-  return (port) => new EmbeddedBroker({ port, logger, ...kept });
+  const kept = folder === undefined ? {} : { stateFile: join(folder, 'broker.journal') };
+  return (port, onBroken) => new EmbeddedBroker({ port, logger, onBroken, ...kept });
 }
 
 async function databaseIn(folder: string | undefined, logger: Logger): Promise<Create> {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
@@ -89,10 +89,10 @@ describe('the embedded broker as a service', () => {
   });
 });
 
-describe('the snapshot', () => {
+describe('the state file', () => {
   it('brings back durable things with their persistent messages in order, unacked ones too', async () => {
-    const snapshotFile = await temporaryFile();
-    const first = await setup({ snapshotFile });
+    const stateFile = await temporaryFile();
+    const first = await setup({ stateFile });
     const client = await first.channel();
     await client.assertExchange('orders', 'topic', { durable: true });
     await client.assertQueue('work', { durable: true, maxPriority: 3 });
@@ -104,7 +104,7 @@ describe('the snapshot', () => {
     const taken = await client.get('work');
     expect(taken ? taken.content.toString() : undefined).toBe('1');
     await first.broker.stop();
-    const second = await setup({ snapshotFile });
+    const second = await setup({ stateFile });
     const again = await second.channel();
     await again.assertExchange('orders', 'topic', { durable: true });
     expect(second.broker.queues()).toMatchObject([{ name: 'work', ready: 3 }]);
@@ -118,26 +118,83 @@ describe('the snapshot', () => {
     expect(texts).toEqual(['1 true', '2 false', '3 false', '4 false']);
   });
 
-  it('is written while the broker runs, whole at any time', async () => {
-    const snapshotFile = await temporaryFile();
-    const { channel } = await setup({ snapshotFile });
+  it('has what a client was told of, at the moment when it is told: a kill then loses nothing of it', async () => {
+    const stateFile = await temporaryFile();
+    const { channel } = await setup({ stateFile });
+    const client = await channel();
+    await client.assertExchange('orders', 'topic', { durable: true });
+    await client.assertQueue('work', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
+    await client.assertQueue('dead', { durable: true });
+    await client.bindQueue('work', 'orders', 'new.#');
+    await client.assertQueue('dropped', { durable: true });
+    await client.deleteQueue('dropped');
+    for (const text of ['acked', 'unacked', 'waiting']) client.publish('orders', 'new.x', Buffer.from(text));
+    await client.waitForConfirms();
+    const [acked, unacked] = [await client.get('work'), await client.get('work')];
+    if (!acked || !unacked) throw new Error('not delivered');
+    client.ack(acked);
+    // An answer behind the ack: whoever has it knows that the ack was heard.
+    await client.checkQueue('work');
+
+    const killed = `${stateFile}.killed`;
+    await copyFile(stateFile, killed);
+    const second = await setup({ stateFile: killed });
+    expect(second.broker.queues().map(({ name, ready }) => `${name} ${ready}`)).toEqual(['work 2', 'dead 0']);
+    const again = await second.channel();
+    await again.publish('orders', 'new.y', Buffer.from('bound'));
+    await again.waitForConfirms();
+    const texts: string[] = [];
+    for (let message = await again.get('work'); message; message = await again.get('work')) {
+      texts.push(`${message.content} ${message.fields.redelivered}`);
+    }
+    expect(texts).toEqual(['unacked true', 'waiting false', 'bound false']);
+  });
+
+  it('ends where the broker was killed while it wrote: what stands before is read', async () => {
+    const stateFile = await temporaryFile();
+    const { channel } = await setup({ stateFile });
     const client = await channel();
     await client.assertQueue('work', { durable: true });
-    await send(client, 'work', 'x', { persistent: true });
-    await expect
-      .poll(() => readFile(snapshotFile, 'utf8').catch(() => '{}'), { timeout: 10_000 })
-      .toContain(Buffer.from('x').toString('base64'));
-    expect(JSON.parse(await readFile(snapshotFile, 'utf8'))).toMatchObject({ version: 1 });
+    await send(client, 'work', 'whole', { persistent: true });
+    const before = await readFile(stateFile);
+    await send(client, 'work', 'torn', { persistent: true });
+    const after = await readFile(stateFile);
+    expect(after.length).toBeGreaterThan(before.length);
+    for (const length of [before.length + 1, before.length + 9, after.length - 1]) {
+      const torn = `${stateFile}.${length}`;
+      await writeFile(torn, after.subarray(0, length));
+      const again = await setup({ stateFile: torn });
+      expect(again.broker.queues()).toMatchObject([{ name: 'work', ready: 1 }]);
+    }
+  });
+
+  it('is written anew when most of it is of the past', async () => {
+    const stateFile = await temporaryFile();
+    const { channel } = await setup({ stateFile });
+    const client = await channel();
+    await client.assertQueue('work', { durable: true });
+    await send(client, 'work', 'stays', { persistent: true });
+    const body = Buffer.alloc(1024 * 1024);
+    await client.assertQueue('passing', { durable: true });
+    for (let round = 0; round < 40; round += 1) {
+      client.sendToQueue('passing', body, { persistent: true });
+      await client.waitForConfirms();
+      await client.purgeQueue('passing');
+    }
+    expect((await stat(stateFile)).size).toBeLessThan(20 * body.length);
+    const copy = `${stateFile}.copy`;
+    await copyFile(stateFile, copy);
+    expect((await setup({ stateFile: copy })).broker.queues()).toMatchObject([{ ready: 1 }, { ready: 0 }]);
   });
 
   it('refuses a file that is none, and leaves it as it is', async () => {
-    const snapshotFile = await temporaryFile();
-    await writeFile(snapshotFile, 'my diary');
-    const broker = new EmbeddedBroker({ snapshotFile });
+    const stateFile = await temporaryFile();
+    await writeFile(stateFile, 'my diary');
+    const broker = new EmbeddedBroker({ stateFile });
     await expect(broker.start()).rejects.toThrow(SettingsError);
     await broker.stop();
-    expect(await readFile(snapshotFile, 'utf8')).toBe('my diary');
-    expect(await readdir(join(snapshotFile, '..'))).toEqual(['broker.json']);
+    expect(await readFile(stateFile, 'utf8')).toBe('my diary');
+    expect(await readdir(join(stateFile, '..'))).toEqual(['broker.json']);
   });
 });
 

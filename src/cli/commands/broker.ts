@@ -18,7 +18,7 @@ export async function broker(context: CommandContext, { port, keep }: BrokerComm
   const logger = await context.createLogger('broker');
   const file = keep === undefined ? undefined : resolve(keep);
   if (file !== undefined) await mkdir(dirname(file), { recursive: true });
-  const embedded = new EmbeddedBroker({ port, logger, ...(file === undefined ? {} : { snapshotFile: file }) });
+  const embedded = new EmbeddedBroker({ port, logger, ...(file === undefined ? {} : { stateFile: file }) });
   await embedded.start();
   const kept = file === undefined ? 'nothing is kept' : `durable queues are kept in ${file}`;
   context.print({ url: embedded.url }, `embedded broker at ${embedded.url}, for development and tests; ${kept}`);

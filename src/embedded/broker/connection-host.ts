@@ -15,5 +15,7 @@ export interface ConnectionHost {
   readonly logger: Logger;
   /** Whether publishers wait, because queued messages fill the memory they may. */
   readonly isBlocked: boolean;
+  /** Writes down what has changed, before a client is told; false when it cannot. */
+  isKept(): boolean;
   ended(connection: Connection): void;
 }

@@ -37,7 +37,7 @@ export class Connection {
   constructor(socket: Socket, host: ConnectionHost) {
     this.#socket = socket;
     this.#host = host;
-    this.#output = new Output(socket, host.budget, FRAME_MAX);
+    this.#output = new Output(socket, host.budget, FRAME_MAX, host.isKept);
     this.#gate = new ReadGate(socket, this.#output, host);
     this.#pulse = new Pulse(this.#output, this.#gate, () => this.#end('missed heartbeats from client'));
     this.#farewell = new Farewell(socket);

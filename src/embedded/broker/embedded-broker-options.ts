@@ -18,16 +18,18 @@ export interface EmbeddedBrokerOptions {
   /** Unread output of all clients over this many bytes makes publishers wait. @default 64 MiB */
   readonly outputLimitBytes?: number;
   /** File that durable queues with their persistent messages are kept in; left out: nothing is kept. */
-  readonly snapshotFile?: string;
+  readonly stateFile?: string;
+  /** The broker has ended by itself, because its state file cannot be written. */
+  readonly onBroken?: (error: unknown) => void;
   readonly logger?: Logger;
   /** Time of TTLs and expiries; after moving it call `clockMoved`. Heartbeats follow the real time. */
   readonly clock?: Clock;
   /** Called for each message that a client has published, as it is routed; must not throw. @default nothing */
   readonly onRouted?: (message: RoutedMessage) => void;
 }
-export type ResolvedEmbeddedBrokerOptions = Required<Omit<EmbeddedBrokerOptions, 'snapshotFile' | 'onRouted'>> &
+export type ResolvedEmbeddedBrokerOptions = Required<Omit<EmbeddedBrokerOptions, 'stateFile' | 'onRouted'>> &
   Pick<EmbeddedBrokerOptions, 'onRouted'> & {
-    readonly snapshotFile: string | undefined;
+    readonly stateFile: string | undefined;
   };
 
 export const DEFAULT_EMBEDDED_BROKER_OPTIONS: ResolvedEmbeddedBrokerOptions = Object.freeze({
@@ -37,7 +39,8 @@ export const DEFAULT_EMBEDDED_BROKER_OPTIONS: ResolvedEmbeddedBrokerOptions = Ob
   heartbeatSeconds: 60,
   memoryLimitBytes: 512 * 1024 * 1024,
   outputLimitBytes: 64 * 1024 * 1024,
-  snapshotFile: undefined,
+  stateFile: undefined,
+  onBroken: () => undefined,
   logger: silentLogger,
   clock: systemClock,
 });

@@ -12,11 +12,12 @@ import {
   resolveEmbeddedBrokerOptions,
 } from './embedded-broker-options.ts';
 import { fromWire } from './fields.ts';
+import { Journal } from './journal.ts';
 import { OutputBudget } from './output-budget.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { routedMessage } from './routed-message.ts';
-import { restoreSnapshot, type Snapshot, takeSnapshot } from './snapshot.ts';
-import { SnapshotFile } from './snapshot-file.ts';
+import { UNRECORDED } from './state-changes.ts';
+import type { Unacked } from './unacked-messages.ts';
 import { VirtualHost } from './virtual-host.ts';
 
 /** A queue, for people and tests. */
@@ -48,7 +49,7 @@ export class EmbeddedBroker implements Service {
   #alarms: Alarms;
   #vhost: VirtualHost;
   #server: Server | undefined;
-  #file: SnapshotFile | undefined;
+  #journal: Journal | undefined;
   #heldBytes = 0;
   #isBlocked = false;
 
@@ -60,7 +61,7 @@ export class EmbeddedBroker implements Service {
       stop: () => this.#stop(),
     });
     this.#alarms = new Alarms(this.#options.clock);
-    this.#vhost = this.#newVirtualHost();
+    this.#vhost = this.#newVirtualHost(undefined);
   }
 
   get name(): string {
@@ -111,10 +112,13 @@ export class EmbeddedBroker implements Service {
 
   async #start(signal: AbortSignal): Promise<void> {
     this.#alarms = new Alarms(this.#options.clock);
-    this.#vhost = this.#newVirtualHost();
     this.#heldBytes = 0;
     this.#isBlocked = false;
-    await this.#load();
+    const journal = this.#newJournal();
+    this.#vhost = this.#newVirtualHost(journal);
+    await journal?.open(this.#vhost);
+    // Only now: what could not be read must not be overwritten by a stop.
+    this.#journal = journal;
     if (signal.aborted) return;
     const host = this.#newHost();
     const server = createServer({ highWaterMark: SOCKET_BUFFER_BYTES, noDelay: true }, (socket) => {
@@ -128,14 +132,23 @@ export class EmbeddedBroker implements Service {
     this.#options.logger.info({ host: this.#options.host, port: portOf(server) }, 'embedded broker: listening');
   }
 
-  async #load(): Promise<void> {
-    const { snapshotFile, logger } = this.#options;
-    if (snapshotFile === undefined) return;
-    const file = new SnapshotFile(snapshotFile, () => this.#snapshot(), logger);
-    const snapshot = await file.load();
-    if (snapshot) restoreSnapshot(this.#vhost, snapshot);
-    // Only now: what could not be loaded must not be overwritten by a stop.
-    this.#file = file;
+  #newJournal(): Journal | undefined {
+    const { stateFile } = this.#options;
+    if (stateFile === undefined) return undefined;
+    return new Journal({
+      path: stateFile,
+      state: () => ({ vhost: this.#vhost, unacked: this.#unsettled(), bytes: this.#heldBytes }),
+      onFailure: (error) => this.#broken(error),
+    });
+  }
+
+  /** What clients were told is in the file, and nothing more can be: whoever is told nothing will try again. */
+  #broken(error: unknown): void {
+    const { stateFile, logger, onBroken } = this.#options;
+    logger.error({ error, file: stateFile }, 'embedded broker: its state cannot be written, it stops');
+    for (const connection of [...this.#connections]) connection.cutOff('its state cannot be written');
+    this.stop().catch(() => undefined);
+    onBroken(error);
   }
 
   async #stop(): Promise<void> {
@@ -150,9 +163,9 @@ export class EmbeddedBroker implements Service {
     }, STOP_GRACE_MS);
     await closed;
     clearTimeout(impatience);
-    const file = this.#file;
-    this.#file = undefined;
-    await file?.close();
+    const journal = this.#journal;
+    this.#journal = undefined;
+    journal?.close();
     this.#vhost.dispose();
   }
 
@@ -174,14 +187,15 @@ export class EmbeddedBroker implements Service {
       get isBlocked() {
         return isBlocked();
       },
+      isKept: () => this.#journal?.flush() ?? true,
       ended: (connection) => this.#connections.delete(connection),
     };
   }
 
-  #newVirtualHost(): VirtualHost {
+  #newVirtualHost(journal: Journal | undefined): VirtualHost {
     const { onRouted } = this.#options;
     return new VirtualHost(this.#alarms, {
-      changed: () => this.#file?.changed(),
+      changes: journal ?? UNRECORDED,
       held: (bytes) => this.#held(bytes),
       routed: onRouted && ((message) => onRouted(routedMessage(message))),
     });
@@ -203,9 +217,8 @@ export class EmbeddedBroker implements Service {
     for (const connection of this.#connections) connection.regulate();
   }
 
-  #snapshot(): Snapshot {
-    const unacked = [...this.#connections].flatMap((connection) => connection.unsettled());
-    return takeSnapshot(this.#vhost, unacked);
+  #unsettled(): readonly Unacked[] {
+    return [...this.#connections].flatMap((connection) => connection.unsettled());
   }
 }
 

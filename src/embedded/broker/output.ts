@@ -26,9 +26,12 @@ export class Output {
   #isClosed = false;
   /** Largest frame that the peer takes, overhead included. */
   maxFrameBytes: number;
+  readonly #isKept: () => boolean;
   #hasWritten = false;
 
-  constructor(socket: Socket, budget: OutputBudget, maxFrameBytes: number) {
+  /** @param isKept writes down what the output tells of; false when it cannot: then it is not told */
+  constructor(socket: Socket, budget: OutputBudget, maxFrameBytes: number, isKept: () => boolean = () => true) {
+    this.#isKept = isKept;
     this.#socket = socket;
     this.#budget = budget;
     this.maxFrameBytes = maxFrameBytes;
@@ -86,6 +89,10 @@ export class Output {
     this.#seal();
     const parts = this.#parts;
     if (parts.length === 0) return;
+    if (!this.#isKept()) {
+      this.close();
+      return;
+    }
     this.#parts = [];
     this.#partBytes = 0;
     this.#hasWritten = true;

@@ -3,6 +3,7 @@ import type { FieldTable } from './field-table.ts';
 import type { Message } from './message.ts';
 import type { Queue } from './queue.ts';
 import type { QueueSettings } from './queue-arguments.ts';
+import type { QueuedMessage } from './queued-message.ts';
 
 /** A queue as it was declared. */
 export interface QueueDefinition {
@@ -24,6 +25,10 @@ export interface QueueHost {
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void;
   /** Nothing uses the queue any more. */
   abandoned(queue: Queue): void;
-  /** Messages came or went: bytes of memory, negative when they went. */
-  held(bytes: number, queue: Queue): void;
+  /** A message came into the queue. @param bytes of memory that it takes */
+  came(queue: Queue, entry: QueuedMessage, bytes: number): void;
+  /** It went to a client that has to settle it. */
+  delivered(queue: Queue, entry: QueuedMessage): void;
+  /** It is gone. */
+  left(queue: Queue, entry: QueuedMessage, bytes: number): void;
 }

@@ -72,14 +72,16 @@ export class Queue {
       if (overflow === 'reject-publish-dlx') this.#host.deadLetter(this, message, 'maxlen');
       return false;
     }
+    const position = this.#nextPosition++;
     const entry: QueuedMessage = {
       message,
-      position: this.#nextPosition++,
+      id: position,
+      position,
       expiresAt: this.#expiryOf(message),
       isRedelivered: false,
       returns: 0,
     };
-    this.#host.held(costOf(entry), this);
+    this.#host.came(this, entry, costOf(entry));
     // A consumer that waits gets it even when it is expired on arrival (TTL 0), as in RabbitMQ.
     const consumer = this.ready.length === 0 ? this.rota.next() : undefined;
     if (consumer) {
@@ -92,11 +94,12 @@ export class Queue {
     return true;
   }
 
-  /** Puts a message of a snapshot back. */
-  restore(entry: Omit<QueuedMessage, 'position'>): void {
-    const placed = { ...entry, position: this.#nextPosition++ };
-    this.#isExpiring ||= entry.expiresAt !== undefined;
-    this.#host.held(costOf(placed), this);
+  /** Puts a message that was kept back, behind those that are there. */
+  restore({ message, expiresAt, isRedelivered, returns }: Omit<QueuedMessage, 'id' | 'position'>): void {
+    const position = this.#nextPosition++;
+    const placed = { message, id: position, position, expiresAt, isRedelivered, returns };
+    this.#isExpiring ||= expiresAt !== undefined;
+    this.#host.came(this, placed, costOf(placed));
     this.ready.push(placed);
     if (this.#isExpiring) this.#armExpiry();
   }
@@ -131,7 +134,7 @@ export class Queue {
 
   /** The message leaves this queue for good, by way of the dead letters. */
   #bury(entry: QueuedMessage, reason: DeathReason): void {
-    this.#host.held(-costOf(entry), this);
+    this.#host.left(this, entry, costOf(entry));
     this.#host.deadLetter(this, entry.message, reason);
   }
 
@@ -152,6 +155,7 @@ export class Queue {
 
   #deliver(consumer: Consumer, entry: QueuedMessage): void {
     this.unacked += 1;
+    this.#host.delivered(this, entry);
     consumer.options.target.deliver(consumer, entry);
     if (consumer.options.isNoAck) this.settled(entry);
   }
@@ -161,7 +165,10 @@ export class Queue {
     this.used();
     if (this.#isExpiring) this.#settleExpiry();
     const entry = this.ready.shift();
-    if (entry) this.unacked += 1;
+    if (entry) {
+      this.unacked += 1;
+      this.#host.delivered(this, entry);
+    }
     if (this.#isExpiring) this.#settleExpiry();
     return entry;
   }
@@ -169,7 +176,7 @@ export class Queue {
   /** An unacked message is done with. */
   settled(entry: QueuedMessage): void {
     this.unacked -= 1;
-    this.#host.held(-costOf(entry), this);
+    this.#host.left(this, entry, costOf(entry));
   }
 
   /** An unacked message was refused for good. */
@@ -207,7 +214,9 @@ export class Queue {
   purge(): number {
     if (this.#isExpiring) this.#settleExpiry();
     const count = this.ready.length;
-    for (let entry = this.ready.shift(); entry; entry = this.ready.shift()) this.#host.held(-costOf(entry), this);
+    for (let entry = this.ready.shift(); entry; entry = this.ready.shift()) {
+      this.#host.left(this, entry, costOf(entry));
+    }
     this.#armExpiry();
     return count;
   }

@@ -8,7 +8,9 @@ import type { Message } from './message.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { Queue } from './queue.ts';
 import type { DeathReason, QueueDefinition, QueueHost } from './queue-definition.ts';
+import type { QueuedMessage } from './queued-message.ts';
 import { type Routes, route } from './router.ts';
+import type { StateChanges } from './state-changes.ts';
 
 /** The one virtual host. */
 export const VHOST = '/';
@@ -28,8 +30,7 @@ const PREDECLARED: readonly (readonly [string, ExchangeType])[] = [
 export type PublishOutcome = 'taken' | 'refused' | 'unroutable';
 
 export interface VirtualHostEvents {
-  /** Something that a snapshot would hold has changed. */
-  changed(): void;
+  readonly changes: StateChanges;
   /** Memory of queued messages changed by so many bytes. */
   held(bytes: number): void;
   /** A message that a client published is about to be routed; left out: nobody looks on. */
@@ -70,14 +71,14 @@ export class VirtualHost implements QueueHost, Routes {
   addExchange(definition: ExchangeDefinition): Exchange {
     const exchange = new Exchange(definition);
     this.exchanges.set(definition.name, exchange);
-    if (definition.isDurable) this.#events.changed();
+    this.#events.changes.exchangeAdded(exchange);
     return exchange;
   }
 
   addQueue(definition: QueueDefinition): Queue {
     const queue = new Queue(definition, this);
     this.queues.set(definition.name, queue);
-    if (definition.isDurable) this.#events.changed();
+    this.#events.changes.queueAdded(queue);
     return queue;
   }
 
@@ -85,7 +86,7 @@ export class VirtualHost implements QueueHost, Routes {
     this.exchanges.delete(exchange.name);
     for (const binding of [...exchange.outgoing]) this.#detach(binding);
     for (const binding of [...exchange.incoming]) this.unbind(binding);
-    this.#events.changed();
+    this.#events.changes.exchangeDeleted(exchange);
   }
 
   /** @returns how many ready messages went with it */
@@ -94,7 +95,7 @@ export class VirtualHost implements QueueHost, Routes {
     this.queues.delete(queue.name);
     for (const binding of [...queue.bindings]) this.unbind(binding);
     const count = queue.delete();
-    this.#events.changed();
+    this.#events.changes.queueDeleted(queue);
     return count;
   }
 
@@ -103,20 +104,20 @@ export class VirtualHost implements QueueHost, Routes {
     if (source.find(destination, routingKey, binding.arguments)) return;
     source.add(binding);
     incomingOf(destination).add(binding);
-    this.#events.changed();
+    this.#events.changes.bound(binding);
   }
 
   /** An auto-delete exchange goes with the last binding that leaves it. */
   unbind(binding: Binding): void {
     this.#detach(binding);
     const { source } = binding;
-    this.#events.changed();
     if (source.definition.isAutoDelete && !source.isUsed) this.deleteExchange(source);
   }
 
   #detach(binding: Binding): void {
     binding.source.remove(binding);
     incomingOf(binding.destination).delete(binding);
+    this.#events.changes.unbound(binding);
   }
 
   publish(exchange: Exchange, message: Message): PublishOutcome {
@@ -153,9 +154,18 @@ export class VirtualHost implements QueueHost, Routes {
     this.deleteQueue(queue);
   }
 
-  held(bytes: number, queue: Queue): void {
+  came(queue: Queue, entry: QueuedMessage, bytes: number): void {
     this.#events.held(bytes);
-    if (queue.definition.isDurable) this.#events.changed();
+    this.#events.changes.came(queue, entry);
+  }
+
+  delivered(queue: Queue, entry: QueuedMessage): void {
+    this.#events.changes.delivered(queue, entry);
+  }
+
+  left(queue: Queue, entry: QueuedMessage, bytes: number): void {
+    this.#events.held(-bytes);
+    this.#events.changes.left(queue, entry);
   }
 }
 

@@ -1,0 +1,95 @@
+import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { SettingsError } from '../../errors.ts';
+
+const HEADER = Buffer.from('svc-comm embedded broker, journal 1\n');
+/** Length and checksum before each block. */
+const BLOCK_HEAD_BYTES = 8;
+
+/**
+ * A file of blocks, each written by one call and read whole or not at all: what the process was writing when it was
+ * killed ends the file. Writing is handing over to the operating system: a killed process loses nothing of it, a machine
+ * that loses its power may.
+ */
+export class JournalFile {
+  readonly path: string;
+  #descriptor: number | undefined;
+  #bytes = 0;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Size of the file. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Every whole block.
+   * @throws SettingsError (SVC_COMM_SETTINGS) when the file is no journal: it is never overwritten then
+   */
+  async read(): Promise<Buffer[]> {
+    const content = await readFile(this.path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (content === undefined) return [];
+    if (!content.subarray(0, HEADER.length).equals(HEADER)) throw noJournal(this.path);
+    const blocks: Buffer[] = [];
+    for (let at = HEADER.length; at + BLOCK_HEAD_BYTES <= content.length; ) {
+      const start = at + BLOCK_HEAD_BYTES;
+      const block = content.subarray(start, start + content.readUInt32BE(at));
+      if (block.length < content.readUInt32BE(at) || crc32(block) !== content.readUInt32BE(at + 4)) break;
+      blocks.push(block);
+      at = start + block.length;
+    }
+    return blocks;
+  }
+
+  /** Adds a block at the end. Synchronous: nothing that depends on it can come before it. */
+  append(block: Buffer): void {
+    if (this.#descriptor === undefined) throw new Error('the journal is not open');
+    this.#write(this.#descriptor, block);
+  }
+
+  /** Puts a file with these blocks in place of the one that is there; the one or the other is whole at any time. */
+  replace(blocks: Iterable<Buffer>): void {
+    const draft = `${this.path}.${process.pid}.tmp`;
+    const descriptor = openSync(draft, 'w', 0o600);
+    this.#bytes = writeWhole(descriptor, HEADER);
+    for (const block of blocks) this.#write(descriptor, block);
+    fsyncSync(descriptor);
+    renameSync(draft, this.path);
+    this.close();
+    this.#descriptor = descriptor;
+  }
+
+  close(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
+  }
+
+  #write(descriptor: number, block: Buffer): void {
+    const head = Buffer.allocUnsafe(BLOCK_HEAD_BYTES);
+    head.writeUInt32BE(block.length);
+    head.writeUInt32BE(crc32(block), 4);
+    this.#bytes += writeWhole(descriptor, Buffer.concat([head, block]));
+  }
+}
+
+function writeWhole(descriptor: number, bytes: Buffer): number {
+  for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
+  return bytes.length;
+}
+
+const noJournal = (path: string): SettingsError =>
+  new SettingsError([
+    {
+      setting: 'stateFile',
+      expected: 'a journal of this version of the embedded broker; move the file away to start empty',
+      got: path,
+      from: 'options',
+    },
+  ]);
