@@ -1,0 +1,159 @@
+import { execFileSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bin, CliProject, type Running } from '../support/cli-project.ts';
+
+const EMBEDDED = {
+  SVC_COMM_BROKER_URL: 'embedded:',
+  SVC_COMM_DATABASE_URL: 'embedded:',
+  SVC_COMM_SCHEMA: 'public',
+  SVC_COMM_QUEUE: 'work',
+};
+
+const CONSUMERS = `
+import { eventConsumer, messageRouter } from 'svc-comm';
+
+messageRouter.consumer('EXCHANGE')(eventConsumer(async ({ id }, event, context) => {
+  await context.transaction('effect').insert({ id, key: event.key ?? id % 5 });
+}));
+`;
+
+/** Writes rows with their events, one transaction each; tries one that failed again, for it may have been committed. */
+const PRODUCE = `
+import { close, publishAggregateEvent, transaction } from 'svc-comm';
+
+const [first, last] = process.argv.slice(2).map(Number);
+await transaction(async (trx) => {
+  await trx.raw('CREATE TABLE IF NOT EXISTS written (id int PRIMARY KEY)');
+  await trx.raw('CREATE TABLE IF NOT EXISTS effect (n serial, id int, key text)');
+});
+for (let id = first; id <= last; id += 1) {
+  for (;;) {
+    try {
+      await transaction(async (trx) => {
+        const { rowCount } = await trx.raw('INSERT INTO written VALUES (?) ON CONFLICT DO NOTHING', [id]);
+        if (rowCount === 0) return;
+        const key = String(id % 5);
+        await publishAggregateEvent({ aggregate: 'EXCHANGE', eventType: 'x', payload: { id }, key });
+        if (id % 10 === 0) throw new Error('rolled back on purpose');
+      });
+      break;
+    } catch (error) {
+      if (error.message === 'rolled back on purpose') break;
+      console.log('failed', id, error.code);
+    }
+  }
+  console.log('committed', id);
+}
+await close();
+`;
+
+/** By a connection of its own: what was written, what came of it. */
+const REPORT = `
+import { close, transaction } from 'svc-comm';
+
+const one = (sql) => transaction(async (trx) => (await trx.raw(sql)).rows[0].n);
+const report = {
+  written: await one('SELECT count(*)::int AS n FROM written'),
+  waiting: await one('SELECT count(*)::int AS n FROM svc_comm_outbox'),
+  effects: await one('SELECT count(*)::int AS n FROM effect'),
+  lost: await one('SELECT count(*)::int AS n FROM written w WHERE NOT EXISTS (SELECT 1 FROM effect e WHERE e.id = w.id)'),
+  ghosts: await one('SELECT count(*)::int AS n FROM effect e WHERE NOT EXISTS (SELECT 1 FROM written w WHERE e.id = w.id)'),
+  doubled: await one('SELECT count(*)::int AS n FROM (SELECT id FROM effect GROUP BY id HAVING count(*) > 1) d'),
+  inversions: await one('SELECT count(*)::int AS n FROM effect a JOIN effect b ON a.key = b.key AND a.n < b.n AND a.id > b.id'),
+};
+console.log(JSON.stringify(report));
+await close();
+`;
+
+const project = new CliProject({ 'src/consumers.js': CONSUMERS, 'produce.mjs': PRODUCE, 'report.mjs': REPORT });
+const start = (...args: string[]): Running => project.start(args, EMBEDDED);
+const runcli = (...args: string[]): Running => start(bin, ...args);
+afterAll(() => project.remove());
+
+/** How much slower this machine is at the moment than one where Node starts in 100 ms. */
+function slowness(): number {
+  const started = performance.now();
+  execFileSync(process.execPath, ['-e', '0']);
+  return Math.max(1, (performance.now() - started) / 100);
+}
+
+async function report() {
+  const { stdout, stderr, code } = await project.run(['report.mjs'], EMBEDDED);
+  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+  const line = stdout.split('\n').find((text) => text.startsWith('{"written"'));
+  return JSON.parse(line ?? '{}') as Record<string, number>;
+}
+
+async function untilAllHandled(written: number) {
+  const end = performance.now() + 90_000;
+  for (;;) {
+    const now = await report();
+    if ((now.effects === written && now.waiting === 0) || performance.now() > end) return now;
+  }
+}
+
+/** Kills the host and waits until one of the others serves both again. @returns how long that took, in ms */
+async function killHost(host: Running, others: readonly Running[]): Promise<number> {
+  const from = others.map(({ lines }) => lines.length);
+  const killed = performance.now();
+  await host.stop('SIGKILL');
+  const taken = (what: string) =>
+    Promise.any(others.map((other, index) => other.line(`took over the embedded ${what}`, from[index])));
+  await Promise.all([taken('broker'), taken('database')]);
+  return performance.now() - killed;
+}
+
+const TAKEOVER_MS = 3000;
+
+describe('three shells in one folder', () => {
+  let publisher: Running;
+  let consumer: Running;
+  beforeAll(async () => {
+    const migrated = await project.run([bin, 'migrate', '--json'], EMBEDDED);
+    expect(JSON.parse(migrated.stdout).applied.length).toBeGreaterThan(1);
+    await project.run(['produce.mjs', '1', '0'], EMBEDDED);
+    publisher = runcli('runpublisher');
+    await publisher.line('publishing from the outbox');
+    consumer = runcli('runconsumer');
+    await consumer.line('consuming from queue');
+  });
+
+  it('share one broker and one database: the first serves, the others join', () => {
+    for (const what of ['broker', 'database']) {
+      expect(publisher.lines.join('\n')).toContain(`serving the embedded ${what}`);
+      expect(consumer.lines.join('\n')).toContain(`joined the embedded ${what}`);
+    }
+  });
+
+  it('go on within 3 s when the one that serves is killed, and nothing is lost, doubled or out of order', async () => {
+    const budget = TAKEOVER_MS * slowness();
+    const producer = start('produce.mjs', '1', '400');
+    await producer.line('committed 100');
+    const tookMs = await killHost(publisher, [consumer, producer]);
+    await producer.line('committed 130');
+    expect(tookMs).toBeLessThan(Math.max(budget, TAKEOVER_MS * slowness()));
+    // The relay died with its host: another one takes its rows.
+    publisher = runcli('runpublisher');
+    expect(await producer.exit).toBe(0);
+    const seen = await untilAllHandled(360);
+    expect(seen).toEqual({ written: 360, waiting: 0, effects: 360, lost: 0, ghosts: 0, doubled: 0, inversions: 0 });
+    console.log(`served again ${tookMs.toFixed(0)} ms after the publisher that served was killed`);
+  });
+
+  it('so they do when the consumer serves and is killed in the middle of its work', async () => {
+    // Whoever serves now is the consumer or nobody: the publishing script has ended.
+    const budget = TAKEOVER_MS * slowness();
+    const hosts = consumer.lines.some((line) => line.includes('took over the embedded database'));
+    const producer = start('produce.mjs', '401', '700');
+    await producer.line('committed 500');
+    const host = hosts ? consumer : publisher;
+    const tookMs = await killHost(host, [hosts ? publisher : consumer, producer]);
+    expect(tookMs).toBeLessThan(Math.max(budget, TAKEOVER_MS * slowness()));
+    const again = runcli(hosts ? 'runconsumer' : 'runpublisher');
+    expect(await producer.exit).toBe(0);
+    const seen = await untilAllHandled(630);
+    expect(seen).toEqual({ written: 630, waiting: 0, effects: 630, lost: 0, ghosts: 0, doubled: 0, inversions: 0 });
+    console.log(`served again ${tookMs.toFixed(0)} ms after the ${hosts ? 'consumer' : 'publisher'} was killed`);
+    for (const running of [again, hosts ? publisher : consumer]) expect(await running.stop('SIGTERM')).toBe(0);
+  });
+});
