@@ -1,4 +1,5 @@
 import { type ConnectionOptions, connectDatabase, type DatabaseConnection } from '../../src/database/connection.ts';
+import type { PoolOptions } from '../../src/database/pool-options.ts';
 import { DatabaseUnavailableError } from '../../src/errors.ts';
 import { type Logger, silentLogger } from '../../src/lifecycle/logger.ts';
 import type { Message } from '../../src/message/message.ts';
@@ -114,8 +115,9 @@ SELECT hashtext(coalesce(r->>'key', r->>'exchange', 'thing')) & 63, r->>'key', g
   FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY e(r, n) ORDER BY n
 RETURNING id::text`;
 
-export async function relayKit(prefix: string): Promise<RelayKit> {
-  const db = await testDatabase(prefix);
+/** @param options of the pool; a `url` for another database than the tests' own */
+export async function relayKit(prefix: string, options: Partial<PoolOptions> = {}): Promise<RelayKit> {
+  const db = await testDatabase(prefix, options);
   const started: TestRelay[] = [];
   return {
     db,

@@ -20,9 +20,9 @@ export interface TestDatabase {
 
 /** A schema of the test file's own, with our tables and a table `effect (id text)`. */
 export async function testDatabase(prefix: string, options: Partial<PoolOptions> = {}): Promise<TestDatabase> {
-  const url = testDatabaseUrl();
+  const url = typeof options.url === 'string' ? options.url : testDatabaseUrl();
   const schema = uniqueName(prefix);
-  const pool = new DatabasePool({ url, applicationName: schema, ...options });
+  const pool = new DatabasePool({ applicationName: schema, ...options, url });
   await pool.start();
   await migrate(pool.knex, { schema });
   const outside = new pg.Pool({ connectionString: url, max: 20 });
