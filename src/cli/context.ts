@@ -1,4 +1,5 @@
 import type { Logger, LogLevel } from '../lifecycle/logger.ts';
+import type { Settings } from '../settings/define.ts';
 import type { Override } from '../settings/override.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
 
@@ -18,7 +19,8 @@ export type Role = 'consumer' | 'publisher' | 'worker' | 'dev' | 'migrate' | 'br
 /** What a command gets: settings and logger as the global options want them, loaded when asked for. */
 export interface CommandContext {
   readonly options: GlobalOptions;
-  loadSettings(): Promise<ResolvedSettings>;
+  /** @param defaults what settings are that are set nowhere, instead of their own defaults */
+  loadSettings(defaults?: Settings): Promise<ResolvedSettings>;
   /** JSON lines, or one readable line each on a terminal. */
   createLogger(role: Role, settings?: ResolvedSettings): Promise<Logger>;
   /** The command's result on standard output: for people, or as one JSON value with `--json`. */
@@ -28,9 +30,9 @@ export interface CommandContext {
 export function createContext(options: GlobalOptions): CommandContext {
   return {
     options,
-    async loadSettings() {
+    async loadSettings(defaults) {
       const { loadSettings } = await import('../settings/load.ts');
-      return loadSettings({ configFile: options.config, options: overridesOf(options) });
+      return loadSettings({ configFile: options.config, options: overridesOf(options), defaults });
     },
     async createLogger(role, settings) {
       const level = options.logLevel ?? settings?.logLevel ?? 'info';

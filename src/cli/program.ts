@@ -90,6 +90,11 @@ export function createProgram(start: Start): Command {
     async () => (await import('./commands/devpublisher.ts')).devpublisher,
   );
   add(
+    'dev',
+    'run all of this project in one process, without servers',
+    async () => (await import('./commands/dev.ts')).dev,
+  );
+  add(
     'checkpublisher',
     'fail when too many events wait, or for too long',
     async () => (await import('./commands/checkpublisher.ts')).checkpublisher,

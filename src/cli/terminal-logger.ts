@@ -1,6 +1,8 @@
 import { LOG_LEVELS, type Logger, type LogLevel } from '../lifecycle/logger.ts';
 import { maskUrl } from '../util/mask.ts';
 
+/** Of roles, so that several of one process are told apart: none of those that levels have. */
+const ROLE_COLOURS = Object.freeze([35, 34, 32, 95, 94, 92]);
 const COLOURS = { debug: 90, info: 36, warn: 33, error: 31 } as const;
 type Level = keyof typeof COLOURS;
 
@@ -20,11 +22,17 @@ export function createTerminalLogger(level: LogLevel, role: string, options: Ter
   const least = LOG_LEVELS.indexOf(level);
   const log = (of: Level) => (fields: object, text: string) => {
     if (LOG_LEVELS.indexOf(of) < least) return;
-    const head = `${paint(90, timeOf(now()))} ${paint(COLOURS[of], of.padEnd(5))} ${role.padEnd(9)} ${text}`;
+    const head = `${paint(90, timeOf(now()))} ${paint(COLOURS[of], of.padEnd(5))} ${paint(colourOf(role), role.padEnd(9))} ${text}`;
     const details = Object.entries(fields).map(([name, value]) => detail(name, value, level === 'debug'));
     write(maskUrl([head, ...details.map((text) => paint(90, text))].join('  ')).concat('\n'));
   };
   return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
+}
+
+/** The same for a role each time. */
+function colourOf(role: string): number {
+  const sum = [...role].reduce((total, sign) => total + (sign.codePointAt(0) ?? 0), 0);
+  return ROLE_COLOURS[sum % ROLE_COLOURS.length] ?? 0;
 }
 
 function detail(name: string, value: unknown, withStack: boolean): string {

@@ -22,6 +22,8 @@ export interface LoadOptions {
   readonly environment?: NodeJS.ProcessEnv;
   /** Command-line options; they win over file and environment. */
   readonly options?: readonly Override[];
+  /** What settings are that are set nowhere, instead of their own defaults. */
+  readonly defaults?: Settings | undefined;
 }
 
 /**
@@ -34,12 +36,15 @@ export async function loadSettings(options: LoadOptions = {}): Promise<ResolvedS
   const root = projectRoot(file === undefined ? cwd : dirname(file));
   const from = file === undefined ? `defaults: no settings file in ${root}` : relative(cwd, file) || file;
   const given = file === undefined ? {} : await readSettingsFile(file, root, from);
-  return resolveSettings(given, {
-    from,
-    root,
-    environment: readEnvironment(environment),
-    options: options.options ?? [],
-  });
+  return resolveSettings(
+    { ...options.defaults, ...given },
+    {
+      from,
+      root,
+      environment: readEnvironment(environment),
+      options: options.options ?? [],
+    },
+  );
 }
 
 /** The settings file from `cwd` upwards to the folder that holds package.json; undefined when there is none. */

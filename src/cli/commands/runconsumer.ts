@@ -5,6 +5,7 @@ export async function runconsumer(context: CommandContext): Promise<0 | 1> {
   const dev = context.options.devChild ? await import('../dev/child.ts') : undefined;
   await dev?.waitForTurn(context.options);
   const settings = await context.loadSettings();
+  dev?.askToServe(settings);
   const { consumerGlobs, loadRouter } = await import('../consumers.ts');
   const search = { preferSources: dev !== undefined };
   if (dev) {
@@ -15,7 +16,7 @@ export async function runconsumer(context: CommandContext): Promise<0 | 1> {
   const { createService } = await import('../../assemble.ts');
   const { messageRouter, useAsDefault } = await import('../../default-service.ts');
   const { runService } = await import('../run-service.ts');
-  const service = createService(settings, { logger, messageRouter });
+  const service = createService(settings, { logger, messageRouter, canHost: dev === undefined });
   // Before any file of the project: the package's functions, called in a handler, find the handler's transaction.
   useAsDefault(service);
   const router = await loadRouter(settings, search);

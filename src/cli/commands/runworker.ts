@@ -8,6 +8,7 @@ export async function runworker(context: CommandContext): Promise<0 | 1> {
   const dev = context.options.devChild ? await import('../dev/child.ts') : undefined;
   await dev?.waitForTurn(context.options);
   const settings = await context.loadSettings();
+  dev?.askToServe(settings);
   const { loadTasks, taskGlobs } = await import('../tasks.ts');
   const search = { preferSources: dev !== undefined };
   if (dev) {
@@ -18,7 +19,7 @@ export async function runworker(context: CommandContext): Promise<0 | 1> {
   const { createService } = await import('../../assemble.ts');
   const { useAsDefault } = await import('../../default-service.ts');
   const { runService } = await import('../run-service.ts');
-  const service = createService(settings, { logger });
+  const service = createService(settings, { logger, canHost: dev === undefined });
   useAsDefault(service);
   const { registry, files } = await loadTasks(settings, search);
   const onOutput = (chunk: Buffer) => {

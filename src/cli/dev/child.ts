@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { registerTypeScript } from '../../settings/import-file.ts';
 import { projectRoot } from '../../settings/project.ts';
+import type { ResolvedSettings } from '../../settings/resolved.ts';
 import type { GlobalOptions } from '../context.ts';
 import { type DevMessage, isDevMessage } from './messages.ts';
 
@@ -26,6 +27,15 @@ export async function waitForTurn({ config }: GlobalOptions): Promise<void> {
   await registerTypeScript(root).catch(() => undefined);
   tell({ kind: 'waiting' });
   await isOurTurn;
+}
+
+/** Asks the parent to serve what is embedded: it outlives every restart of this process. */
+export function askToServe({ root, brokerUrls, databaseUrl }: ResolvedSettings): void {
+  const servers = [
+    ...(brokerUrls[0] === 'embedded:' ? (['broker'] as const) : []),
+    ...(databaseUrl === 'embedded:' ? (['database'] as const) : []),
+  ];
+  if (servers.length > 0) tell({ kind: 'serve', root, servers });
 }
 
 /** Names the folders that files are loaded from. */

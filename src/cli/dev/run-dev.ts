@@ -5,6 +5,7 @@ import { runUntilSignal } from '../../lifecycle/signals.ts';
 import { CONFIG_VARIABLE } from '../../settings/environment-names.ts';
 import { projectRoot } from '../../settings/project.ts';
 import type { CommandContext, GlobalOptions } from '../context.ts';
+import { ParentServers } from './parent-servers.ts';
 import { Supervisor } from './supervisor.ts';
 import { ProjectWatch } from './watch.ts';
 
@@ -13,7 +14,7 @@ const COLD_FILES: ReadonlySet<string> = new Set(['package.json', 'tsconfig.json'
 /** Runs a `run*` command in a child and replaces the child on every change, until a signal. */
 export async function runDev(
   context: CommandContext,
-  command: 'runconsumer' | 'runpublisher' | 'runworker',
+  command: 'runconsumer' | 'runpublisher' | 'runworker' | 'dev',
 ): Promise<0 | 1> {
   const logger = await context.createLogger('dev');
   const named = context.options.config ?? process.env[CONFIG_VARIABLE];
@@ -30,13 +31,15 @@ export async function runDev(
         .catch((error: unknown) => logger.error({ error }, `${command} was not started again`));
     },
   });
+  const servers = new ParentServers(logger);
   const supervisor = new Supervisor(command, {
     module: binFile(),
     args: [command, '--dev-child', ...childArguments(context.options)],
     logger,
     onWatch: (paths) => void watch.add(paths),
+    onServe: (root, kinds) => servers.serve(root, kinds),
   });
-  return runUntilSignal(group(`dev ${command}`, [watch, supervisor]), { logger, graceMs: 10_000 });
+  return runUntilSignal(group(`dev ${command}`, [servers, watch, supervisor]), { logger, graceMs: 10_000 });
 }
 
 function childArguments({ config, json, wait, logLevel }: GlobalOptions): string[] {

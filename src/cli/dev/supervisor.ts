@@ -4,6 +4,7 @@ import type { Logger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service } from '../../lifecycle/service.ts';
 import { sleep } from '../../util/sleep.ts';
 import { type DevMessage, isDevMessage } from './messages.ts';
+import type { EmbeddedKind } from './parent-servers.ts';
 
 export interface SupervisorOptions {
   /** The bin, and the arguments that make it the child. */
@@ -14,6 +15,8 @@ export interface SupervisorOptions {
   readonly logger: Logger;
   /** The child has read the settings and says which folders it loads files from. */
   readonly onWatch: (paths: readonly string[]) => void;
+  /** The child needs embedded servers of the project in this folder. @default not served */
+  readonly onServe?: (root: string, kinds: readonly EmbeddedKind[]) => void;
 }
 
 export interface RestartOptions {
@@ -98,7 +101,7 @@ export class Supervisor implements Service {
   }
 
   #run(): void {
-    const { logger, onWatch } = this.#options;
+    const { logger, onWatch, onServe } = this.#options;
     const child = this.#spare ?? this.#fork();
     this.#spare = undefined;
     this.#child = child;
@@ -106,6 +109,7 @@ export class Supervisor implements Service {
     child.on('message', (message) => {
       if (!isDevMessage(message) || child !== this.#child) return;
       if (message.kind === 'watch') onWatch(message.paths);
+      if (message.kind === 'serve') onServe?.(message.root, message.servers);
       if (message.kind === 'started') this.#keepSpare();
     });
     child.on('exit', (code, signal) => {
