@@ -16,7 +16,7 @@ Commands:
   devconsumer                 the same, started anew when a file changes
   runpublisher                move events from the outbox to the broker
   devpublisher                the same, started anew when a file changes
-  dev                         run all of this project in one process, without servers
+  dev                         run all of this in one process, without servers
   checkpublisher              fail when too many events wait, or for too long
   runworker                   run tasks, each in a process
   devworker                   the same, started anew when a file changes

@@ -91,7 +91,7 @@ export function createProgram(start: Start): Command {
   );
   add(
     'dev',
-    'run all of this project in one process, without servers',
+    'run all of this in one process, without servers',
     async () => (await import('./commands/dev.ts')).dev,
   );
   add(
