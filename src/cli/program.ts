@@ -89,11 +89,7 @@ export function createProgram(start: Start): Command {
     'the same, started anew when a file changes',
     async () => (await import('./commands/devpublisher.ts')).devpublisher,
   );
-  add(
-    'dev',
-    'run all of this in one process, without servers',
-    async () => (await import('./commands/dev.ts')).dev,
-  );
+  add('dev', 'run all of this in one process, without servers', async () => (await import('./commands/dev.ts')).dev);
   add(
     'checkpublisher',
     'fail when too many events wait, or for too long',

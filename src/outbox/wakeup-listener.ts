@@ -60,6 +60,8 @@ export class WakeupListener {
       if (!hears) await this.#link.reset();
       await this.#lost.wait(signal, PROBE_EVERY_MS);
     }
+    // The end of our own connection is no news.
+    this.#hears = false;
     await this.#link.close();
   }
 

@@ -1,3 +1,4 @@
+import { closeSync, readdirSync, readlinkSync } from 'node:fs';
 import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -168,6 +169,24 @@ describe('the state file', () => {
     }
   });
 
+  it('that cannot be written ends the broker: nobody is told what would not be kept', async () => {
+    const stateFile = await temporaryFile();
+    const broken = new Promise<unknown>((resolve) => {
+      void setup({ stateFile, onBroken: resolve }).then(async ({ channel }) => {
+        const client = await channel();
+        await client.assertQueue('work', { durable: true });
+        await send(client, 'work', 'kept', { persistent: true });
+        closeUnderIt(stateFile);
+        client.sendToQueue('work', Buffer.from('not kept'), { persistent: true }, (error) => {
+          if (!error) throw new Error('it was confirmed');
+        });
+      });
+    });
+    expect(await broken).toMatchObject({ code: 'EBADF' });
+    const again = await setup({ stateFile });
+    expect(again.broker.queues()).toMatchObject([{ name: 'work', ready: 1 }]);
+  });
+
   it('is written anew when most of it is of the past', async () => {
     const stateFile = await temporaryFile();
     const { channel } = await setup({ stateFile });
@@ -273,3 +292,15 @@ describe('slow peers', () => {
     expect(message ? message.fields.redelivered : undefined).toBe(true);
   });
 });
+
+/** What a disk that fails does: the next write is refused. */
+function closeUnderIt(file: string): void {
+  const open = readdirSync('/proc/self/fd').find((descriptor) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${descriptor}`) === file;
+    } catch {
+      return false;
+    }
+  });
+  closeSync(Number(open));
+}

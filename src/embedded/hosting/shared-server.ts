@@ -24,6 +24,8 @@ export interface SharedServerOptions {
 /** How often a process that has joined looks whether its host still serves, and a host whether the lock is its own. */
 const WATCH_MS = 200;
 const HOST_WATCH_MS = 1000;
+/** Then it is told what a start waits for. */
+const PATIENCE_MS = 5000;
 
 type Role =
   | { readonly kind: 'apart' }
@@ -101,6 +103,8 @@ export class SharedServer implements Service {
   /** Joins or hosts, whichever is possible first. */
   async #settle(signal: AbortSignal, lost: HostRecord | undefined): Promise<void> {
     const { name, logger } = this.#options;
+    const startedMs = performance.now();
+    let isTold = false;
     while (!signal.aborted && this.#role.kind === 'apart') {
       const found = await this.#look();
       if (found?.state === 'serving' && found.url !== undefined) {
@@ -110,6 +114,10 @@ export class SharedServer implements Service {
       } else if (found === undefined && this.#options.canHost) {
         await this.#host(signal, lost);
       } else {
+        if (!isTold && performance.now() - startedMs > PATIENCE_MS) {
+          isTold = true;
+          logger.warn({ host: found?.pid }, `waiting for another process to serve the embedded ${name}`);
+        }
         await sleep(WATCH_MS / 4, signal);
       }
     }

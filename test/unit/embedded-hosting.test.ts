@@ -1,0 +1,128 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
+import { HostLock } from '../../src/embedded/hosting/host-lock.ts';
+import { ownIdentity } from '../../src/embedded/hosting/process-identity.ts';
+import { SharedServer } from '../../src/embedded/hosting/shared-server.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let folder: string;
+const running: SharedServer[] = [];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'svc-comm-hosting-'));
+});
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const take = () => HostLock.take(folder, 'broker');
+const locks = async () => (await readdir(folder)).filter((file) => file.endsWith('.lock'));
+/** Leaves a lock behind as a process does that was killed. */
+const leave = (number: number, record: object) =>
+  writeFile(join(folder, `broker.${number}.lock`), JSON.stringify({ state: 'serving', ...record }));
+
+describe('the lock of a folder', () => {
+  it('goes to one of many who ask at once', async () => {
+    const results = await Promise.all(Array.from({ length: 20 }, take));
+    expect(results.filter(({ kind }) => kind === 'taken')).toHaveLength(1);
+    expect(await locks()).toHaveLength(1);
+  });
+
+  it('is free when its process is gone, or is another one with the same number', async () => {
+    await leave(4, { pid: 2 ** 30, startedAt: '', port: 1234 });
+    expect(await take()).toMatchObject({ kind: 'taken', previous: { port: 1234 } });
+    expect(await locks()).toEqual(['broker.5.lock']);
+    await leave(6, { ...(await ownIdentity()), startedAt: 'the day before' });
+    expect(await take()).toMatchObject({ kind: 'taken' });
+    expect(await locks()).toEqual(['broker.7.lock']);
+  });
+
+  it('is held by a process that runs, until it gives it back', async () => {
+    const first = await take();
+    if (first.kind !== 'taken') throw new Error('not taken');
+    await first.lock.serving('amqp://somewhere', 7);
+    expect(await take()).toMatchObject({ kind: 'held', record: { state: 'serving', url: 'amqp://somewhere' } });
+    await first.lock.release(7);
+    expect(await take()).toMatchObject({ kind: 'taken', previous: { state: 'released', port: 7 } });
+  });
+
+  it('is not taken from one who is just writing it, and is from one who died at that', async () => {
+    const file = join(folder, 'broker.1.lock');
+    await writeFile(file, '{"pid":');
+    expect(await take()).toMatchObject({ kind: 'held' });
+    await vi.waitFor(async () => expect(await take()).toMatchObject({ kind: 'taken' }), { timeout: 10_000 });
+  });
+
+  it('is never with two processes, when each that has it is killed and many wait', async () => {
+    const log = join(folder, 'log');
+    const child = fileURLToPath(new URL('../support/lock-child.ts', import.meta.url));
+    const children = Array.from({ length: 6 }, () => {
+      const made = spawn(process.execPath, ['--import', 'tsx', child, folder, log], { stdio: 'inherit' });
+      return once(made, 'exit');
+    });
+    await Promise.all(children);
+    const lines = (await readFile(log, 'utf8')).trim().split('\n');
+    expect(lines).toHaveLength(12);
+    for (let at = 0; at < lines.length; at += 2) {
+      expect(lines[at + 1]).toBe(lines[at]?.replace('from', 'to'));
+    }
+  });
+});
+
+describe('a server that processes share', () => {
+  const shared = () => {
+    const create = (port: number, onBroken: () => void) => new EmbeddedBroker({ port, onBroken });
+    const made = new SharedServer({ name: 'broker', folder, create, logger: silentLogger });
+    running.push(made);
+    return made;
+  };
+
+  it('is served by the first, joined by the second, and taken over on the same port when the first leaves', async () => {
+    const [first, second] = [shared(), shared()];
+    await first.start();
+    await second.start();
+    expect([first.isHosting, second.isHosting]).toEqual([true, false]);
+    expect(second.url).toBe(first.url);
+    const { url } = first;
+    await first.stop();
+    await vi.waitFor(() => expect(second.isHosting).toBe(true), { timeout: 10_000 });
+    expect(second.url).toBe(url);
+  });
+
+  it('is served on another port when somebody has taken the last one', async () => {
+    const taken = new EmbeddedBroker();
+    await taken.start();
+    await leave(1, { pid: 2 ** 30, startedAt: '', port: taken.port });
+    const server = shared();
+    await server.start();
+    expect(new URL(server.url).port).not.toBe(String(taken.port));
+    await taken.stop();
+  });
+
+  it('starts anew when its folder was removed', async () => {
+    const server = shared();
+    await server.start();
+    await rm(folder, { recursive: true });
+    await vi.waitFor(async () => expect(await HostLock.holder(folder, 'broker')).toMatchObject({ state: 'serving' }), {
+      timeout: 10_000,
+    });
+    expect(server.isHosting).toBe(true);
+  });
+
+  it('gives the lock back when it does not start', async () => {
+    const create = () => {
+      throw new Error('no such package');
+    };
+    const server = new SharedServer({ name: 'broker', folder, create, logger: silentLogger });
+    await expect(server.start()).rejects.toThrow('no such package');
+    expect(await HostLock.holder(folder, 'broker')).toBeUndefined();
+  });
+});
