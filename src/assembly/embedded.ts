@@ -1,4 +1,5 @@
 import type { BrokerConnectionOptions } from '../broker/connection.ts';
+import { sqlState } from '../database/database-error.ts';
 import { migrate } from '../database/migrate.ts';
 import { DatabasePool } from '../database/pool.ts';
 import type { PoolOptions } from '../database/pool-options.ts';
@@ -65,7 +66,8 @@ export class Embedded {
     this.broker = isEmbeddedUrl(brokerUrl) ? server('broker', brokerUrl) : undefined;
     this.database = isEmbeddedUrl(databaseUrl)
       ? server('database', databaseUrl, async (url) => {
-          this.#migrated = await withPool(url, (pool) => migrate(pool.knex, { schema }));
+          // Nothing else runs before a start: it waits for whoever has the database, as for one that is down.
+          this.#migrated = await withPool(url, (pool) => patiently(() => migrate(pool.knex, { schema })));
         })
       : undefined;
   }
@@ -110,5 +112,18 @@ async function withPool<T>(url: string, work: (pool: DatabasePool) => Promise<T>
     return await work(pool);
   } finally {
     await pool.stop();
+  }
+}
+
+const TRIES = 6;
+
+/** A transaction of another process may hold the one backend for longer than a statement waits. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (sqlState(error) !== '55P03' || tried === TRIES) throw error;
+    }
   }
 }

@@ -4,7 +4,7 @@ import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service
 import { backoffMs } from '../util/backoff.ts';
 import { maskUrl } from '../util/mask.ts';
 import { sleep } from '../util/sleep.ts';
-import { errorText, isAccessRefused, isConnectionError, toDatabaseError } from './database-error.ts';
+import { errorText, isAccessRefused, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
 import { knexLog } from './knex-log.ts';
 import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool-options.ts';
 import { TransactionHolders } from './transaction-holders.ts';
@@ -20,6 +20,9 @@ interface RawConnection {
 
 /** As for connections outside the pool: without it the system waits for two hours. */
 const KEEPALIVE_MS = 10_000;
+
+/** What the embedded database says when a long transaction of another connection has it: lock_not_available. */
+const BACKEND_HELD = '55P03';
 
 /**
  * Connections to the service's database, as a knex instance. A connection that is lost ends its statement, never the
@@ -82,7 +85,8 @@ export class DatabasePool implements Service {
         return;
       } catch (error) {
         const failure = this.#translate(error);
-        if (!(failure instanceof DatabaseUnavailableError) || !this.options.wait || signal.aborted) throw failure;
+        const mayPass = failure instanceof DatabaseUnavailableError || sqlState(error) === BACKEND_HELD;
+        if (!mayPass || !this.options.wait || signal.aborted) throw failure;
         const delayMs = backoffMs(attempt);
         this.options.logger.warn(
           { url: this.url, delayMs, reason: errorText(error) },

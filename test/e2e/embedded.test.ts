@@ -103,6 +103,18 @@ async function killHost(host: Running, others: readonly Running[]): Promise<numb
   return performance.now() - killed;
 }
 
+it('says what to install when the database is not there', async () => {
+  const hide = `import { register } from 'node:module'; register('data:text/javascript,' + encodeURIComponent(
+    "export async function resolve(name, context, next) {" +
+    " if (name === '@electric-sql/pglite') throw new Error('Cannot find package');" +
+    " return next(name, context); }"));`;
+  const hidden = `data:text/javascript,${encodeURIComponent(hide)}`;
+  const { code, stdout } = await project.run(['--import', hidden, bin, 'migrate', '--json'], EMBEDDED);
+  expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'SVC_COMM_EMBEDDED_DATABASE_MISSING' } });
+  expect(stdout).toContain('npm install @electric-sql/pglite@0.5.14');
+  expect(code).toBe(1);
+});
+
 const TAKEOVER_MS = 3000;
 
 describe('three shells in one folder', () => {

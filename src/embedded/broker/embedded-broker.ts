@@ -133,11 +133,13 @@ export class EmbeddedBroker implements Service {
   }
 
   #newJournal(): Journal | undefined {
-    const { stateFile } = this.#options;
+    const { stateFile, logger } = this.#options;
     if (stateFile === undefined) return undefined;
     return new Journal({
       path: stateFile,
-      state: () => ({ vhost: this.#vhost, unacked: this.#unsettled(), bytes: this.#heldBytes }),
+      state: () => ({ vhost: this.#vhost, unacked: this.#unsettled() }),
+      heldBytes: () => this.#heldBytes,
+      logger,
       onFailure: (error) => this.#broken(error),
     });
   }

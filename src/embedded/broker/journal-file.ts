@@ -27,25 +27,26 @@ export class JournalFile {
   }
 
   /**
-   * Every whole block.
+   * Every whole block, up to the first that is not, and how many bytes are left then.
    * @throws SettingsError (SVC_COMM_SETTINGS) when the file is no journal: it is never overwritten then
    */
-  async read(): Promise<Buffer[]> {
+  async read(): Promise<{ readonly blocks: readonly Buffer[]; readonly tornBytes: number }> {
     const content = await readFile(this.path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined;
       throw error;
     });
-    if (content === undefined) return [];
+    if (content === undefined) return { blocks: [], tornBytes: 0 };
     if (!content.subarray(0, HEADER.length).equals(HEADER)) throw noJournal(this.path);
     const blocks: Buffer[] = [];
-    for (let at = HEADER.length; at + BLOCK_HEAD_BYTES <= content.length; ) {
+    let at = HEADER.length;
+    while (at + BLOCK_HEAD_BYTES <= content.length) {
       const start = at + BLOCK_HEAD_BYTES;
       const block = content.subarray(start, start + content.readUInt32BE(at));
       if (block.length < content.readUInt32BE(at) || crc32(block) !== content.readUInt32BE(at + 4)) break;
       blocks.push(block);
       at = start + block.length;
     }
-    return blocks;
+    return { blocks, tornBytes: content.length - at };
   }
 
   /** Adds a block at the end. Synchronous: nothing that depends on it can come before it. */
@@ -67,8 +68,14 @@ export class JournalFile {
   }
 
   close(): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    const descriptor = this.#descriptor;
     this.#descriptor = undefined;
+    if (descriptor === undefined) return;
+    try {
+      closeSync(descriptor);
+    } catch {
+      // A file that cannot be written may not be closed either: what was appended was reported then.
+    }
   }
 
   #write(descriptor: number, block: Buffer): void {

@@ -1,3 +1,4 @@
+import type { Logger } from '../../lifecycle/logger.ts';
 import type { Binding } from './binding.ts';
 import { ByteWriter } from './byte-writer.ts';
 import type { Exchange } from './exchange.ts';
@@ -17,7 +18,10 @@ const SMALL_BYTES = 32 * 1024 * 1024;
 export interface JournalOptions {
   readonly path: string;
   /** The state that the journal comes to. */
-  readonly state: () => { readonly vhost: VirtualHost; readonly unacked: Iterable<Unacked>; readonly bytes: number };
+  readonly state: () => { readonly vhost: VirtualHost; readonly unacked: Iterable<Unacked> };
+  /** How much that is in memory, in bytes. */
+  readonly heldBytes: () => number;
+  readonly logger: Logger;
   /** It cannot be written any more: what clients do from now on would not be kept. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -47,7 +51,16 @@ export class Journal implements StateChanges {
    */
   async open(vhost: VirtualHost): Promise<void> {
     const kept = new KeptState();
-    for (const block of await this.#file.read()) for (const record of readRecords(block)) kept.apply(record);
+    const { path, logger } = this.#options;
+    const { blocks, tornBytes } = await this.#file.read();
+    for (const block of blocks) for (const record of readRecords(block)) kept.apply(record);
+    if (tornBytes > 0) {
+      const fields = { file: path, bytes: tornBytes };
+      logger.warn(
+        fields,
+        'embedded broker: the end of the state file is no whole block, it was being written at a kill',
+      );
+    }
     kept.restore(vhost);
     this.#rewrite();
     this.#isOpen = true;
@@ -62,10 +75,10 @@ export class Journal implements StateChanges {
     if (!this.#isOpen) return false;
     try {
       this.#file.append(this.#writer.take());
-      if (this.#file.bytes > SMALL_BYTES && this.#file.bytes > 2 * this.#options.state().bytes) this.#rewrite();
+      if (this.#file.bytes > SMALL_BYTES && this.#file.bytes > 2 * this.#options.heldBytes()) this.#rewrite();
       return true;
     } catch (error) {
-      this.#isOpen = false;
+      this.abandon();
       this.#options.onFailure(error);
       return false;
     }
