@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
@@ -5,12 +8,18 @@ import { AmqpLab } from '../support/amqp-lab.ts';
 import { testBrokerUrl } from '../support/servers.ts';
 
 const embedded = new EmbeddedBroker();
-beforeAll(() => embedded.start());
-afterAll(() => embedded.stop());
+const folder = mkdtempSync(join(tmpdir(), 'svc-comm-broker-'));
+const kept = new EmbeddedBroker({ stateFile: join(folder, 'state') });
+beforeAll(() => Promise.all([embedded.start(), kept.start()]));
+afterAll(async () => {
+  await Promise.all([embedded.stop(), kept.stop()]);
+  rmSync(folder, { recursive: true });
+});
 
 describe.each([
   { broker: 'RabbitMQ', url: () => testBrokerUrl() },
   { broker: 'the embedded broker', url: () => embedded.url },
+  { broker: 'the embedded broker with a state file', url: () => kept.url },
 ])('$broker', ({ url }) => {
   let lab: AmqpLab;
   beforeEach(() => {
