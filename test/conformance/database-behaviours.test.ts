@@ -46,7 +46,9 @@ describe.each([
       expect(new Set(ran.flat()).size).toBe(ran.flat().length);
       expect(ran.flat().length).toBeGreaterThan(1);
       expect(await migrate(knex, { schema })).toEqual([]);
-      expect(await pendingMigrations(knex, { schema })).toEqual([]);
+      const connection = await kit.connect();
+      expect(await pendingMigrations(connection, { schema })).toEqual([]);
+      await connection.close();
       await knex.raw(`DROP SCHEMA "${schema}" CASCADE`);
     });
   });
