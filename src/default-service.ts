@@ -23,6 +23,12 @@ export function useAsDefault(service: SvcCommService): void {
   current = Promise.resolve(service);
 }
 
+/** Takes it from behind the package's functions, if it is still there: the next use builds one from the settings. */
+export async function leaveDefault(service: SvcCommService): Promise<void> {
+  const used = current;
+  if ((await used) === service && current === used) current = undefined;
+}
+
 /** Closes the default service's connections, if it has any; the next use builds a new one. */
 export async function close(): Promise<void> {
   const closing = current;

@@ -62,6 +62,22 @@ export class NotRunningError extends SvcCommError {
   }
 }
 
+/** A test service did not come to rest in the time given: something moves without an end, or is stuck. */
+export class NotSettledError extends SvcCommError {
+  readonly code = 'SVC_COMM_NOT_SETTLED';
+  readonly timeoutMs: number;
+  /** What was still under way, such as `3 rows in the outbox`. */
+  readonly pending: readonly string[];
+  constructor(timeoutMs: number, pending: readonly string[], options?: ErrorOptions) {
+    super(
+      `not settled within ${timeoutMs} ms: ${pending.join(', ')}; look for a handler that does not return or events that cause each other, or give it more time`,
+      options,
+    );
+    this.timeoutMs = timeoutMs;
+    this.pending = pending;
+  }
+}
+
 /** `stop` was called while `start` was still under way, so the start was given up. */
 export class StartAbortedError extends SvcCommError {
   readonly code = 'SVC_COMM_START_ABORTED';

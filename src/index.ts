@@ -127,6 +127,7 @@ export {
   NoTasksError,
   NotATransactionError,
   NotRunningError,
+  NotSettledError,
   OverMaxConcurrencyError,
   PublishRefusedError,
   PublishTimeoutError,

@@ -24,6 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['default-service.ts'],
   ['index.ts', 'rest-api-door.ts', 'task-door.ts', 'vitest.ts'],
   ['testing', 'demo'],
+  ['testing-door.ts'],
   ['cli'],
 ];
 

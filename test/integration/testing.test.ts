@@ -1,0 +1,175 @@
+import { connect } from 'amqplib';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { KnexTransaction } from '../../src/database/transactions.ts';
+import { Reject } from '../../src/errors.ts';
+import { commandConsumer, publishAggregateEvent, sendCommand, transaction } from '../../src/index.ts';
+import { eventConsumer } from '../../src/router/event-consumer.ts';
+import { MessageRouter } from '../../src/router/router.ts';
+import { type TestService, type TestServiceOptions, testService } from '../../src/testing/test-service.ts';
+
+const running: TestService[] = [];
+afterEach(async () => {
+  for (const t of running.splice(0)) await t.stop();
+});
+async function start(options: TestServiceOptions): Promise<TestService> {
+  const t = await testService(options);
+  running.push(t);
+  return t;
+}
+const order = (id: number) => ({ aggregate: 'order', eventType: 'create.base', payload: { id } });
+
+/** A shop whose orders cause invoices, which cause mails. */
+function shop() {
+  const router = new MessageRouter();
+  const mails: number[] = [];
+  router.consumer(
+    'order',
+    'create.*',
+  )(
+    eventConsumer(async function bill(payload: { id: number }) {
+      await publishAggregateEvent({ aggregate: 'invoice', eventType: 'create.base', payload });
+    }),
+  );
+  router.consumer(
+    'invoice',
+    'create.*',
+  )(
+    eventConsumer(async function mail({ id }: { id: number }) {
+      mails.push(id);
+    }),
+  );
+  return { messageRouter: router, mails };
+}
+
+describe('a test service', () => {
+  it('is settled when all is relayed and handled, and what that caused too', async () => {
+    const { messageRouter, mails } = shop();
+    const t = await start({ messageRouter });
+    for (let id = 1; id <= 50; id++) await transaction(() => publishAggregateEvent(order(id)));
+    await t.settled();
+    expect(mails.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, n) => n + 1));
+    expect(t.published.map(({ exchange }) => exchange).filter((name) => name === 'invoice')).toHaveLength(50);
+    expect(t.published.find(({ exchange }) => exchange === 'order')).toMatchObject({
+      routingKey: 'create.base',
+      payload: { id: 1 },
+      body: { aggregate: 'order', payload: { id: 1 } },
+    });
+    expect(t.handled.filter(({ handler }) => handler === 'mail')).toHaveLength(50);
+    expect(t.deadLetters).toEqual([]);
+  });
+
+  it('takes back what a failed run did, and runs it again when its time has come', async () => {
+    const { messageRouter, mails } = shop();
+    const t = await start({ messageRouter, settings: { retry: { attempts: 3, delays: ['10m', '2h'] } } });
+    t.failNext('bill', 2);
+    await transaction(() => publishAggregateEvent(order(1)));
+    await t.settled();
+    expect(t.handled).toEqual([]);
+    await t.advance('9m');
+    expect(t.handled).toEqual([]);
+    await t.advance('2m');
+    expect(mails).toEqual([]);
+    await t.advance('2h');
+    expect(mails).toEqual([1]);
+    expect(t.handled[0]).toMatchObject({ handler: 'bill', attempt: 3 });
+  });
+
+  it('shows what was given up, and why', async () => {
+    const messageRouter = new MessageRouter();
+    messageRouter.consumer('order')(
+      eventConsumer(async function refuse() {
+        throw new Reject('no such customer');
+      }),
+    );
+    const t = await start({ messageRouter });
+    await transaction(() => publishAggregateEvent(order(1)));
+    await t.settled();
+    expect(t.deadLetters).toMatchObject([
+      { exchange: 'order', routingKey: 'create.base', reason: 'rejected', handler: 'refuse', payload: { id: 1 } },
+    ]);
+    expect(t.deadLetters[0]?.error).toContain('no such customer');
+  });
+
+  it('publishes future events when their time has come, and forgets those that were cancelled', async () => {
+    const { messageRouter, mails } = shop();
+    const t = await start({ messageRouter });
+    const inAnHour = new Date(Date.now() + 3_600_000);
+    for (const id of [1, 2]) {
+      await t.service.publishFutureAggregateEvent(
+        { ...order(id), eventTime: inAnHour, tags: { id } },
+        { transaction: 'own' },
+      );
+    }
+    const filter = { aggregate: 'order', eventType: 'create.base', tags: { id: 2 } };
+    expect(await t.service.cancelFutureAggregateEvent(filter, { transaction: 'own' })).toBe(1);
+    await t.advance('59m');
+    expect(mails).toEqual([]);
+    await t.advance('2m');
+    expect(mails).toEqual([1]);
+  });
+
+  it('does not run a command whose time has passed meanwhile', async () => {
+    const ran: string[] = [];
+    const messageRouter = new MessageRouter();
+    messageRouter.consumer(
+      'test',
+      'print',
+    )(
+      commandConsumer(async function print({ page }: { page: string }) {
+        ran.push(page);
+      }),
+    );
+    const t = await start({ messageRouter, settings: { retry: { attempts: 2, delays: ['1h'] } } });
+    t.failNext('print', 1);
+    await sendCommand('test', { page: 'late' }, { commandName: 'print', timeout: 60 });
+    await sendCommand('test', { page: 'in time' }, { commandName: 'print', timeout: 60 });
+    await t.settled();
+    await t.advance('2h');
+    expect(ran).toEqual(['in time']);
+  });
+
+  it('says what still moves when it does not settle', async () => {
+    const messageRouter = new MessageRouter();
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    messageRouter.consumer('order')(eventConsumer(() => held, { inbox: false }));
+    const t = await start({ messageRouter });
+    await transaction(() => publishAggregateEvent(order(1)));
+    await expect(t.settled({ timeoutMs: 1000 })).rejects.toMatchObject({
+      code: 'SVC_COMM_NOT_SETTLED',
+      message: expect.stringContaining('1 messages with the consumer'),
+    });
+    release();
+    await t.settled();
+  });
+
+  it('names the handlers that there are when asked to fail another', async () => {
+    const t = await start({ messageRouter: shop().messageRouter });
+    expect(() => t.failNext('bil')).toThrow(expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT' }));
+    expect(() => t.failNext('bil')).toThrow(/bill, mail/);
+  });
+
+  it('gives its database and broker to the user’s own tools', async () => {
+    const t = await start({ messageRouter: shop().messageRouter });
+    const { rows } = await t.service.transaction((trx: KnexTransaction) => trx.raw('SELECT now() AS now'));
+    await t.advance('1d');
+    const later = await t.service.transaction((trx: KnexTransaction) => trx.raw('SELECT now() AS now'));
+    expect(later.rows[0].now - rows[0].now).toBeGreaterThanOrEqual(86_400_000);
+    const connection = await connect(t.brokerUrl);
+    await connection.close();
+  });
+
+  it('leaves the router as it was, and the package’s functions to the next', async () => {
+    const { messageRouter, mails } = shop();
+    const first = await testService({ messageRouter });
+    await first.stop();
+    const second = await start({ messageRouter });
+    await transaction(() => publishAggregateEvent(order(2)));
+    await second.settled();
+    expect(mails).toEqual([2]);
+    expect(first.handled).toEqual([]);
+    expect(second.handled).toHaveLength(2);
+  });
+});
