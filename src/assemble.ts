@@ -11,13 +11,20 @@ import { assembleTaker, type Taker } from './assembly/taker.ts';
 import { assembleTasks } from './assembly/tasks.ts';
 import { assembleWatch } from './assembly/watch.ts';
 import { assembleWorker, type WorkerProject } from './assembly/worker.ts';
-import type { SendCallOptions } from './call/call-sender.ts';
-import type { CallOptions } from './call/caller.ts';
 import type { CallStats } from './call/pending-calls.ts';
-import type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 import type { Consumer } from './consumer/consumer.ts';
 import type { ConsumerStats } from './consumer/stats.ts';
 import { type TakeHandler, takeOne } from './consumer/take-one.ts';
+import {
+  byCallContract,
+  byCommandContract,
+  byEventContract,
+  bySendCallContract,
+  type Call,
+  type PublishAggregateEvent,
+  type SendCall,
+  type SendCommand,
+} from './contract/typed.ts';
 import { pendingMigrations } from './database/migrate.ts';
 import type { DatabasePool } from './database/pool.ts';
 import type { KnexTransaction } from './database/transactions.ts';
@@ -123,10 +130,10 @@ export class SvcCommService {
   }
 
   /** See `Outbox.publishAggregateEvent`. */
-  async publishAggregateEvent(event: AggregateEvent, options?: TransactionOption): Promise<PublishedEvent> {
+  readonly publishAggregateEvent: PublishAggregateEvent = byEventContract(async (event, options) => {
     await this.#databaseFor(options);
     return this.#assembly.outbox().publishAggregateEvent(event, options);
-  }
+  });
 
   /** See `Outbox.publishAggregateEvents`. */
   async publishAggregateEvents(
@@ -150,10 +157,10 @@ export class SvcCommService {
   }
 
   /** See `CommandSender.send`. */
-  async sendCommand(service: string, args?: object, options?: SendCommandOptions): Promise<SentCommand> {
+  readonly sendCommand: SendCommand = byCommandContract(async (service, args, options) => {
     await this.#databaseFor(options);
     return this.#commands().commands.send(service, args, options);
-  }
+  });
 
   /**
    * Publishes an event at once, confirmed, outside of every transaction: what it tells may be rolled back all the same.
@@ -172,15 +179,15 @@ export class SvcCommService {
   }
 
   /** See `Caller.call`. */
-  async call<Result = unknown>(service: string, method: string, data: unknown, options?: CallOptions): Promise<Result> {
-    return this.#calls().caller.call<Result>(service, method, data, options);
-  }
+  readonly call: Call = byCallContract((service, method, data, options) =>
+    this.#calls().caller.call(service, method, data, options),
+  );
 
   /** See `CallSender.send`. */
-  async sendCall(service: string, method: string, data: unknown, options?: SendCallOptions): Promise<string> {
+  readonly sendCall: SendCall = bySendCallContract(async (service, method, data, options) => {
     await this.#databaseFor(options);
     return this.#callSender().send(service, method, data, options);
-  }
+  });
 
   /** How the calls of `call` ended. */
   get callStats(): CallStats {

@@ -118,6 +118,24 @@ export class MessageTooLargeError extends SvcCommError {
   }
 }
 
+/** Issues of a schema that are named in a text. */
+const MOST_ISSUES = 10;
+
+/** What was to be sent is not what its contract says. Nothing was written or sent. */
+export class ContractViolationError extends SvcCommError {
+  readonly code = 'SVC_COMM_CONTRACT_VIOLATION';
+  /** `event user update.base`. */
+  readonly contract: string;
+  /** The schema's own words, each with its path. */
+  readonly issues: readonly string[];
+  constructor(contract: string, issues: readonly string[]) {
+    const more = issues.length > MOST_ISSUES ? `; and ${issues.length - MOST_ISSUES} more` : '';
+    super(`${contract} is not as its contract says: ${issues.slice(0, MOST_ISSUES).join('; ')}${more}`);
+    this.contract = contract;
+    this.issues = issues;
+  }
+}
+
 export type MalformedReason =
   | 'not-json'
   | 'no-envelope'
@@ -126,7 +144,8 @@ export type MalformedReason =
   | 'too-many-keys'
   | 'forbidden-key'
   | 'encoding'
-  | 'invalid-time';
+  | 'invalid-time'
+  | 'contract';
 
 /** A received message that cannot be read. The consumer puts it into the dead letters at once. */
 export class MalformedMessageError extends SvcCommError {

@@ -1,7 +1,14 @@
-import type { SendCallOptions } from './call/call-sender.ts';
-import type { CallOptions } from './call/caller.ts';
-import type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 import type { TakeHandler } from './consumer/take-one.ts';
+import {
+  byCallContract,
+  byCommandContract,
+  byEventContract,
+  bySendCallContract,
+  type Call,
+  type PublishAggregateEvent,
+  type SendCall,
+  type SendCommand,
+} from './contract/typed.ts';
 import type { KnexTransaction } from './database/transactions.ts';
 import { defaultService } from './default-service.ts';
 import type { AggregateEvent } from './outbox/event-row.ts';
@@ -14,12 +21,9 @@ export async function transaction<T, Handle = KnexTransaction>(work: (transactio
 }
 
 /** {@inheritDoc Outbox.publishAggregateEvent} */
-export async function publishAggregateEvent(
-  event: AggregateEvent,
-  options?: TransactionOption,
-): Promise<PublishedEvent> {
-  return (await defaultService()).publishAggregateEvent(event, options);
-}
+export const publishAggregateEvent: PublishAggregateEvent = byEventContract(async (event, options) =>
+  (await defaultService()).publishAggregateEvent(event, options),
+);
 
 /** {@inheritDoc Outbox.publishAggregateEvents} */
 export async function publishAggregateEvents(
@@ -46,29 +50,19 @@ export async function cancelFutureAggregateEvent(
 }
 
 /** {@inheritDoc CommandSender.send} */
-export async function sendCommand(service: string, args?: object, options?: SendCommandOptions): Promise<SentCommand> {
-  return (await defaultService()).sendCommand(service, args, options);
-}
+export const sendCommand: SendCommand = byCommandContract(async (service, args, options) =>
+  (await defaultService()).sendCommand(service, args, options),
+);
 
 /** {@inheritDoc Caller.call} */
-export async function call<Result = unknown>(
-  service: string,
-  method: string,
-  data: unknown,
-  options?: CallOptions,
-): Promise<Result> {
-  return (await defaultService()).call<Result>(service, method, data, options);
-}
+export const call: Call = byCallContract(async (service, method, data, options) =>
+  (await defaultService()).call(service, method, data, options),
+);
 
 /** {@inheritDoc CallSender.send} */
-export async function sendCall(
-  service: string,
-  method: string,
-  data: unknown,
-  options?: SendCallOptions,
-): Promise<string> {
-  return (await defaultService()).sendCall(service, method, data, options);
-}
+export const sendCall: SendCall = bySendCallContract(async (service, method, data, options) =>
+  (await defaultService()).sendCall(service, method, data, options),
+);
 
 /** {@inheritDoc SvcCommService.takeOne} */
 export async function takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
@@ -84,6 +78,8 @@ export type { CallStats } from './call/pending-calls.ts';
 export type { SendCommandOptions, SentCommand } from './command/command-sender.ts';
 export type { ConsumerStats } from './consumer/stats.ts';
 export type { TakeHandler } from './consumer/take-one.ts';
+export type { Call, ContractEventOptions, PublishAggregateEvent, SendCall, SendCommand } from './contract/typed.ts';
+export { eventOf } from './contract/typed.ts';
 export type { KnexTransaction, OpenTransaction } from './database/transactions.ts';
 export { knexTransactions } from './database/transactions.ts';
 export type { DeadLetter } from './dead-letters/dead-letter.ts';
@@ -101,6 +97,7 @@ export {
   CallTimeoutError,
   CommitAbortedError,
   CommitUnknownError,
+  ContractViolationError,
   CrashingMessageError,
   DatabaseAccessRefusedError,
   DatabaseBusyError,
@@ -178,6 +175,16 @@ export {
 } from './errors.ts';
 export type { Logger } from './lifecycle/logger.ts';
 export type { Service, ServiceState } from './lifecycle/service.ts';
+export type {
+  CallContract,
+  CommandContract,
+  Contract,
+  EventContract,
+  InputOf,
+  OutputOf,
+  Schema,
+} from './message/contract.ts';
+export { callable, command, event } from './message/contract.ts';
 export type { Handler, Incoming, MessageContext, Middleware, Verdict } from './message/handler.ts';
 export type { Headers, HeaderValue, MessageProperties } from './message/message.ts';
 export type { Backlog } from './outbox/backlog.ts';

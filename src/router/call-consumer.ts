@@ -34,7 +34,7 @@ export interface CallConsumer extends MethodMark<CallHandler> {
   (options: CallConsumerOptions): MethodMark<CallHandler>;
 }
 
-const callKind = (options: CallConsumerOptions): ConsumerKind => ({
+export const callKind = (options: CallConsumerOptions): ConsumerKind => ({
   name: 'call',
   options: resolveConsumerOptions('callConsumer', options, ['atomic', 'checkExpiredAfterHandling']),
   deadlineOf: readBodyDeadline,

@@ -13,7 +13,7 @@ export interface CommandConsumer extends MethodMark<CommandHandler> {
   (options: ConsumerOptions): MethodMark<CommandHandler>;
 }
 
-const commandKind = (options: ConsumerOptions): ConsumerKind => ({
+export const commandKind = (options: ConsumerOptions): ConsumerKind => ({
   name: 'command',
   options: resolveConsumerOptions('commandConsumer', options),
   deadlineOf: readBodyDeadline,

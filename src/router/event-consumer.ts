@@ -11,7 +11,7 @@ export interface EventConsumer extends MethodMark<EventHandler> {
   (options: ConsumerOptions): MethodMark<EventHandler>;
 }
 
-const eventKind = (options: ConsumerOptions): ConsumerKind => ({
+export const eventKind = (options: ConsumerOptions): ConsumerKind => ({
   name: 'event',
   options: resolveConsumerOptions('eventConsumer', options),
   invoke: (call, incoming, context) => {

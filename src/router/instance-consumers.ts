@@ -1,3 +1,4 @@
+import type { Contract } from '../message/contract.ts';
 import { type Decoration, metadataOf } from './decoration.ts';
 import { MethodTable } from './method-table.ts';
 import type { Selector } from './route.ts';
@@ -6,6 +7,8 @@ import type { Selector } from './route.ts';
 export interface Mark {
   readonly selector: Selector;
   readonly file: string | undefined;
+  /** What it was registered by instead of names. */
+  readonly contract?: Contract | undefined;
 }
 
 export interface MarkedMethod {

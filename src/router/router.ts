@@ -1,12 +1,26 @@
 import { InvalidArgumentError, InvalidConsumerError } from '../errors.ts';
-import type { Middleware } from '../message/handler.ts';
+import {
+  type CallContract,
+  type CommandContract,
+  type Contract,
+  type EventContract,
+  type InputOf,
+  isContract,
+  type OutputOf,
+  type Schema,
+} from '../message/contract.ts';
+import type { MessageContext, Middleware } from '../message/handler.ts';
 import type { BindSpec } from '../message/topology.ts';
 import { assertName, parseTopicPattern } from '../util/topic-pattern.ts';
+import type { CallInfo } from './call-consumer.ts';
 import { callSite } from './call-site.ts';
+import type { CommandHandler } from './command-consumer.ts';
+import { contractedCall, contractedKind } from './contracted.ts';
 import { type Decoration, ownersOf, readDecoration } from './decoration.ts';
+import type { EventHandler } from './event-consumer.ts';
 import { type Explanation, explainRoutes } from './explain.ts';
-import { InstanceConsumers } from './instance-consumers.ts';
-import { isUserCall, type UserCall } from './kind.ts';
+import { InstanceConsumers, type Mark } from './instance-consumers.ts';
+import { type ConsumerKind, isUserCall, type UserCall } from './kind.ts';
 import { type ConsumerFunction, type Kinded, kindOfFunction, kindOfMethod, type MethodMark } from './kind-decorator.ts';
 import { type HandlerLookup, handlerLookup, type PipelineOptions } from './pipeline.ts';
 import { DEFAULT_KIND, type RawHandler } from './raw-consumer.ts';
@@ -23,6 +37,27 @@ export interface ConsumerMark extends MethodMark<ConsumerFunction> {
   <F extends Kinded<ConsumerFunction>>(fn: F, none?: never): F;
 }
 
+/** The same for consumers of a contract: their first argument is what its schema makes of the message. */
+export interface ContractMark<F extends (...args: never[]) => unknown> extends MethodMark<F> {
+  // TypeScript lets a signature of one parameter decorate anything; the second keeps this one for free functions.
+  <G extends F>(fn: G, none?: never): G;
+}
+
+export interface RegisterConsumer {
+  /** @see MessageRouter.consumer */
+  (exchange?: string, pattern?: string): ConsumerMark;
+  <S extends Schema>(contract: EventContract<S>): ContractMark<EventHandler<OutputOf<S>>>;
+  <S extends Schema>(contract: CommandContract<S>): ContractMark<CommandHandler<OutputOf<S>>>;
+  <I extends Schema, O extends Schema>(contract: CallContract<I, O>): ContractMark<ContractedCallHandler<I, O>>;
+}
+
+/** Answers what the contract says. */
+export type ContractedCallHandler<I extends Schema, O extends Schema> = (
+  data: OutputOf<I>,
+  call: CallInfo,
+  context: MessageContext,
+) => InputOf<O> | Promise<InputOf<O>>;
+
 /** Which function takes which message. Registration is synchronous; `handlers` makes it into what a consumer runs. */
 export class MessageRouter {
   readonly #routes = new Routes();
@@ -30,14 +65,17 @@ export class MessageRouter {
   readonly #middleware: Middleware[] = [];
 
   /**
-   * A consumer of one routing key or pattern of an exchange, of the whole exchange, or of every exchange.
+   * A consumer of one routing key or pattern of an exchange, of the whole exchange, of every exchange, or of a contract
+   * (`event()`, `command()`, `callable()`), which says all of that and what the message is.
    * @param pattern a routing key, or a pattern with `*` (one word) and `#` (any number of words)
    * @throws InvalidNameError for names that AMQP cannot carry, DuplicateConsumerError when the same is taken,
    * InvalidConsumerError when it is put on anything but a public method or a function
    * @example messageRouter.consumer('user', 'deleted.#')(eventConsumer(async (payload: UserPayload) => {}));
    */
-  readonly consumer = (exchange?: string, pattern?: string): ConsumerMark =>
-    this.#mark('messageRouter.consumer(…)', selectorOf(exchange, pattern));
+  readonly consumer: RegisterConsumer = (exchange?: string | Contract, pattern?: string): ConsumerMark =>
+    isContract(exchange)
+      ? this.#mark('messageRouter.consumer(…)', selectorOf(exchange.exchange, exchange.routingKey), exchange)
+      : this.#mark('messageRouter.consumer(…)', selectorOf(exchange, pattern));
 
   /**
    * The consumer of what no other takes, as `@messageRouter.defaultConsumer` or `messageRouter.defaultConsumer(fn)`.
@@ -67,12 +105,12 @@ export class MessageRouter {
     }
     this.#routes.add(
       methods.flatMap(({ method, marks }) =>
-        marks.map(({ selector, file }) => ({
+        marks.map(({ selector, file, contract }) => ({
           selector,
           file,
           name: () => `${classOf(instance)}.${String(method.key)}`,
-          kind: () => kindOfMethod(method) ?? DEFAULT_KIND,
-          call: methodOf(instance, method.key),
+          kind: () => kindOf(kindOfMethod(method), contract),
+          call: callOf(methodOf(instance, method.key), contract),
         })),
       ),
     );
@@ -125,27 +163,29 @@ export class MessageRouter {
     });
   }
 
-  #mark(text: string, selector: Selector): ConsumerMark {
+  #mark(text: string, selector: Selector, contract?: Contract): ConsumerMark {
     // A default consumer's mark is made with the router, long before a user's file uses it.
     const markedIn = selector.level === 'default' ? undefined : callSite();
     const mark = (...args: unknown[]): unknown => {
       const file = markedIn ?? callSite();
       const method = readDecoration(text, args);
-      if (method) return this.#markMethod(method, selector, file);
+      if (method) return this.#markMethod(method, { selector, file, contract });
       const [fn] = args;
       if (!isUserCall(fn) || args.length !== 1) {
         throw new InvalidConsumerError(text, 'call it with one function, or put it on a method');
       }
-      const kind = kindOfFunction(fn) ?? DEFAULT_KIND;
-      this.#routes.add([{ selector, file, name: () => fn.name || selectorCall(selector), kind: () => kind, call: fn }]);
+      const kind = kindOf(kindOfFunction(fn), contract);
+      const name = () => fn.name || selectorCall(selector);
+      this.#routes.add([{ selector, file, name, kind: () => kind, call: callOf(fn, contract) }]);
       return fn;
     };
     return mark as ConsumerMark;
   }
 
-  #markMethod(method: Decoration, selector: Selector, file: string | undefined): void {
+  #markMethod(method: Decoration, mark: Mark): void {
+    const { selector, file, contract } = mark;
     if (!method.isStatic) {
-      this.#instances.mark(method, { selector, file });
+      this.#instances.mark(method, mark);
       return;
     }
     method.onClass((owner) => {
@@ -153,13 +193,19 @@ export class MessageRouter {
         selector,
         file,
         name: () => `${className(owner)}.${String(method.key)}`,
-        kind: () => kindOfMethod(method) ?? DEFAULT_KIND,
-        call: methodOf(owner, method.key),
+        kind: () => kindOf(kindOfMethod(method), contract),
+        call: callOf(methodOf(owner, method.key), contract),
       };
       this.#routes.add([registration]);
     });
   }
 }
+
+const kindOf = (given: ConsumerKind | undefined, contract: Contract | undefined): ConsumerKind =>
+  contract ? contractedKind(given, contract) : (given ?? DEFAULT_KIND);
+
+const callOf = (call: UserCall, contract: Contract | undefined): UserCall =>
+  contract ? contractedCall(call, contract) : call;
 
 function selectorOf(exchange: string | undefined, text: string | undefined): Selector {
   if (exchange === undefined) {

@@ -14,7 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['lifecycle', 'message', 'wire'],
   ['broker', 'database', 'embedded', 'router'],
   ['consumer', 'outbox', 'command', 'call', 'rest-api', 'task'],
-  ['process', 'dead-letters'],
+  ['process', 'dead-letters', 'contract'],
   ['http', 'console'],
   // The top of the house: settings say what is wanted, assemble.ts builds it, the doors hand it out.
   ['settings'],

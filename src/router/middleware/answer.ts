@@ -76,14 +76,11 @@ async function failed(
   return { kind: 'ack', outcome: 'failed', value: error };
 }
 
-/** A call that cannot be read has nobody to be answered to; what infrastructure did is tried again. */
+/** A call that cannot be read, other than for its contract, has nobody to be answered to; what infrastructure did is tried again. */
 function isNobodysFault(error: Error): boolean {
   const code = codeOf(error);
-  return (
-    code === 'SVC_COMM_MALFORMED_MESSAGE' ||
-    code === 'SVC_COMM_BROKER_UNAVAILABLE' ||
-    code === 'SVC_COMM_DATABASE_UNAVAILABLE'
-  );
+  const isUnreadable = code === 'SVC_COMM_MALFORMED_MESSAGE' && !('reason' in error && error.reason === 'contract');
+  return isUnreadable || code === 'SVC_COMM_BROKER_UNAVAILABLE' || code === 'SVC_COMM_DATABASE_UNAVAILABLE';
 }
 
 function isRetriedInTime(error: Error, { deadline }: MessageContext, { now }: AnsweringParts): boolean {

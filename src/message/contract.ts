@@ -1,0 +1,120 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { ContractViolationError, InvalidArgumentError } from '../errors.ts';
+import { assertName } from '../util/topic-pattern.ts';
+
+/** A schema of any library that speaks Standard Schema: zod, valibot, arktype, … (https://standardschema.dev). */
+export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>;
+
+/** What is sent: what the schema takes. It travels as it was given. */
+export type InputOf<S extends Schema> = StandardSchemaV1.InferInput<S>;
+/** What the receiver gets: what the schema makes of it (defaults filled in, texts parsed, …). */
+export type OutputOf<S extends Schema> = StandardSchemaV1.InferOutput<S>;
+
+/** An event of an aggregate, and what its payload is. */
+export interface EventContract<S extends Schema = Schema> {
+  readonly kind: 'event';
+  readonly exchange: string;
+  /** The event type; with `*` and `#` it is for consuming only. */
+  readonly routingKey: string;
+  readonly schema: S;
+}
+
+/** A command of a service, and what its arguments are. */
+export interface CommandContract<S extends Schema = Schema> {
+  readonly kind: 'command';
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly schema: S;
+}
+
+/** A method of a service: what it is asked with and what it answers. */
+export interface CallContract<I extends Schema = Schema, O extends Schema = Schema> {
+  readonly kind: 'call';
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly schema: I;
+  readonly output: O;
+}
+
+export type Contract = EventContract | CommandContract | CallContract;
+
+/**
+ * Says what the payload of an event is, for those who publish it and those who consume it.
+ * @example
+ * export const userUpdated = event('user', 'update.base', z.object({ userId: z.number() }));
+ * await publishAggregateEvent(userUpdated, { userId: 1 }, { key: 1 });
+ * messageRouter.consumer(userUpdated)(async ({ userId }, event, context) => {});
+ */
+export const event = <S extends Schema>(aggregate: string, eventType: string, schema: S): EventContract<S> =>
+  Object.freeze({ kind: 'event', ...route('event', aggregate, eventType), schema: checked('event', schema) });
+
+/**
+ * Says what the arguments of a command are.
+ * @example
+ * export const sendSms = command('sms', 'send', z.object({ phone: z.string(), text: z.string() }));
+ * await sendCommand(sendSms, { phone, text }, { timeout: 30 });
+ * messageRouter.consumer(sendSms)(async ({ phone, text }, context) => {});
+ */
+export const command = <S extends Schema>(service: string, commandName: string, schema: S): CommandContract<S> =>
+  Object.freeze({ kind: 'command', ...route('command', service, commandName), schema: checked('command', schema) });
+
+/**
+ * Says what a method of a service is asked with, and what it answers.
+ * @example
+ * export const quote = callable('pricing', 'quote', { input: z.object({ sku: z.string() }), output: z.number() });
+ * const price = await call(quote, { sku }, { timeout: 2 });
+ * messageRouter.consumer(quote)(async ({ sku }) => prices.of(sku));
+ */
+export const callable = <I extends Schema, O extends Schema>(
+  service: string,
+  method: string,
+  { input, output }: { readonly input: I; readonly output: O },
+): CallContract<I, O> =>
+  Object.freeze({
+    kind: 'call',
+    ...route('callable', service, method),
+    schema: checked('callable input', input),
+    output: checked('callable output', output),
+  });
+
+export const isContract = (value: unknown): value is Contract =>
+  typeof value === 'object' && value !== null && 'kind' in value && 'schema' in value && 'routingKey' in value;
+
+/** What the schema makes of a value, or its own words about what is wrong, each with its path. */
+export async function validate<S extends Schema>(
+  schema: S,
+  value: unknown,
+): Promise<{ readonly value: OutputOf<S> } | { readonly issues: readonly string[] }> {
+  const result = await schema['~standard'].validate(value);
+  if (!result.issues) return { value: result.value as OutputOf<S> };
+  return { issues: result.issues.map(issueText) };
+}
+
+/** Refuses what the contract does not allow to be sent. @throws ContractViolationError (SVC_COMM_CONTRACT_VIOLATION) */
+export async function assertSendable(contract: Contract, value: unknown): Promise<void> {
+  if (/[*#]/.test(contract.routingKey)) {
+    const expected = 'a contract of one routing key: patterns are for consuming';
+    throw new InvalidArgumentError(contract.kind, expected, contract.routingKey);
+  }
+  const result = await validate(contract.schema, value);
+  if ('issues' in result) throw new ContractViolationError(nameOf(contract), result.issues);
+}
+
+export const nameOf = ({ kind, exchange, routingKey }: Contract): string => `${kind} ${exchange} ${routingKey}`;
+
+function issueText({ message, path = [] }: StandardSchemaV1.Issue): string {
+  const at = path.map((part) => String(typeof part === 'object' ? part.key : part)).join('.');
+  return at === '' ? message : `${at}: ${message}`;
+}
+
+function route(what: string, exchange: string, routingKey: string) {
+  assertName('exchange', exchange);
+  assertName('routing key', routingKey);
+  if (exchange === '') throw new InvalidArgumentError(`${what} exchange`, 'a name', 'an empty text');
+  return { exchange, routingKey };
+}
+
+function checked<S extends Schema>(what: string, schema: S): S {
+  if (typeof schema?.['~standard']?.validate === 'function') return schema;
+  throw new InvalidArgumentError(`${what} schema`, 'a Standard Schema (zod, valibot, arktype, …)', typeof schema);
+}

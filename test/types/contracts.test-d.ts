@@ -1,0 +1,79 @@
+import { type } from 'arktype';
+import * as v from 'valibot';
+import { expectTypeOf } from 'vitest';
+import { z } from 'zod';
+import {
+  call,
+  callable,
+  callConsumer,
+  command,
+  type EventInfo,
+  event,
+  eventConsumer,
+  MessageRouter,
+  publishAggregateEvent,
+  sendCall,
+  sendCommand,
+} from '../../src/index.ts';
+
+// Compiled by `npm run types`, never run. What must be refused stands under @ts-expect-error: it is an error there if
+// the line compiles.
+
+const messageRouter = new MessageRouter();
+const updated = event('user', 'update.base', z.object({ id: z.number(), name: z.string().default('nobody') }));
+const sendSms = command('sms', 'send', v.object({ phone: v.string() }));
+const quote = callable('pricing', 'quote', { input: type({ sku: 'string' }), output: z.coerce.number<string>() });
+
+// Who sends gives what the schema takes; who receives gets what it makes of that.
+expectTypeOf(publishAggregateEvent(updated, { id: 1 }, { key: 1 })).resolves.toHaveProperty('eventId');
+expectTypeOf(sendCommand(sendSms, { phone: '1' }, { timeout: 30 })).resolves.toHaveProperty('commandId');
+expectTypeOf(call(quote, { sku: 'a' }, { timeout: 2 })).toEqualTypeOf<Promise<number>>();
+expectTypeOf(sendCall(quote, { sku: 'a' })).toEqualTypeOf<Promise<string>>();
+messageRouter.consumer(updated)(async (payload, info) => {
+  expectTypeOf(payload).toEqualTypeOf<{ id: number; name: string }>();
+  expectTypeOf(info).toEqualTypeOf<EventInfo>();
+});
+messageRouter.consumer(updated)(eventConsumer(async (payload: { id: number }) => payload.id, { inbox: false }));
+messageRouter.consumer(sendSms)(async ({ phone }, context) => {
+  expectTypeOf(phone).toEqualTypeOf<string>();
+  expectTypeOf(context.deadline).toEqualTypeOf<Date | undefined>();
+});
+messageRouter.consumer(quote)(async ({ sku }) => `${sku.length}`);
+
+// @ts-expect-error no such payload
+publishAggregateEvent(updated, { id: 'one' });
+// @ts-expect-error the payload is missing
+publishAggregateEvent(updated);
+// @ts-expect-error a command is not published
+publishAggregateEvent(sendSms, { phone: '1' });
+// @ts-expect-error no such arguments
+sendCommand(sendSms, { phone: 1 });
+// @ts-expect-error its name is in the contract
+sendCommand(sendSms, { phone: '1' }, { commandName: 'other' });
+// @ts-expect-error no such question
+call(quote, { skuu: 'a' });
+// @ts-expect-error no such field
+messageRouter.consumer(updated)(async (payload) => payload.nmae);
+// @ts-expect-error no such answer
+messageRouter.consumer(quote)(async () => ({ price: 1 }));
+// @ts-expect-error the contract's payload has a number there
+messageRouter.consumer(updated)(async (payload: { id: string }) => payload.id);
+
+class Accepted {
+  @messageRouter.consumer(updated)
+  static onUser(_payload: { id: number }, _info: EventInfo) {}
+
+  @messageRouter.consumer(quote)
+  @callConsumer({ atomic: false })
+  quote({ sku }: { sku: string }) {
+    return sku;
+  }
+}
+
+class Refused {
+  // @ts-expect-error the contract's payload has a number there
+  @messageRouter.consumer(updated)
+  static onUser(_payload: { id: string }) {}
+}
+
+export { Accepted, Refused };
