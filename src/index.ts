@@ -207,6 +207,14 @@ export { rawConsumer } from './router/raw-consumer.ts';
 export { MessageRouter } from './router/router.ts';
 export type { Settings } from './settings/define.ts';
 export { defineConfig } from './settings/define.ts';
-export { withCorrelation } from './util/correlation.ts';
+export type { Correlation } from './util/correlation.ts';
+export { currentCorrelation, withCorrelation } from './util/correlation.ts';
 export type { Duration } from './util/duration.ts';
+export type { FastifyHooks, RequestCorrelationOptions, RequestHeaders } from './util/request-correlation.ts';
+export {
+  correlateRequest,
+  expressCorrelation,
+  fastifyCorrelation,
+  requestCorrelation,
+} from './util/request-correlation.ts';
 export type { EventInfo } from './wire/event.ts';

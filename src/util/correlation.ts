@@ -21,3 +21,10 @@ export function withCorrelation<T>(correlation: string | Correlation, fn: () => 
 
 /** The correlation of the message being handled, or of the enclosing `withCorrelation`. */
 export const currentCorrelation = (): Correlation | undefined => ambient.getStore();
+
+/** W3C trace context, level 1 (https://www.w3.org/TR/trace-context-1/#traceparent-header). */
+const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
+
+/** A header's value when it is a trace context; anything else is not passed on. */
+export const traceparentOf = (value: unknown): string | undefined =>
+  typeof value === 'string' && TRACEPARENT.test(value) ? value : undefined;
