@@ -274,6 +274,23 @@ export const MUTANTS: readonly Mutant[] = [
     testFile: 'integration/inbox.test.ts',
     title: 'what the handler wrote, the inbox row and its events go together when it throws',
   },
+  {
+    rule: 'what is past its deadline is not executed',
+    file: 'router/middleware/deadline.ts',
+    takes: 'if (remainingMs <= 0) return Promise.resolve(EXPIRED);',
+    puts: 'if (Number.isNaN(remainingMs)) return Promise.resolve(EXPIRED);',
+    testFile: 'integration/commands.test.ts',
+    title:
+      'a command with a TTL of 1 s to a stopped consumer is not executed when it starts 2 s later, and is counted; one with time left behind it is',
+  },
+  {
+    rule: 'a waiting call leaves once: a second answer settles nothing',
+    file: 'call/pending-calls.ts',
+    takes: 'this.#waiting.delete(callId);',
+    puts: '',
+    testFile: 'integration/calls.test.ts',
+    title: 'late and foreign answers are counted and dropped, and a second answer settles nothing',
+  },
 ];
 
 /** Its line in the table of docs/guarantees.md. */
