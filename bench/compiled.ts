@@ -1,9 +1,11 @@
 interface Compiled {
+  readonly assemble: typeof import('../src/assemble.ts');
   readonly index: typeof import('../src/index.ts');
   readonly 'broker/connection': typeof import('../src/broker/connection.ts');
   readonly 'broker/publisher': typeof import('../src/broker/publisher.ts');
   readonly 'database/sql/claim-inbox': typeof import('../src/database/sql/claim-inbox.ts');
   readonly 'outbox/event-row': typeof import('../src/outbox/event-row.ts');
+  readonly 'router/call-consumer': typeof import('../src/router/call-consumer.ts');
   readonly 'rest-api-door': typeof import('../src/rest-api-door.ts');
   readonly 'outbox/sql/enqueue': typeof import('../src/outbox/sql/enqueue.ts');
 }
