@@ -2,8 +2,8 @@ import { CallTimeoutError, callable, callConsumer, callResponseConsumer, createS
 import { z } from 'zod';
 
 // Two services in one process, to be read in one piece; each would be a project of its own, with these as its settings.
-const brokerUrl = process.env.SVC_COMM_BROKER_URL ?? 'amqp://guest:guest@localhost:5672';
-const databaseUrl = process.env.SVC_COMM_DATABASE_URL ?? 'postgres://postgres@localhost:5432/postgres';
+const brokerUrl = process.env.SVC_COMM_BROKER_URL ?? 'embedded:memory';
+const databaseUrl = process.env.SVC_COMM_DATABASE_URL ?? 'embedded:memory';
 const orders = createService({
   appId: 'lesson03-orders',
   brokerUrl,

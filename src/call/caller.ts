@@ -94,6 +94,7 @@ export class Caller implements ReplyListener {
     const timeoutMs = deadline.getTime() - now;
     const endsAtMs = performance.now() + timeoutMs;
     await ready(timeoutMs, signal);
+    signal?.throwIfAborted();
     const callId = this.#pending.nextId();
     const outcome = await this.#exchange({ service, method, callId, timeoutMs }, data, deadline, endsAtMs, signal);
     // Thrown here, behind the await: the stack shows who called.

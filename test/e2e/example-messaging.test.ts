@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { connect } from 'amqplib';
 import pg from 'pg';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { testBrokerUrl, testDatabaseUrl } from '../support/servers.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -31,14 +31,18 @@ afterAll(async () => {
   await database.end();
 });
 
-it.each(Object.keys(LESSONS))(
-  'examples/%s, run against the built package, prints what stands in expected.txt, and ends',
-  async (lesson) => {
+const SERVERS = {
+  'the embedded broker and database': { SVC_COMM_BROKER_URL: undefined, SVC_COMM_DATABASE_URL: undefined },
+  'RabbitMQ and PostgreSQL': { SVC_COMM_BROKER_URL: testBrokerUrl(), SVC_COMM_DATABASE_URL: testDatabaseUrl() },
+};
+
+describe.each(Object.keys(LESSONS))('examples/%s, run against the built package', (lesson) => {
+  it.each(Object.entries(SERVERS))('on %s prints what stands in expected.txt, and ends', async (_name, urls) => {
     const folder = join(root, 'examples', lesson);
-    const env = { ...process.env, SVC_COMM_BROKER_URL: testBrokerUrl(), SVC_COMM_DATABASE_URL: testDatabaseUrl() };
+    const env = { ...process.env, ...urls };
     const args = ['--import', 'tsx', join(folder, 'main.ts')];
     const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd: root, env, timeout: 60_000 });
     expect(stdout).toBe(await readFile(join(folder, 'expected.txt'), 'utf8'));
     expect(stderr).toBe('');
-  },
-);
+  });
+});

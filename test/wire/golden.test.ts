@@ -134,7 +134,7 @@ describe('what we write', () => {
     );
   });
 
-  test('whatever is written as a call or an answer is read back the same', () => {
+  test('whatever is written as a call or an answer is read back the same, with times that the Python peer reads', () => {
     fc.assert(
       fc.property(
         id,
@@ -144,15 +144,23 @@ describe('what we write', () => {
         jsonValue.filter(carried),
         (callId, replyTo, at, deadline, data) => {
           const call = { id: callId, replyTo, time: at, deadline, data };
-          expect(decodeCall(through(encodeCall(call)))).toEqual(call);
+          const body = encodeCall(call);
+          expect(decodeCall(through(body))).toEqual(call);
+          const { meta } = JSON.parse(body);
+          expect(meta.time).toMatch(PEER_TIME);
+          if (deadline) expect(meta.expiredTime).toMatch(PEER_TIME);
           const response = { id: callId, time: at, data };
-          expect(decodeCallResponse(through(encodeCallResponse(response)))).toEqual(response);
+          const answer = encodeCallResponse(response);
+          expect(decodeCallResponse(through(answer))).toEqual(response);
+          expect(JSON.parse(answer).meta.time).toMatch(PEER_TIME);
+          const failed = { id: callId, time: at, data: null, error: { code: replyTo, message: replyTo } };
+          expect(decodeCallResponse(through(encodeCallResponse(failed)))).toEqual(failed);
         },
       ),
     );
   });
 
-  test('whatever is written as a command is read back the same', () => {
+  test('whatever is written as a command is read back the same, with a deadline that the Python peer reads', () => {
     const argumentsOf = fc.dictionary(
       fc.string().filter((key) => key !== 'meta' && key !== '__proto__'),
       jsonValue,
@@ -160,7 +168,9 @@ describe('what we write', () => {
     fc.assert(
       fc.property(argumentsOf.filter(carried), fc.option(time, { nil: undefined }), (args, deadline) => {
         const command = { arguments: { ...args }, deadline };
-        expect(decodeCommand(through(encodeCommand(command)))).toEqual(command);
+        const body = encodeCommand(command);
+        expect(decodeCommand(through(body))).toEqual(command);
+        if (deadline) expect(JSON.parse(body).meta.expiredTime).toMatch(PEER_TIME);
       }),
     );
   });
