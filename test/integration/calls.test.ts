@@ -376,3 +376,25 @@ test('what is wrong with sendCall is said before anything is written', async () 
   await wrong({ timeout: 1, expiredTime: new Date(Date.now() + 9999) }).toThrow(/either timeout or expiredTime/);
   await expect(orders.sendCall('', 'x', {}, { transaction: 'own' })).rejects.toThrow(/service "" is empty/);
 });
+
+test('takeOne answers one call: with what the handler returns, or with what it throws, which takeOne throws too', async () => {
+  const callee = kit.service('one');
+  const { appId } = callee.settings;
+  await kit.channel.assertExchange(appId, 'topic', { durable: true });
+  await kit.channel.assertQueue(appId, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
+  await kit.channel.bindQueue(appId, appId, '#');
+  const asked = orders.call(appId, 'x', { n: 21 }, { timeout: 20 });
+  const waits = async () => (await kit.channel.checkQueue(appId)).messageCount === 1;
+  await until(waits);
+  const double = callConsumer(async ({ n }: Question) => n * 2);
+  await expect(callee.takeOne(appId, double)).resolves.toBe(42);
+  await expect(asked).resolves.toBe(42);
+  const failed = failureOf(orders.call(appId, 'x', {}, { timeout: 20 }));
+  await until(waits);
+  const fail = callConsumer(() => {
+    throw new RangeError('no such price');
+  });
+  await expect(callee.takeOne(appId, fail)).rejects.toThrow('no such price');
+  expect(await failed).toMatchObject({ remoteCode: 'RangeError' });
+  await expect(callee.takeOne(appId, double)).resolves.toBeUndefined();
+});

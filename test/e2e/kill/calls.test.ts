@@ -4,6 +4,7 @@ import { createService, type SvcCommService } from '../../../src/assemble.ts';
 import { SvcCommError } from '../../../src/errors.ts';
 import { silentLogger } from '../../../src/lifecycle/logger.ts';
 import { callConsumer } from '../../../src/router/call-consumer.ts';
+import { LogLines } from '../../support/broker-kit.ts';
 import { bin, CliProject } from '../../support/cli-project.ts';
 import { until } from '../../support/consumer-kit.ts';
 import { type OwnRabbit, startOwnRabbit } from '../../support/own-servers.ts';
@@ -112,5 +113,26 @@ describe('10,000 calls with 1,000 in flight settle once each, by their deadline,
     await until(() => caller.callStats.pending === 0);
     await caller.close();
     await project.remove();
+  });
+
+  it('and a user who may not declare anything is answered by the direct way, and told once that there is no other', async () => {
+    await rabbit.ctl('add_user', 'plain', 'secret');
+    await rabbit.ctl('set_permissions', 'plain', '^$', '.*', '.*');
+    const log = new LogLines();
+    const brokerUrl = rabbit.url.replace('guest:guest', 'plain:secret');
+    const callee = createService({ brokerUrl: rabbit.url, appId: 'open' }, { logger: silentLogger });
+    const caller = createService({ brokerUrl, appId: 'closed' }, { logger: log });
+    const replyTo: unknown[] = [];
+    callee.messageRouter.use((next) => (incoming, context) => {
+      replyTo.push(JSON.parse(context.rawBody.toString()).meta.replyTo);
+      return next(incoming, context);
+    });
+    callee.messageRouter.consumer('open', 'echo')(callConsumer(async (data) => data));
+    await callee.consumer().start();
+    await expect(caller.call('open', 'echo', { n: 1 }, { timeout: 20 })).resolves.toEqual({ n: 1 });
+    await expect(caller.call('open', 'echo', { n: 2 }, { timeout: 20 })).resolves.toEqual({ n: 2 });
+    expect(replyTo).toEqual(['', '']);
+    expect(log.count('answers by message cannot be received')).toBe(1);
+    await Promise.all([caller.close(), callee.close()]);
   });
 });
