@@ -1,6 +1,8 @@
 import { connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { eventually, type Role, World } from '../../support/kill/world.ts';
+import { eventually } from '../../support/eventually.ts';
+import type { Role } from '../../support/kill/role.ts';
+import { World } from '../../support/kill/world.ts';
 import { slowness } from '../../support/slowness.ts';
 
 /**

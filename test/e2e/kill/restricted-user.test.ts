@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { eventually, World } from '../../support/kill/world.ts';
+import { eventually } from '../../support/eventually.ts';
+import { World } from '../../support/kill/world.ts';
 
 let world: World;
 beforeAll(async () => {

@@ -1,85 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect } from 'amqplib';
+import { eventually } from '../eventually.ts';
 import { type OwnPostgres, type OwnRabbit, startOwnPostgres, startOwnRabbit } from '../own-servers.ts';
 import { Oracle } from './oracle.ts';
 import { type QueueCounts, QueueWatch } from './queue-watch.ts';
+import { Role } from './role.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const project = fileURLToPath(new URL('./project/', import.meta.url));
 const bin = join(root, 'dist/bin/svc-comm.js');
-
-/** A process of the service under test, its output in a file. */
-export class Role {
-  readonly name: string;
-  readonly child: ChildProcess;
-  readonly logFile: string;
-  readonly exited: Promise<unknown>;
-
-  constructor(name: string, args: readonly string[], env: NodeJS.ProcessEnv, folder: string) {
-    this.name = name;
-    this.logFile = join(folder, `${name}.log`);
-    const log = createWriteStream(this.logFile, { flags: 'a' });
-    this.child = spawn(process.execPath, args, {
-      cwd: project,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    });
-    this.child.stdout?.pipe(log, { end: false });
-    this.child.stderr?.pipe(log, { end: false });
-    this.exited = once(this.child, 'exit');
-    // A test run that is broken off must not leave it waiting for its servers.
-    const end = () => this.child.kill('SIGKILL');
-    process.once('exit', end);
-    this.child.once('exit', () => process.off('exit', end));
-  }
-
-  get isAlive(): boolean {
-    return this.child.exitCode === null && this.child.signalCode === null;
-  }
-
-  get log(): string {
-    return readFileSync(this.logFile, 'utf8');
-  }
-
-  signal(name: NodeJS.Signals): void {
-    this.child.kill(name);
-  }
-
-  async kill9(): Promise<void> {
-    this.child.kill('SIGKILL');
-    if (this.isAlive) await this.exited;
-  }
-
-  /** Resolves when it sends one of these; a loader that shares the channel says other things. */
-  async says<Word extends string>(...words: readonly Word[]): Promise<Word> {
-    for (;;) {
-      const [message] = await once(this.child, 'message');
-      const said = words.find((word) => word === message);
-      if (said !== undefined) return said;
-    }
-  }
-
-  /** Has the producer write a burst in one transaction. */
-  async burst(entries: number): Promise<void> {
-    const answer = this.says('written', 'failed');
-    this.child.send(entries);
-    if ((await answer) === 'failed') throw new Error(`the burst failed:\n${this.log}`);
-  }
-
-  /** SIGTERM, and its exit code. */
-  async stop(): Promise<number | null> {
-    if (this.isAlive) {
-      this.child.kill('SIGTERM');
-      await this.exited;
-    }
-    return this.child.exitCode;
-  }
-}
 
 export interface WorldOptions {
   readonly queue?: object;
@@ -138,7 +70,13 @@ export class World {
   spawnBin(name: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, changes: object = {}): Role {
     this.#count += 1;
     return this.#add(
-      new Role(`${name}-${this.#count}`, [bin, ...args, '--config', this.configFile(changes)], env, this.folder),
+      new Role(
+        `${name}-${this.#count}`,
+        [bin, ...args, '--config', this.configFile(changes)],
+        env,
+        this.folder,
+        project,
+      ),
     );
   }
 
@@ -160,9 +98,8 @@ export class World {
   producer(env: NodeJS.ProcessEnv = {}): Role {
     this.#count += 1;
     const args = ['--import', 'tsx', join(project, 'producer.ts')];
-    return this.#add(
-      new Role(`producer-${this.#count}`, args, { ...env, SVC_COMM_CONFIG: this.configFile() }, this.folder),
-    );
+    const own = { ...env, SVC_COMM_CONFIG: this.configFile() };
+    return this.#add(new Role(`producer-${this.#count}`, args, own, this.folder, project));
   }
 
   #add(role: Role): Role {
@@ -209,23 +146,5 @@ export class World {
     await Promise.all([this.rabbit.remove(), this.postgres.remove()]);
     if (process.env.SVC_COMM_TEST_KEEP_LOGS) console.log(`logs are kept in ${this.folder}`);
     else rmSync(this.folder, { recursive: true, force: true });
-  }
-}
-
-/** Looks again until it holds: for conditions of other processes, which signal nothing. @throws after the time */
-export async function eventually<T>(
-  what: string,
-  look: () => Promise<T | undefined | false>,
-  withinMs = 60_000,
-): Promise<T> {
-  const end = performance.now() + withinMs;
-  for (;;) {
-    const seen = await look().catch((error: unknown) => {
-      if (performance.now() > end) throw error;
-      return undefined;
-    });
-    if (seen !== undefined && seen !== false) return seen;
-    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
