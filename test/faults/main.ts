@@ -1,22 +1,19 @@
 /**
- * npm run faults -- --tier pr|ci|record [--seed N] [--replay FILE] [--events N] [--out FILE]
+ * npm run faults -- --tier pr|ci|record [--seed N] [--replay FILE] [--events N] [--faults N] [--out FILE]
+ * npm run faults -- failpoints [--times N] [--names P1,R2] [--seed N] [--out FILE]
+ * npm run faults -- ci: what `npm test` runs of it, the tier pr and the failpoints × 5
  * Exit 0: nothing lost, doubled, invented, reordered or stuck. 1: a problem. 2: wrong usage, or no fault met a message.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { runFailpoints } from './failpoint-run.ts';
 import { root } from './places.ts';
-import { readPlan, runTier, TIERS, writeReport } from './tier.ts';
+import { writeReport } from './report.ts';
+import { readPlan, runTier, TIERS } from './tier.ts';
 
-const usage = (problem: string): never => {
-  console.error(
-    `${problem}\nusage: npm run faults -- --tier ${Object.keys(TIERS).join('|')} [--seed N] [--replay FILE]`,
-  );
-  process.exit(2);
-};
-const isTier = (name: string): name is keyof typeof TIERS => Object.hasOwn(TIERS, name);
-
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     tier: { type: 'string', default: 'pr' },
     seed: { type: 'string' },
@@ -24,35 +21,81 @@ const { values } = parseArgs({
     events: { type: 'string' },
     faults: { type: 'string' },
     rate: { type: 'string' },
+    times: { type: 'string' },
+    names: { type: 'string' },
     out: { type: 'string' },
   },
 });
-const { tier } = values;
-if (!isTier(tier)) usage(`no tier ${tier}`);
-else {
-  const seed = Number(values.seed ?? Math.floor(Math.random() * 1e6));
-  const size = {
-    ...TIERS[tier],
-    ...(values.events && { events: Number(values.events) }),
-    ...(values.faults && { faults: Number(values.faults) }),
-    ...(values.rate && { rate: Number(values.rate) }),
-  };
-  if (![seed, ...Object.values(size)].every(Number.isSafeInteger)) usage('a number is expected');
-  const folder = join(root, '.faults');
-  mkdirSync(folder, { recursive: true });
-  const name = `${tier}-${seed}`;
-  const replay = values.replay ? { replay: readPlan(values.replay) } : {};
-  const say = (line: string) => console.log(line);
-  const logFile = join(folder, `${name}.faults.jsonl`);
-  const report = await runTier({ name: tier, seed, ...size, ...replay, say, logFile });
-  const out = values.out ?? join(folder, `${name}.json`);
-  writeReport(report, out);
-  const { outcome, problems, verdict } = report;
-  console.log(JSON.stringify(verdict));
-  for (const problem of problems) console.log(`✗ ${problem}`);
-  console.log(
-    `${outcome} after ${report.seconds} s, ${report.faultsWithMessagesInFlight} of ${report.faults} faults met messages on their way`,
+
+type Outcome = 'passed' | 'failed' | 'not run';
+const EXIT_CODES = { passed: 0, failed: 1, 'not run': 2 } as const satisfies Record<Outcome, number>;
+const COMMANDS = { tier, failpoints, ci } as const satisfies Record<string, () => Promise<Outcome>>;
+const folder = join(root, '.faults');
+const seed = number('seed') ?? Math.floor(Math.random() * 1e6);
+const say = (line: string) => console.log(line);
+
+const [command = 'tier'] = positionals;
+if (!Object.hasOwn(COMMANDS, command)) usage(`no command ${command}; there are: ${Object.keys(COMMANDS).join(', ')}`);
+mkdirSync(folder, { recursive: true });
+process.exitCode = EXIT_CODES[await COMMANDS[command as keyof typeof COMMANDS]()];
+
+async function tier(): Promise<Outcome> {
+  const name = values.tier as keyof typeof TIERS;
+  if (!Object.hasOwn(TIERS, name)) usage(`no tier ${name}; there are: ${Object.keys(TIERS).join(', ')}`);
+  const size = TIERS[name];
+  const logFile = join(folder, `${name}-${seed}.faults.jsonl`);
+  const report = await runTier({
+    ...size,
+    events: number('events') ?? size.events,
+    faults: number('faults') ?? size.faults,
+    rate: number('rate') ?? size.rate,
+    ...(values.replay && { replay: readPlan(values.replay) }),
+    ...{ name, seed, say, logFile },
+  });
+  const { outcome, problems, evidence, verdict, seconds, faults, faultsWithMessagesInFlight } = report;
+  say(JSON.stringify(verdict));
+  for (const problem of problems) say(`✗ ${problem}`);
+  for (const line of evidence) say(`    ${line}`);
+  say(`${outcome} after ${seconds} s, ${faultsWithMessagesInFlight} of ${faults} faults met messages on their way`);
+  tell(report, `${name}-${seed}`);
+  say(`again: npm run faults -- --tier ${name} --seed ${seed} --replay ${logFile}`);
+  return outcome === 'passed' || outcome === 'failed' ? outcome : 'not run';
+}
+
+async function failpoints(times = number('times') ?? 20): Promise<Outcome> {
+  const names = values.names?.split(',');
+  const report = await runFailpoints({ times, seed, say, ...(names && { names }) });
+  for (const { name, at, expects, kills, messages, asExpected } of report.results) {
+    say(`${asExpected === messages ? '✓' : '✗'} ${name} × ${kills}, ${at}: ${asExpected} of ${messages} ${expects}`);
+  }
+  for (const problem of report.problems) say(`✗ ${problem}`);
+  const { kills, lost, stuck, problems, seconds } = report;
+  say(`${kills} kills, ${lost} lost, ${stuck} stuck, ${problems.length} problems after ${seconds} s`);
+  tell(report, `failpoints-${seed}`);
+  return problems.length === 0 ? 'passed' : 'failed';
+}
+
+async function ci(): Promise<Outcome> {
+  const first = await tier();
+  return first === 'passed' ? failpoints(5) : first;
+}
+
+function tell(report: object, name: string): void {
+  const file = values.out ?? join(folder, `${name}.json`);
+  writeReport(report, file);
+  say(`report: ${file}`);
+}
+
+function number(name: 'seed' | 'events' | 'faults' | 'rate' | 'times'): number | undefined {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  if (!/^\d+$/.test(text)) usage(`--${name} takes a whole number, not ${text}`);
+  return Number(text);
+}
+
+function usage(problem: string): never {
+  console.error(
+    `${problem}\nusage: npm run faults -- [failpoints|ci] [--tier pr|ci|record] [--seed N] [--replay FILE]`,
   );
-  console.log(`report: ${out}\nagain: npm run faults -- --tier ${tier} --seed ${seed} --replay ${logFile}`);
-  process.exitCode = outcome === 'passed' ? 0 : outcome === 'failed' ? 1 : 2;
+  process.exit(2);
 }

@@ -118,6 +118,61 @@ export class Oracle {
     return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as unknown as Verdict;
   }
 
+  /** Events that have to do with what went wrong: each one, and of inversions those just before and after it. */
+  async suspects(consumers: readonly string[], limit = 5): Promise<{ what: string; eventIds: string[] }[]> {
+    const inverted = await this.query<{ consumer: string; key: string; seq: number; before: number }>(
+      `SELECT * FROM (SELECT e.consumer, p.key, p.seq, max(p.seq) OVER (PARTITION BY e.consumer, p.key ORDER BY e.n
+           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) before
+         FROM oracle.effect e JOIN oracle.produced p USING (event_id) WHERE p.key IS NOT NULL AND e.n IS NOT NULL) o
+        WHERE seq < before LIMIT $1`,
+      [limit],
+    );
+    const found: { what: string; eventIds: string[] }[] = [];
+    for (const { consumer, key, seq, before } of inverted) {
+      const near = await this.query<{ event_id: string; seq: number; n: number; at: string }>(
+        `SELECT p.event_id, p.seq, e.n FROM oracle.produced p JOIN oracle.effect e USING (event_id)
+          WHERE p.key = $1 AND e.consumer = $2 AND p.seq BETWEEN $3 AND $4 ORDER BY e.n`,
+        [key, consumer, seq - 1, before + 1],
+      );
+      const order = near.map((row) => `${row.event_id} seq ${row.seq} n ${row.n}`).join(', ');
+      found.push({
+        what: `${consumer}: ${key} seq ${seq} after ${before} (${order})`,
+        eventIds: near.map((row) => row.event_id),
+      });
+    }
+    const lost = await this.query<{ consumer: string; event_id: string; key: string | null }>(
+      `SELECT c consumer, p.event_id, p.key FROM oracle.produced p, unnest($1::text[]) c
+        WHERE NOT EXISTS (SELECT FROM oracle.effect e WHERE e.event_id = p.event_id AND e.consumer = c)
+          AND NOT EXISTS (SELECT FROM oracle.dead d WHERE d.event_id = p.event_id AND d.consumer = c) LIMIT $2`,
+      [consumers, limit],
+    );
+    found.push(
+      ...lost.map(({ consumer, event_id, key }) => ({
+        what: `${consumer}: ${event_id} (${key}) is lost`,
+        eventIds: [event_id],
+      })),
+    );
+    const doubled = await this.query<{ consumer: string; event_id: string }>(
+      'SELECT consumer, event_id FROM oracle.effect GROUP BY 1, 2 HAVING count(*) > 1 LIMIT $1',
+      [limit],
+    );
+    found.push(
+      ...doubled.map(({ consumer, event_id }) => ({ what: `${consumer}: ${event_id} twice`, eventIds: [event_id] })),
+    );
+    const innocents = await this.query<{ consumer: string; event_id: string }>(
+      `SELECT consumer, event_id FROM oracle.dead d
+        WHERE NOT EXISTS (SELECT FROM oracle.produced p WHERE p.event_id = d.event_id AND p.kind = 'poison') LIMIT $1`,
+      [limit],
+    );
+    found.push(
+      ...innocents.map(({ consumer, event_id }) => ({
+        what: `${consumer}: ${event_id} is dead`,
+        eventIds: [event_id],
+      })),
+    );
+    return found;
+  }
+
   close(): Promise<void> {
     return this.#pool.end();
   }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Runs, Verdict } from './oracle.ts';
 import { root } from './places.ts';
 import type { World } from './world.ts';
@@ -15,6 +15,8 @@ export interface Report {
   readonly machine: string;
   readonly outcome: 'passed' | 'failed' | 'not run: no fault met a message on its way';
   readonly problems: readonly string[];
+  /** Of what the oracle found: what passed on the wires, and the handler runs. */
+  readonly evidence: readonly string[];
   readonly verdict: Verdict;
   readonly stuckRows: number;
   readonly runs: Runs;
@@ -51,4 +53,9 @@ function commit(): string {
   } catch {
     return 'no commit';
   }
+}
+
+export function writeReport(report: object, file: string): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
 }

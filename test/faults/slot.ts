@@ -32,7 +32,6 @@ export class Slot {
   written = 0;
   /** When this process last got something done: acked, confirmed, committed. */
   progressAtMs = 0;
-  acked = 0;
 
   static async create(options: SlotOptions, world: World): Promise<Slot> {
     const amqp = await Promise.all(world.rabbit.urls.map(amqpProxy));
@@ -55,11 +54,10 @@ export class Slot {
     });
     const settles = this.kind === 'consumer' ? 'to-server' : 'to-client';
     for (const proxy of amqp) {
-      proxy.onFrame = ({ kind }, direction) => {
+      proxy.watch(({ kind }, direction) => {
         if (kind !== 'basic.ack' || direction !== settles) return;
         this.progressAtMs = performance.now();
-        if (this.kind === 'consumer') this.acked += 1;
-      };
+      });
     }
   }
 

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
 import { FAULT_KINDS, type FaultKind } from './fault-kinds.ts';
@@ -7,6 +7,7 @@ import { type PlannedFault, plan } from './plan.ts';
 import { Random } from './random.ts';
 import { machine, type Report, versions } from './report.ts';
 import type { Slot } from './slot.ts';
+import { linesWith, Trace } from './trace.ts';
 import { World, type WorldOptions } from './world.ts';
 
 export interface TierOptions {
@@ -61,6 +62,7 @@ export async function runTier(options: TierOptions): Promise<Report> {
   const startedAt = new Date();
   const began = performance.now();
   const world = await World.create({ nodes: options.nodes, ...options.world });
+  const trace = new Trace(join(world.folder, 'trace.log'));
   try {
     const producers = options.producers ?? 2;
     for (let i = 1; i <= producers; i++) {
@@ -76,7 +78,8 @@ export async function runTier(options: TierOptions): Promise<Report> {
       `${options.name}: ${options.events} events, ${planned.length} faults, seed ${seed}, ready after ${seconds(began)}`,
     );
 
-    const faults = await new Injector(world, options).run(planned);
+    for (const slot of world.slots) trace.watch(slot);
+    const faults = await new Injector(world, options, trace).run(planned);
     say(`faults are over after ${seconds(began)}`);
     const { verdict, stuckRows, drainMs } = await settle(world, say);
     const usage = Object.fromEntries(world.slots.map((slot) => [slot.name, slot.usage()]));
@@ -96,6 +99,12 @@ export async function runTier(options: TierOptions): Promise<Report> {
       ...world.unaskedExits,
       ...faults.flatMap(({ fault, error }) => (error === undefined ? [] : [`the fault "${fault}" failed: ${error}`])),
     ];
+    await trace.end();
+    const evidence: string[] = [];
+    for (const { what, eventIds } of await world.oracle.suspects(CONSUMERS)) {
+      evidence.push(what, ...(await linesWith([trace.file, world.runsFile], eventIds)));
+    }
+    if (evidence.length > 0) evidence.push(...(await linesWith([trace.file], ['fault'])));
     return {
       tier: options.name,
       seed,
@@ -106,6 +115,7 @@ export async function runTier(options: TierOptions): Promise<Report> {
       outcome:
         overlapped === 0 ? 'not run: no fault met a message on its way' : problems.length === 0 ? 'passed' : 'failed',
       problems,
+      evidence,
       verdict,
       stuckRows,
       runs,
@@ -126,8 +136,10 @@ class Injector {
   readonly #options: TierOptions;
   readonly #busy = new Map<string, Promise<void>>();
   readonly #log: LoggedFault[] = [];
+  readonly #trace: Trace;
 
-  constructor(world: World, options: TierOptions) {
+  constructor(world: World, options: TierOptions, trace: Trace) {
+    this.#trace = trace;
     this.#world = world;
     this.#options = options;
   }
@@ -174,9 +186,12 @@ class Injector {
     const slot = fault.slot === undefined ? undefined : world.slot(fault.slot);
     const outboxRows = await world.outboxRows().catch(() => -1);
     const logged: LoggedFault = { ...fault, inFlight: { ...world.inFlight(), outboxRows } };
+    const note = (what: string) => this.#trace.note(fault.slot ?? 'server', `fault ${fault.fault} ${what}`);
     try {
+      note('begins');
       const heal = await kind.inject(world, slot, new Random(fault.seed));
       await pause(fault.lastsMs);
+      note('heals');
       await heal();
       const healedAt = performance.now();
       const affected = slot ? [slot] : world.slots;
@@ -258,11 +273,6 @@ export function readPlan(file: string): PlannedFault[] {
     .map((line) => JSON.parse(line) as PlannedFault)
     .map(({ at, fault, slot, lastsMs, seed }) => ({ at, fault, slot, lastsMs, seed }))
     .toSorted((a, b) => a.at - b.at);
-}
-
-export function writeReport(report: Report, file: string): void {
-  mkdirSync(join(file, '..'), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

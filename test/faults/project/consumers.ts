@@ -21,7 +21,10 @@ messageRouter.consumer(
 )(
   eventConsumer(async function addEntry(entry: Entry, event, context) {
     // Appended by one write: nothing of it is lost with the process, and lines do not mix.
-    appendFileSync(runsFile, `${consumer} ${event.eventId} ${context.attempt} ${process.pid}\n`);
+    appendFileSync(
+      runsFile,
+      `${consumer} ${event.eventId} ${context.attempt} ${process.pid} ${new Date().toISOString()}\n`,
+    );
     const trx = context.transaction as Raw;
     let n: number | null = null;
     if (isOrdered && entry.key !== null) {

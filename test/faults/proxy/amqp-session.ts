@@ -5,6 +5,7 @@ export interface AmqpFrame extends Frame {
   /** Of acks, nacks, rejects and deliveries. */
   readonly tag: number;
   readonly multiple: boolean;
+  readonly redelivered: boolean;
   /** Of publishes, returns and deliveries. */
   readonly routingKey: string;
   /** Of content headers. */
@@ -130,7 +131,14 @@ export class AmqpSession implements Session<AmqpFrame> {
   }
 }
 
-const NOTHING = Object.freeze({ channel: 0, tag: 0, multiple: false, routingKey: '', messageId: undefined });
+const NOTHING = Object.freeze({
+  channel: 0,
+  tag: 0,
+  multiple: false,
+  redelivered: false,
+  routingKey: '',
+  messageId: undefined,
+});
 
 /** Tags are in order of their making, and so is a Set. */
 function settle(open: Set<number>, tag: number, multiple: boolean): number {
@@ -161,6 +169,7 @@ function parse(bytes: Buffer): AmqpFrame {
       return {
         ...frame,
         tag: Number(bytes.readBigUInt64BE(at)),
+        redelivered: ((bytes[at + 8] ?? 0) & 1) === 1,
         routingKey: shortString(bytes, afterShortString(bytes, at + 9)),
       };
     }

@@ -17,9 +17,10 @@ export interface Session<F extends Frame> {
 /**
  * What becomes of a frame.
  * - `hold`: it and all that follows it in its direction waits for `release`; `hold-both`: in both directions
+ * - `last`: it is passed, what follows it in both directions is held
  * - `cut`: both ends are reset, the frame is not sent; `half`: after half of the frame
  */
-export type Action = 'pass' | 'hold' | 'hold-both' | 'cut' | 'half';
+export type Action = 'pass' | 'hold' | 'hold-both' | 'last' | 'cut' | 'half';
 export type Rule<F extends Frame, S> = (frame: F, direction: Direction, wire: Wire<S>) => Action;
 
 /** One direction of a connection: what is delayed or held waits here, in order. */
@@ -115,9 +116,7 @@ export class FrameProxy<F extends Frame, S extends Session<F>> {
   #mode: 'forward' | 'refuse' | 'silent' = 'forward';
   #rule: Rule<F, S> | undefined;
   #delayMs = 0;
-  /** Sees every frame before it is passed on. */
-  onFrame: (frame: F, direction: Direction, wire: Wire<S>) => void = () => undefined;
-  onClosed: (wire: Wire<S>) => void = () => undefined;
+  readonly #watchers: ((frame: F, direction: Direction, wire: Wire<S>) => void)[] = [];
 
   private constructor(target: { host: string; port: number }, open: () => S) {
     this.#target = target;
@@ -160,6 +159,11 @@ export class FrameProxy<F extends Frame, S extends Session<F>> {
 
   delay(ms: number): void {
     this.#delayMs = ms;
+  }
+
+  /** The watcher sees every frame before it is passed on. */
+  watch(watcher: (frame: F, direction: Direction, wire: Wire<S>) => void): void {
+    this.#watchers.push(watcher);
   }
 
   /** One rule at a time; undefined takes it away. */
@@ -206,7 +210,6 @@ export class FrameProxy<F extends Frame, S extends Session<F>> {
       for (const lane of Object.values(wire.lanes)) lane.close();
       client.destroy();
       server.destroy();
-      this.onClosed(wire);
     };
     server.on('error', end);
     client.on('close', end);
@@ -219,7 +222,7 @@ export class FrameProxy<F extends Frame, S extends Session<F>> {
   #receive(wire: Wire<S>, direction: Direction, bytes: Buffer): void {
     const lane = wire.lanes[direction];
     for (const frame of wire.session.split(direction, bytes)) {
-      this.onFrame(frame, direction, wire);
+      for (const watch of this.#watchers) watch(frame, direction, wire);
       const action = this.#rule?.(frame, direction, wire) ?? 'pass';
       switch (action) {
         case 'pass':
@@ -230,6 +233,10 @@ export class FrameProxy<F extends Frame, S extends Session<F>> {
         case 'hold-both':
           wire.hold();
           break;
+        case 'last':
+          lane.send(frame.bytes, 0);
+          wire.hold();
+          continue;
         case 'half':
           lane.send(frame.bytes.subarray(0, Math.ceil(frame.bytes.length / 2)), 0);
           // The half has to leave this process before the reset throws it away.
