@@ -135,13 +135,14 @@ export class Pipeline {
     const messages = [...this.#inFlight].filter(({ delivery }) => delivery.lost === lost);
     // They are back with the broker already; whoever is brought them first does not know that we live.
     void this.#isolation?.explain(messages);
+    const resting = messages.filter(({ state }) => state === 'resting');
     for (const message of messages) {
-      const wasResting = message.state === 'resting';
       clearTimeout(message.timer);
       this.#parts.settler.lose(message, new DeliveryLostError(message.delivery.queue));
       this.#inFlight.delete(message);
-      if (wasResting) this.#lanes.leave(message);
     }
+    // Only now: one behind it that was not known to be lost yet would begin, and overtake it.
+    for (const message of resting) this.#lanes.leave(message);
     this.#checkQuiet();
   }
 

@@ -175,7 +175,7 @@ export const FAULT_KINDS = {
     return async () => void (await rabbit.ctl('set_vm_memory_high_watermark', '0.4'));
   }),
   'disk alarm': ofServer('broker', [2000, 5000], async ({ rabbit }) => {
-    await rabbit.ctl('set_disk_free_limit', '1000TB');
+    await rabbit.ctl('set_disk_free_limit', '1000000000000000');
     return async () => void (await rabbit.ctl('set_disk_free_limit', '50MB'));
   }),
   'two nodes down': {

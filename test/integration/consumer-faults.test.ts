@@ -102,6 +102,25 @@ test('a keyed message that comes again waits for the run of its lost delivery, a
   expect(log).toEqual(['begin 0', 'end 0', 'begin 0', 'end 0', 'begin 1', 'end 1', 'begin 2', 'end 2']);
 });
 
+test('when the connection is lost while a failed message rests, those behind it do not overtake it', async () => {
+  const log: string[] = [];
+  kit.router.consumer(
+    kit.exchange,
+    'faults.resting',
+  )(async (_key, body, { redelivered }) => {
+    const { n } = body as { n: number };
+    log.push(`begin ${n}`);
+    if (n === 0 && !redelivered) throw new Error('once');
+    log.push(`end ${n}`);
+  });
+  consumer = await kit.start({ options: { retry: { attempts: 3, delaysMs: [5_000] } } });
+  for (let n = 0; n < 3; n++) kit.send('faults.resting', { n }, { [HEADER.key]: 'k' });
+  await until(() => consumer.stats.received === 3 && log.length === 1);
+  kit.proxy.cut();
+  await until(() => consumer.stats.handled === 3);
+  expect(log).toEqual(['begin 0', 'begin 0', 'end 0', 'begin 1', 'end 1', 'begin 2', 'end 2']);
+});
+
 test('connections lost under load, with retries and dead letters under way, lose nothing', async () => {
   const TOTAL = 400;
   const done = new Set<number>();
