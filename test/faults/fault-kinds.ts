@@ -1,3 +1,4 @@
+import { connect } from 'amqplib';
 import pg from 'pg';
 import type { Random } from './random.ts';
 import type { Slot, SlotKind } from './slot.ts';
@@ -13,6 +14,8 @@ export interface FaultKind {
   readonly lastsMs: readonly [number, number];
   /** For clusters only. */
   readonly needsNodes?: number;
+  /** Only where a scenario asks for it. */
+  readonly isSpecial?: boolean;
   inject(world: World, slot: Slot | undefined, random: Random): Promise<Heal>;
 }
 
@@ -178,6 +181,22 @@ export const FAULT_KINDS = {
     await rabbit.ctl('set_disk_free_limit', '1000000000000000');
     return async () => void (await rabbit.ctl('set_disk_free_limit', '50MB'));
   }),
+  // With two queues an event would reach the other one, and the broker would have nothing to say.
+  'binding gone': {
+    hits: 'broker',
+    lastsMs: [1000, 2000],
+    isSpecial: true,
+    async inject(world) {
+      const connection = await connect(world.rabbit.url);
+      connection.on('error', () => undefined);
+      const channel = await connection.createChannel();
+      await channel.unbindQueue('ordered', 'ledger', 'entry.#');
+      return async () => {
+        await channel.bindQueue('ordered', 'ledger', 'entry.#');
+        await connection.close();
+      };
+    },
+  },
   'two nodes down': {
     hits: 'broker',
     lastsMs: [5000, 10_000],

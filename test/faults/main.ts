@@ -1,6 +1,8 @@
 /**
  * npm run faults -- --tier pr|ci|record [--seed N] [--replay FILE] [--events N] [--faults N] [--out FILE]
  * npm run faults -- failpoints [--times N] [--names P1,R2] [--seed N] [--out FILE]
+ * npm run faults -- sabotage [--names lane,mark] [--out FILE]
+ * npm run faults -- scenario --name NAME [--seed N]: one of scenarios.ts, as sabotage runs them
  * npm run faults -- ci: what `npm test` runs of it, the tier pr and the failpoints × 5
  * Exit 0: nothing lost, doubled, invented, reordered or stuck. 1: a problem. 2: wrong usage, or no fault met a message.
  */
@@ -9,8 +11,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runFailpoints } from './failpoint-run.ts';
 import { root } from './places.ts';
-import { writeReport } from './report.ts';
-import { readPlan, runTier, TIERS } from './tier.ts';
+import { machine, writeReport } from './report.ts';
+import { runSabotages } from './sabotage-run.ts';
+import { SCENARIOS, type Scenario, type ScenarioName } from './scenarios.ts';
+import { readPlan, runTier, TIERS, type TierOptions } from './tier.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,6 +26,7 @@ const { values, positionals } = parseArgs({
     faults: { type: 'string' },
     rate: { type: 'string' },
     times: { type: 'string' },
+    name: { type: 'string' },
     names: { type: 'string' },
     out: { type: 'string' },
   },
@@ -29,41 +34,77 @@ const { values, positionals } = parseArgs({
 
 type Outcome = 'passed' | 'failed' | 'not run';
 const EXIT_CODES = { passed: 0, failed: 1, 'not run': 2 } as const satisfies Record<Outcome, number>;
-const COMMANDS = { tier, failpoints, ci } as const satisfies Record<string, () => Promise<Outcome>>;
+const COMMANDS: Readonly<Record<string, () => Promise<Outcome>>> = {
+  tier,
+  failpoints: () => failpoints(),
+  ci,
+  sabotage,
+  scenario,
+};
 const folder = join(root, '.faults');
 const seed = number('seed') ?? Math.floor(Math.random() * 1e6);
 const say = (line: string) => console.log(line);
 
 const [command = 'tier'] = positionals;
-if (!Object.hasOwn(COMMANDS, command)) usage(`no command ${command}; there are: ${Object.keys(COMMANDS).join(', ')}`);
+const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
+if (!run) usage(`no command ${command}; there are: ${Object.keys(COMMANDS).join(', ')}`);
 mkdirSync(folder, { recursive: true });
-process.exitCode = EXIT_CODES[await COMMANDS[command as keyof typeof COMMANDS]()];
+process.exitCode = EXIT_CODES[await run()];
 
 async function tier(): Promise<Outcome> {
   const name = values.tier as keyof typeof TIERS;
   if (!Object.hasOwn(TIERS, name)) usage(`no tier ${name}; there are: ${Object.keys(TIERS).join(', ')}`);
   const size = TIERS[name];
   const logFile = join(folder, `${name}-${seed}.faults.jsonl`);
-  const report = await runTier({
+  const changes = { events: number('events') ?? size.events, faults: number('faults') ?? size.faults };
+  const replay = values.replay && { replay: readPlan(values.replay) };
+  const outcome = await judged({
     ...size,
-    events: number('events') ?? size.events,
-    faults: number('faults') ?? size.faults,
+    ...changes,
     rate: number('rate') ?? size.rate,
-    ...(values.replay && { replay: readPlan(values.replay) }),
-    ...{ name, seed, say, logFile },
+    ...replay,
+    name,
+    seed,
+    say,
+    logFile,
   });
+  say(`again: npm run faults -- --tier ${name} --seed ${seed} --replay ${logFile}`);
+  return outcome;
+}
+
+async function scenario(): Promise<Outcome> {
+  const name = values.name as ScenarioName;
+  if (!Object.hasOwn(SCENARIOS, name)) usage(`no scenario ${name}; there are: ${Object.keys(SCENARIOS).join(', ')}`);
+  const chosen: Scenario = SCENARIOS[name];
+  if (chosen.kind === 'failpoints') return failpoints(number('times') ?? 3, chosen.names);
+  const { kind: _, ...options } = chosen;
+  return judged({ ...options, name, seed, say, logFile: join(folder, 'scenario.faults.jsonl') });
+}
+
+async function sabotage(): Promise<Outcome> {
+  const results = await runSabotages(values.names?.split(',') ?? [], say);
+  const caught = results.filter(({ caughtBy }) => caughtBy !== undefined).length;
+  const seconds = results.reduce((sum, result) => sum + result.seconds, 0);
+  say(`${caught} of ${results.length} noticed after ${seconds} s`);
+  tell({ machine: machine(), seconds, results }, 'sabotage');
+  return caught === results.length ? 'passed' : 'failed';
+}
+
+async function judged(options: TierOptions): Promise<Outcome> {
+  const report = await runTier(options);
   const { outcome, problems, evidence, verdict, seconds, faults, faultsWithMessagesInFlight } = report;
   say(JSON.stringify(verdict));
   for (const problem of problems) say(`✗ ${problem}`);
-  for (const line of evidence) say(`    ${line}`);
+  for (const line of evidence.slice(0, 200)) say(`    ${line}`);
   say(`${outcome} after ${seconds} s, ${faultsWithMessagesInFlight} of ${faults} faults met messages on their way`);
-  tell(report, `${name}-${seed}`);
-  say(`again: npm run faults -- --tier ${name} --seed ${seed} --replay ${logFile}`);
+  tell(report, `${options.name}-${seed}`);
   return outcome === 'passed' || outcome === 'failed' ? outcome : 'not run';
 }
 
-async function failpoints(times = number('times') ?? 20): Promise<Outcome> {
-  const names = values.names?.split(',');
+async function failpoints(
+  times = number('times') ?? 20,
+  names: readonly string[] | undefined = values.names?.split(','),
+): Promise<Outcome> {
   const report = await runFailpoints({ times, seed, say, ...(names && { names }) });
   for (const { name, at, expects, kills, messages, asExpected } of report.results) {
     say(`${asExpected === messages ? '✓' : '✗'} ${name} × ${kills}, ${at}: ${asExpected} of ${messages} ${expects}`);

@@ -17,13 +17,19 @@ export interface PlanOptions {
   readonly events: number;
   readonly faults: number;
   readonly nodes: number;
+  /** @default all but those that only a scenario of its own asks for */
+  readonly only?: readonly FaultName[] | undefined;
   readonly slots: readonly { readonly name: string; readonly kind: string }[];
 }
 
 /** The same seed, the same faults: every kind once before any comes twice, spread over the events. */
-export function plan({ seed, events, faults, nodes, slots }: PlanOptions): PlannedFault[] {
+export function plan({ seed, events, faults, nodes, slots, only }: PlanOptions): PlannedFault[] {
   const random = new Random(seed);
-  const possible = FAULT_NAMES.filter((name) => ((FAULT_KINDS[name] as FaultKind).needsNodes ?? 1) <= nodes);
+  const usual = FAULT_NAMES.filter((name) => {
+    const { needsNodes = 1, isSpecial = false }: FaultKind = FAULT_KINDS[name];
+    return needsNodes <= nodes && !isSpecial;
+  });
+  const possible = only ?? usual;
   let deck: FaultName[] = [];
   return Array.from({ length: faults }, (_, i) => {
     if (deck.length === 0) deck = shuffled(possible, random);

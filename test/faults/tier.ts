@@ -1,14 +1,14 @@
 import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
-import { FAULT_KINDS, type FaultKind } from './fault-kinds.ts';
+import { FAULT_KINDS, type FaultKind, type FaultName } from './fault-kinds.ts';
 import { readRuns, type Verdict, VIOLATIONS } from './oracle.ts';
 import { type PlannedFault, plan } from './plan.ts';
 import { Random } from './random.ts';
 import { machine, type Report, versions } from './report.ts';
-import type { Slot } from './slot.ts';
+import type { Slot, SlotKind } from './slot.ts';
 import { linesWith, Trace } from './trace.ts';
-import { World, type WorldOptions } from './world.ts';
+import { World } from './world.ts';
 
 export interface TierOptions {
   readonly name: string;
@@ -20,12 +20,23 @@ export interface TierOptions {
   readonly replay?: readonly PlannedFault[];
   /** Events per second that the producers aim at together. */
   readonly rate: number;
-  readonly producers?: number;
-  readonly relays?: number;
+  /** Queues that are consumed. @default both */
+  readonly consumers?: readonly Consumer[];
+  /** The faults to draw from. @default all that the oracle's sums survive */
+  readonly only?: readonly FaultName[];
+  readonly producerEnv?: NodeJS.ProcessEnv;
+  readonly consumerEnv?: NodeJS.ProcessEnv;
+  /** Further arguments of the queues. */
+  readonly queueArguments?: object;
+  /** Looks at the oracle while things flow, and ends at the first violation. @default false */
+  readonly stopsAtFirst?: boolean;
+  /** No fault at work and nothing gets done for so long: it will not get done. @default 60,000 ms */
+  readonly stuckMs?: number;
   readonly say: (line: string) => void;
   /** Where the log of faults goes. */
   readonly logFile: string;
-  readonly world?: WorldOptions;
+  /** Changes of the settings of all processes. */
+  readonly settings?: object;
 }
 
 export const TIERS = {
@@ -36,8 +47,7 @@ export const TIERS = {
 
 /** Each is a queue of its own: `ordered` has a single active consumer, `pool` has competing ones. */
 export const CONSUMERS = ['ordered', 'pool'] as const;
-const QUEUES = CONSUMERS.flatMap((name) => [name, `${name}.retry.100`, `${name}.retry.300`]);
-/** No fault at work and nothing gets done for so long: it will not get done. */
+export type Consumer = (typeof CONSUMERS)[number];
 const STUCK_MS = 60_000;
 /** Attempts are five; a fault may repeat each of them, and double the copy that waits. Above this a message spins. */
 const MOST_RUNS = 30;
@@ -49,62 +59,48 @@ interface LoggedFault extends PlannedFault {
   error?: string;
 }
 
-export const consumerSlot = (consumer: (typeof CONSUMERS)[number], number: number, env: NodeJS.ProcessEnv = {}) => ({
+export const consumerSlot = (consumer: Consumer, number: number, env: NodeJS.ProcessEnv = {}, args: object = {}) => ({
   name: `${consumer}-${number}`,
   kind: 'consumer' as const,
-  settings: { queue: { name: consumer, singleActiveConsumer: consumer === 'ordered' } },
+  settings: { queue: { name: consumer, singleActiveConsumer: consumer === 'ordered', arguments: args } },
   env: { FAULTS_CONSUMER: consumer, FAULTS_ORDERED: consumer === 'ordered' ? '1' : '0', ...env },
 });
 
 /** One run: servers, processes, load, faults, and what the oracle says in the end. */
 export async function runTier(options: TierOptions): Promise<Report> {
-  const { say, seed } = options;
+  const { say, seed, nodes, settings = {}, consumers = CONSUMERS } = options;
   const startedAt = new Date();
   const began = performance.now();
-  const world = await World.create({ nodes: options.nodes, ...options.world });
+  const world = await World.create({ nodes, settings });
   const trace = new Trace(join(world.folder, 'trace.log'));
+  const watch = new Watch(world, options.stopsAtFirst ?? false);
   try {
-    const producers = options.producers ?? 2;
-    for (let i = 1; i <= producers; i++) {
-      const env = { FAULTS_SEED: String(seed * 10 + i), FAULTS_RATE: String(options.rate / producers) };
-      await world.addSlot({ name: `producer-${i}`, kind: 'producer', env });
-    }
-    for (let i = 1; i <= (options.relays ?? 2); i++) await world.addSlot({ name: `relay-${i}`, kind: 'relay' });
-    for (const consumer of CONSUMERS) for (const i of [1, 2]) await world.addSlot(consumerSlot(consumer, i));
+    await addSlots(world, options);
     const planned = options.replay ?? plan({ ...options, slots: world.slots });
     await world.startConsumers(world.slots.filter(({ kind }) => kind === 'consumer'));
+    for (const slot of world.slots) trace.watch(slot);
     for (const slot of world.slots) if (slot.kind !== 'consumer') slot.start();
     say(
       `${options.name}: ${options.events} events, ${planned.length} faults, seed ${seed}, ready after ${seconds(began)}`,
     );
-
-    for (const slot of world.slots) trace.watch(slot);
-    const faults = await new Injector(world, options, trace).run(planned);
+    watch.start();
+    const faults = await new Injector(world, options, trace, watch).run(planned);
     say(`faults are over after ${seconds(began)}`);
-    const { verdict, stuckRows, drainMs } = await settle(world, say);
+    const { verdict, stuckRows, drainMs } = await settle(world, options, watch);
     const usage = Object.fromEntries(world.slots.map((slot) => [slot.name, slot.usage()]));
-    const connections = Math.max(
-      ...world.slots.map((slot) => slot.amqp.reduce((sum, { wires }) => sum + wires.length, 0)),
-    );
-    await stopAll(world);
+    const connections = world.slots.map((slot) => slot.amqp.reduce((sum, { wires }) => sum + wires.length, 0));
+    await stopAll(world, watch);
     const runs = readRuns(world.runsFile, verdict.effects);
     const unknownTags = world.brokerLog('unknown delivery tag').length;
     const overlapped = faults.filter(({ inFlight }) => inFlight.unconfirmed + inFlight.unacked > 0).length;
-    const problems = [
-      ...VIOLATIONS.filter((name) => verdict[name] !== 0).map((name) => `${verdict[name]} ${name}`),
-      ...(stuckRows > 0 ? [`${stuckRows} rows stuck in the outbox`] : []),
-      ...(runs.most > MOST_RUNS ? [`a message was handled ${runs.most} times`] : []),
-      ...(unknownTags > 0 ? [`${unknownTags} acks with an unknown delivery tag`] : []),
-      ...(connections > 2 ? [`a process has ${connections} connections to the broker`] : []),
-      ...world.unaskedExits,
-      ...faults.flatMap(({ fault, error }) => (error === undefined ? [] : [`the fault "${fault}" failed: ${error}`])),
-    ];
-    await trace.end();
-    const evidence: string[] = [];
-    for (const { what, eventIds } of await world.oracle.suspects(CONSUMERS)) {
-      evidence.push(what, ...(await linesWith([trace.file, world.runsFile], eventIds)));
-    }
-    if (evidence.length > 0) evidence.push(...(await linesWith([trace.file], ['fault'])));
+    const wrong = VIOLATIONS.filter((name) => verdict[name] !== 0).map((name) => `${verdict[name]} ${name}`);
+    if (stuckRows > 0 && watch.violation === undefined) wrong.push(`${stuckRows} rows stuck in the outbox`);
+    if (runs.most > MOST_RUNS) wrong.push(`a message was handled ${runs.most} times`);
+    if (unknownTags > 0) wrong.push(`${unknownTags} acks with an unknown delivery tag`);
+    if (Math.max(...connections) > 2) wrong.push(`a process has ${Math.max(...connections)} connections to the broker`);
+    wrong.push(...world.unaskedExits);
+    for (const { fault, error } of faults) if (error !== undefined) wrong.push(`the fault "${fault}" failed: ${error}`);
+    const problems = watch.violation === undefined ? wrong : [watch.violation];
     return {
       tier: options.name,
       seed,
@@ -115,7 +111,7 @@ export async function runTier(options: TierOptions): Promise<Report> {
       outcome:
         overlapped === 0 ? 'not run: no fault met a message on its way' : problems.length === 0 ? 'passed' : 'failed',
       problems,
-      evidence,
+      evidence: await evidence(world, trace, consumers),
       verdict,
       stuckRows,
       runs,
@@ -126,7 +122,68 @@ export async function runTier(options: TierOptions): Promise<Report> {
       usage,
     };
   } finally {
+    watch.stop();
     await world.destroy();
+  }
+}
+
+async function addSlots(
+  world: World,
+  { seed, rate, producerEnv, consumerEnv, queueArguments, ...options }: TierOptions,
+) {
+  for (const i of [1, 2]) {
+    const env = { FAULTS_SEED: String(seed * 10 + i), FAULTS_RATE: String(rate / 2), ...producerEnv };
+    await world.addSlot({ name: `producer-${i}`, kind: 'producer', env });
+  }
+  for (const i of [1, 2]) await world.addSlot({ name: `relay-${i}`, kind: 'relay' });
+  for (const consumer of options.consumers ?? CONSUMERS) {
+    for (const i of [1, 2]) await world.addSlot(consumerSlot(consumer, i, consumerEnv, queueArguments));
+  }
+}
+
+async function evidence(world: World, trace: Trace, consumers: readonly Consumer[]): Promise<string[]> {
+  await trace.end();
+  const lines: string[] = [];
+  for (const { what, eventIds } of await world.oracle.suspects(consumers)) {
+    lines.push(what, ...(await linesWith([trace.file, world.runsFile], eventIds)));
+  }
+  if (lines.length > 0) lines.push(...(await linesWith([trace.file], [' fault '])));
+  return lines;
+}
+
+/** Looks at the oracle while things flow, for what has gone wrong for good by then. */
+class Watch {
+  readonly #world: World;
+  readonly #isOn: boolean;
+  #timer: NodeJS.Timeout | undefined;
+  violation: string | undefined;
+
+  constructor(world: World, isOn: boolean) {
+    this.#world = world;
+    this.#isOn = isOn;
+  }
+
+  start(): void {
+    if (!this.#isOn) return;
+    this.#timer = setTimeout(() => {
+      // The database may be away just now.
+      this.#look().then(
+        () => this.start(),
+        () => this.start(),
+      );
+    }, 1000);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    const verdict = await this.#world.oracle.verdict([]);
+    const found = (['ghosts', 'duplicateEffects', 'inversions'] as const).find((name) => verdict[name] > 0);
+    const { most } = readRuns(this.#world.runsFile, verdict.effects);
+    if (found) this.violation ??= `${verdict[found]} ${found}`;
+    if (most > MOST_RUNS) this.violation ??= `a message was handled ${most} times`;
   }
 }
 
@@ -138,7 +195,10 @@ class Injector {
   readonly #log: LoggedFault[] = [];
   readonly #trace: Trace;
 
-  constructor(world: World, options: TierOptions, trace: Trace) {
+  readonly #watch: Watch;
+
+  constructor(world: World, options: TierOptions, trace: Trace, watch: Watch) {
+    this.#watch = watch;
     this.#trace = trace;
     this.#world = world;
     this.#options = options;
@@ -151,6 +211,7 @@ class Injector {
     const running: Promise<void>[] = [];
     for (const fault of planned) {
       await this.#reach(fault.at, written);
+      if (this.#watch.violation !== undefined) break;
       running.push(this.#bring(fault));
     }
     await Promise.all(running);
@@ -161,7 +222,7 @@ class Injector {
   async #reach(events: number, written: () => number): Promise<void> {
     let last = written();
     let lastAtMs = performance.now();
-    while (written() < events) {
+    while (written() < events && this.#watch.violation === undefined) {
       if (written() > last || this.#busy.size > 0) {
         last = written();
         lastAtMs = performance.now();
@@ -219,50 +280,47 @@ class Injector {
 /** Ends the load, and waits until everything has arrived or nothing moves any more. */
 async function settle(
   world: World,
-  say: (line: string) => void,
+  { say, consumers = CONSUMERS, stuckMs = STUCK_MS }: TierOptions,
+  watch: Watch,
 ): Promise<{ verdict: Verdict; stuckRows: number; drainMs: number }> {
   const began = performance.now();
-  for (const slot of world.slots.filter(({ kind }) => kind === 'producer')) {
-    const code = await slot.stop();
-    if (code !== 0)
-      world.unaskedExits.push(
-        `${slot.name} ended with ${code ?? 'a kill'} after SIGTERM: ${slot.role?.log.slice(-300)}`,
-      );
-  }
-  const poison = await world.oracle.count("SELECT 1 FROM oracle.produced WHERE kind = 'poison'");
-  let lastDone = -1;
+  await stopAll(world, watch, 'producer');
+  const queues = consumers.flatMap((name) => [name, `${name}.retry.100`, `${name}.retry.300`]);
+  const dead = consumers.map((name) => `${name}.dead`);
+  const wanted = consumers.length * (await world.oracle.produced());
+  let last = '';
   let movedAt = performance.now();
-  for (;;) {
-    const stuckRows = await world.outboxRows();
-    const ended = (await world.oracle.effects()) + (await world.ready(CONSUMERS.map((name) => `${name}.dead`)));
-    const wanted = CONSUMERS.length * (await world.oracle.produced());
-    const waiting = await world.ready(QUEUES);
+  while (watch.violation === undefined) {
+    const rows = await world.outboxRows();
+    const ended = (await world.oracle.effects()) + (await world.ready(dead));
+    const waiting = await world.ready(queues);
     const { unacked, unconfirmed } = world.inFlight();
-    const isQuiet = stuckRows + waiting + unacked + unconfirmed === 0;
-    if (isQuiet && ended >= wanted) break;
-    if (ended - stuckRows !== lastDone) {
-      lastDone = ended - stuckRows;
+    if (ended >= wanted && rows + waiting + unacked + unconfirmed === 0) break;
+    const now = `${rows} rows, ${ended} of ${wanted} ended`;
+    if (now !== last) {
+      last = now;
       movedAt = performance.now();
-    } else if (performance.now() - movedAt > STUCK_MS) {
-      say(`nothing moves: ${stuckRows} rows, ${waiting} ready, ${unacked} unacked, ${ended} of ${wanted}`);
+    } else if (performance.now() - movedAt > stuckMs) {
+      say(`nothing moves: ${now}, ${waiting} ready, ${unacked} unacked, ${unconfirmed} unconfirmed`);
       break;
     }
     await pause(500);
   }
   const drainMs = Math.round(performance.now() - began);
-  await world.oracle.recordDead(await world.drainDead(CONSUMERS));
-  const verdict = await world.oracle.verdict(CONSUMERS);
-  say(`${verdict.produced} events, ${poison} of them poison; drained after ${drainMs} ms`);
+  await world.oracle.recordDead(await world.drainDead(consumers));
+  const verdict = await world.oracle.verdict(consumers);
+  say(`${verdict.produced} events; drained after ${drainMs} ms`);
   return { verdict, stuckRows: await world.outboxRows(), drainMs };
 }
 
-async function stopAll(world: World): Promise<void> {
-  await Promise.all(
-    world.slots.map(async (slot: Slot) => {
-      const code = await slot.stop();
-      if (code !== 0) world.unaskedExits.push(`${slot.name} ended with ${code ?? 'a kill'} after SIGTERM`);
-    }),
-  );
+/** SIGTERM to all, or to those of one kind: each is to end with exit code 0. */
+async function stopAll(world: World, watch: Watch, kind?: SlotKind): Promise<void> {
+  const ended = async (slot: Slot) => {
+    if (watch.violation !== undefined) return slot.kill9();
+    const code = await slot.stop();
+    if (code !== 0) world.unaskedExits.push(`${slot.name} ended with ${code ?? 'a kill'} after SIGTERM`);
+  };
+  await Promise.all(world.slots.filter((slot) => kind === undefined || slot.kind === kind).map(ended));
 }
 
 export function readPlan(file: string): PlannedFault[] {

@@ -1,0 +1,101 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { root } from './places.ts';
+import { SABOTAGES, type Sabotage } from './sabotages.ts';
+
+export interface SabotageResult {
+  readonly name: string;
+  readonly scenario: string;
+  /** What the harness said; undefined when it noticed nothing. */
+  readonly caughtBy: string | undefined;
+  readonly seconds: number;
+}
+
+/**
+ * Takes the rules away, one at a time, in a copy of the working tree, and asks that the scenario aimed at each finds a
+ * violation. The scenario is run on the whole copy first: what it finds there is no proof.
+ */
+export async function runSabotages(names: readonly string[], say: (line: string) => void): Promise<SabotageResult[]> {
+  const copy = new Copy();
+  const results: SabotageResult[] = [];
+  try {
+    for (const sabotage of SABOTAGES.filter(
+      ({ name }) => names.length === 0 || names.some((word) => name.includes(word)),
+    )) {
+      const began = performance.now();
+      const caughtBy = await copy.sabotaged(sabotage, () => runScenario(copy.folder, sabotage.scenario));
+      const seconds = Math.round((performance.now() - began) / 1000);
+      results.push({ name: sabotage.name, scenario: sabotage.scenario, caughtBy, seconds });
+      say(
+        `${caughtBy ? '✓' : '✗'} ${sabotage.name}, "${sabotage.scenario}" (${seconds} s): ${caughtBy ?? 'NOT NOTICED'}`,
+      );
+    }
+  } finally {
+    copy.remove();
+  }
+  return results;
+}
+
+/** @returns the first problem that it told; undefined when it passed */
+async function runScenario(folder: string, name: string): Promise<string | undefined> {
+  const args = ['--import', 'tsx', 'test/faults/main.ts', 'scenario', '--name', name, '--seed', '1'];
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
+  const end = () => child.kill('SIGTERM');
+  process.once('exit', end);
+  let said = '';
+  child.stdout.on('data', (text) => {
+    said += text;
+  });
+  const [code] = await once(child, 'close');
+  process.off('exit', end);
+  if (code === 0) return undefined;
+  const problem = said.split('\n').find((line) => line.startsWith('✗ '));
+  if (code !== 1 || problem === undefined)
+    throw new Error(`the scenario "${name}" ended with ${code}:\n${said.slice(-3000)}`);
+  return problem.slice(2);
+}
+
+class Copy {
+  readonly folder = mkdtempSync(join(tmpdir(), 'svc-comm-sabotage-'));
+
+  constructor() {
+    const listed = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root });
+    if (listed.status !== 0) throw new Error(`git ls-files failed: ${listed.stderr}`);
+    for (const path of String(listed.stdout).split('\0').filter(Boolean)) {
+      // One that was deleted and not yet committed is listed still; a folder is a link to one.
+      if (existsSync(join(root, path)) && path !== 'node_modules')
+        cpSync(join(root, path), join(this.folder, path), { recursive: true });
+    }
+    symlinkSync(join(root, 'node_modules'), join(this.folder, 'node_modules'));
+  }
+
+  async sabotaged<T>({ name, edits }: Sabotage, work: () => Promise<T>): Promise<T> {
+    const sources = new Map<string, string>();
+    try {
+      for (const { file, takes, puts } of edits) {
+        const path = join(this.folder, 'src', file);
+        const source = readFileSync(path, 'utf8');
+        if (!sources.has(path)) sources.set(path, source);
+        const parts = source.split(takes);
+        if (parts.length !== 2) throw new Error(`"${name}": its text stands ${parts.length - 1} times in src/${file}`);
+        writeFileSync(path, parts.join(puts));
+      }
+      this.#build(name);
+      return await work();
+    } finally {
+      for (const [path, source] of sources) writeFileSync(path, source);
+    }
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #build(name: string): void {
+    const built = spawnSync('npm', ['run', '--silent', 'build'], { cwd: this.folder, encoding: 'utf8' });
+    if (built.status !== 0) throw new Error(`"${name}" does not compile:\n${built.stdout}${built.stderr}`);
+  }
+}

@@ -1,0 +1,55 @@
+import type { TierOptions } from './tier.ts';
+
+/** A run of the pr tier's kind, small and aimed at one rule; or failpoints. */
+export type Scenario =
+  | { readonly kind: 'failpoints'; readonly names: readonly string[] }
+  | ({ readonly kind: 'tier' } & Omit<TierOptions, 'name' | 'seed' | 'say' | 'logFile'>);
+
+const small = {
+  kind: 'tier',
+  events: 3000,
+  faults: 6,
+  nodes: 1,
+  rate: 250,
+  stopsAtFirst: true,
+  stuckMs: 15_000,
+} as const;
+const ordered = ['ordered'] as const;
+
+export const SCENARIOS = {
+  'killed at the commit': { kind: 'failpoints', names: ['C3'] },
+  'killed after the commit': { kind: 'failpoints', names: ['C4'] },
+  'lease held back': { kind: 'failpoints', names: ['R5'] },
+  'publishes vanish': { ...small, only: ['publishes vanish'] },
+  'bindings come and go': { ...small, consumers: ordered, only: ['binding gone'] },
+  'queues are full': {
+    ...small,
+    ...{ events: 2000, faults: 2, rate: 200, consumers: ordered, only: ['cut from broker'] },
+    queueArguments: { 'x-max-length': 20, 'x-overflow': 'reject-publish' },
+    producerEnv: { FAULTS_KEYS: '20', FAULTS_LONG_ONE_IN: '1000000000' },
+    consumerEnv: { FAULTS_WORK_MS: '3' },
+  },
+  'commits come late': {
+    ...small,
+    ...{ events: 2000, faults: 1, only: ['cut from broker'] },
+    producerEnv: { FAULTS_KEYS: '10', FAULTS_LONG_ONE_IN: '5', FAULTS_WRITERS: '4' },
+  },
+  'much poison': {
+    ...small,
+    producerEnv: { FAULTS_UNKEYED_ONE_IN: '2', FAULTS_POISON_ONE_IN: '10' },
+    only: ['publishes vanish'],
+  },
+  'connections are cut': {
+    ...small,
+    ...{ faults: 12, only: ['cut from broker', 'acks vanish'] },
+    consumerEnv: { FAULTS_WORK_MS: '10' },
+    producerEnv: { FAULTS_FAILS_ONE_IN: '5', FAULTS_KEYS: '50' },
+  },
+  'consumers roll over': {
+    ...small,
+    ...{ faults: 10, consumers: ordered, only: ['roll over', 'cut from broker'] },
+    consumerEnv: { FAULTS_WORK_MS: '5' },
+  },
+} as const satisfies Record<string, Scenario>;
+
+export type ScenarioName = keyof typeof SCENARIOS;
