@@ -17,6 +17,7 @@ const STAGES = {
   unit: vitest('unit'),
   integration: vitest('integration'),
   e2e: vitest('e2e'),
+  faults: ['npm', ['run', '--silent', 'faults', '--', 'ci']],
 };
 const NEED_SERVERS = ['integration', 'e2e'];
 

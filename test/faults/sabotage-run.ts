@@ -51,6 +51,7 @@ async function runScenario(folder: string, name: string): Promise<string | undef
   });
   const [code] = await once(child, 'close');
   process.off('exit', end);
+  writeFileSync(join(root, '.faults', `sabotage ${name}.log`), said);
   if (code === 0) return undefined;
   const problem = said.split('\n').find((line) => line.startsWith('✗ '));
   if (code !== 1 || problem === undefined)
