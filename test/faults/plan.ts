@@ -19,11 +19,12 @@ export interface PlanOptions {
   readonly nodes: number;
   /** @default all but those that only a scenario of its own asks for */
   readonly only?: readonly FaultName[] | undefined;
+  readonly victims?: readonly string[] | undefined;
   readonly slots: readonly { readonly name: string; readonly kind: string }[];
 }
 
 /** The same seed, the same faults: every kind once before any comes twice, spread over the events. */
-export function plan({ seed, events, faults, nodes, slots, only }: PlanOptions): PlannedFault[] {
+export function plan({ seed, events, faults, nodes, slots, only, victims }: PlanOptions): PlannedFault[] {
   const random = new Random(seed);
   const usual = FAULT_NAMES.filter((name) => {
     const { needsNodes = 1, isSpecial = false }: FaultKind = FAULT_KINDS[name];
@@ -39,7 +40,9 @@ export function plan({ seed, events, faults, nodes, slots, only }: PlanOptions):
     const hit =
       typeof hits === 'string'
         ? undefined
-        : random.pick(slots.filter(({ kind }) => (hits as readonly string[]).includes(kind)));
+        : random.pick(
+            slots.filter(({ kind }) => (hits as readonly string[]).includes(kind) && (victims?.includes(kind) ?? true)),
+          );
     return {
       at: Math.round(((i + 0.5 + 0.4 * (random.next() - 0.5)) * events) / faults),
       fault,

@@ -37,7 +37,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: 'no mandatory',
     scenario: 'bindings come and go',
-    edits: [edit('broker/message-check.ts', 'mandatory: true,', 'mandatory: false,')],
+    edits: [edit('broker/message-check.ts', 'mandatory: !isDirectReply(exchange, routingKey),', 'mandatory: false,')],
   },
   {
     name: 'delete before the confirm',
@@ -136,7 +136,7 @@ export const SABOTAGES: readonly Sabotage[] = [
     name: 'settled on the channel that is current',
     scenario: 'connections are cut',
     edits: [
-      edit('consumer/pipeline.ts', 'if (message.delivery.lost !== lost) continue;', 'if (lost.aborted) continue;'),
+      edit('consumer/pipeline.ts', '({ delivery }) => delivery.lost === lost', '() => false'),
       edit(
         'broker/delivery-channel.ts',
         'if (!this.isOpen) return this.#stale();\n    if (!this.#acks.finished(tag)) return false;',
@@ -177,7 +177,7 @@ export const SABOTAGES: readonly Sabotage[] = [
       edit(
         'consumer/pipeline.ts',
         'this.#parts.settler.lose(message, new DeliveryLostError(message.delivery.queue));\n      this.#inFlight.delete(message);',
-        'this.#parts.settler.lose(message, new DeliveryLostError(message.delivery.queue));\n      this.#inFlight.delete(message);\n      if (resting.pop()) this.#lanes.leave(message);',
+        'this.#parts.settler.lose(message, new DeliveryLostError(message.delivery.queue));\n      this.#inFlight.delete(message);\n      if (resting.includes(message)) this.#lanes.leave(message);',
       ),
     ],
   },

@@ -20,7 +20,7 @@ export const SCENARIOS = {
   'killed at the commit': { kind: 'failpoints', names: ['C3'] },
   'killed after the commit': { kind: 'failpoints', names: ['C4'] },
   'lease held back': { kind: 'failpoints', names: ['R5'] },
-  'publishes vanish': { ...small, only: ['publishes vanish'] },
+  'publishes vanish': { ...small, only: ['publishes vanish'], victims: ['relay'] },
   'bindings come and go': { ...small, consumers: ordered, only: ['binding gone'] },
   'queues are full': {
     ...small,
@@ -38,6 +38,7 @@ export const SCENARIOS = {
     ...small,
     producerEnv: { FAULTS_UNKEYED_ONE_IN: '2', FAULTS_POISON_ONE_IN: '10' },
     only: ['publishes vanish'],
+    victims: ['consumer'],
   },
   'connections are cut': {
     ...small,

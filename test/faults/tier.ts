@@ -24,6 +24,8 @@ export interface TierOptions {
   readonly consumers?: readonly Consumer[];
   /** The faults to draw from. @default all that the oracle's sums survive */
   readonly only?: readonly FaultName[];
+  /** Whom faults may hit. @default all */
+  readonly victims?: readonly SlotKind[];
   readonly producerEnv?: NodeJS.ProcessEnv;
   readonly consumerEnv?: NodeJS.ProcessEnv;
   /** Further arguments of the queues. */
@@ -109,7 +111,7 @@ export async function runTier(options: TierOptions): Promise<Report> {
       versions: await versions(world),
       machine: machine(),
       outcome:
-        overlapped === 0 ? 'not run: no fault met a message on its way' : problems.length === 0 ? 'passed' : 'failed',
+        problems.length > 0 ? 'failed' : overlapped > 0 ? 'passed' : 'not run: no fault met a message on its way',
       problems,
       evidence: await evidence(world, trace, consumers),
       verdict,
