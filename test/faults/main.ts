@@ -3,6 +3,7 @@
  * npm run faults -- failpoints [--times N] [--names P1,R2] [--seed N] [--out FILE]
  * npm run faults -- sabotage [--names lane,mark] [--out FILE]
  * npm run faults -- scenario --name NAME [--seed N]: one of scenarios.ts, as sabotage runs them
+ * npm run faults -- rows [--write]: the tests behind the last table of docs/guarantees.md
  * npm run faults -- ci: what `npm test` runs of it, the tier pr and the failpoints × 5
  * Exit 0: nothing lost, doubled, invented, reordered or stuck. 1: a problem. 2: wrong usage, or no fault met a message.
  */
@@ -12,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { runFailpoints } from './failpoint-run.ts';
 import { root } from './places.ts';
 import { machine, writeReport } from './report.ts';
+import { runRows, writeTable } from './rows-run.ts';
 import { runSabotages } from './sabotage-run.ts';
 import { SCENARIOS, type Scenario, type ScenarioName } from './scenarios.ts';
 import { readPlan, runTier, TIERS, type TierOptions } from './tier.ts';
@@ -29,6 +31,7 @@ const { values, positionals } = parseArgs({
     name: { type: 'string' },
     names: { type: 'string' },
     out: { type: 'string' },
+    write: { type: 'boolean', default: false },
   },
 });
 
@@ -40,6 +43,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Outcome>>> = {
   ci,
   sabotage,
   scenario,
+  rows,
 };
 const folder = join(root, '.faults');
 const seed = number('seed') ?? Math.floor(Math.random() * 1e6);
@@ -88,6 +92,12 @@ async function sabotage(): Promise<Outcome> {
   say(`${caught} of ${results.length} noticed after ${seconds} s`);
   tell({ machine: machine(), seconds, results }, 'sabotage');
   return caught === results.length ? 'passed' : 'failed';
+}
+
+async function rows(): Promise<Outcome> {
+  const results = runRows(say);
+  if (values.write) writeTable(results);
+  return results.every(({ problems }) => problems.length === 0) ? 'passed' : 'failed';
 }
 
 async function judged(options: TierOptions): Promise<Outcome> {

@@ -50,7 +50,7 @@ export const TIERS = {
 /** Each is a queue of its own: `ordered` has a single active consumer, `pool` has competing ones. */
 export const CONSUMERS = ['ordered', 'pool'] as const;
 export type Consumer = (typeof CONSUMERS)[number];
-const STUCK_MS = 60_000;
+const STUCK_MS = 120_000;
 /** Attempts are five; a fault may repeat each of them, and double the copy that waits. Above this a message spins. */
 const MOST_RUNS = 30;
 
