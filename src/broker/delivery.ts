@@ -1,6 +1,7 @@
 import type { Message } from 'amqplib';
 import type { MessageProperties } from '../message/message.ts';
 import type { Delivery } from '../message/subscriber.ts';
+import { plainHeaders } from './plain-headers.ts';
 
 /** What a delivery is settled on: the channel that brought it, and no other. */
 export interface DeliverySource {
@@ -26,7 +27,8 @@ export class BrokerDelivery implements Delivery {
     this.routingKey = fields.routingKey;
     this.redelivered = fields.redelivered;
     this.body = content;
-    this.properties = properties;
+    const headers = plainHeaders(properties.headers);
+    this.properties = headers === properties.headers ? properties : { ...properties, headers };
     this.#source = source;
     this.#tag = fields.deliveryTag;
   }

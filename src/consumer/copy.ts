@@ -94,7 +94,7 @@ export function withoutForeignHeaders(message: Message): Message {
 export function headerBytes(value: HeaderValue): number {
   if (typeof value === 'string') return 5 + Buffer.byteLength(value);
   if (typeof value !== 'object' || value === null) return 9;
-  if (value instanceof Uint8Array) return 5 + value.byteLength;
+  if (ArrayBuffer.isView(value)) return 5 + value.byteLength;
   if (Array.isArray(value)) return value.reduce((sum: number, item: HeaderValue) => sum + headerBytes(item), 5);
   let sum = 5;
   for (const [name, item] of Object.entries(value)) sum += 1 + Buffer.byteLength(name) + headerBytes(item);

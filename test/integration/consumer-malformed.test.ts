@@ -79,3 +79,16 @@ test('headers that leave no room for ours lose their largest, by name, and the m
     [HEADER.dropped]: ['big'],
   });
 });
+
+test('a header called __proto__ becomes no prototype: its message is handled, or gets into the dead letters', async () => {
+  const table = (name: string, value: unknown) => Object.defineProperty({}, name, { value, enumerable: true });
+  const headers: Record<string, unknown> = { ours: table('__proto__', Buffer.from('bytes')) };
+  Object.defineProperty(headers, '__proto__', { value: { 'svc-comm-attempt': 7 }, enumerable: true });
+  handled.length = 0;
+  kit.channel.publish(kit.exchange, 'raw', Buffer.from('{"n":1}'), { headers });
+  await until(() => handled.length === 1);
+  kit.channel.publish(kit.exchange, 'raw', Buffer.from('no JSON'), { headers });
+  const dead = await kit.nextDead();
+  expect(dead.properties.headers?.[HEADER.attempt]).toBe(0);
+  await until(() => consumer.stats.inFlight === 0);
+});
