@@ -116,9 +116,8 @@ function hostileHeader(random: Random, depth = 0): unknown {
 
 export function hostileMessage(random: Random, number: number): HostileMessage {
   const [routingKey, good] = random.pick(GOOD);
-  const body = random.isOneIn(3)
-    ? Buffer.from(hostileJson(random))
-    : damaged(Buffer.from(JSON.stringify(good)), random);
+  const whole = Buffer.from(JSON.stringify(good));
+  const body = random.pick([whole, damaged(whole, random), Buffer.from(hostileJson(random))]);
   const names = [
     ...Object.values(HEADER),
     ...WORDS.map((word) => word.slice(0, 100)),
