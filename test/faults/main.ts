@@ -4,12 +4,14 @@
  * npm run faults -- sabotage [--names lane,mark] [--out FILE]
  * npm run faults -- scenario --name NAME [--seed N]: one of scenarios.ts, as sabotage runs them
  * npm run faults -- rows [--write]: the tests behind the last table of docs/guarantees.md
+ * npm run faults -- peers [--names amqplib,svc-comm] [--events N] [--faults N]: others beside ours
  * npm run faults -- ci: what `npm test` runs of it, the tier pr and the failpoints × 5
  * Exit 0: nothing lost, doubled, invented, reordered or stuck. 1: a problem. 2: wrong usage, or no fault met a message.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { compare, comparisonTable, PEERS } from './comparison.ts';
 import { runFailpoints } from './failpoint-run.ts';
 import { root } from './places.ts';
 import { machine, writeReport } from './report.ts';
@@ -44,6 +46,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Outcome>>> = {
   sabotage,
   scenario,
   rows,
+  peers,
 };
 const folder = join(root, '.faults');
 const seed = number('seed') ?? Math.floor(Math.random() * 1e6);
@@ -53,7 +56,8 @@ const [command = 'tier'] = positionals;
 const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
 if (!run) usage(`no command ${command}; there are: ${Object.keys(COMMANDS).join(', ')}`);
 mkdirSync(folder, { recursive: true });
-process.exitCode = EXIT_CODES[await run()];
+// A connection that is still on its way somewhere holds nobody up.
+process.exit(EXIT_CODES[await run()]);
 
 async function tier(): Promise<Outcome> {
   const name = values.tier as keyof typeof TIERS;
@@ -92,6 +96,16 @@ async function sabotage(): Promise<Outcome> {
   say(`${caught} of ${results.length} noticed after ${seconds} s`);
   tell({ machine: machine(), seconds, results }, 'sabotage');
   return caught === results.length ? 'passed' : 'failed';
+}
+
+async function peers(): Promise<Outcome> {
+  const names = values.names?.split(',') ?? ['svc-comm', ...PEERS];
+  const logFile = join(folder, 'peers.faults.jsonl');
+  const size = { events: number('events') ?? TIERS.pr.events, faults: number('faults') ?? TIERS.pr.faults };
+  const reports = await compare({ ...size, seed, names, say, logFile });
+  say(comparisonTable(reports));
+  tell({ seed, reports: reports.map(({ evidence: _, ...report }) => report) }, `peers-${seed}`);
+  return reports.find(({ tier: name }) => name === 'svc-comm')?.outcome === 'failed' ? 'failed' : 'passed';
 }
 
 async function rows(): Promise<Outcome> {

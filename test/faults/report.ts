@@ -22,6 +22,7 @@ export interface Report {
   readonly runs: Runs;
   readonly faults: number;
   readonly faultsWithMessagesInFlight: number;
+  readonly unaskedExits: number;
   readonly slowestRecoveryMs: number;
   readonly drainMs: number;
   /** Of each process in the end, before it was stopped. */

@@ -14,6 +14,8 @@ export interface SlotOptions {
   /** Changes of the world's settings for this process. */
   readonly settings?: object;
   readonly env?: NodeJS.ProcessEnv;
+  /** Instead of ours: what node runs. One that ends unasked is counted, and started again as a supervisor does. */
+  readonly peer?: readonly string[];
 }
 
 /** A place for one process after the other, with a way to each server that is its alone. */
@@ -76,6 +78,8 @@ export class Slot {
     const env = {
       ...this.#options.env,
       FAULTS_RUNS: this.#world.runsFile,
+      FAULTS_NAME: this.name,
+      FAULTS_BROKER_URL: this.amqp[0]?.url(this.#world.rabbit.url),
       FAULTS_DATABASE_URL: this.databaseUrl,
       FAULTS_SEED: `${Number(this.#options.env?.FAULTS_SEED ?? 1) * 100 + this.#starts}`,
       SVC_COMM_CONFIG: this.#settingsFile,
@@ -91,6 +95,7 @@ export class Slot {
     }
     role.child.once('exit', (code, signal) => {
       if (this.#isAskedToEnd && this.role === role) return;
+      if (this.#options.peer) setTimeout(() => this.#isAskedToEnd || this.start(), 1000);
       this.#world.unaskedExits.push(
         `${name} ended with ${signal ?? `exit ${code}`}: ${role.log.trimEnd().split('\n').slice(-3).join(' | ')}`,
       );
@@ -132,7 +137,8 @@ export class Slot {
     await Promise.all([...this.amqp, this.pg].map((proxy) => proxy.close()));
   }
 
-  #command(): string[] {
+  #command(): readonly string[] {
+    if (this.#options.peer) return this.#options.peer;
     switch (this.kind) {
       case 'relay':
         return [bin, 'runpublisher'];

@@ -1,8 +1,10 @@
 import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { connect } from 'amqplib';
 import { eventually } from '../support/eventually.ts';
 import { FAULT_KINDS, type FaultKind, type FaultName } from './fault-kinds.ts';
 import { readRuns, type Verdict, VIOLATIONS } from './oracle.ts';
+import { root } from './places.ts';
 import { type PlannedFault, plan } from './plan.ts';
 import { Random } from './random.ts';
 import { machine, type Report, versions } from './report.ts';
@@ -30,6 +32,8 @@ export interface TierOptions {
   readonly consumerEnv?: NodeJS.ProcessEnv;
   /** Further arguments of the queues. */
   readonly queueArguments?: object;
+  /** A library of `peers/`, whose producers publish themselves, instead of ours. */
+  readonly peer?: string;
   /** Looks at the oracle while things flow, and ends at the first violation. @default false */
   readonly stopsAtFirst?: boolean;
   /** No fault at work and nothing gets done for so long: it will not get done. @default 60,000 ms */
@@ -77,7 +81,7 @@ export async function runTier(options: TierOptions): Promise<Report> {
   const trace = new Trace(join(world.folder, 'trace.log'));
   const watch = new Watch(world, options.stopsAtFirst ?? false);
   try {
-    await addSlots(world, options);
+    await (options.peer === undefined ? addSlots : addPeers)(world, options);
     const planned = options.replay ?? plan({ ...options, slots: world.slots });
     await world.startConsumers(world.slots.filter(({ kind }) => kind === 'consumer'));
     for (const slot of world.slots) trace.watch(slot);
@@ -119,6 +123,7 @@ export async function runTier(options: TierOptions): Promise<Report> {
       runs,
       faults: faults.length,
       faultsWithMessagesInFlight: overlapped,
+      unaskedExits: world.unaskedExits.length,
       slowestRecoveryMs: Math.max(0, ...faults.map(({ recoveredMs }) => recoveredMs ?? 0)),
       drainMs,
       usage,
@@ -126,6 +131,37 @@ export async function runTier(options: TierOptions): Promise<Report> {
   } finally {
     watch.stop();
     await world.destroy();
+  }
+}
+
+/** Topology and processes of a peer. */
+async function addPeers(
+  world: World,
+  { seed, rate, peer, producerEnv, consumers = CONSUMERS }: TierOptions,
+): Promise<void> {
+  const connection = await connect(world.rabbit.url);
+  const channel = await connection.createChannel();
+  await channel.assertExchange('ledger', 'topic');
+  for (const queue of consumers) {
+    const single = queue === 'ordered' ? { 'x-single-active-consumer': true } : {};
+    await channel.assertQueue(queue, { arguments: { 'x-queue-type': 'quorum', ...single } });
+    await channel.bindQueue(queue, 'ledger', 'entry.#');
+  }
+  await connection.close();
+  const command = (role: string) => ['--import', 'tsx', join(root, 'test/faults/peers', `${role}.mjs`)];
+  for (const i of [1, 2]) {
+    const env = {
+      FAULTS_SEED: String(seed * 10 + i),
+      FAULTS_RATE: String(rate / 2),
+      FAULTS_PEER: peer,
+      ...producerEnv,
+    };
+    await world.addSlot({ name: `producer-${i}`, kind: 'producer', env, peer: command('producer') });
+  }
+  for (const consumer of consumers) {
+    for (const i of [1, 2]) {
+      await world.addSlot({ ...consumerSlot(consumer, i, { FAULTS_PEER: peer }), peer: command('consumer') });
+    }
   }
 }
 
