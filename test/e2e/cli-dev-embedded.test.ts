@@ -11,6 +11,12 @@ for (const id of process.argv.slice(2).map(Number)) {
 await close();
 `;
 
+const TASKS = `
+import { arg, task } from 'svc-comm/task';
+
+export const addition = task({ name: 'addition', args: { x: arg.integer(), y: arg.integer() } }, ({ x, y }) => x + y);
+`;
+
 const project = new CliProject({ 'src/consumers.ts': CONSUMER, 'publish.mjs': PUBLISH });
 afterAll(() => project.remove());
 
@@ -56,6 +62,23 @@ describe('svc-comm dev', () => {
     await dev.line('nothing is consumed');
     await dev.line('running: publishing from the outbox');
     expect(await dev.stop('SIGTERM')).toBe(0);
+  });
+});
+
+describe('svc-comm dev in a project with tasks', () => {
+  it('takes them as well, from a file that is added while it runs', async () => {
+    const dev = project.start([bin, 'dev', '--json'], NOT_SET);
+    await dev.line('running: publishing from the outbox');
+    const from = dev.lines.length;
+    project.write('src/tasks.js', TASKS);
+    await dev.line('taking tasks: addition', from);
+    const ran = await project.run(
+      [bin, 'task', 'run', 'addition', '--arg', 'x=20', '--arg', 'y=22', '--json'],
+      EMBEDDED,
+    );
+    expect(ran.code, ran.stderr).toBe(0);
+    expect(ran.stdout).toContain('42');
+    expect(await dev.stop('SIGINT')).toBe(0);
   });
 });
 

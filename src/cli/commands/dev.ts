@@ -1,7 +1,4 @@
-import { NoConsumersError } from '../../errors.ts';
 import { group } from '../../lifecycle/group.ts';
-import type { Service } from '../../lifecycle/service.ts';
-import type { ResolvedSettings } from '../../settings/resolved.ts';
 import type { CommandContext } from '../context.ts';
 
 /** Without these settings nothing needs to be installed. */
@@ -16,53 +13,19 @@ export async function dev(context: CommandContext): Promise<0 | 1> {
   child.askToServe(settings);
   const logger = await context.createLogger('dev', settings);
   const { runService } = await import('../run-service.ts');
-  const roles = [await publisherRole(context, settings), await consumerRole(context, settings)];
-  const running = roles.filter((role) => role !== undefined);
-  const main = group(
-    'dev',
-    running.map(({ service }) => service),
-  );
-  return runService(main, {
+  const { consumerRole, publisherRole, workerRole } = await import('../dev/roles.ts');
+  const found = [
+    await publisherRole(context, settings),
+    await consumerRole(context, settings),
+    await workerRole(context, settings),
+  ];
+  const roles = found.filter((role) => role !== undefined);
+  const services = roles.map(({ service }) => service);
+  return runService(group('dev', services), {
     logger,
     settings,
-    readyText: `running: ${running.map(({ text }) => text).join('; ')}`,
+    readyText: `running: ${roles.map(({ text }) => text).join('; ')}`,
     onReady: child.tellStarted,
-    close: async () => void (await Promise.all(running.map(({ close }) => close()))),
+    close: async () => void (await Promise.all(roles.map(({ close }) => close()))),
   });
-}
-
-interface Role {
-  readonly service: Service;
-  readonly text: string;
-  readonly close: () => Promise<void>;
-}
-
-async function publisherRole(context: CommandContext, settings: ResolvedSettings): Promise<Role> {
-  const { createService } = await import('../../assemble.ts');
-  const logger = await context.createLogger('publisher', settings);
-  const made = createService(settings, { logger, canHost: false });
-  return { service: made.relay(), text: 'publishing from the outbox', close: () => made.close() };
-}
-
-/** @returns undefined when the project has no consumers yet */
-async function consumerRole(context: CommandContext, settings: ResolvedSettings): Promise<Role | undefined> {
-  const { createService } = await import('../../assemble.ts');
-  const { messageRouter, useAsDefault } = await import('../../default-service.ts');
-  const { consumerGlobs, loadRouter } = await import('../consumers.ts');
-  const { globFolders } = await import('../dev/glob-folders.ts');
-  const { tellWatched } = await import('../dev/child.ts');
-  const search = { preferSources: true };
-  tellWatched(globFolders(settings.root, consumerGlobs(settings, search)));
-  const logger = await context.createLogger('consumer', settings);
-  const made = createService(settings, { logger, messageRouter, canHost: false });
-  useAsDefault(made);
-  try {
-    const router = await loadRouter(settings, search);
-    const text = `consuming from queue ${settings.queue.name} with ${router.routes.length} consumers`;
-    return { service: made.consumer(), text, close: () => made.close() };
-  } catch (error) {
-    if (!(error instanceof NoConsumersError)) throw error;
-    logger.warn({}, `nothing is consumed: ${error.message}`);
-    return undefined;
-  }
 }
