@@ -7,7 +7,7 @@ import { machine, versions } from './report.ts';
 import type { Slot } from './slot.ts';
 import { consumerSlot } from './tier.ts';
 import { Witness } from './witness.ts';
-import { World } from './world.ts';
+import { PATIENCE, World } from './world.ts';
 
 export interface FailpointResult {
   readonly name: string;
@@ -42,7 +42,7 @@ export interface FailpointOptions {
 const LEASE_MS = 1500;
 const ARRIVAL_MS = 200;
 const NEVER = '1000000000';
-/** A process starts and comes to its step in this time, also on a busy machine. */
+/** A process starts and comes to its step in this time. */
 const CATCH_MS = 60_000;
 
 /** Kills processes at the frames that mark their steps, and asks in the end what became of each message that was caught. */
@@ -154,7 +154,7 @@ class FailpointRun {
     for (const proxy of slot.amqp) {
       if (onAmqp) proxy.rule = (frame, direction, wire) => spring(onAmqp(frame, direction, wire, this.witness));
     }
-    const timer = setTimeout(() => resolve([]), CATCH_MS);
+    const timer = setTimeout(() => resolve([]), CATCH_MS * PATIENCE);
     const ids = await promise;
     clearTimeout(timer);
     await slot.kill9();
@@ -194,7 +194,9 @@ class FailpointRun {
       const waiting = (await world.outboxRows()) + (await world.ready(['pool']));
       return ended >= wanted && unacked + unconfirmed + waiting === 0;
     };
-    await eventually('everything has arrived', isQuiet, 60_000).catch(() => this.#say('not everything has arrived'));
+    await eventually('everything has arrived', isQuiet, 60_000 * PATIENCE).catch(() =>
+      this.#say('not everything has arrived'),
+    );
     const dead = await world.drainDead(['pool']);
     await world.oracle.recordDead(dead);
     const fates = await this.#fates(dead.map(({ messageId }) => messageId));

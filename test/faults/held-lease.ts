@@ -1,7 +1,7 @@
 import { eventually } from '../support/eventually.ts';
 import type { FailpointResult } from './failpoint-run.ts';
 import { isDelete, type Witness } from './witness.ts';
-import type { World } from './world.ts';
+import { PATIENCE, type World } from './world.ts';
 
 export interface HeldLeaseOptions {
   readonly world: World;
@@ -10,6 +10,7 @@ export interface HeldLeaseOptions {
   readonly leaseMs: number;
 }
 
+const WAIT_MS = 60_000 * PATIENCE;
 const OWNER = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 const isRenewal = (sql = ''): boolean =>
   sql.includes('svc_comm_relay_lease SET until') || /relay_lease"?\s+SET until/.test(sql);
@@ -51,7 +52,7 @@ async function holdOnce({ world, witness, leaseMs }: Omit<HeldLeaseOptions, 'tim
     );
     return owners.length === 2;
   };
-  await eventually('both relays have partitions', isShared, 60_000);
+  await eventually('both relays have partitions', isShared, WAIT_MS);
   slot.pg.rule = (frame, direction, wire) => {
     if (frame.kind === 'complete' && isRenewal(frame.sql)) renewedAtMs = performance.now();
     if (frame.kind === 'complete' && isDelete(frame.sql) && isDeleteHeld) tag ??= frame.tag;
@@ -67,7 +68,7 @@ async function holdOnce({ world, witness, leaseMs }: Omit<HeldLeaseOptions, 'tim
     void wire;
     return 'pass';
   };
-  await eventually('the renewal and a delete are held', async () => owner !== undefined && isDeleteHeld);
+  await eventually('the renewal and a delete are held', async () => owner !== undefined && isDeleteHeld, WAIT_MS);
   await eventually(
     'another relay has all partitions',
     async () => (await owned(owner)) === 0 && (await owned(undefined)) === 64,
@@ -80,7 +81,7 @@ async function holdOnce({ world, witness, leaseMs }: Omit<HeldLeaseOptions, 'tim
     if (frame.kind === 'complete' && isDelete(frame.sql)) tag ??= frame.tag;
     return 'pass';
   };
-  await eventually('the delete is answered', async () => tag !== undefined);
+  await eventually('the delete is answered', async () => tag !== undefined, WAIT_MS);
   slot.pg.heal();
   if (late.length > 0) return `${late.length} publishes after the lease had run out`;
   return tag === 'DELETE 0' ? undefined : `the delete under the old epoch was taken: ${tag}`;

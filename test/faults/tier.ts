@@ -10,7 +10,7 @@ import { Random } from './random.ts';
 import { machine, type Report, versions } from './report.ts';
 import type { Slot, SlotKind } from './slot.ts';
 import { linesWith, Trace } from './trace.ts';
-import { World } from './world.ts';
+import { PATIENCE, World } from './world.ts';
 
 export interface TierOptions {
   readonly name: string;
@@ -36,7 +36,7 @@ export interface TierOptions {
   readonly peer?: string;
   /** Looks at the oracle while things flow, and ends at the first violation. @default false */
   readonly stopsAtFirst?: boolean;
-  /** No fault at work and nothing gets done for so long: it will not get done. @default 60,000 ms */
+  /** No fault at work and nothing gets done for so long: it will not get done. @default 60 s, more on a busy machine */
   readonly stuckMs?: number;
   readonly say: (line: string) => void;
   /** Where the log of faults goes. */
@@ -54,7 +54,7 @@ export const TIERS = {
 /** Each is a queue of its own: `ordered` has a single active consumer, `pool` has competing ones. */
 export const CONSUMERS = ['ordered', 'pool'] as const;
 export type Consumer = (typeof CONSUMERS)[number];
-const STUCK_MS = 120_000;
+const STUCK_MS = 60_000 * PATIENCE;
 /** Attempts are five; a fault may repeat each of them, and double the copy that waits. Above this a message spins. */
 const MOST_RUNS = 30;
 

@@ -5,9 +5,13 @@ import { connect } from 'amqplib';
 import { eventually } from '../support/eventually.ts';
 import { Role } from '../support/kill/role.ts';
 import { type OwnPostgres, type OwnRabbit, startOwnPostgres, startOwnRabbit } from '../support/own-servers.ts';
+import { slowness } from '../support/slowness.ts';
 import { type DeadCopy, Oracle } from './oracle.ts';
 import { bin, project } from './places.ts';
 import { Slot, type SlotOptions, writeSettings } from './slot.ts';
+
+/** Limits of time are multiplied by it, so that a busy machine is not taken for slow code. */
+export const PATIENCE = slowness();
 
 export interface WorldOptions {
   readonly nodes?: 1 | 3;
@@ -155,7 +159,11 @@ export class World {
   async startConsumers(slots: readonly Slot[]): Promise<void> {
     for (const slot of slots) slot.start();
     for (const slot of slots)
-      await eventually(`${slot.name} consumes`, async () => slot.role?.log.includes('consuming from queue'), 90_000);
+      await eventually(
+        `${slot.name} consumes`,
+        async () => slot.role?.log.includes('consuming from queue'),
+        60_000 * PATIENCE,
+      );
   }
 
   async destroy(): Promise<void> {
