@@ -69,8 +69,8 @@ test('a command reaches its handler: the arguments without meta, the deadline as
   expect(context.properties.appId).toBe(orders.settings.appId);
   const deadlineMs = context.deadline?.getTime() ?? 0;
   expect(deadlineMs - before).toBeGreaterThan(29_000);
-  expect(deadlineMs - before).toBeLessThan(31_500);
-  expect(consumer.stats.handled).toBe(1);
+  expect(deadlineMs - before).toBeLessThan(35_000);
+  await until(() => consumer.stats.handled === 1);
 });
 
 test('a command without name and without arguments is one too, and without a deadline it has none', async () => {

@@ -152,9 +152,10 @@ test('You can set timeout in seconds for command executing, this means that the 
   const consumer = service.consumer();
   await consumer.start();
   await consumer.stop();
-  await service.sendCommand(appId, { n: 1 }, { timeout: 0.2 });
+  // The first one connects, which may take longer than the other may wait.
   await service.sendCommand(appId, { n: 2 }, { timeout: 30 });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await service.sendCommand(appId, { n: 1 }, { timeout: 1 });
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
   const again = service.consumer();
   await again.start();
   await until(() => again.stats.expired === 1 && again.stats.handled === 1);
