@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { InboxStore } from '../../src/database/inbox-store.ts';
 import { DatabasePool } from '../../src/database/pool.ts';
 import {
@@ -13,6 +13,9 @@ import { Outbox } from '../../src/outbox/outbox.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
+
+// Each loss makes a new connection: a busy machine needs its time.
+vi.setConfig({ testTimeout: 60_000 });
 
 /** What happens to the next COMMITs: `request` never reaches the server, `reply` never the client; both end the connection. */
 type Loss = 'none' | 'request' | 'reply';
@@ -126,12 +129,15 @@ describe('a COMMIT whose answer is lost', () => {
     losses = () => 'none';
     const { rows } = await database.pg.query(`SELECT id FROM ${database.table('effect')}`);
     const written = new Set(rows.map(({ id }) => id));
+    const outboxed = await database.pg.query(
+      `SELECT routing_key AS id, count(*)::int AS n FROM ${database.table('svc_comm_outbox')} GROUP BY 1`,
+    );
+    const events = new Map(outboxed.rows.map(({ id, n }) => [id, n]));
     const tally = { committed: 0, aborted: 0, unknown: 0 };
     for (const [id, outcome] of outcomes) {
       tally[outcome as keyof typeof tally] += 1;
       expect(`${id}: ${written.has(id)}`).toBe(`${id}: ${outcome === 'committed'}`);
-      if (!hasEvent) continue;
-      expect(await database.count('svc_comm_outbox', `routing_key = '${id}'`)).toBe(outcome === 'committed' ? 1 : 0);
+      if (hasEvent) expect(`${id}: ${events.get(id) ?? 0}`).toBe(`${id}: ${outcome === 'committed' ? 1 : 0}`);
     }
     console.info(`${lost.request - before.request} requests and ${lost.reply - before.reply} replies lost:`, tally);
     expect(tally.unknown).toBe(0);
@@ -196,11 +202,13 @@ describe('a COMMIT whose answer is lost', () => {
     };
     // What a crash and a promotion leave of an unlogged table.
     await database.pg.query(`TRUNCATE ${database.table('svc_comm_incarnation')}`);
-    const run = transactions.runOwn((trx) => insert(trx, 'crashed'));
-    await expect(run).rejects.toMatchObject({
-      code: 'SVC_COMM_COMMIT_UNKNOWN',
-      transactionId: expect.stringMatching(/^\d+$/),
-    });
+    const error = await transactions
+      .runOwn((trx) => insert(trx, 'crashed'))
+      .then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+    expect(error).toMatchObject({ code: 'SVC_COMM_COMMIT_UNKNOWN', transactionId: expect.stringMatching(/^\d+$/) });
     losses = byTurns();
     expect(await outcomeOf(transactions.runOwn((trx) => insert(trx, 'after the crash')))).not.toBe('unknown');
   });
@@ -229,14 +237,14 @@ it('consumers have each effect once though the answers of their COMMITs are lost
       await insert(context.transaction, `once ${(body as { n: number }).n}`);
     });
     losses = byTurns();
-    const consumer = await kit.start({ parts: { inbox }, options: { concurrency: 4 } });
-    for (let n = 0; n < 100; n += 1) kit.send('once', { n });
-    await until(() => consumer.stats.handled + consumer.stats.duplicates === 100, 60_000);
+    const consumer = await kit.start({ parts: { inbox }, options: { concurrency: 8 } });
+    for (let n = 0; n < 60; n += 1) kit.send('once', { n });
+    await until(() => consumer.stats.handled + consumer.stats.duplicates === 60, 60_000);
     losses = () => 'none';
     const { rows } = await database.pg.query(
       `SELECT id, count(*)::int AS n FROM ${database.table('effect')} WHERE id LIKE 'once %' GROUP BY id`,
     );
-    expect(rows).toHaveLength(100);
+    expect(rows).toHaveLength(60);
     expect(rows.filter(({ n }) => n !== 1)).toEqual([]);
     expect(await kit.count(kit.dead)).toBe(0);
     await consumer.stop();

@@ -145,7 +145,7 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
       await consumer.kill9();
       kills += 1;
       print(`kill ${kills}: ${queue.ready} messages left, ${queue.unacked} unacked`);
-      consumer = world.consumer({ WORK_MS: kills < 20 ? '10' : '0' });
+      consumer = await world.boundConsumer({ WORK_MS: kills < 20 ? '10' : '0' });
     }
     expect(await verdict(producer, [consumer, relay])).toEqual(CLEAN);
     expect(await deadLetters()).toBe(0);
@@ -183,14 +183,14 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
     const drain = await world.boundConsumer();
     const relay = world.relay();
     const consumers = [await world.boundConsumer(env, sac)];
-    consumers.push(world.consumer(env, sac));
+    consumers.push(await world.boundConsumer(env, sac));
     const producer = await world.producer();
     for (let kills = 1; kills <= 20; kills++) {
       const queue = await backlog(producer, { ready: 1000, unacked: 100 }, 'sac-queue');
       // The oldest subscription is the active one.
       await consumers.shift()?.kill9();
       print(`kill ${kills}: ${queue.ready} messages left, ${queue.unacked} unacked`);
-      consumers.push(world.consumer(env, sac));
+      consumers.push(await world.boundConsumer(env, sac));
     }
     expect(await verdict(producer, [drain, relay, ...consumers], ['ledger', 'sac'])).toEqual(CLEAN);
     expect(await deadLetters()).toBe(0);

@@ -9,6 +9,8 @@ export interface QueueCounts {
 /** Older than this, the broker that wrote it has gone. */
 const STALE_MS = 2_000;
 const EVERY_MS = 100;
+/** Quorum queues count at each tick of 200 ms (`World`): what is written later than that shows what is so now. */
+const TICK_MS = 250;
 
 /**
  * Ready and unacknowledged messages of every queue, as often as somebody asks. `rabbitmqctl` starts an Erlang machine
@@ -24,17 +26,20 @@ export class QueueWatch {
     this.#file = file;
   }
 
-  /** Not older than a few hundred milliseconds. A queue that does not exist has nothing. */
+  /** As it was after this was called: what was counted before a kill must not count after it. A queue that does not exist has nothing. */
   async counts(queue: string): Promise<QueueCounts> {
-    if (!(await this.#isFresh())) await this.#begin();
+    const wanted = Date.now() + TICK_MS;
+    while ((await this.#writtenMs()) < wanted) {
+      if (Date.now() - (await this.#writtenMs()) > STALE_MS) await this.#begin();
+      await new Promise((resolve) => setTimeout(resolve, EVERY_MS / 2));
+    }
     const line = (await readFile(this.#file, 'utf8')).split('\n').find((text) => text.split('\t')[0] === queue);
     const [, ready = '0', unacked = '0'] = line?.split('\t') ?? [];
     return { ready: Number(ready), unacked: Number(unacked) };
   }
 
-  async #isFresh(): Promise<boolean> {
-    const written = (await stat(this.#file).catch(() => undefined))?.mtimeMs;
-    return written !== undefined && Date.now() - written < STALE_MS;
+  async #writtenMs(): Promise<number> {
+    return (await stat(this.#file).catch(() => undefined))?.mtimeMs ?? 0;
   }
 
   async #begin(): Promise<void> {
