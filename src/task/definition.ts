@@ -112,6 +112,15 @@ export class Task<Input = unknown, Result = unknown> {
   }
 
   /**
+   * `start` with arguments from outside, such as a request's query or body: their types are looked at when it runs.
+   * @throws what `start` throws
+   * @example getList: (request) => double.startFrom({ number: request.query.foo })
+   */
+  startFrom(args: unknown, options: StartOptions = {}): Promise<TaskHandle<Result>> {
+    return this.start(args as Input, options);
+  }
+
+  /**
    * Submits a run and waits for what it returns. Not inside a transaction: the run begins after the commit.
    * @throws what `start` and `TaskHandle.result` throw
    */

@@ -9,6 +9,7 @@ import { currentCorrelation } from '../util/correlation.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { encodeJson } from '../wire/json.ts';
 import { parseArguments } from './argument.ts';
+import { startDefaults } from './client-source.ts';
 import type { TaskDefinition } from './definition.ts';
 import { taskEvents } from './events.ts';
 import { TaskHandle } from './handle.ts';
@@ -128,7 +129,8 @@ export class Tasks implements Service {
     return this.#submit(definition, args, options, options.id ?? uuidv7());
   }
 
-  async #submit(definition: TaskDefinition, args: unknown, options: StartOptions, id: string): Promise<TaskHandle> {
+  async #submit(definition: TaskDefinition, args: unknown, given: StartOptions, id: string): Promise<TaskHandle> {
+    const options = { ...startDefaults(), ...given };
     await parseArguments(definition.name, definition.schema, args);
     const task = this.#newTask(definition, args, options, id);
     const target = await submitTarget(this.#parts.transactions, options.transaction, this.#executor);
@@ -203,9 +205,12 @@ export class Tasks implements Service {
     return { state: (await this.waitForEnd(id, options)).state, hadEnded: false };
   }
 
-  /** Ends every task of a name that waits or runs. Resolves when all have ended. @returns how many there were */
-  async cancelAll(name: string, options: WaitOptions = {}): Promise<number> {
-    const asked = await requestCancel(this.#executor, this.#parts.schema, { name });
+  /**
+   * Ends every task of a name, or of a submitter among them, that waits or runs. Resolves when all have ended.
+   * @returns how many there were
+   */
+  async cancelAll(name: string, options: WaitOptions & { readonly submitter?: string } = {}): Promise<number> {
+    const asked = await requestCancel(this.#executor, this.#parts.schema, { name, submitter: options.submitter });
     await Promise.all(asked.filter(({ state }) => !isFinal(state)).map(({ id }) => this.waitForEnd(id, options)));
     return asked.length;
   }

@@ -71,11 +71,11 @@ export class TaskKit {
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** @returns the file of a task's process, in a folder that `remove` takes away */
-async function bundleProcess(): Promise<{ readonly file: string; remove(): void }> {
+async function bundleProcess(project: string): Promise<{ readonly file: string; remove(): void }> {
   // Where it finds the packages.
   const folder = mkdtempSync(here('../../node_modules/.svc-comm-test-'));
   const file = join(folder, 'process.mjs');
-  const entryPoints = [here('./task-project/process.ts')];
+  const entryPoints = [here(`./${project}/process.ts`)];
   // What starts other tasks is not needed, and would bring broker and database with it.
   const external = ['*/default-service.ts'];
   await build({
@@ -112,9 +112,10 @@ export class WorkerKit {
     this.#process = process;
   }
 
-  static async create(): Promise<WorkerKit> {
+  /** @param project the folder with the tasks */
+  static async create(project = 'task-project'): Promise<WorkerKit> {
     const kit = await TaskKit.create();
-    const module: Record<string, unknown> = await import('./task-project/tasks.ts');
+    const module: Record<string, unknown> = await import(here(`./${project}/tasks.ts`));
     kit.registry.addExports(module);
     const connection = new BrokerConnection({ name: 'task test', url: testBrokerUrl() });
     const publishing = new BrokerConnection({ name: 'task test relay', url: testBrokerUrl() });
@@ -127,7 +128,7 @@ export class WorkerKit {
       logger: silentLogger,
     });
     const tasks = await kit.tasks();
-    const made = new WorkerKit(kit, tasks, connection, await bundleProcess());
+    const made = new WorkerKit(kit, tasks, connection, await bundleProcess(project));
     for (const service of [connection, publishing, publisher, relay]) {
       await service.start();
       made.#services.push(service);

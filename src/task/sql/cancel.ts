@@ -11,17 +11,20 @@ export interface Cancelled {
 
 /**
  * Ends what waits, and asks the workers of what runs to end it. What has ended is left as it is.
- * @param by one task, or all of a name
+ * @param by one task, or all of a name, or of a submitter among them
  */
 export async function requestCancel(
   db: SqlExecutor,
   schema: string,
-  by: { readonly id: string } | { readonly name: string },
+  by: { readonly id: string } | { readonly name: string; readonly submitter?: string | undefined },
 ): Promise<Cancelled[]> {
   const task = qualified(schema, 'svc_comm_task');
   const slot = qualified(schema, 'svc_comm_task_slot');
   const future = qualified(schema, 'svc_comm_future');
-  const [where, value] = 'id' in by ? ['t.id = $1::text::uuid', by.id] : ['t.name = $1::text', by.name];
+  const [where, params] =
+    'id' in by
+      ? ['t.id = $1::text::uuid', [by.id]]
+      : ['t.name = $1::text AND ($2::text IS NULL OR t.submitter = $2::text)', [by.name, by.submitter ?? null]];
   const sql = `WITH asked AS MATERIALIZED (
   UPDATE ${task} t SET cancel_requested = true,
     state = CASE t.state WHEN 'PENDING' THEN 'REVOKED' ELSE t.state END,
@@ -38,5 +41,5 @@ export async function requestCancel(
   SELECT pg_notify('${TASK_CHANNEL}', a.id || CASE a.state WHEN 'REVOKED' THEN ' REVOKED' ELSE ' cancel' END) FROM asked a
 )
 SELECT a.id::text AS id, a.state AS state FROM asked a, (SELECT count(*) AS n FROM told) AS t`;
-  return db.query<Cancelled>(sql, [value]);
+  return db.query<Cancelled>(sql, params);
 }
