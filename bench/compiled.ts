@@ -4,9 +4,11 @@ interface Compiled {
   readonly 'broker/connection': typeof import('../src/broker/connection.ts');
   readonly 'broker/publisher': typeof import('../src/broker/publisher.ts');
   readonly 'database/sql/claim-inbox': typeof import('../src/database/sql/claim-inbox.ts');
+  readonly 'http-door': typeof import('../src/http-door.ts');
   readonly 'outbox/event-row': typeof import('../src/outbox/event-row.ts');
   readonly 'router/call-consumer': typeof import('../src/router/call-consumer.ts');
   readonly 'rest-api-door': typeof import('../src/rest-api-door.ts');
+  readonly 'task-door': typeof import('../src/task-door.ts');
   readonly 'outbox/sql/enqueue': typeof import('../src/outbox/sql/enqueue.ts');
 }
 

@@ -1,0 +1,87 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { Pool } from 'undici';
+import { BenchDatabase } from './database.ts';
+import { interleave, judge, type Row, type Side, timed } from './harness.ts';
+import type { Ready, Work } from './http-server.ts';
+
+export const head = `
+The servers are in a process of their own, asked by undici with 50 connections from this one. 202: POST of an async
+resource that submits a task (row and outbox row in one statement, one transaction each), the answer read; beside it
+tasks.submit of the same task in the server's process, 50 at once, which the HTTP client's CPU does not slow down.
+Synchronous: GET /function/definition/NAME with the guard's defaults (host, origin, body rules, buckets, security
+headers), beside a bare fastify route that answers the same object.
+Cheating would be: no guard, several submits in a transaction, synchronous_commit off, answers that are not read.`;
+
+const SUBMITS = Number(process.env.SVC_COMM_BENCH_HTTP_SUBMITS ?? 1_000);
+const REQUESTS = Number(process.env.SVC_COMM_BENCH_HTTP_REQUESTS ?? 4_000);
+const AT_ONCE = 50;
+
+export async function run(rounds: number): Promise<Row[]> {
+  const database = await BenchDatabase.open('http');
+  const execArgv = ['--import', 'tsx'];
+  const server = fork(new URL('./http-server.ts', import.meta.url), [database.url, database.schema], { execArgv });
+  const [urls] = (await once(server, 'message')) as [Ready];
+  const ours = new Pool(urls.ours, { connections: AT_ONCE });
+  const bare = new Pool(urls.bare, { connections: AT_ONCE });
+  const tables = ['svc_comm_task', 'svc_comm_outbox'].map((name) => database.table(name)).join(', ');
+  const clear = () => database.pool.query(`TRUNCATE ${tables}`);
+  const post = { method: 'POST', path: '/api/double/', headers: { 'content-type': 'application/json' } } as const;
+  const definition = { method: 'GET', path: '/function/definition/double' } as const;
+  try {
+    const submits = await interleave(
+      [
+        { name: 'tasks.submit', run: () => clear().then(() => submitted(server)) },
+        requests(
+          'POST, 202',
+          SUBMITS,
+          async () => {
+            const { statusCode, body } = await ours.request({ ...post, body: '{"number":21}' });
+            await body.dump();
+            if (statusCode !== 202) throw new Error(`answered with ${statusCode}`);
+          },
+          clear,
+        ),
+      ],
+      rounds,
+    );
+    const get = (pool: Pool) => async () => (await pool.request(definition)).body.json();
+    const plain = await interleave(
+      [requests('bare fastify GET', REQUESTS, get(bare)), requests('ours GET', REQUESTS, get(ours))],
+      rounds,
+    );
+    return [
+      ...judge(submits, { bench: 'HTTP, 202', ours: 'POST, 202', beside: 'tasks.submit', throughput: 0.9 }),
+      ...judge(plain, { bench: 'HTTP, synchronous', ours: 'ours GET', beside: 'bare fastify GET', throughput: 0.8 }),
+    ];
+  } finally {
+    await Promise.all([ours.destroy(), bare.destroy()]);
+    server.disconnect();
+    await once(server, 'exit');
+    await database.close();
+  }
+}
+
+async function submitted(server: ChildProcess) {
+  const answer = once(server, 'message');
+  server.send({ submits: SUBMITS, atOnce: AT_ONCE } satisfies Work);
+  const [{ ms }] = (await answer) as [{ ms: number }];
+  return { messages: SUBMITS, ms, cpuMs: Number.NaN };
+}
+
+const requests = (
+  name: string,
+  count: number,
+  one: () => Promise<unknown>,
+  before: () => Promise<unknown> = async () => undefined,
+): Side => ({
+  name,
+  async run() {
+    await before();
+    let left = count;
+    const client = async () => {
+      while (left-- > 0) await one();
+    };
+    return timed(count, () => Promise.all(Array.from({ length: AT_ONCE }, client)));
+  },
+});
