@@ -30,7 +30,12 @@ export default defineConfig({
         include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/seeds/**/*.test.ts'],
         servers: true,
       }),
-      suite('e2e', { include: ['test/e2e/**/*.test.ts'], servers: true, timeoutMs: 120_000, serial: true }),
+      suite('e2e', {
+        include: ['test/e2e/**/*.test.ts', 'test/seeds/**/*.test.ts'],
+        servers: true,
+        timeoutMs: 120_000,
+        serial: true,
+      }),
     ],
   },
 });

@@ -1003,3 +1003,27 @@ export class RestApiBadGatewayError extends RestApiServerError {
 export class RestApiGatewayTimeoutError extends RestApiServerError {
   override readonly code = 'SVC_COMM_REST_GATEWAY_TIMEOUT';
 }
+
+// -------------------------------------------------------------------------------------------------------------- HTTP
+
+/** A server without a token and without an `authenticate` hook was to listen where other machines reach it. */
+export class OpenAddressError extends SvcCommError {
+  readonly code = 'SVC_COMM_OPEN_ADDRESS';
+  readonly address: string;
+  constructor(address: string) {
+    super(
+      `listening on ${address} would let everybody in: set http.token or an authenticate hook, or listen on 127.0.0.1`,
+    );
+    this.address = address;
+  }
+}
+
+/** A package that this part of svc-comm needs is not installed; the rest works without it. */
+export class MissingPackageError extends SvcCommError {
+  readonly code = 'SVC_COMM_MISSING_PACKAGE';
+  readonly packages: readonly string[];
+  constructor(what: string, packages: readonly string[], options?: ErrorOptions) {
+    super(`${what} needs packages that are not installed: npm install ${packages.join(' ')}`, options);
+    this.packages = packages;
+  }
+}

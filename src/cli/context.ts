@@ -14,7 +14,7 @@ export interface GlobalOptions {
   readonly devChild?: boolean;
 }
 
-export type Role = 'consumer' | 'publisher' | 'worker' | 'dev' | 'migrate' | 'broker' | 'cli';
+export type Role = 'consumer' | 'publisher' | 'worker' | 'server' | 'dev' | 'migrate' | 'broker' | 'cli';
 
 /** What a command gets: settings and logger as the global options want them, loaded when asked for. */
 export interface CommandContext {

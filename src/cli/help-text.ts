@@ -20,6 +20,7 @@ Commands:
   checkpublisher              fail when too many events wait, or for too long
   runworker                   run tasks, each in a process
   devworker                   the same, started anew when a file changes
+  serve                       serve tasks over HTTP, with documentation
   migrate                     create or update the tables; safe to run again
   doctor                      say what is wrong, from settings to queues, and
                               what to do

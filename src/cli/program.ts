@@ -103,6 +103,9 @@ export function createProgram(start: Start): Command {
     'the same, started anew when a file changes',
     async () => (await import('./commands/devworker.ts')).devworker,
   );
+  add('serve', 'serve tasks over HTTP, with documentation', async () => (await import('./commands/serve.ts')).serve)
+    .option('--host <address>', 'address to listen on (default: the setting http.host)')
+    .option('-p, --port <n>', 'TCP port; 0 takes a free one (default: the setting http.port)', port);
   add(
     'migrate',
     'create or update the tables; safe to run again',

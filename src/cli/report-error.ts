@@ -14,6 +14,7 @@ const WRONG_USE: ReadonlySet<unknown> = new Set([
   'SVC_COMM_UNKNOWN_TASK',
   'SVC_COMM_DUPLICATE_TASK',
   'SVC_COMM_INVALID_TASK_ARGUMENTS',
+  'SVC_COMM_OPEN_ADDRESS',
 ]);
 
 /** 2 for wrong usage or settings, else 1. A file that did not load counts as what was wrong in it. */

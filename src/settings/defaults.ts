@@ -44,7 +44,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
   deadline: Object.freeze({ skewTolerance: 0 }),
   logLevel: 'info',
   wait: true,
-  http: Object.freeze({ host: '127.0.0.1', port: 8888 }),
+  http: Object.freeze({ host: '127.0.0.1', port: 8888, allowedHosts: Object.freeze([]), rateLimit: 1000 }),
 } as const);
 
 /** Globs of `consumers` when the setting is left out: the first whose folder exists, sources first when run through tsx. */

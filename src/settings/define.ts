@@ -54,8 +54,12 @@ export interface HttpSettings {
   readonly host?: string | undefined;
   /** @default 8888 */
   readonly port?: number | undefined;
-  /** Bearer token that callers must send. */
+  /** Bearer token that callers must send. @default none: only this machine is served */
   readonly token?: string | undefined;
+  /** Names by which the server is called, besides localhost and its addresses; `*` for any. @default [] */
+  readonly allowedHosts?: readonly string[] | undefined;
+  /** Requests a second of one address; 0: no limit. @default 1000 */
+  readonly rateLimit?: number | undefined;
 }
 
 /**

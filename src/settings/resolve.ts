@@ -121,6 +121,6 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
     logLevel: checked.logLevel,
     wait: checked.wait,
     restApi: checked.restApi,
-    http: { host: checked.http.host, port: checked.http.port, token: checked.http.token },
+    http: { ...checked.http, token: checked.http.token },
   });
 }

@@ -293,7 +293,22 @@ export const settingsSchema = z.strictObject({
   http: group({
     host: described(z.string().min(1).prefault(DEFAULTS.http.host), text('an address', 'Address to listen on')),
     port: described(wholeNumber(0, 65_535).prefault(DEFAULTS.http.port), count(0, 'Port to listen on', 65_535)),
-    token: described(z.string().min(1).optional(), { ...text('a text', 'Bearer token of callers'), isSecret: true }),
+    token: described(z.string().regex(/^\S+$/).optional(), {
+      ...text('a text without spaces', 'Bearer token of callers; without one only this machine is served'),
+      isSecret: true,
+    }),
+    allowedHosts: described(
+      z.array(z.string().regex(/^(\*|[^\s:/@]+)$/)).prefault([...DEFAULTS.http.allowedHosts]),
+      json(
+        "a list of names such as ['api.example.com']",
+        'a name without scheme and port, or *',
+        'Names by which the server is called, besides localhost and its addresses',
+      ),
+    ),
+    rateLimit: described(
+      wholeNumber(0).prefault(DEFAULTS.http.rateLimit),
+      count(0, 'Requests a second of one address; 0: no limit'),
+    ),
   }),
 });
 

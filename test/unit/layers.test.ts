@@ -23,6 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['assemble.ts'],
   ['default-service.ts'],
   ['index.ts', 'rest-api-door.ts', 'task-door.ts', 'vitest.ts'],
+  ['http-door.ts'],
   ['testing', 'demo'],
   ['testing-door.ts'],
   ['cli'],
@@ -34,6 +35,9 @@ const NEIGHBOURS: readonly string[] = [
   'message → lifecycle',
 ];
 
+/** Who may know src/http/: for the others fastify need not be there. The command line imports it when it is asked for. */
+const HTTP_USERS: readonly string[] = ['http-door.ts', 'cli/commands/serve.ts'];
+
 /** Which folders may know a library. */
 const ONLY_IN: Readonly<Record<string, string>> = {
   amqplib: 'broker',
@@ -42,6 +46,8 @@ const ONLY_IN: Readonly<Record<string, string>> = {
   axios: 'rest-api',
   undici: 'rest-api',
   cockatiel: 'rest-api',
+  fastify: 'http',
+  '@fastify/swagger-ui': 'http',
   '@electric-sql/pglite': 'embedded',
 };
 
@@ -51,6 +57,8 @@ const src = fileURLToPath(new URL('../../src/', import.meta.url));
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   readonly dependencies: Readonly<Record<string, string>>;
   readonly optionalDependencies: Readonly<Record<string, string>>;
+  /** Whoever uses the folder that knows one has installed it. */
+  readonly peerDependencies: Readonly<Record<string, string>>;
 };
 
 interface Import {
@@ -74,6 +82,7 @@ function importsOf(file: string): Import[] {
 /** The part of the house that a file of src/ belongs to. */
 const part = (file: string): string => file.split('/')[0] ?? file;
 const layerOf = (name: string): number => LAYERS.findIndex((names) => names.includes(name));
+const target = ({ file, specifier }: Import): string => part(relative(src, join(src, dirname(file), specifier)));
 const isRelative = ({ specifier }: Import): boolean => specifier.startsWith('.');
 const packageOf = (specifier: string): string =>
   specifier
@@ -90,7 +99,7 @@ describe('the storeys of src/', () => {
     const wrong: string[] = [];
     for (const entry of imports.filter(isRelative)) {
       const from = part(entry.file);
-      const to = part(relative(src, join(src, dirname(entry.file), entry.specifier)));
+      const to = target(entry);
       if (from === to || (entry.isType && NEIGHBOURS.includes(`${from} → ${to}`))) continue;
       if (layerOf(to) >= layerOf(from)) wrong.push(`${entry.file} imports ${entry.specifier}`);
     }
@@ -102,11 +111,18 @@ describe('the storeys of src/', () => {
     expect(elsewhere.map((entry) => entry.file)).toEqual([]);
   });
 
+  it('let http/ be known by its door and by what serves it only: without fastify the rest works', () => {
+    const users = imports.filter(
+      (entry) => isRelative(entry) && part(entry.file) !== 'http' && target(entry) === 'http',
+    );
+    expect([...new Set(users.map((entry) => entry.file))].filter((file) => !HTTP_USERS.includes(file))).toEqual([]);
+  });
+
   it('import no package that a user of ours does not get', () => {
     const bare = imports.filter((entry) => !isRelative(entry) && !isBuiltin(entry.specifier));
-    const missing = bare.filter(
-      (entry) => !(packageOf(entry.specifier) in { ...manifest.dependencies, ...manifest.optionalDependencies }),
-    );
+    const { dependencies, optionalDependencies, peerDependencies } = manifest;
+    const given = { ...dependencies, ...optionalDependencies, ...peerDependencies };
+    const missing = bare.filter((entry) => !(packageOf(entry.specifier) in given));
     expect(missing.map((entry) => `${entry.file} imports ${entry.specifier}`)).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import * as errors from '../../src/errors.ts';
+import * as http from '../../src/http-door.ts';
 import * as door from '../../src/index.ts';
 import * as formatters from '../../src/rest-api/formatter.ts';
 import * as restApi from '../../src/rest-api-door.ts';
@@ -71,5 +72,20 @@ it('svc-comm/rest-api/formatter exports the formatters', () => {
     'jsonRequest',
     'jsonResponse',
     'snakeCaseRequest',
+  ]);
+});
+
+it('svc-comm/http exports its plugins, its server and their errors, and no other name', () => {
+  expect(Object.keys(http).sort()).toEqual([
+    'HttpServer',
+    'MissingPackageError',
+    'OpenAddressError',
+    'SERVER_OPTIONS',
+    'asyncResource',
+    'callerOf',
+    'docs',
+    'functionServer',
+    'guard',
+    'health',
   ]);
 });

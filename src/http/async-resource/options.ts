@@ -1,0 +1,37 @@
+import { InvalidArgumentError } from '../../errors.ts';
+import type { GuardOptions } from '../guard/options.ts';
+import type { JsonSchema } from '../openapi/types.ts';
+import type { TaskAccessOptions } from '../task-access.ts';
+import type { OperationName, ResourceAction, ResourceRequest } from './operations.ts';
+
+/** What documentation says of an operation. */
+export interface OperationDocs {
+  readonly summary?: string;
+  readonly description?: string;
+  /** JSON Schema of each query parameter. */
+  readonly query?: Readonly<Record<string, JsonSchema>>;
+  /** JSON Schema of the body. */
+  readonly body?: JsonSchema;
+}
+
+export interface AsyncResourceOptions extends TaskAccessOptions {
+  /** Whether a state is answered with 303 to the result when there is one; `?redirect=1` asks for it once. @default false */
+  readonly seeOther?: boolean | undefined;
+  /** Whether the caller may do it; false: 403. @default true for whoever the guard lets in */
+  readonly authorize?: ((request: ResourceRequest, action: ResourceAction) => boolean | Promise<boolean>) | undefined;
+  /** Starts a second of one owner, or address, and as many at once; 0: no limit but that of the guard. @default 0 */
+  readonly rateLimit?: number | undefined;
+  /** @default the guard of the scope around, else one with its defaults: this machine only */
+  readonly guard?: GuardOptions | undefined;
+  readonly docs?: Readonly<Partial<Record<OperationName, OperationDocs>>> | undefined;
+}
+
+/** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) */
+export function checkResource(name: string, { rateLimit = 0 }: AsyncResourceOptions): void {
+  if (!/^[\w.~-]{1,100}$/.test(name)) {
+    throw new InvalidArgumentError('name', '1 to 100 letters, digits, _, -, ~ and .', JSON.stringify(name));
+  }
+  if (!Number.isFinite(rateLimit) || rateLimit < 0) {
+    throw new InvalidArgumentError('rateLimit', 'a number ≥ 0', String(rateLimit));
+  }
+}

@@ -1,0 +1,120 @@
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { DEFAULT_JSON_LIMITS } from '../../wire/json.ts';
+import { EVERYBODY, setCaller } from '../caller.ts';
+import { openApi } from '../openapi/collector.ts';
+import { answerError, HttpProblem } from '../problem.ts';
+import { bodyProblem, parseBodies } from './body.ts';
+import { isAllowedHost } from './hosts.ts';
+import { refuseOpenAddress } from './listen.ts';
+import { callerFrom, type GuardOptions, type ResolvedGuard, resolveGuard } from './options.ts';
+import { isForeignOrigin } from './origin.ts';
+import { basicPassword, bearerToken, tokenCheck } from './token.ts';
+import { TokenBuckets } from './token-bucket.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the guard is told of a route. */
+    svcComm?: RouteTraits;
+  }
+}
+
+export interface RouteTraits {
+  /** For those who look whether the server lives: no token is asked for, nothing is counted. */
+  readonly isOpen?: boolean;
+  /** A GET that does something. */
+  readonly hasEffects?: boolean;
+  /** A page that a person opens in a browser, which can ask for a password and for nothing else. */
+  readonly takesBasic?: boolean;
+}
+
+const GUARDED = Symbol('svc-comm guard');
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+const GUESSES_PER_MINUTE = 10;
+
+const HEADERS = Object.freeze({
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+});
+
+/**
+ * Fastify plugin: guards every route of the scope that it is registered in, and of the scopes in it. The other plugins
+ * bring a guard of their own where there is none.
+ * @example await app.register(guard, { token: process.env.TOKEN, allowedHosts: ['api.example.com'] });
+ */
+export const guard: FastifyPluginAsync<GuardOptions> = async (scope, options) => guardScope(scope, options);
+// Fastify's sign that a plugin is for the scope that registers it, not for one of its own.
+Object.assign(guard, { [Symbol.for('skip-override')]: true, [Symbol.for('fastify.display-name')]: 'svc-comm guard' });
+
+/**
+ * Guards the scope, unless an outer one does and nothing else is asked for.
+ * @param onError answers what goes wrong in the scope
+ */
+export function guardScope(scope: FastifyInstance, options?: GuardOptions, onError: ErrorAnswer = answerError): void {
+  scope.setErrorHandler(onError);
+  if (options === undefined && scope.hasDecorator(GUARDED)) return;
+  const resolved = resolveGuard(options ?? {});
+  if (!scope.hasDecorator(GUARDED)) scope.decorate(GUARDED, true);
+  if (resolved.tokens.length === 0 && !resolved.authenticate) refuseOpenAddress(scope.server);
+  else openApi(scope).isSecured = true;
+  scope.addHook('onRequest', requestGuard(resolved));
+  parseBodies(scope, { ...DEFAULT_JSON_LIMITS, bodyBytes: resolved.bodyBytes });
+}
+
+type ErrorAnswer = typeof answerError;
+type Hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void;
+
+/** Before anything of the body is read. The order is that of what it costs. */
+function requestGuard(options: ResolvedGuard): Hook {
+  const { allowedHosts, allowedOrigins, rateLimit } = options;
+  const clients = rateLimit === 0 ? undefined : new TokenBuckets(rateLimit, Math.max(1, rateLimit));
+  const authenticate = authentication(options);
+  return (request, reply, done) => {
+    reply.headers(HEADERS);
+    const { headers, method, socket } = request.raw;
+    if (!isAllowedHost(headers.host, allowedHosts, socket.localAddress)) {
+      return done(new HttpProblem(421, 'this server is not called so: name the host in http.allowedHosts'));
+    }
+    const { isOpen = false, hasEffects = false } = request.routeOptions.config?.svcComm ?? {};
+    if (isOpen) return done();
+    const waitSeconds = clients?.take(request.ip) ?? 0;
+    if (waitSeconds > 0) {
+      return done(new HttpProblem(429, `more than ${rateLimit} requests a second`, { retryAfter: waitSeconds }));
+    }
+    const isSafe = SAFE_METHODS.has(method ?? '') && !hasEffects;
+    if (!isSafe && isForeignOrigin(headers, allowedOrigins)) {
+      return done(new HttpProblem(403, 'a page of another site asks for this: name its origin in allowedOrigins'));
+    }
+    const wrong = bodyProblem(request);
+    if (wrong) return done(wrong);
+    if (!authenticate) return done();
+    authenticate(request).then(() => done(), done);
+  };
+}
+
+/** undefined when nobody is asked who they are. */
+function authentication({
+  tokens,
+  authenticate,
+}: ResolvedGuard): ((request: FastifyRequest) => Promise<void>) | undefined {
+  if (tokens.length === 0 && !authenticate) return undefined;
+  const isToken = tokenCheck(tokens);
+  const guesses = new TokenBuckets(GUESSES_PER_MINUTE / 60, GUESSES_PER_MINUTE);
+  return async (request) => {
+    const { authorization } = request.headers;
+    const takesBasic = request.routeOptions.config?.svcComm?.takesBasic ?? false;
+    if (authorization !== undefined) {
+      // Also for the right one: who guesses must not see by the answer that it was.
+      const retryAfter = guesses.wait(request.ip);
+      if (retryAfter > 0) throw new HttpProblem(429, 'too many wrong credentials from this address', { retryAfter });
+    }
+    const token = bearerToken(authorization) ?? (takesBasic ? basicPassword(authorization) : undefined);
+    if (token !== undefined && tokens.length > 0 && isToken(token)) return setCaller(request, EVERYBODY);
+    const identity = await authenticate?.(request);
+    if (identity !== undefined) return setCaller(request, callerFrom(identity));
+    if (authorization !== undefined) guesses.take(request.ip);
+    const scheme = takesBasic && tokens.length > 0 ? 'Basic realm="svc-comm"' : 'Bearer realm="svc-comm"';
+    throw new HttpProblem(401, 'say who you are: Authorization: Bearer TOKEN', {
+      headers: { 'www-authenticate': scheme },
+    });
+  };
+}

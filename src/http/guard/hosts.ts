@@ -1,0 +1,31 @@
+import { isIP } from 'node:net';
+
+/** The name of a `Host` header without its port; undefined when it is none (RFC 9110 §7.2). */
+export function hostName(header: string | undefined): string | undefined {
+  const [, bracketed, plain] = /^(?:\[([0-9a-f:.]+)\]|([^\s:/@[\]]+))(?::\d{1,5})?$/i.exec(header ?? '') ?? [];
+  return (bracketed ?? plain)?.toLowerCase();
+}
+
+/** Whether an address reaches this machine only. */
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase();
+  return name === 'localhost' || name === '::1' || /^(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(name);
+}
+
+/**
+ * Whether a request's `Host` is one of ours. A page of a foreign name that is made to point to this server (DNS
+ * rebinding) sends its own name; it cannot send an address, nor `localhost`.
+ * @param allowed names, or `*` for any
+ * @param localAddress where the connection came in
+ */
+export function isAllowedHost(
+  header: string | undefined,
+  allowed: ReadonlySet<string>,
+  localAddress: string | undefined,
+): boolean {
+  const name = hostName(header);
+  if (name === undefined) return false;
+  if (allowed.has('*') || allowed.has(name)) return true;
+  if (isLoopback(name)) return true;
+  return isIP(name) !== 0 && name === localAddress?.replace(/^::ffff:/, '');
+}

@@ -1,0 +1,60 @@
+import type { FastifyPluginAsync } from 'fastify';
+import { taskClient } from '../task/client-source.ts';
+import type { Tasks } from '../task/tasks.ts';
+import { sleep } from '../util/sleep.ts';
+import { openApi } from './openapi/collector.ts';
+import { json } from './openapi/parts.ts';
+import type { Operation } from './openapi/types.ts';
+
+export interface HealthOptions {
+  /** @default that of the default service */
+  readonly tasks?: Tasks | undefined;
+}
+
+const DATABASE_MS = 2_000;
+
+/**
+ * Fastify plugin: `GET /health` answers while the process does, `GET /health/ready` when the database answers as well.
+ * Neither asks for a token, and neither says more than that.
+ */
+export const health: FastifyPluginAsync<HealthOptions> = async (scope, { tasks }) => {
+  const config = { svcComm: { isOpen: true } };
+  scope.get('/health', { config }, (_request, reply) => {
+    reply.send({ status: 'ok' });
+  });
+  scope.get('/health/ready', { config }, async (_request, reply) => {
+    const isReady = await isAnswering(tasks);
+    return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'unavailable' });
+  });
+  openApi(scope).add({
+    prefix: scope.prefix,
+    paths: () => ({
+      '/health': { get: operation('health', 'Whether the process answers') },
+      '/health/ready': { get: operation('ready', 'Whether the database does as well') },
+    }),
+  });
+};
+
+const STATUS = { type: 'object', properties: { status: { type: 'string' } }, required: ['status'] };
+
+const operation = (operationId: string, summary: string): Operation => ({
+  security: [],
+  operationId,
+  summary,
+  tags: ['health'],
+  responses: {
+    200: json('It does.', STATUS),
+    ...(operationId === 'ready' ? { 503: json('It does not.', STATUS) } : {}),
+  },
+});
+
+async function isAnswering(given: Tasks | undefined): Promise<boolean> {
+  const asked = (async () => {
+    await (given ?? (await taskClient())).find(NOBODY);
+    return true;
+  })().catch(() => false);
+  return Promise.race([asked, sleep(DATABASE_MS).then(() => false)]);
+}
+
+/** The nil UUID (RFC 9562 §5.9): no task has it. */
+const NOBODY = '00000000-0000-0000-0000-000000000000';

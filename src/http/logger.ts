@@ -1,0 +1,28 @@
+import type { FastifyBaseLogger } from 'fastify';
+import type { Logger } from '../lifecycle/logger.ts';
+
+const silent = (): void => undefined;
+
+/** Our logger in the form that fastify asks for. What it tells of each request is left out. */
+export function fastifyLogger(logger: Logger): FastifyBaseLogger {
+  const at =
+    (level: keyof Logger) =>
+    (fields: unknown, text?: unknown): void => {
+      if (typeof fields === 'string') logger[level]({}, fields);
+      else if (fields instanceof Error)
+        logger[level]({ error: fields }, typeof text === 'string' ? text : fields.message);
+      else logger[level](Object(fields), typeof text === 'string' ? text : '');
+    };
+  const own: FastifyBaseLogger = {
+    level: 'info',
+    trace: silent,
+    debug: at('debug'),
+    info: at('debug'),
+    warn: at('warn'),
+    error: at('error'),
+    fatal: at('error'),
+    silent,
+    child: () => own,
+  };
+  return own;
+}

@@ -1,0 +1,77 @@
+import type { FastifyInstance } from 'fastify';
+import type { PathItem, Paths } from './types.ts';
+
+/** What a plugin tells of itself, each time it is asked: what is registered later is in it. */
+export interface ApiSource {
+  /** Stands before its paths. */
+  readonly prefix: string;
+  paths(): Paths | Promise<Paths>;
+}
+
+export interface DocumentOptions {
+  readonly title: string;
+  readonly version: string;
+  readonly description?: string | undefined;
+}
+
+/** Everything that plugins of one server tell of themselves. */
+export class ApiCollector {
+  readonly #sources: ApiSource[] = [];
+  /** Whether callers have to say who they are. */
+  isSecured = false;
+
+  add(source: ApiSource): void {
+    this.#sources.push(source);
+  }
+
+  /** An OpenAPI 3.1 document of what is registered now. */
+  async document({ title, version, description }: DocumentOptions): Promise<object> {
+    const paths: Record<string, unknown> = {};
+    for (const { prefix, paths: tell } of this.#sources) {
+      for (const [path, item] of Object.entries(await tell())) paths[prefix + path] = named(item, prefix);
+    }
+    return {
+      openapi: '3.1.0',
+      info: { title, version, ...(description === undefined ? {} : { description }) },
+      paths,
+      components: {
+        schemas: { Problem: PROBLEM },
+        ...(this.isSecured ? { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } } : {}),
+      },
+      ...(this.isSecured ? { security: [{ bearer: [] }] } : {}),
+    };
+  }
+}
+
+/** Ids are of the whole document, and a plugin may be registered twice. */
+const named = (item: PathItem, prefix: string): PathItem =>
+  Object.fromEntries(
+    Object.entries(item).map(([method, operation]) => [
+      method,
+      { ...operation, operationId: `${prefix} ${operation.operationId}`.trim() },
+    ]),
+  );
+
+const PROBLEM = Object.freeze({
+  description: 'What is wrong (RFC 9457).',
+  type: 'object',
+  properties: {
+    type: { type: 'string', format: 'uri-reference' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string' },
+    code: { type: 'string', description: 'A stable code, as docs/errors.md lists them.' },
+  },
+  required: ['type', 'title', 'status'],
+});
+
+const collectors = new WeakMap<object, ApiCollector>();
+
+/** The collector of the server that a scope belongs to. */
+export function openApi({ server }: FastifyInstance): ApiCollector {
+  const known = collectors.get(server);
+  if (known) return known;
+  const made = new ApiCollector();
+  collectors.set(server, made);
+  return made;
+}

@@ -1,0 +1,55 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { arg, task } from '../../../src/task-door.ts';
+
+export const addition = task(
+  {
+    name: 'addition',
+    description: 'Simple Awesome Addition',
+    args: { x: arg.integer('A value of X'), y: arg.integer('A value of Y') },
+    maxConcurrency: 1,
+  },
+  ({ x, y }) => x + y,
+);
+
+export const multi = task(
+  { name: 'multi', description: 'Heavy Function', maxConcurrency: 2 },
+  async (_args, { signal }) => {
+    await sleep(60_000, undefined, { signal });
+    return true;
+  },
+);
+
+export const double = task({ name: 'double', args: { number: arg.integer() } }, ({ number }) => number * 2);
+
+export const give = task({ name: 'give', args: { json: arg.string() } }, ({ json }) => JSON.parse(json) as unknown);
+
+export const fails = task({ name: 'fails' }, () => {
+  throw new TypeError('no such thing');
+});
+
+export const brief = task({ name: 'brief', timeout: '300ms' }, () => sleep(60_000));
+
+/** Runs until it is told to end; then it takes its time, or ends only when it is killed. */
+export const nap = task(
+  { name: 'nap', args: { ms: arg.integer(), stubborn: arg.boolean('', { default: false }) } },
+  async ({ ms, stubborn }, { signal, progress }) => {
+    if (stubborn) process.on('SIGTERM', () => undefined);
+    progress(0.5, 'half of it');
+    await sleep(ms, undefined, stubborn ? {} : { signal });
+    return ms;
+  },
+);
+
+/** Takes the whole of a core. */
+export const spin = task({ name: 'spin', args: { ms: arg.integer() } }, ({ ms }) => {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+  return ms;
+});
+
+export const narrow = task({ name: 'narrow', maxConcurrency: 3, args: { ms: arg.integer() } }, async ({ ms }) => {
+  await sleep(ms);
+});
+
+export const strict = task({ name: 'strict', args: z.object({ at: z.iso.date() }) }, ({ at }) => at);

@@ -1,0 +1,385 @@
+import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
+import { fastify } from 'fastify';
+import { afterEach, describe, expect, it } from 'vitest';
+import { InvalidArgumentError, OpenAddressError } from '../../src/errors.ts';
+import { callerOf } from '../../src/http/caller.ts';
+import { functionServer } from '../../src/http/function-server/function-server.ts';
+import { guard } from '../../src/http/guard/guard.ts';
+import type { GuardOptions } from '../../src/http/guard/options.ts';
+import { TokenBuckets } from '../../src/http/guard/token-bucket.ts';
+import { health } from '../../src/http/health.ts';
+import { HttpServer } from '../../src/http/server.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { json, startServer, type TestServer } from '../support/fastify-kit.ts';
+
+const running: TestServer[] = [];
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.stop();
+});
+
+/** Echoes what it gets. */
+async function echo(options: GuardOptions = {}): Promise<TestServer> {
+  const server = await startServer(
+    (app) => {
+      app.get('/look', (request, reply) => reply.send({ caller: callerOf(request) }));
+      app.get('/act', { config: { svcComm: { hasEffects: true } } }, (_request, reply) => reply.send({}));
+      for (const method of ['POST', 'PUT', 'DELETE', 'PATCH'] as const) {
+        app.route({ method, url: '/act', handler: (request, reply) => reply.send({ body: request.body ?? null }) });
+      }
+      app.get('/broken', () => {
+        throw new Error('postgres://user:c4n4ry@db/x is down');
+      });
+      void app.register(health);
+    },
+    { guard: options },
+  );
+  running.push(server);
+  return server;
+}
+
+/** The status and body of a request with just these headers: fetch would add its own. */
+function raw(
+  url: string,
+  { method = 'GET', headers = {}, body }: { method?: string; headers?: Record<string, string>; body?: string | Buffer },
+): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const isSized = body === undefined || 'transfer-encoding' in headers;
+    const length: Record<string, number> = isSized ? {} : { 'content-length': Buffer.byteLength(body) };
+    const request = httpRequest(url, { method, headers: { ...length, ...headers }, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+describe('a server without a token', () => {
+  it.each(['0.0.0.0', '::', '10.0.0.1', 'example.com'])('does not start on %s', async (host) => {
+    const server = new HttpServer({ host, port: 0, logger: silentLogger, register: () => undefined });
+    await expect(server.start()).rejects.toThrow(OpenAddressError);
+    await expect(server.start()).rejects.toMatchObject({ code: 'SVC_COMM_OPEN_ADDRESS', address: host });
+  });
+
+  it('does not start there either when it is a server of the user’s own, with one of our plugins', async () => {
+    for (const listen of [
+      { port: 0, host: '0.0.0.0' },
+      { port: 0, host: '::' },
+    ]) {
+      const app = fastify();
+      await app.register(functionServer, { prefix: '/functions' });
+      await expect(app.listen(listen)).rejects.toThrow(OpenAddressError);
+      await app.close();
+    }
+    const called = fastify();
+    await called.register(guard, {});
+    const error = await new Promise((resolve) => called.listen({ port: 0, host: '0.0.0.0' }, resolve));
+    expect(error).toBeInstanceOf(OpenAddressError);
+    await called.close();
+  });
+
+  it.each(['127.0.0.1', '::1', 'localhost'])('starts on %s', async (host) => {
+    const server = await startServer(() => undefined, { host });
+    running.push(server);
+    expect((await server.request('/')).status).toBe(404);
+  });
+
+  it('starts anywhere with a token, or with a hook that says who calls', async () => {
+    for (const options of [{ token: 'secret' }, { authenticate: () => undefined }]) {
+      const server = await startServer(() => undefined, { guard: options, host: '0.0.0.0' });
+      running.push(server);
+      expect((await server.request('/')).status).toBe(401);
+    }
+  });
+});
+
+describe('a token', () => {
+  it('is asked for on every route and verb but the health check', async () => {
+    const server = await echo({ token: ['first', 'second'] });
+    for (const path of ['/look', '/act', '/nothing', '/broken', '/']) {
+      for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
+        const { status, headers } = await server.request(path, { method });
+        expect([path, method, status]).toEqual([path, method, 401]);
+        expect(headers.get('www-authenticate')).toMatch(/^Bearer/);
+      }
+    }
+    expect((await server.request('/health')).json).toEqual({ status: 'ok' });
+    for (const token of ['first', 'second']) {
+      const answer = await server.request('/look', { headers: { authorization: `bearer ${token}` } });
+      expect(answer.json).toEqual({ caller: { owner: '', seesAll: true } });
+    }
+  });
+
+  it('is not told from another by its beginning, its length or its scheme', async () => {
+    const server = await echo({ token: 'secret' });
+    for (const authorization of [
+      'Bearer secre',
+      'Bearer secrett',
+      'Bearer SECRET',
+      'Basic OnNlY3JldA==',
+      'secret',
+      'Bearer',
+    ]) {
+      const { status } = await server.request('/look', { headers: { authorization } });
+      expect([authorization, status]).toEqual([authorization, 401]);
+    }
+  });
+
+  it('cannot be guessed: after ten wrong ones in a minute the right one is refused as well', async () => {
+    const server = await echo({ token: 'secret' });
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 12; guess += 1) {
+      statuses.push((await server.request('/look', { headers: { authorization: `Bearer ${guess}` } })).status);
+    }
+    expect(statuses).toEqual([...Array(10).fill(401), 429, 429]);
+    const right = await server.request('/look', { headers: { authorization: 'Bearer secret' } });
+    expect([right.status, Number(right.headers.get('retry-after'))]).toEqual([429, expect.any(Number)]);
+    expect((await server.request('/look')).status).toBe(401);
+  });
+});
+
+describe('an authenticate hook', () => {
+  it('names the owner; whoever it does not know is refused; what it throws is not shown', async () => {
+    const server = await echo({
+      authenticate: async ({ headers }) => {
+        if (headers['x-user'] === 'thrower') throw new Error('c4n4ry');
+        if (headers['x-user'] === 'nobody') return '';
+        if (headers['x-user'] === 'root') return { owner: 'root', seesAll: true };
+        return typeof headers['x-user'] === 'string' ? headers['x-user'] : undefined;
+      },
+    });
+    const as = (user: string) => server.request('/look', { headers: { 'x-user': user } });
+    expect((await as('ann')).json).toEqual({ caller: { owner: 'ann', seesAll: false } });
+    expect((await as('root')).json).toEqual({ caller: { owner: 'root', seesAll: true } });
+    expect((await server.request('/look')).status).toBe(401);
+    const [thrown, nameless] = [await as('thrower'), await as('nobody')];
+    expect([thrown.status, nameless.status]).toEqual([500, 500]);
+    expect(thrown.text + nameless.text).not.toContain('c4n4ry');
+  });
+});
+
+describe('a foreign Host', () => {
+  const STRANGERS = [
+    'evil.example',
+    'evil.example:8888',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    '10.9.8.7',
+    '@localhost',
+  ];
+
+  it.each(STRANGERS)('%j is answered with 421 on all routes', async (host) => {
+    const { url } = await echo();
+    for (const path of ['/look', '/act', '/health', '/nothing']) {
+      expect((await raw(url + path, { headers: { host } })).status).toBe(421);
+      expect((await raw(url + path, { method: 'POST', headers: { host } })).status).toBe(421);
+    }
+  });
+
+  it('is one that is neither this machine’s nor on the list', async () => {
+    const { url } = await echo({ allowedHosts: ['api.example.com'] });
+    const { port } = new URL(url);
+    for (const host of [
+      'localhost',
+      `localhost:${port}`,
+      `127.0.0.1:${port}`,
+      '[::1]:1',
+      'API.example.com',
+      'api.example.com:443',
+    ]) {
+      expect([host, (await raw(`${url}/look`, { headers: { host } })).status]).toEqual([host, 200]);
+    }
+    const open = await echo({ allowedHosts: ['*'] });
+    expect((await raw(`${open.url}/look`, { headers: { host: 'any.example' } })).status).toBe(200);
+  });
+});
+
+describe('a page of another site', () => {
+  const SHAPES: readonly (readonly [string, Record<string, string>, string | undefined])[] = [
+    ['a form', { 'content-type': 'application/x-www-form-urlencoded' }, 'x=1'],
+    ['a form of text', { 'content-type': 'text/plain' }, '{"x":1}'],
+    ['a form of text with a charset', { 'content-type': 'text/plain; charset=utf-8' }, '{"x":1}'],
+    ['a form of text without fields', { 'content-type': 'TEXT/PLAIN', 'content-length': '0' }, undefined],
+    ['a form with files', { 'content-type': 'multipart/form-data; boundary=x' }, '--x--'],
+    ['a body without a type', {}, '{"x":1}'],
+    ['a chunked body without a type', { 'transfer-encoding': 'chunked' }, '{"x":1}'],
+    ['a fetch without a body', { origin: 'https://evil.example' }, undefined],
+    ['a sandboxed page', { origin: 'null' }, undefined],
+    ['a page of another port', { origin: 'http://127.0.0.1:1' }, undefined],
+    ['a page of a sister site', { 'sec-fetch-site': 'same-site' }, undefined],
+    ['an image or a link', { 'sec-fetch-site': 'cross-site' }, undefined],
+    ['JSON without asking first', { origin: 'https://evil.example', 'content-type': 'application/json' }, '{}'],
+    ['an origin that is no address', { origin: 'x' }, undefined],
+  ];
+
+  it.each(SHAPES)('changes nothing by %s', async (_name, headers, body) => {
+    const { url } = await echo();
+    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
+      const { status } = await raw(`${url}/act`, { method, headers, ...(body === undefined ? {} : { body }) });
+      expect([403, 415]).toContain(status);
+    }
+  });
+
+  it('starts nothing by a GET that has effects, and may link to what has none', async () => {
+    const { url } = await echo();
+    const headers = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' };
+    expect((await raw(`${url}/act`, { headers })).status).toBe(403);
+    expect((await raw(`${url}/look`, { headers })).status).toBe(200);
+  });
+
+  it('may when its origin is on the list, or is the server’s own', async () => {
+    const { url } = await echo({ allowedOrigins: ['https://console.example'] });
+    const post = (headers: Record<string, string>) => raw(`${url}/act`, { method: 'POST', headers });
+    expect((await post({ origin: 'https://console.example', 'sec-fetch-site': 'cross-site' })).status).toBe(200);
+    expect((await post({ origin: url, 'sec-fetch-site': 'same-origin' })).status).toBe(200);
+    expect((await post({ origin: 'https://console.example.evil' })).status).toBe(403);
+  });
+});
+
+describe('a body', () => {
+  it('is read as JSON, whatever else its type says, and none is an empty object', async () => {
+    const { url } = await echo();
+    const post = (headers: Record<string, string>, body?: string) =>
+      raw(`${url}/act`, { method: 'POST', headers, ...(body === undefined ? {} : { body }) });
+    for (const type of ['applicaiton/json', 'application/json; charset=utf-8', 'application/vnd.api+json', 'x/y']) {
+      expect(JSON.parse((await post({ 'content-type': type }, '{"x":3}')).text)).toEqual({ body: { x: 3 } });
+      expect(JSON.parse((await post({ 'content-type': type })).text)).toEqual({ body: {} });
+    }
+    expect(await post({})).toEqual({ status: 200, text: '{"body":null}' });
+  });
+
+  it.each([
+    ['broken JSON', '{"x":', 400],
+    ['no UTF-8', Buffer.from([0x22, 0xff, 0x22]), 400],
+    ['a key that reaches a prototype', '{"__proto__":{"a":1}}', 400],
+    ['a depth bomb', '['.repeat(100_000), 413],
+    ['a key bomb', JSON.stringify(Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`k${n}`, 1]))), 413],
+    ['a mebibyte and more', JSON.stringify('x'.repeat(1024 * 1024)), 413],
+  ])('of %s is refused, soon', async (_name, body, status) => {
+    const { url } = await echo();
+    const began = performance.now();
+    const answer = await raw(`${url}/act`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.text)).toMatchObject({ type: 'about:blank', status, detail: expect.any(String) });
+    expect(performance.now() - began).toBeLessThan(1000);
+  });
+
+  it('that is compressed is refused', async () => {
+    const { url } = await echo();
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+    expect((await raw(`${url}/act`, { method: 'POST', headers, body: 'x' })).status).toBe(415);
+  });
+});
+
+describe('a client that asks too often', () => {
+  it('is told when to come again, and others are not held up', () => {
+    let now = 0;
+    const buckets = new TokenBuckets(2, 4, () => now);
+    expect([1, 2, 3, 4, 5].map(() => buckets.take('a'))).toEqual([0, 0, 0, 0, 0.5]);
+    expect(buckets.take('b')).toBe(0);
+    now = 500;
+    expect([buckets.take('a'), buckets.take('a')]).toEqual([0, 0.5]);
+    now = 60_000;
+    expect([1, 2, 3, 4, 5].map(() => buckets.wait('a') + buckets.take('a'))).toEqual([0, 0, 0, 0, 1]);
+    // So many addresses are forgotten again, whoever sends them.
+    for (let n = 0; n < 30_000; n += 1) buckets.take(`address ${n}`);
+  });
+
+  it('gets 429, and the health check answers all the same', async () => {
+    const server = await echo({ rateLimit: 3 });
+    const statuses: number[] = [];
+    for (let n = 0; n < 5; n += 1) statuses.push((await server.request('/look')).status);
+    expect(statuses).toEqual([200, 200, 200, 429, 429]);
+    expect((await server.request('/health')).status).toBe(200);
+  });
+});
+
+describe('an answer', () => {
+  it('says what is wrong as problem+json, and nothing of what is our own fault', async () => {
+    const server = await echo();
+    const missing = await server.request('/nothing?secret=c4n4ry');
+    expect(missing.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+    expect(missing.json).toEqual({
+      type: 'about:blank',
+      title: 'Not Found',
+      status: 404,
+      detail: 'there is no GET /nothing here',
+    });
+    const broken = await server.request('/broken');
+    expect([broken.status, broken.text.includes('c4n4ry')]).toEqual([500, false]);
+    expect(broken.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(broken.headers.get('content-security-policy')).toContain("default-src 'none'");
+  });
+
+  it('is there for a health check while 200 connections send nothing, within 100 ms', async () => {
+    const server = await echo();
+    const { port, hostname } = new URL(server.url);
+    const slow = Array.from({ length: 200 }, () => {
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => undefined);
+      socket.write('GET /look HTTP/1.1\r\nHost: localhost\r\nX-Slow: ');
+      return socket;
+    });
+    const times: number[] = [];
+    for (let n = 0; n < 100; n += 1) {
+      const began = performance.now();
+      expect((await server.request('/health')).status).toBe(200);
+      times.push(performance.now() - began);
+    }
+    times.sort((a, b) => a - b);
+    expect(times[98]).toBeLessThan(100);
+    for (const socket of slow) socket.destroy();
+  });
+
+  it('comes no more to a client that has not sent its headers in ten seconds', { timeout: 20_000 }, async () => {
+    const server = await echo();
+    const { port, hostname } = new URL(server.url);
+    const socket = connect(Number(port), hostname);
+    socket.write('GET /look HTTP/1.1\r\nHost: localhost\r\nX-Slow: ');
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk;
+    });
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(text).toMatch(/^HTTP\/1.1 408 /);
+  });
+});
+
+describe('options of a guard', () => {
+  it.each([
+    { token: '' },
+    { token: 'two words' },
+    { allowedHosts: ['https://x.example'] },
+    { allowedHosts: ['x.example:80'] },
+    { allowedOrigins: ['x.example'] },
+    { allowedOrigins: ['https://x.example/'] },
+    { rateLimit: -1 },
+    { bodyBytes: 0 },
+  ])('%j are refused', async (options) => {
+    await expect(startServer(() => undefined, { guard: options })).rejects.toThrow(InvalidArgumentError);
+  });
+});
+
+it('a body of another scope is not touched by the guard of a plugin', async () => {
+  const app = fastify();
+  app.addContentTypeParser('text/plain', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+  app.post('/own', (request, reply) => reply.send({ own: request.body }));
+  await app.register(functionServer, { prefix: '/functions' });
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/own',
+    headers: { 'content-type': 'text/plain' },
+    body: 'x',
+  });
+  expect(answer.json()).toEqual({ own: 'x' });
+  expect(
+    (await app.inject({ method: 'POST', url: '/functions/x', headers: { 'content-type': 'text/plain' }, body: 'x' }))
+      .statusCode,
+  ).toBe(415);
+  expect(json({}).method).toBe('POST');
+  await app.close();
+});

@@ -1,0 +1,162 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { afterEach, expect, it } from 'vitest';
+import { z } from 'zod';
+import { asyncResource } from '../../src/http/async-resource/async-resource.ts';
+import { docs } from '../../src/http/docs.ts';
+import { functionServer } from '../../src/http/function-server/function-server.ts';
+import type { GuardOptions } from '../../src/http/guard/options.ts';
+import { health } from '../../src/http/health.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { arg } from '../../src/task/argument.ts';
+import { task } from '../../src/task/definition.ts';
+import { TaskRegistry } from '../../src/task/registry.ts';
+import { Tasks } from '../../src/task/tasks.ts';
+import { startServer, type TestServer } from '../support/fastify-kit.ts';
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, { operationId: string; requestBody?: unknown }>>>>;
+}
+
+const registry = new TaskRegistry();
+/** Never started: only what is registered is asked of it. */
+const tasks = new Tasks({
+  registry,
+  connect: () => Promise.reject(new Error('not to be asked for')),
+  transactions: undefined as never,
+  schema: 'public',
+  queue: 'none',
+  logger: silentLogger,
+});
+const nothing = () => undefined;
+registry.add(
+  task(
+    {
+      name: 'addition',
+      description: 'Adds',
+      args: { x: arg.integer('A value of X'), y: arg.integer('', { default: 1 }) },
+    },
+    nothing,
+  ),
+  task(
+    { name: 'every', args: { f: arg.float(), s: arg.string(), b: arg.boolean(), l: arg.list(), d: arg.dict() } },
+    nothing,
+  ),
+  task({ name: 'zod', args: z.object({ at: z.iso.date() }) }, nothing),
+  task({ name: 'unsaid', args: z.object({ at: z.coerce.date() }) }, nothing),
+  task({ name: 'a.b-c_d' }, nothing),
+);
+
+const running: TestServer[] = [];
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.stop();
+});
+
+async function documented(guard: GuardOptions = {}): Promise<TestServer> {
+  const server = await startServer(
+    async (app) => {
+      await app.register(functionServer, { tasks });
+      await app.register(functionServer, { tasks, prefix: '/fn' });
+      const everything = { getList: nothing, postList: nothing, putDetail: nothing, deleteDetail: nothing };
+      const described = {
+        getList: { summary: 'Doubles', query: { foo: { type: 'integer' } } },
+        postList: { body: { type: 'object' } },
+      };
+      await app.register(asyncResource('double', everything, { tasks, docs: described }), { prefix: '/api/v1' });
+      await app.register(asyncResource('none', {}, { tasks }), { prefix: '/api/v1' });
+      await app.register(health, { tasks });
+      await app.register(docs, { title: 'orders', version: '1.2.3' });
+    },
+    { guard },
+  );
+  running.push(server);
+  return server;
+}
+
+it('/openapi.json is a valid OpenAPI 3.1 document, by the official schema', async () => {
+  for (const guard of [{}, { token: 'secret' }]) {
+    const server = await documented(guard);
+    const { json } = await server.request('/openapi.json', { headers: { authorization: 'Bearer secret' } });
+    const validator = new Validator();
+    expect(await validator.validate(json as never)).toEqual({ valid: true });
+    expect(validator.version).toBe('3.1');
+    expect(json).toMatchObject({ openapi: '3.1.0', info: { title: 'orders', version: '1.2.3' } });
+    if (guard.token) expect(json).toMatchObject({ security: [{ bearer: [] }] });
+    const broken = { ...(json as object), paths: { 'no slash': {} } };
+    expect(await new Validator().validate(broken as never)).toMatchObject({ valid: false });
+  }
+});
+
+it('says of each function what it takes, and of each resource what it has', async () => {
+  const { paths } = (await (await documented()).request('/openapi.json')).json as Document;
+  const bodyOf = (path: string) => paths[path]?.post?.requestBody;
+  const body = (schema: unknown) => ({ content: { 'application/json': { schema } } });
+  expect(bodyOf('/addition')).toEqual(
+    body({
+      type: 'object',
+      properties: { x: { type: 'integer', description: 'A value of X' }, y: { type: 'integer', default: 1 } },
+      required: ['x'],
+    }),
+  );
+  expect(bodyOf('/fn/every/keep-connection')).toMatchObject(
+    body({
+      properties: {
+        f: { type: 'number' },
+        s: { type: 'string' },
+        b: { type: 'boolean' },
+        l: { type: 'array' },
+        d: { type: 'object' },
+      },
+    }),
+  );
+  expect(bodyOf('/zod')).toMatchObject(
+    body({ properties: { at: { type: 'string', format: 'date' } }, required: ['at'] }),
+  );
+  expect(bodyOf('/unsaid')).toMatchObject(body({ type: 'object' }));
+  expect(Object.keys(paths['/api/v1/double/'] ?? {})).toEqual(['get', 'post']);
+  expect(Object.keys(paths['/api/v1/double/{id}/'] ?? {})).toEqual(['put', 'delete']);
+  expect(Object.keys(paths['/api/v1/double/state/{task_id}/'] ?? {})).toEqual(['get', 'delete']);
+  expect(paths['/api/v1/none/']).toBeUndefined();
+  expect(paths['/health']).toBeDefined();
+  const ids = Object.values(paths).flatMap((item) => Object.values(item).map(({ operationId }) => operationId));
+  expect(new Set(ids).size).toBe(ids.length);
+});
+
+it('has what is registered later without another line', async () => {
+  const server = await documented();
+  const before = (await server.request('/openapi.json')).json as Document;
+  expect(before.paths['/later']).toBeUndefined();
+  registry.add(task({ name: 'later' }, nothing));
+  const after = (await server.request('/openapi.json')).json as Document;
+  expect(Object.keys(after.paths['/later'] ?? {})).toEqual(['post']);
+});
+
+it('is shown at /docs by files of this server alone, and no page may ask another', async () => {
+  const server = await documented();
+  const page = await server.request('/docs/');
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+  const policy = page.headers.get('content-security-policy') ?? '';
+  expect(policy).toMatch(/default-src 'none'.*script-src 'self'.*connect-src 'self'.*frame-ancestors 'none'/);
+  expect(policy).not.toMatch(/https?:/);
+  const files = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file ?? '');
+  expect(files.length).toBeGreaterThan(3);
+  for (const file of files) {
+    const { status, headers } = await server.request(new URL(file, `${server.url}/docs/`).pathname);
+    expect([file, status]).toEqual([file, 200]);
+    expect(headers.get('content-type')).not.toMatch(/html/);
+  }
+  const initializer = await server.request('/docs/static/swagger-initializer.js');
+  expect(initializer.text).toContain('/openapi.json');
+  expect(initializer.text).toContain('"validatorUrl":null');
+});
+
+it('is behind the token; a browser may ask for it as a password there, and nowhere else', async () => {
+  const server = await documented({ token: 'secret' });
+  const basic = { headers: { authorization: `Basic ${Buffer.from('me:secret').toString('base64')}` } };
+  for (const path of ['/docs/', '/openapi.json', '/docs/static/swagger-ui.css']) {
+    const asked = await server.request(path);
+    expect([path, asked.status, asked.headers.get('www-authenticate')]).toEqual([path, 401, 'Basic realm="svc-comm"']);
+    expect([path, (await server.request(path, basic)).status]).toEqual([path, 200]);
+  }
+  expect((await server.request('/function/list/data', basic)).status).toBe(401);
+  expect((await server.request('/addition', { ...basic, method: 'POST' })).status).toBe(401);
+});
