@@ -88,6 +88,8 @@ beforeAll(async () => {
   on('nested')(callConsumer(async (data: Question) => pricing.call(pricingName, 'fail', data, { timeout: 5 })));
   pricingConsumer = pricing.consumer();
   await pricingConsumer.start();
+  // The first call connects, which may take longer than a short deadline.
+  await orders.call(pricingName, 'double', { n: 0 }, { timeout: 20 });
 });
 afterAll(() => kit.close());
 

@@ -24,7 +24,9 @@ beforeAll(async () => {
   kit = await ServiceKit.open('commands');
   orders = kit.service('orders');
   await orders.migrate();
-  await kit.pg.query(`CREATE TABLE ${kit.table('effect')} (id text)`);
+  // The first command connects, which may take longer than a short deadline.
+  await boundQueue(orders.settings.appId);
+  await orders.sendCommand(orders.settings.appId);
 });
 afterAll(() => kit.close());
 afterEach(() => vi.restoreAllMocks());
