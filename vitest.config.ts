@@ -30,6 +30,15 @@ export default defineConfig({
         include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/seeds/**/*.test.ts'],
         servers: true,
       }),
+      // Of the two around it, what needs no server: for machines where none can be had.
+      suite('embedded', {
+        include: [
+          'test/conformance/**/*.test.ts',
+          'test/integration/{task-embedded,testing}.test.ts',
+          'test/e2e/{example-rest,package}.test.ts',
+        ],
+        timeoutMs: 120_000,
+      }),
       suite('e2e', {
         include: ['test/e2e/**/*.test.ts', 'test/seeds/**/*.test.ts'],
         servers: true,

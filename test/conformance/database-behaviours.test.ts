@@ -5,7 +5,7 @@ import { knexTransactions, resolveTransactions, type Transactions } from '../../
 import { EmbeddedDatabase } from '../../src/embedded/database/embedded-database.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { RecordingPipe, type RelayKit, relayKit, until } from '../support/relay-kit.ts';
-import { testDatabaseUrl, uniqueName } from '../support/servers.ts';
+import { hasServers, testDatabaseUrl, uniqueName } from '../support/servers.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
@@ -14,7 +14,7 @@ beforeAll(() => embedded.start());
 afterAll(() => embedded.stop());
 
 describe.each([
-  { database: 'PostgreSQL', url: () => testDatabaseUrl(), max: 10 },
+  ...(hasServers ? [{ database: 'PostgreSQL', url: () => testDatabaseUrl(), max: 10 }] : []),
   { database: 'the embedded database', url: () => embedded.url, max: 1 },
 ])('$database', ({ url, max }) => {
   let kit: RelayKit;
