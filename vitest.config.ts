@@ -27,7 +27,7 @@ export default defineConfig({
     projects: [
       suite('unit', { include: ['test/unit/**/*.test.ts', 'test/wire/**/*.test.ts'] }),
       suite('integration', {
-        include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/seeds/**/*.test.ts'],
+        include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'],
         servers: true,
       }),
       // Of the two around it, what needs no server: for machines where none can be had.

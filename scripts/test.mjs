@@ -21,7 +21,7 @@ const STAGES = {
   e2e: vitest('e2e'),
   faults: ['npm', ['run', '--silent', 'faults', '--', 'ci']],
 };
-const NEED_SERVERS = ['integration', 'e2e'];
+const NEED_SERVERS = ['integration', 'e2e', 'faults'];
 /** What is run instead of those, once, where there are no servers. */
 const WITHOUT_SERVERS = 'embedded';
 
@@ -57,7 +57,7 @@ try {
 const expectsTests = stages.some((name) => isVitest(name));
 if (whyNoServers) {
   console.log(
-    `\n${whyNoServers}\nnot run: the test files of ${NEED_SERVERS.join(' and ')} that need servers, ${sum.skipped} of them; ` +
+    `\n${whyNoServers}\nnot run: ${sum.skipped} test files of ${NEED_SERVERS.join(', ')}, which need servers; ` +
       '`npm run test:servers` gets servers or says what is missing',
   );
 }
@@ -71,6 +71,7 @@ async function runStage(name) {
   console.log(`\n— ${name}`);
   // Found once for both stages, so that servers from binaries start once. Whether a stage may harm them: no.
   if (NEED_SERVERS.includes(name) && !servers) {
+    // The faults' servers are its own, from the same binaries.
     if (whyNoServers) return true;
     if (!(await findServers())) return runStage(WITHOUT_SERVERS);
   }
@@ -91,7 +92,7 @@ async function findServers() {
     if (!(error instanceof finder.NoServerError)) throw error;
     whyNoServers = error.message;
     process.env.SVC_COMM_TEST_WITHOUT_SERVERS = '1';
-    sum.skipped += countFiles(NEED_SERVERS) - countFiles([WITHOUT_SERVERS]);
+    sum.skipped += countFiles(NEED_SERVERS.filter(isVitest)) - countFiles([WITHOUT_SERVERS]);
     return false;
   }
 }
