@@ -1,6 +1,7 @@
 import { type FastifyInstance, type FastifyServerOptions, fastify, LogController } from 'fastify';
 import { createLogger, type Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { fastifyCorrelation } from '../util/request-correlation.ts';
 import { guard } from './guard/guard.ts';
 import type { GuardOptions } from './guard/options.ts';
 import { fastifyLogger } from './logger.ts';
@@ -80,6 +81,7 @@ export class HttpServer implements Service {
     app.server.maxConnections = MOST_CONNECTIONS;
     app.setNotFoundHandler(answerNotFound);
     await app.register(guard, guardOptions);
+    await app.register(fastifyCorrelation);
     await register(app);
     this.#url = await app.listen({ host, port });
   }

@@ -109,6 +109,13 @@ describe('a function', () => {
   });
 });
 
+it('a task carries the correlation of the request that started it', async () => {
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const answer = await post('/double', { number: 1 }, { 'x-correlation-id': 'c-9', traceparent });
+  const row = await kit.kit.row((answer.json as Launched).task_id);
+  expect(row).toMatchObject({ correlation_id: 'c-9', traceparent });
+});
+
 describe('what is wrong', () => {
   it.each([
     ['/addition', { x: 3 }, 400, { error: 'Parameter Missing: y' }],
