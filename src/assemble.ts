@@ -1,19 +1,13 @@
-import type { Assembled } from './assembly/assembled.ts';
 import { Assembly } from './assembly/assembly.ts';
-import { assembleCallSender, assembleCalls } from './assembly/calls.ts';
-import { assembleCommands } from './assembly/commands.ts';
 import { assembleConsumer } from './assembly/consumer.ts';
-import { assembleDeadLetters, type DeadLettersRole } from './assembly/dead-letters.ts';
 import type { EmbeddedServers, Endpoints } from './assembly/embedded.ts';
 import { assembleRelay } from './assembly/relay.ts';
-import { assembleRestClient } from './assembly/rest-client.ts';
-import { assembleTaker, type Taker } from './assembly/taker.ts';
-import { assembleTasks } from './assembly/tasks.ts';
+import { type ConsumerService, type RelayService, roleService, type WorkerService } from './assembly/role-service.ts';
+import { Roles } from './assembly/roles.ts';
 import { assembleWatch } from './assembly/watch.ts';
 import { assembleWorker, type WorkerProject } from './assembly/worker.ts';
 import type { CallStats } from './call/pending-calls.ts';
 import type { Consumer } from './consumer/consumer.ts';
-import type { ConsumerStats } from './consumer/stats.ts';
 import { type TakeHandler, takeOne } from './consumer/take-one.ts';
 import {
   byCallContract,
@@ -26,13 +20,11 @@ import {
   type SendCommand,
 } from './contract/typed.ts';
 import { pendingMigrations } from './database/migrate.ts';
-import type { DatabasePool } from './database/pool.ts';
 import type { KnexTransaction } from './database/transactions.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
 import { examine } from './doctor/examine.ts';
 import type { Finding } from './doctor/problems.ts';
 import type { Clock } from './lifecycle/clock.ts';
-import { group } from './lifecycle/group.ts';
 import { createLogger, type Logger } from './lifecycle/logger.ts';
 import type { Service } from './lifecycle/service.ts';
 import type { PublishOptions } from './message/publisher.ts';
@@ -43,7 +35,6 @@ import type { AggregateEvent } from './outbox/event-row.ts';
 import { cancelFutureEvents, type FutureEvents, type FutureSelection, futureEvents } from './outbox/future-events.ts';
 import type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
 import type { Relay } from './outbox/relay.ts';
-import type { RelayStats } from './outbox/relay-stats.ts';
 import type { TransactionOption } from './outbox/transaction-choice.ts';
 import type { RestClient } from './rest-api/client.ts';
 import { MessageRouter } from './router/router.ts';
@@ -53,8 +44,6 @@ import type { ResolvedSettings } from './settings/resolved.ts';
 import type { TaskRegistry } from './task/registry.ts';
 import type { Tasks } from './task/tasks.ts';
 import type { Worker } from './task/worker.ts';
-import type { WorkerStats } from './task/worker-stats.ts';
-import { once } from './util/once.ts';
 
 export interface ServiceParts {
   /** @default JSON lines on standard error, at the level of the settings */
@@ -74,25 +63,6 @@ export interface ServiceParts {
   readonly embeddedServers?: EmbeddedServers;
 }
 
-/** A consumer with its connections, as one service. */
-export interface ConsumerService extends Service {
-  /** Whether the broker delivers to it at the moment: for a readiness probe. */
-  readonly isReady: boolean;
-  readonly stats: ConsumerStats;
-}
-
-/** A relay with its connections, as one service. */
-export interface RelayService extends Service {
-  readonly stats: Readonly<RelayStats>;
-}
-
-/** A worker with its connections, as one service. */
-export interface WorkerService extends Service {
-  /** Whether the broker delivers to it at the moment: for a readiness probe. */
-  readonly isReady: boolean;
-  readonly stats: Readonly<WorkerStats>;
-}
-
 /**
  * A service built from settings. The functions of the package's front door are the same methods, of a default one.
  * Its connections are made when they are first needed; `close` gives them back.
@@ -101,19 +71,14 @@ export class SvcCommService {
   readonly settings: ResolvedSettings;
   readonly messageRouter: MessageRouter;
   readonly #assembly: Assembly;
-  readonly #roles = new Set<Service>();
-  readonly #callSender = once(() => assembleCallSender(this.#assembly));
-  readonly #calls = once(() => this.#onDemand(assembleCalls(this.#assembly)));
-  readonly #commands = once(() => this.#onDemand(assembleCommands(this.#assembly)));
-  readonly #takers = new Map<string, Taker & { readonly service: Service }>();
-  #deadLetters: (DeadLettersRole & { readonly service: Service }) | undefined;
-  #restClient: Promise<RestClient> | undefined;
+  readonly #roles: Roles;
 
   constructor(settings: ResolvedSettings, parts: ServiceParts = {}) {
     const { logger = createLogger(settings.logLevel, { appId: settings.appId }) } = parts;
     this.settings = settings;
     this.messageRouter = parts.messageRouter ?? new MessageRouter();
     this.#assembly = new Assembly(settings, { ...parts, logger, messageRouter: this.messageRouter });
+    this.#roles = new Roles(this.#assembly);
   }
 
   /**
@@ -159,7 +124,7 @@ export class SvcCommService {
   /** See `CommandSender.send`. */
   readonly sendCommand: SendCommand = byCommandContract(async (service, args, options) => {
     await this.#databaseFor(options);
-    return this.#commands().commands.send(service, args, options);
+    return this.#roles.commands().commands.send(service, args, options);
   });
 
   /**
@@ -169,29 +134,29 @@ export class SvcCommService {
    */
   async publishEventNow(event: AggregateEvent, options?: PublishOptions): Promise<PublishedEvent> {
     const { eventId, message } = eventMessage(event, this.settings.appId, Date.now());
-    await this.#commands().publisher.publish(message, options);
+    await this.#roles.commands().publisher.publish(message, options);
     return { eventId };
   }
 
   /** What passes an exchange, from its start on; consumers miss nothing by it. What `svc-comm watch` runs. */
   watch(options: WatchOptions): Service {
-    return this.#role(assembleWatch(this.#assembly, options), `watch of ${options.exchange}`);
+    return this.#roles.add(assembleWatch(this.#assembly, options), `watch of ${options.exchange}`);
   }
 
   /** See `Caller.call`. */
   readonly call: Call = byCallContract((service, method, data, options) =>
-    this.#calls().caller.call(service, method, data, options),
+    this.#roles.calls().caller.call(service, method, data, options),
   );
 
   /** See `CallSender.send`. */
   readonly sendCall: SendCall = bySendCallContract(async (service, method, data, options) => {
     await this.#databaseFor(options);
-    return this.#callSender().send(service, method, data, options);
+    return this.#roles.callSender().send(service, method, data, options);
   });
 
   /** How the calls of `call` ended. */
   get callStats(): CallStats {
-    return this.#calls().caller.stats;
+    return this.#roles.calls().caller.stats;
   }
 
   /**
@@ -200,7 +165,7 @@ export class SvcCommService {
    * @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH), BrokerUnavailableError (SVC_COMM_BROKER_UNAVAILABLE)
    */
   async declare(): Promise<void> {
-    await this.#taker(this.settings.queue.name);
+    await this.#roles.taker(this.settings.queue.name);
   }
 
   /**
@@ -210,22 +175,17 @@ export class SvcCommService {
    * @throws what the handler threw; its message waits in a retry queue or in the dead letters then
    */
   async takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
-    return takeOne(handler, (await this.#taker(queue)).options);
+    return takeOne(handler, (await this.#roles.taker(queue)).options);
   }
 
   /** The dead letters of the service's queue. What `svc-comm dlq` runs. */
-  async deadLetters(): Promise<DeadLetters> {
-    this.#deadLetters ??= this.#makeDeadLetters();
-    const { service, deadLetters } = this.#deadLetters;
-    await service.start();
-    return deadLetters;
+  deadLetters(): Promise<DeadLetters> {
+    return this.#roles.deadLetters();
   }
 
   /** Submits tasks and tells what becomes of them. */
-  async tasks(): Promise<Tasks> {
-    const { tasks, service } = this.#tasks();
-    await service.start();
-    return tasks;
+  tasks(): Promise<Tasks> {
+    return this.#roles.tasks();
   }
 
   /**
@@ -233,31 +193,27 @@ export class SvcCommService {
    * @throws SettingsError (SVC_COMM_SETTINGS) when none is set
    */
   restClient(): Promise<RestClient> {
-    this.#restClient ??= assembleRestClient(this.#assembly).catch((error: unknown) => {
-      this.#restClient = undefined;
-      throw error;
-    });
-    return this.#restClient;
+    return this.#roles.restClient();
   }
 
   /** What `svc-comm runconsumer` runs: start it, and stop it to drain. */
   consumer(): ConsumerService {
     const assembled = assembleConsumer(this.#assembly);
     const { main } = assembled;
-    return asRole<Consumer, ConsumerService>(this.#role(assembled, main.name), main, ['isReady', 'stats']);
+    return roleService<Consumer, ConsumerService>(this.#roles.add(assembled, main.name), main, ['isReady', 'stats']);
   }
 
   /** What `svc-comm runpublisher` runs: start it, and stop it to drain. */
   relay(): RelayService {
     const assembled = assembleRelay(this.#assembly);
-    return asRole<Relay, RelayService>(this.#role(assembled, 'publisher'), assembled.main, ['stats']);
+    return roleService<Relay, RelayService>(this.#roles.add(assembled, 'publisher'), assembled.main, ['stats']);
   }
 
   /** What `svc-comm runworker` runs: start it, and stop it to drain. The tasks must be in the registry too. */
   worker(project: WorkerProject): WorkerService {
     const assembled = assembleWorker(this.#assembly, project);
     const { main } = assembled;
-    return asRole<Worker, WorkerService>(this.#role(assembled, main.name), main, ['isReady', 'stats']);
+    return roleService<Worker, WorkerService>(this.#roles.add(assembled, main.name), main, ['isReady', 'stats']);
   }
 
   /** Creates or updates our tables. @returns the files that ran */
@@ -306,55 +262,12 @@ export class SvcCommService {
 
   /** Stops what was started and closes every connection. */
   async close(): Promise<void> {
-    await Promise.all([...this.#roles].map((role) => role.stop()));
-    const restClient = this.#restClient;
-    this.#restClient = undefined;
-    await (await restClient?.catch(() => undefined))?.close();
+    await this.#roles.stop();
     await this.#assembly.stop();
   }
 
-  readonly #tasks = once(() => {
-    const assembled = assembleTasks(this.#assembly);
-    return { tasks: assembled.main, service: this.#role(assembled, 'tasks') };
-  });
-
-  #makeDeadLetters(): DeadLettersRole & { readonly service: Service } {
-    const made = assembleDeadLetters(this.#assembly);
-    return { ...made, service: this.#role(made, 'dead letters') };
-  }
-
-  async #taker(queue: string): Promise<Taker> {
-    let taker = this.#takers.get(queue);
-    if (!taker) {
-      const made = assembleTaker(this.#assembly, queue);
-      taker = { ...made, service: this.#role(made, `taker of ${queue}`) };
-      this.#takers.set(queue, taker);
-    }
-    await taker.service.start();
-    await taker.declare();
-    return taker;
-  }
-
-  /** What starts by itself when it is first used. */
-  #onDemand<Role extends { readonly service: Service }>(role: Role): Role {
-    this.#roles.add(role.service);
-    return role;
-  }
-
-  #role(assembled: Assembled<Service>, name: string): Service {
-    const role = group(name, assembled.services);
-    this.#roles.add(role);
-    return role;
-  }
-
-  async #ownPool(): Promise<DatabasePool> {
-    const pool = this.#assembly.pool();
-    await pool.start();
-    return pool;
-  }
-
   async #database(): Promise<void> {
-    if (this.#assembly.usesOwnPool) await this.#ownPool();
+    if (this.#assembly.usesOwnPool) await this.#assembly.pool().start();
   }
 
   /** With a handle of the caller's, or in a transaction that is open already, our own pool is not needed. */
@@ -372,16 +285,4 @@ export class SvcCommService {
  */
 export function createService(settings: Settings | ResolvedSettings, parts: ServiceParts = {}): SvcCommService {
   return new SvcCommService(isResolvedSettings(settings) ? settings : resolveSettings(settings), parts);
-}
-
-/** The group's start and stop, with what is to be seen of its main part. */
-function asRole<Part extends object, Role extends Service>(
-  role: Service,
-  part: Part,
-  members: readonly (keyof Role & keyof Part)[],
-): Role {
-  for (const member of members) {
-    Object.defineProperty(role, member, { enumerable: true, get: () => part[member] });
-  }
-  return role as Role;
 }

@@ -69,9 +69,10 @@ export async function takeOne(queue: string, handler: TakeHandler): Promise<unkn
   return (await defaultService()).takeOne(queue, handler);
 }
 
-export type { ConsumerService, RelayService, ServiceParts } from './assemble.ts';
+export type { ServiceParts } from './assemble.ts';
 export { createService, SvcCommService } from './assemble.ts';
 export type { Endpoints } from './assembly/embedded.ts';
+export type { ConsumerService, RelayService, WorkerService } from './assembly/role-service.ts';
 export type { SendCallOptions } from './call/call-sender.ts';
 export type { CallOptions } from './call/caller.ts';
 export type { CallStats } from './call/pending-calls.ts';

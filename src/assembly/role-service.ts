@@ -1,0 +1,35 @@
+import type { ConsumerStats } from '../consumer/stats.ts';
+import type { Service } from '../lifecycle/service.ts';
+import type { RelayStats } from '../outbox/relay-stats.ts';
+import type { WorkerStats } from '../task/worker-stats.ts';
+
+/** A consumer with its connections, as one service. */
+export interface ConsumerService extends Service {
+  /** Whether the broker delivers to it at the moment: for a readiness probe. */
+  readonly isReady: boolean;
+  readonly stats: ConsumerStats;
+}
+
+/** A relay with its connections, as one service. */
+export interface RelayService extends Service {
+  readonly stats: Readonly<RelayStats>;
+}
+
+/** A worker with its connections, as one service. */
+export interface WorkerService extends Service {
+  /** Whether the broker delivers to it at the moment: for a readiness probe. */
+  readonly isReady: boolean;
+  readonly stats: Readonly<WorkerStats>;
+}
+
+/** The group's start and stop, with what is to be seen of its main part. */
+export function roleService<Part extends object, Role extends Service>(
+  role: Service,
+  part: Part,
+  members: readonly (keyof Role & keyof Part)[],
+): Role {
+  for (const member of members) {
+    Object.defineProperty(role, member, { enumerable: true, get: () => part[member] });
+  }
+  return role as Role;
+}

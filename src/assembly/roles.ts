@@ -1,0 +1,90 @@
+import type { DeadLetters } from '../dead-letters/dead-letters.ts';
+import { group } from '../lifecycle/group.ts';
+import type { Service } from '../lifecycle/service.ts';
+import type { RestClient } from '../rest-api/client.ts';
+import type { Tasks } from '../task/tasks.ts';
+import { once } from '../util/once.ts';
+import type { Assembled } from './assembled.ts';
+import type { Assembly } from './assembly.ts';
+import { assembleCallSender, assembleCalls } from './calls.ts';
+import { assembleCommands } from './commands.ts';
+import { assembleDeadLetters } from './dead-letters.ts';
+import { assembleRestClient } from './rest-client.ts';
+import { assembleTaker, type Taker } from './taker.ts';
+import { assembleTasks } from './tasks.ts';
+
+type Started<Role> = Role & { readonly service: Service };
+
+/** The roles that one service has taken on: each is made when it is first asked for, and all end with `stop`. */
+export class Roles {
+  readonly #assembly: Assembly;
+  readonly #services = new Set<Service>();
+  readonly #takers = new Map<string, Started<Taker>>();
+  #restClient: Promise<RestClient> | undefined;
+
+  constructor(assembly: Assembly) {
+    this.#assembly = assembly;
+  }
+
+  readonly callSender = once(() => assembleCallSender(this.#assembly));
+  /** Started by the first call. */
+  readonly calls = once(() => this.#known(assembleCalls(this.#assembly)));
+  /** Started by the first command. */
+  readonly commands = once(() => this.#known(assembleCommands(this.#assembly)));
+  readonly #tasks = once(() => this.#made(assembleTasks(this.#assembly), 'tasks'));
+  readonly #deadLetters = once(() => this.#made(assembleDeadLetters(this.#assembly), 'dead letters'));
+
+  async tasks(): Promise<Tasks> {
+    const { main, service } = this.#tasks();
+    await service.start();
+    return main;
+  }
+
+  async deadLetters(): Promise<DeadLetters> {
+    const { deadLetters, service } = this.#deadLetters();
+    await service.start();
+    return deadLetters;
+  }
+
+  /** Takes from this queue; its own is declared before the first. */
+  async taker(queue: string): Promise<Taker> {
+    let taker = this.#takers.get(queue);
+    if (!taker) {
+      taker = this.#made(assembleTaker(this.#assembly, queue), `taker of ${queue}`);
+      this.#takers.set(queue, taker);
+    }
+    await taker.service.start();
+    await taker.declare();
+    return taker;
+  }
+
+  /** One for all who ask. */
+  restClient(): Promise<RestClient> {
+    this.#restClient ??= assembleRestClient(this.#assembly).catch((error: unknown) => {
+      this.#restClient = undefined;
+      throw error;
+    });
+    return this.#restClient;
+  }
+
+  /** Parts in their order of start, as one service that ends with the others. */
+  add(assembled: Assembled<Service>, name: string): Service {
+    return this.#made(assembled, name).service;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#services].map((service) => service.stop()));
+    const restClient = this.#restClient;
+    this.#restClient = undefined;
+    await (await restClient?.catch(() => undefined))?.close();
+  }
+
+  #made<Role extends Assembled<Service>>(role: Role, name: string): Started<Role> {
+    return this.#known({ ...role, service: group(name, role.services) });
+  }
+
+  #known<Role extends { readonly service: Service }>(role: Role): Role {
+    this.#services.add(role.service);
+    return role;
+  }
+}
