@@ -1,4 +1,5 @@
-// node scripts/docs.mjs: writes docs/errors.md and the tables of docs/settings.md and docs/troubleshooting.md anew from the source. Tests hold them equal.
+// node scripts/docs.mjs: writes docs/errors.md, the tables of docs/settings.md and docs/troubleshooting.md, and the picture
+// docs/concepts.svg anew from the source. Tests hold them equal.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { tsImport } from 'tsx/esm/api';
 
@@ -24,3 +25,6 @@ writeFileSync(
     (_, begin, end) => `${begin}\n${troubleshootingTables()}\n\n${end}`,
   ),
 );
+
+const { conceptsPicture } = await tsImport('../test/support/concepts-picture.ts', import.meta.url);
+writeFileSync(new URL('concepts.svg', docs), conceptsPicture(readFileSync(new URL('concepts.txt', docs), 'utf8')));
