@@ -1,3 +1,4 @@
+import { request as httpRequest } from 'node:http';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterEach, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -51,9 +52,15 @@ afterEach(async () => {
   for (const server of running.splice(0)) await server.stop();
 });
 
-async function documented(guard: GuardOptions = {}): Promise<TestServer> {
+async function documented(
+  guard: GuardOptions = {},
+  onRoute: (method: string, url: string) => void = nothing,
+): Promise<TestServer> {
   const server = await startServer(
     async (app) => {
+      app.addHook('onRoute', ({ method, url }) => {
+        for (const one of [method].flat()) onRoute(one, url);
+      });
       await app.register(functionServer, { tasks });
       await app.register(functionServer, { tasks, prefix: '/fn' });
       const everything = { getList: nothing, postList: nothing, putDetail: nothing, deleteDetail: nothing };
@@ -159,4 +166,35 @@ it('is behind the token; a browser may ask for it as a password there, and nowhe
   }
   expect((await server.request('/function/list/data', basic)).status).toBe(401);
   expect((await server.request('/addition', { ...basic, method: 'POST' })).status).toBe(401);
+});
+
+it('has no route that a request without the token, or with a foreign Host, gets past, but the health check', async () => {
+  const routes: [method: string, path: string][] = [];
+  const server = await documented({ token: 'secret' }, (method, url) => routes.push([method, url]));
+  expect(routes.length).toBeGreaterThan(100);
+  const { port } = new URL(server.url);
+  const statusOf = (method: string, path: string, headers: Record<string, string>) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const request = httpRequest({ port, host: '127.0.0.1', method, path, headers, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      request.on('error', reject);
+      request.end();
+    });
+  const open = new Set<string>();
+  for (const [method, route] of routes) {
+    const path = route.replaceAll(/:\w+/g, '30049f59-b619-4890-a1eb-d53b245797d1').replace('*', 'x');
+    const authorization = 'Bearer secret';
+    expect([method, route, await statusOf(method, path, { host: 'evil.example', authorization })]).toEqual([
+      method,
+      route,
+      421,
+    ]);
+    const status = await statusOf(method, path, { host: 'localhost' });
+    if (status === 401) continue;
+    expect([method, route, status]).toEqual([method, route, expect.any(Number)]);
+    open.add(route);
+  }
+  expect([...open].sort()).toEqual(['/health', '/health/ready']);
 });
