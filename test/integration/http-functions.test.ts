@@ -158,25 +158,25 @@ describe('what is wrong', () => {
   });
 });
 
+const as = (user: string, path: string, init: RequestInit = {}) =>
+  owned.request(`/fn${path}`, { ...init, headers: { ...init.headers, 'x-user': user } });
+
+it('an owner sees, lists and ends their own tasks only', async () => {
+  const { task_id } = (await as('ann', '/nap', json({ ms: 60_000 }))).json as Launched;
+  expect((await as('ann', `/task/info/${task_id}`)).json).toMatchObject({ status: 'RUNNING' });
+  for (const path of ['info', 'done', 'result']) {
+    expect((await as('bob', `/task/${path}/${task_id}`)).status).toBe(404);
+  }
+  expect((await as('bob', '/task/list/nap')).json).toEqual([]);
+  expect((await as('ann', '/task/list/nap')).json).toMatchObject([{ task_id }]);
+  expect((await as('bob', `/terminate/task/${task_id}`, { method: 'POST' })).status).toBe(404);
+  expect((await as('bob', '/terminate/function/nap', { method: 'POST' })).status).toBe(200);
+  expect((await as('ann', `/task/info/${task_id}`)).json).toMatchObject({ status: 'RUNNING' });
+  await as('ann', '/terminate/function/nap', { method: 'POST' });
+  expect((await as('ann', `/task/info/${task_id}`)).json).toMatchObject({ status: 'FAILED' });
+});
+
 describe('an owner', () => {
-  const as = (user: string, path: string, init: RequestInit = {}) =>
-    owned.request(`/fn${path}`, { ...init, headers: { ...init.headers, 'x-user': user } });
-
-  it('sees, lists and ends their own tasks only', async () => {
-    const { task_id } = (await as('ann', '/nap', json({ ms: 60_000 }))).json as Launched;
-    expect((await as('ann', `/task/info/${task_id}`)).json).toMatchObject({ status: 'RUNNING' });
-    for (const path of ['info', 'done', 'result']) {
-      expect((await as('bob', `/task/${path}/${task_id}`)).status).toBe(404);
-    }
-    expect((await as('bob', '/task/list/nap')).json).toEqual([]);
-    expect((await as('ann', '/task/list/nap')).json).toMatchObject([{ task_id }]);
-    expect((await as('bob', `/terminate/task/${task_id}`, { method: 'POST' })).status).toBe(404);
-    expect((await as('bob', '/terminate/function/nap', { method: 'POST' })).status).toBe(200);
-    expect((await as('ann', `/task/info/${task_id}`)).json).toMatchObject({ status: 'RUNNING' });
-    await as('ann', '/terminate/function/nap', { method: 'POST' });
-    expect((await as('ann', `/task/info/${task_id}`)).json).toMatchObject({ status: 'FAILED' });
-  });
-
   it('has Idempotency-Keys of their own', async () => {
     const body = json({ number: 1 }, { 'idempotency-key': 'same' });
     const [ann, bob] = [await as('ann', '/double', body), await as('bob', '/double', body)];

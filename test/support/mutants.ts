@@ -291,6 +291,30 @@ export const MUTANTS: readonly Mutant[] = [
     testFile: 'integration/calls.test.ts',
     title: 'late and foreign answers are counted and dropped, and a second answer settles nothing',
   },
+  {
+    rule: 'a server is asked by its own name, or not at all',
+    file: 'http/guard/hosts.ts',
+    takes: "return isIP(name) !== 0 && name === localAddress?.replace(/^::ffff:/, '');",
+    puts: 'return true;',
+    testFile: 'unit/http-openapi.test.ts',
+    title: 'has no route that a request without the token, or with a foreign Host, gets past, but the health check',
+  },
+  {
+    rule: 'who has no token gets nothing',
+    file: 'http/guard/guard.ts',
+    takes: 'if (!authenticate) return done();',
+    puts: 'if (!authenticate || request.headers.authorization === undefined) return done();',
+    testFile: 'unit/http-openapi.test.ts',
+    title: 'has no route that a request without the token, or with a foreign Host, gets past, but the health check',
+  },
+  {
+    rule: 'over HTTP an owner sees their own tasks only',
+    file: 'http/task-access.ts',
+    takes: 'return submitter === undefined || record?.submitter === submitter ? record : undefined;',
+    puts: 'return record;',
+    testFile: 'integration/http-functions.test.ts',
+    title: 'an owner sees, lists and ends their own tasks only',
+  },
 ];
 
 /** Its line in the table of docs/guarantees.md. */
