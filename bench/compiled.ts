@@ -10,6 +10,8 @@ interface Compiled {
   readonly 'rest-api-door': typeof import('../src/rest-api-door.ts');
   readonly 'task-door': typeof import('../src/task-door.ts');
   readonly 'outbox/sql/enqueue': typeof import('../src/outbox/sql/enqueue.ts');
+  readonly 'task/isolation': typeof import('../src/task/isolation.ts');
+  readonly 'task/task-process': typeof import('../src/task/task-process.ts');
 }
 
 /** A module of dist/, which is what users run, under the types of the sources. */

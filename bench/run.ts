@@ -5,7 +5,18 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { machine, printTable, type Row } from './harness.ts';
 
-const BENCHES = ['publish', 'consume', 'relay', 'latency', 'enqueue', 'call', 'rest', 'embedded', 'http'] as const;
+const BENCHES = [
+  'publish',
+  'consume',
+  'relay',
+  'latency',
+  'enqueue',
+  'call',
+  'rest',
+  'embedded',
+  'http',
+  'task',
+] as const;
 type Bench = (typeof BENCHES)[number];
 interface BenchModule {
   /** Both sides' settings, and what would be cheating. */

@@ -19,6 +19,7 @@ export async function* taskEvents(
   let progress: TaskEvent | undefined;
   let mustRead = true;
   let known: TaskState | undefined;
+  let told: number | undefined;
   const unwatch = watch.watch(id, (notice) => {
     if (notice.kind === 'progress') progress = notice;
     else mustRead = true;
@@ -29,7 +30,7 @@ export async function* taskEvents(
       if (mustRead) {
         mustRead = false;
         const record = await read();
-        if (known === undefined && record.progress !== undefined && !isFinal(record.state)) {
+        if (record.progress !== undefined && record.progress !== told && !isFinal(record.state)) {
           progress ??= { kind: 'progress', fraction: record.progress, note: record.note };
         }
         if (record.state !== known) yield { kind: 'state', state: record.state };
@@ -39,6 +40,7 @@ export async function* taskEvents(
       if (progress?.kind === 'progress') {
         const { fraction, note } = progress;
         progress = undefined;
+        told = fraction;
         yield { kind: 'progress', fraction, note };
       }
       await bell.wait(signal);

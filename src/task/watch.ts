@@ -17,8 +17,8 @@ export interface TaskWatchOptions {
   readonly listen: boolean;
 }
 
-/** `look`: it may have ended; its row says. */
-export type WatchNotice = TaskNotice | { readonly kind: 'look'; readonly id: string };
+/** `look`: it has ended, its row says how. `deaf`: nothing can be heard at the moment, so look for whatever matters. */
+export type WatchNotice = TaskNotice | { readonly kind: 'look' | 'deaf'; readonly id: string };
 export type WatchListener = (notice: WatchNotice) => void;
 
 /**
@@ -113,6 +113,7 @@ export class TaskWatch {
       if (this.#link && !this.#link.isConnected) this.#link.query('SELECT 1 AS one', []).catch(() => undefined);
       const ended = await readEnded(this.#options.db, this.#options.schema, [...this.#listeners.keys()]);
       for (const id of ended) this.#tell({ kind: 'look', id });
+      if (!this.#link?.isConnected) for (const id of this.#listeners.keys()) this.#tell({ kind: 'deaf', id });
     } catch (error) {
       if (this.#isOpen) this.#options.logger.warn({ error }, 'could not look at the rows of tasks; looking again');
     } finally {

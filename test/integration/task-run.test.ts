@@ -134,6 +134,16 @@ describe('a task', () => {
     expect(await handle.record()).toMatchObject({ progress: 1, note: 'step 4' });
   });
 
+  it('tells its progress to who can only look', async () => {
+    const deaf = await kit.kit.tasks({ listen: false, pollMs: 20 });
+    const events: unknown[] = [];
+    const { id } = await kit.tasks.submit('steps', {});
+    for await (const event of deaf.events(id)) events.push(event);
+    expect(events).toEqual(expect.arrayContaining([expect.objectContaining({ kind: 'progress', note: 'step 2' })]));
+    expect(events).toContainEqual({ kind: 'state', state: 'STARTED' });
+    expect(events.at(-1)).toEqual({ kind: 'state', state: 'SUCCESS' });
+  });
+
   it('with a delay begins when that is over', async () => {
     const handle = await kit.tasks.submit('addition', { x: 1, y: 1 }, { delay: '700ms' });
     expect(await handle.result({ timeout: 20 })).toBe(2);
