@@ -29,6 +29,12 @@ export interface IsolationOptions {
   readonly logger: Logger;
 }
 
+/**
+ * A message that the process died of alone runs again only in a process that has lived for so long: whatever else ends
+ * processes in quick succession (somebody's kill -9, a machine without memory) does not meet the same message twice.
+ */
+const QUARANTINE_MS = 10_000;
+
 /** A stop does not wait longer for the database. */
 const GIVE_BACK_MS = 1_000;
 
@@ -52,6 +58,8 @@ export class Isolation {
   readonly #stopped = new AbortController();
   #running: Promise<void> | undefined;
   #alone: InFlight | undefined;
+  readonly #since = performance.now();
+  #timer: NodeJS.Timeout | undefined;
   readonly #explained = new WeakSet<InFlight>();
 
   constructor(options: IsolationOptions, host: IsolationHost) {
@@ -66,6 +74,7 @@ export class Isolation {
 
   /** Takes up none of those that wait any more. */
   stop(): void {
+    clearTimeout(this.#timer);
     this.#stopped.abort();
   }
 
@@ -95,8 +104,21 @@ export class Isolation {
     if (this.#running || this.#stopped.signal.aborted) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
-      if (this.#waiting.size > 0) this.#wake();
+      if ([...this.#waiting.values()].some((mark) => this.#isDue(mark))) this.#wake();
+      else if (this.#waiting.size > 0) this.#wakeAfterQuarantine();
     });
+  }
+
+  #wakeAfterQuarantine(): void {
+    clearTimeout(this.#timer);
+    if (this.#stopped.signal.aborted) return;
+    this.#timer = setTimeout(() => this.#wake(), Math.max(1, QUARANTINE_MS - (performance.now() - this.#since)));
+  }
+
+  /** What is unread is to be read, what has had its deaths given up; between them, quarantine. */
+  #isDue(mark: StartMark | undefined): boolean {
+    const isSuspectOnly = mark === undefined || mark.starts === 0 || mark.starts >= this.#options.crashes - 1;
+    return isSuspectOnly || performance.now() - this.#since >= QUARANTINE_MS;
   }
 
   async #run(): Promise<void> {
@@ -138,7 +160,7 @@ export class Isolation {
     let least: readonly [InFlight, number] | undefined;
     if (this.#stopped.signal.aborted) return undefined;
     for (const [message, mark] of this.#waiting) {
-      if (mark && (!least || mark.starts < least[1])) least = [message, mark.starts];
+      if (mark && this.#isDue(mark) && (!least || mark.starts < least[1])) least = [message, mark.starts];
     }
     return least?.[0];
   }

@@ -139,7 +139,8 @@ describe('messages that came back', () => {
     await begin('alone', 0);
     for (let n = 100; n < 120; n += 1) kit.send('alone', { n });
     consumer = await kit.start({ parts: { startMarks: marks } });
-    await until(() => order.length === 20 && fresh.length === 20);
+    // The one that a process died of waits until this one has lived for 10 s.
+    await until(() => order.length === 20 && fresh.length === 20, 18_000);
     expect(beside).toBe(0);
     expect(order.at(-1)).toBe(0);
     expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, n) => n));
