@@ -7,9 +7,16 @@ export interface Ready {
   readonly bare: string;
 }
 
+/** What it is asked to do; 0 submits: tell its CPU. */
 export interface Work {
   readonly submits: number;
   readonly atOnce: number;
+}
+
+export interface Done {
+  readonly ms: number;
+  /** Of this process since it began. */
+  readonly cpuMs: number;
 }
 
 const [databaseUrl = '', schema = ''] = process.argv.slice(2);
@@ -54,7 +61,8 @@ process.on('message', async ({ submits, atOnce }: Work) => {
   };
   const began = performance.now();
   await Promise.all(Array.from({ length: atOnce }, client));
-  process.send?.({ ms: performance.now() - began });
+  const { user, system } = process.cpuUsage();
+  process.send?.({ ms: performance.now() - began, cpuMs: (user + system) / 1000 } satisfies Done);
 });
 process.once('disconnect', () => process.exit(0));
 process.send?.({ ours: ours.url, bare: bareUrl });

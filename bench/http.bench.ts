@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Pool } from 'undici';
 import { BenchDatabase } from './database.ts';
 import { interleave, judge, type Row, type Side, timed } from './harness.ts';
-import type { Ready, Work } from './http-server.ts';
+import type { Done, Ready, Work } from './http-server.ts';
 
 export const head = `
 The servers are in a process of their own, asked by undici with 50 connections from this one. 202: POST of an async
@@ -11,7 +11,7 @@ resource that submits a task (row and outbox row in one statement, one transacti
 tasks.submit of the same task in the server's process, 50 at once, which the HTTP client's CPU does not slow down.
 Synchronous: GET /function/definition/NAME with the guard's defaults (host, origin, body rules, buckets, security
 headers), beside a bare fastify route that answers the same object.
-Cheating would be: no guard, several submits in a transaction, synchronous_commit off, answers that are not read.`;
+CPU is that of the servers' process. Cheating would be: no guard, several submits in a transaction, synchronous_commit off, answers that are not read.`;
 
 const SUBMITS = Number(process.env.SVC_COMM_BENCH_HTTP_SUBMITS ?? 1_000);
 const REQUESTS = Number(process.env.SVC_COMM_BENCH_HTTP_REQUESTS ?? 4_000);
@@ -32,22 +32,28 @@ export async function run(rounds: number): Promise<Row[]> {
     const submits = await interleave(
       [
         { name: 'tasks.submit', run: () => clear().then(() => submitted(server)) },
-        requests(
-          'POST, 202',
-          SUBMITS,
-          async () => {
-            const { statusCode, body } = await ours.request({ ...post, body: '{"number":21}' });
-            await body.dump();
-            if (statusCode !== 202) throw new Error(`answered with ${statusCode}`);
-          },
-          clear,
+        served(
+          server,
+          requests(
+            'POST, 202',
+            SUBMITS,
+            async () => {
+              const { statusCode, body } = await ours.request({ ...post, body: '{"number":21}' });
+              await body.dump();
+              if (statusCode !== 202) throw new Error(`answered with ${statusCode}`);
+            },
+            clear,
+          ),
         ),
       ],
       rounds,
     );
     const get = (pool: Pool) => async () => (await pool.request(definition)).body.json();
     const plain = await interleave(
-      [requests('bare fastify GET', REQUESTS, get(bare)), requests('ours GET', REQUESTS, get(ours))],
+      [
+        served(server, requests('bare fastify GET', REQUESTS, get(bare))),
+        served(server, requests('ours GET', REQUESTS, get(ours))),
+      ],
       rounds,
     );
     return [
@@ -62,12 +68,28 @@ export async function run(rounds: number): Promise<Row[]> {
   }
 }
 
-async function submitted(server: ChildProcess) {
+async function ask(server: ChildProcess, submits: number): Promise<Done> {
   const answer = once(server, 'message');
-  server.send({ submits: SUBMITS, atOnce: AT_ONCE } satisfies Work);
-  const [{ ms }] = (await answer) as [{ ms: number }];
-  return { messages: SUBMITS, ms, cpuMs: Number.NaN };
+  server.send({ submits, atOnce: AT_ONCE } satisfies Work);
+  const [done] = (await answer) as [Done];
+  return done;
 }
+
+async function submitted(server: ChildProcess) {
+  const before = await ask(server, 0);
+  const { ms, cpuMs } = await ask(server, SUBMITS);
+  return { messages: SUBMITS, ms, cpuMs: cpuMs - before.cpuMs };
+}
+
+/** With the CPU of the server, not of this process. */
+const served = (server: ChildProcess, side: Side): Side => ({
+  name: side.name,
+  async run() {
+    const before = await ask(server, 0);
+    const run = await side.run();
+    return { ...run, cpuMs: (await ask(server, 0)).cpuMs - before.cpuMs };
+  },
+});
 
 const requests = (
   name: string,
