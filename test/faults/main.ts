@@ -3,7 +3,7 @@
  * npm run faults -- failpoints [--times N] [--names P1,R2] [--seed N] [--out FILE]
  * npm run faults -- sabotage [--names lane,mark] [--out FILE]
  * npm run faults -- scenario --name NAME [--seed N]: one of scenarios.ts, as sabotage runs them
- * npm run faults -- rows [--write]: the tests behind the last table of docs/guarantees.md
+ * npm run faults -- rows [--names 6,15] [--write]: the tests behind the last table of docs/guarantees.md
  * npm run faults -- peers [--names amqplib,svc-comm] [--events N] [--faults N]: others beside ours
  * npm run faults -- ci: what `npm test` runs of it, the tier pr and the failpoints × 5
  * Exit 0: nothing lost, doubled, invented, reordered or stuck. 1: a problem. 2: wrong usage, or no fault met a message.
@@ -109,7 +109,7 @@ async function peers(): Promise<Outcome> {
 }
 
 async function rows(): Promise<Outcome> {
-  const results = runRows(say);
+  const results = runRows(values.names?.split(',').map(Number) ?? [], say);
   if (values.write) writeTable(results);
   return results.every(({ problems }) => problems.length === 0) ? 'passed' : 'failed';
 }

@@ -24,10 +24,11 @@ interface VitestReport {
   }[];
 }
 
-/** Runs the tests that the rows name. */
-export function runRows(say: (line: string) => void): RowResult[] {
-  const results = runTests(ROWS.flatMap(({ tests }) => tests));
-  return ROWS.map((row) => {
+/** Runs the tests that the rows name. @param numbers of the rows; none: all */
+export function runRows(numbers: readonly number[], say: (line: string) => void): RowResult[] {
+  const rows = ROWS.filter(({ row }) => numbers.length === 0 || numbers.includes(row));
+  const results = runTests(rows.flatMap(({ tests }) => tests));
+  return rows.map((row) => {
     const found = row.tests.map((test) => ({ test, runs: results(test) }));
     const problems = found.flatMap(({ test: [file, title], runs }) => {
       if (runs.length === 0) return [`no test "${title}" in ${file}`];
@@ -77,13 +78,16 @@ function runTests(tests: readonly TestName[]): (test: TestName) => TestRun[] {
 
 const HEAD = '## Known ways to fail';
 
-/** The table at the end of docs/guarantees.md, anew. */
+/** The table at the end of docs/guarantees.md: the lines of these rows anew, the others as they are. */
 export function writeTable(results: readonly RowResult[]): void {
   const file = join(root, 'docs/guarantees.md');
   const page = readFileSync(file, 'utf8');
   const end = page.indexOf(`\n${HEAD}`);
   const before = end < 0 ? page.trimEnd() : page.slice(0, end).trimEnd();
-  const lines = results.map(({ row, runs }) => {
+  const former = new Map(
+    [...page.slice(Math.max(0, end)).matchAll(/^\| (\d+) \|.*$/gm)].map(([line, row]) => [Number(row), line]),
+  );
+  for (const { row, runs } of results) {
     const tests = row.tests
       .map(([name, title]) => (title === '' ? `\`${name}\`` : `\`${name}\` › ${title}`))
       .join('<br>');
@@ -92,8 +96,12 @@ export function writeTable(results: readonly RowResult[]): void {
       runs.length === 0
         ? ''
         : `${runs.filter(({ status }) => status === 'passed').length} of ${runs.length} passed in ${ms} ms`;
-    return `| ${row.row} | ${row.mode} | ${row.promise} | ${tests || '–'} | ${[row.n, measured, row.but].filter(Boolean).join('; ')} |`;
-  });
+    former.set(
+      row.row,
+      `| ${row.row} | ${row.mode} | ${row.promise} | ${tests || '–'} | ${[row.n, measured, row.but].filter(Boolean).join('; ')} |`,
+    );
+  }
+  const lines = ROWS.map(({ row }) => former.get(row) ?? '');
   const intro =
     'How systems of this kind are known to lose, double or stop things, and what holds that off here. `npm run faults -- rows`\n' +
     'runs the tests named; `--write` writes this table. What is said of pr runs, scenarios and failpoints is in\n[faults.md](faults.md).';

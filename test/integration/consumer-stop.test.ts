@@ -90,6 +90,8 @@ test('nothing is lost or handled twice by consumers that are stopped under load'
     await new Promise((resolve) => setTimeout(resolve, 1));
     seen.set(n, (seen.get(n) ?? 0) + 1);
   });
+  // The queue is there before anything is sent to it, whichever test comes first.
+  await (await kit.start()).stop();
   const TOTAL = 1_500;
   for (let n = 0; n < TOTAL; n++) kit.send('stop.load', { n });
   while (seen.size < TOTAL) {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { slowness } from '../slowness.ts';
 import type { ServerHome } from './server-home.ts';
 
 export interface LaunchOptions {
@@ -73,7 +74,7 @@ export async function untilReady(
   server: ServerProcess,
   logFile: string,
   probe: () => Promise<void>,
-  timeoutMs = 90_000,
+  timeoutMs = 90_000 * slowness(),
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
