@@ -16,11 +16,15 @@ const tsc = at('node_modules/typescript/bin/tsc');
 const manifest = JSON.parse(await readFile(at('package.json'), 'utf8')) as {
   readonly version: string;
   readonly exports: Readonly<Record<string, unknown>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
 };
 /** `svc-comm`, `svc-comm/vitest` … */
 const doors = Object.keys(manifest.exports)
   .filter((door) => !door.endsWith('.json'))
   .map((door) => `svc-comm${door.slice(1)}`);
+/** Doors that need packages which a user installs beside ours. */
+const PEERS: Readonly<Record<string, readonly string[]>> = { 'svc-comm/http': ['fastify', '@fastify/swagger-ui'] };
+const plainDoors = doors.filter((door) => !(door in PEERS));
 
 let folder: string;
 let tarball: string;
@@ -48,7 +52,7 @@ afterAll(async () => {
 describe('the packed tarball', () => {
   it('holds the compiled code, the migrations and the papers, and nothing else', async () => {
     const expected =
-      /^(dist\/(src|bin)\/.+\.(js|d\.ts|js\.map)|migrations\/\d+_.+\.sql|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+      /^(dist\/(src|bin)\/.+\.(js|d\.ts|js\.map)|dist\/embedded-database\.tar\.gz|migrations\/\d+_.+\.sql|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
     expect(packedFiles.filter((file) => !expected.test(file))).toEqual([]);
     const migrations = await readdir(at('migrations'));
     expect(packedFiles).toEqual(
@@ -96,43 +100,28 @@ describe('installed in an empty project', () => {
     }
   });
 
-  it.each(doors)('%s is imported by ESM and required by CommonJS, with the same names', async (door) => {
-    const names = (code: string, type: string) =>
-      run(process.execPath, [`--input-type=${type}`, '-e', code], { cwd: folder }).then(({ stdout }) => stdout.trim());
-    const imported = await names(`console.log(Object.keys(await import('${door}')).sort().join())`, 'module');
-    const required = await names(`console.log(Object.keys(require('${door}')).sort().join())`, 'commonjs');
-    expect(imported).not.toBe('');
-    // Node adds it for those that compile `import` to `require`.
-    expect(required.replace('__esModule,', '')).toBe(imported);
-  });
+  it.each(plainDoors)('%s is imported by ESM and required by CommonJS, with the same names', sameNames);
 
-  it('type-checks in a strict project without skipLibCheck, with standard and with legacy decorators', async () => {
-    const imports = doors.map((door, index) => `import * as door${index} from '${door}';\nvoid door${index};`);
-    await writeFile(join(folder, 'user.ts'), `${imports.join('\n')}\n${CONSUMER}`);
-    const common = {
-      target: 'es2022',
-      module: 'nodenext',
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noUncheckedIndexedAccess: true,
-      verbatimModuleSyntax: true,
-      skipLibCheck: false,
-      noEmit: true,
-      types: ['node'],
-      typeRoots: [at('node_modules/@types')],
-    };
-    for (const [name, options] of Object.entries({ standard: {}, legacy: { experimentalDecorators: true } })) {
-      const project = join(folder, `tsconfig.${name}.json`);
-      await writeFile(project, JSON.stringify({ compilerOptions: { ...common, ...options }, files: ['user.ts'] }));
-      const { stdout } = await run(process.execPath, [tsc, '-p', project], { cwd: folder }).catch(
-        ({ stdout }: { stdout: string }) => ({
-          stdout,
-        }),
-      );
-      // Only what stands in our files and in the user's: the libraries beneath us have words of their own.
-      const ours = stdout.split('\n').filter((line) => /^(node_modules\/svc-comm\/|user\.ts)/.test(line));
-      expect(ours, name).toEqual([]);
-    }
+  it('type-checks in a strict project without skipLibCheck, with standard and with legacy decorators', () =>
+    typeChecks(plainDoors));
+
+  it('says of serve which packages it needs, and runs all else without them', async () => {
+    await writeFile(
+      join(folder, 'tasks.js'),
+      "import { task } from 'svc-comm/task';\nexport const one = task({ name: 'one' }, () => 1);\n",
+    );
+    await writeFile(
+      join(folder, 'svc-comm.config.json'),
+      JSON.stringify({ tasks: ['tasks.js'], databaseUrl: 'postgres://nobody@localhost:1/x' }),
+    );
+    const bin = installed('svc-comm/dist/bin/svc-comm.js');
+    const served = run(process.execPath, [bin, 'serve', '--json'], { cwd: folder });
+    const { stdout } = await served.then(
+      () => Promise.reject(new Error('it ran')),
+      (failed: { stdout: string }) => failed,
+    );
+    const { error } = JSON.parse(stdout);
+    expect(error).toMatchObject({ code: 'SVC_COMM_MISSING_PACKAGE', packages: PEERS['svc-comm/http'] });
   });
 
   it('finds its migrations from where it is installed', async () => {
@@ -144,6 +133,58 @@ describe('installed in an empty project', () => {
     expect(await readdir(installed('svc-comm/migrations'))).toEqual(await readdir(at('migrations')));
   });
 });
+
+describe('installed beside fastify', () => {
+  beforeAll(async () => {
+    const packages = Object.values(PEERS)
+      .flat()
+      .map((name) => `${name}@${manifest.devDependencies[name]}`);
+    await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], { cwd: folder });
+  }, 300_000);
+
+  it.each(Object.keys(PEERS))('%s is imported by ESM and required by CommonJS, with the same names', sameNames);
+
+  it('type-checks with every door', () => typeChecks(doors));
+});
+
+async function sameNames(door: string): Promise<void> {
+  const names = (code: string, type: string) =>
+    run(process.execPath, [`--input-type=${type}`, '-e', code], { cwd: folder }).then(({ stdout }) => stdout.trim());
+  const imported = await names(`console.log(Object.keys(await import('${door}')).sort().join())`, 'module');
+  const required = await names(`console.log(Object.keys(require('${door}')).sort().join())`, 'commonjs');
+  expect(imported).not.toBe('');
+  // Node adds it for those that compile `import` to `require`.
+  expect(required.replace('__esModule,', '')).toBe(imported);
+}
+
+async function typeChecks(which: readonly string[]): Promise<void> {
+  const imports = which.map((door, index) => `import * as door${index} from '${door}';\nvoid door${index};`);
+  await writeFile(join(folder, 'user.ts'), `${imports.join('\n')}\n${CONSUMER}`);
+  const common = {
+    target: 'es2022',
+    module: 'nodenext',
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    verbatimModuleSyntax: true,
+    skipLibCheck: false,
+    noEmit: true,
+    types: ['node'],
+    typeRoots: [at('node_modules/@types')],
+  };
+  for (const [name, options] of Object.entries({ standard: {}, legacy: { experimentalDecorators: true } })) {
+    const project = join(folder, `tsconfig.${name}.json`);
+    await writeFile(project, JSON.stringify({ compilerOptions: { ...common, ...options }, files: ['user.ts'] }));
+    const { stdout } = await run(process.execPath, [tsc, '-p', project], { cwd: folder }).catch(
+      ({ stdout }: { stdout: string }) => ({
+        stdout,
+      }),
+    );
+    // Only what stands in our files and in the user's: the libraries beneath us have words of their own.
+    const ours = stdout.split('\n').filter((line) => /^(node_modules\/svc-comm\/|user\.ts)/.test(line));
+    expect(ours, name).toEqual([]);
+  }
+}
 
 const CONSUMER = `
 import { defineConfig, eventConsumer, type EventInfo, type MessageContext, messageRouter, publishAggregateEvent } from 'svc-comm';
