@@ -30,19 +30,23 @@ export function plan({ seed, events, faults, nodes, slots, only, victims }: Plan
     const { needsNodes = 1, isSpecial = false }: FaultKind = FAULT_KINDS[name];
     return needsNodes <= nodes && !isSpecial;
   });
-  const possible = only ?? usual;
+  const targets = ({ hits }: FaultKind) =>
+    slots.filter(
+      ({ kind }) =>
+        typeof hits !== 'string' && (hits as readonly string[]).includes(kind) && (victims?.includes(kind) ?? true),
+    );
+  // A kind that would hit none of the victims is left out.
+  const possible = (only ?? usual).filter((name) => {
+    const kind: FaultKind = FAULT_KINDS[name];
+    return typeof kind.hits === 'string' || targets(kind).length > 0;
+  });
   let deck: FaultName[] = [];
   return Array.from({ length: faults }, (_, i) => {
     if (deck.length === 0) deck = shuffled(possible, random);
     const fault = deck.pop() ?? 'kill';
-    const { hits, lastsMs }: FaultKind = FAULT_KINDS[fault];
-    const [least, most] = lastsMs;
-    const hit =
-      typeof hits === 'string'
-        ? undefined
-        : random.pick(
-            slots.filter(({ kind }) => (hits as readonly string[]).includes(kind) && (victims?.includes(kind) ?? true)),
-          );
+    const kind: FaultKind = FAULT_KINDS[fault];
+    const [least, most] = kind.lastsMs;
+    const hit = typeof kind.hits === 'string' ? undefined : random.pick(targets(kind));
     return {
       at: Math.round(((i + 0.5 + 0.4 * (random.next() - 0.5)) * events) / faults),
       fault,

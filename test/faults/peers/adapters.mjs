@@ -119,9 +119,9 @@ export const ADAPTERS = {
     async consumer(url, { queue, prefetch, handle }) {
       const connection = new Connection({ url, heartbeat: 2 });
       connection.on('error', log);
-      const consumer = connection.createConsumer({ queue, qos: { prefetchCount: prefetch } }, (message) =>
-        handle(message.body, message.redelivered),
-      );
+      // It declares the queue before it consumes: only looking, since the queue is of another type than its default.
+      const options = { queue, queueOptions: { passive: true }, qos: { prefetchCount: prefetch } };
+      const consumer = connection.createConsumer(options, (message) => handle(message.body, message.redelivered));
       consumer.on('error', log);
     },
   },
