@@ -35,8 +35,17 @@ export class CommitFate {
     this.#options = { patienceMs: PATIENCE_MS, ...options };
   }
 
-  /** To be called when the database is used, before anything is lost. It does its work beside. */
-  prepare(): void {
+  /**
+   * To be called before a transaction begins. What is not known yet it learns beside.
+   * @returns the server's life as far as it is known, for `of`; each transaction keeps its own: after a crash the first
+   *   that asks learns of the new life, and the others' ids are still of the old one
+   */
+  life(): string | undefined {
+    this.#prepare();
+    return this.#incarnation;
+  }
+
+  #prepare(): void {
     if (this.#incarnation !== undefined || performance.now() - this.#askedAt < LEARN_AGAIN_MS) return;
     this.#askedAt = performance.now();
     this.#learn().then(
@@ -50,15 +59,16 @@ export class CommitFate {
   /**
    * Never rejects.
    * @param xid `pg_current_xact_id`, learned before the COMMIT
+   * @param life what `life` said before the transaction began
    */
-  async of(xid: string): Promise<'committed' | 'aborted' | 'unknown'> {
+  async of(xid: string, life: string | undefined): Promise<'committed' | 'aborted' | 'unknown'> {
     const { onFresh, patienceMs } = this.#options;
     const from = performance.now();
     for (let tries = 0; performance.now() - from < patienceMs; tries += 1) {
       try {
         const fate = await onFresh((executor) => transactionFate(executor, xid));
         if (fate === 'aborted') return fate;
-        if (fate === 'committed') return (await this.#isSameLife()) ? fate : 'unknown';
+        if (fate === 'committed') return (await this.#isStill(life)) ? fate : 'unknown';
         if (fate === undefined) return 'unknown';
         if (performance.now() - from > ORPHAN_MS) await onFresh((executor) => endOrphan(executor, xid));
       } catch (error) {
@@ -71,10 +81,9 @@ export class CommitFate {
   }
 
   /** Whether the server has not crashed since; else the id may be another transaction's. */
-  async #isSameLife(): Promise<boolean> {
-    const known = this.#incarnation;
+  async #isStill(life: string | undefined): Promise<boolean> {
     this.#incarnation = await this.#learn();
-    return known !== undefined && known === this.#incarnation;
+    return life !== undefined && life === this.#incarnation;
   }
 
   #learn(): Promise<string | undefined> {

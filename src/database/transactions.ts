@@ -127,14 +127,14 @@ export class Transactions {
         scope.end();
       }
     };
-    this.#fate?.prepare();
+    const life = this.#fate?.life();
     try {
       await this.#options.open(inTransaction);
     } catch (error) {
       if (!isDone(outcome) || !isConnectionError(error)) throw this.#failure(error, outcome);
       leave?.();
       leave = undefined;
-      await this.#assertCommitted(xid, error);
+      await this.#assertCommitted(xid, life, error);
     } finally {
       leave?.();
     }
@@ -142,9 +142,9 @@ export class Transactions {
   }
 
   /** The answer of COMMIT was lost. Nothing was to be committed by a transaction without an id. */
-  async #assertCommitted(xid: string | null | undefined, error: unknown): Promise<void> {
+  async #assertCommitted(xid: string | null | undefined, life: string | undefined, error: unknown): Promise<void> {
     if (xid === null) return;
-    const fate = xid === undefined ? 'unknown' : await this.#fate?.of(xid);
+    const fate = xid === undefined ? 'unknown' : await this.#fate?.of(xid, life);
     if (fate === 'committed') return;
     if (fate === 'aborted' && xid !== undefined) throw new CommitAbortedError(xid, { cause: error });
     throw new CommitUnknownError(xid, { cause: error });

@@ -10,6 +10,7 @@ import {
 } from '../../src/database/transactions.ts';
 import { CommitAbortedError, CommitUnknownError } from '../../src/errors.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
@@ -211,6 +212,37 @@ describe('a COMMIT whose answer is lost', () => {
     expect(error).toMatchObject({ code: 'SVC_COMM_COMMIT_UNKNOWN', transactionId: expect.stringMatching(/^\d+$/) });
     losses = byTurns();
     expect(await outcomeOf(transactions.runOwn((trx) => insert(trx, 'after the crash')))).not.toBe('unknown');
+  });
+
+  it('stays unknown for each of those that a crash met at once, also when the first has learned of it', async () => {
+    expect(await outcomeOf(transactions.runOwn((trx) => insert(trx, 'before the crash')))).not.toBe('unknown');
+    let toLose = 3;
+    losses = () => {
+      toLose -= 1;
+      return toLose >= 0 ? 'reply' : 'none';
+    };
+    let waiting = 3;
+    const all = deferred<void>();
+    const errors = await Promise.all(
+      [1, 2, 3].map((n) =>
+        transactions
+          .runOwn(async (trx) => {
+            await insert(trx, `crashed ${n}`);
+            waiting -= 1;
+            if (waiting === 0) {
+              await database.pg.query(`TRUNCATE ${database.table('svc_comm_incarnation')}`);
+              all.resolve();
+            }
+            await all.promise;
+          })
+          .then(
+            () => 'committed',
+            (thrown: { code?: string }) => thrown.code,
+          ),
+      ),
+    );
+    losses = byTurns();
+    expect(errors).toEqual(['SVC_COMM_COMMIT_UNKNOWN', 'SVC_COMM_COMMIT_UNKNOWN', 'SVC_COMM_COMMIT_UNKNOWN']);
   });
 
   it('is nothing to a transaction that has written nothing', async () => {

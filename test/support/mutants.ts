@@ -25,8 +25,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'of a crashed server the answer does not count',
     file: 'database/commit-fate.ts',
-    takes: 'return known !== undefined && known === this.#incarnation;',
-    puts: 'return known !== this.#options.schema;',
+    takes: 'return life !== undefined && life === this.#incarnation;',
+    puts: 'return life !== this.#options.schema;',
     testFile: 'integration/commit-lost.test.ts',
     title:
       'a COMMIT whose answer is lost stays unknown, and says how to ask, when the server has crashed since: it may have given the id again',
