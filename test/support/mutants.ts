@@ -17,7 +17,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'a COMMIT whose answer was lost is looked up',
     file: 'database/transactions.ts',
-    takes: 'await this.#assertCommitted(xid, error);',
+    takes: 'await this.#assertCommitted(xid, life, error);',
     puts: '',
     testFile: 'integration/commit-lost.test.ts',
     title: "a COMMIT whose answer is lost is resolved for transactions that the user's own library opens",
