@@ -70,7 +70,11 @@ export class CommitFate {
         if (fate === 'aborted') return fate;
         if (fate === 'committed') return (await this.#isStill(life)) ? fate : 'unknown';
         if (fate === undefined) return 'unknown';
-        if (performance.now() - from > ORPHAN_MS) await onFresh((executor) => endOrphan(executor, xid));
+        if (performance.now() - from > ORPHAN_MS) {
+          // After a crash the id may be somebody else's, who is at work.
+          if (!(await this.#isStill(life))) return 'unknown';
+          await onFresh((executor) => endOrphan(executor, xid));
+        }
       } catch (error) {
         if (sqlState(error) === NOT_GIVEN) return 'aborted';
         if (!isConnectionError(error)) return 'unknown';
