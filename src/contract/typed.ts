@@ -15,6 +15,7 @@ import {
   type Schema,
   validate,
 } from '../message/contract.ts';
+import { contractRegistry } from '../message/contract-registry.ts';
 import type { AggregateEvent } from '../outbox/event-row.ts';
 import type { PublishedEvent } from '../outbox/outbox.ts';
 import type { TransactionOption } from '../outbox/transaction-choice.ts';
@@ -74,7 +75,7 @@ export async function eventOf<S extends Schema>(
   payload: InputOf<S>,
   { key }: Pick<ContractEventOptions, 'key'> = {},
 ): Promise<AggregateEvent<InputOf<S>>> {
-  await assertSendable(ofKind(contract, 'event'), payload);
+  await assertSending(ofKind(contract, 'event'), payload);
   return { aggregate: contract.exchange, eventType: contract.routingKey, payload, key };
 }
 
@@ -95,7 +96,7 @@ export function byCommandContract(
   return async (first: string | Contract, args?: unknown, options?: SendCommandOptions): Promise<SentCommand> => {
     if (!isContract(first)) return send(first, args as object | undefined, options);
     const contract = ofKind(first, 'command');
-    await assertSendable(contract, args);
+    await assertSending(contract, args);
     return send(contract.exchange, args as object, { ...options, commandName: contract.routingKey });
   };
 }
@@ -107,7 +108,7 @@ export function byCallContract(
     if (!isContract(first)) return call(first, ...(others as [string, unknown, CallOptions?]));
     const [data, options] = others as [unknown, CallOptions?];
     const contract = ofKind(first, 'call');
-    await assertSendable(contract, data);
+    await assertSending(contract, data);
     const answer = await call(contract.exchange, contract.routingKey, data, options);
     const result = await validate(contract.output, answer);
     if ('value' in result) return result.value;
@@ -123,9 +124,15 @@ export function bySendCallContract(
     if (!isContract(first)) return send(first, ...(others as [string, unknown, SendCallOptions?]));
     const [data, options] = others as [unknown, SendCallOptions?];
     const contract = ofKind(first, 'call');
-    await assertSendable(contract, data);
+    await assertSending(contract, data);
     return send(contract.exchange, contract.routingKey, data, options);
   };
+}
+
+/** What passes is about to leave: the catalogue of messages counts it as sent here. */
+async function assertSending(contract: Contract, value: unknown): Promise<void> {
+  await assertSendable(contract, value);
+  contractRegistry.noteSent(contract);
 }
 
 function ofKind<K extends Contract['kind']>(contract: Contract, kind: K): Extract<Contract, { kind: K }> {

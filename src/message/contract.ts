@@ -1,6 +1,8 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ContractViolationError, InvalidArgumentError } from '../errors.ts';
 import { assertName } from '../util/topic-pattern.ts';
+import { contractRegistry } from './contract-registry.ts';
+import type { JsonSchema } from './json-schema.ts';
 
 /** A schema of any library that speaks Standard Schema: zod, valibot, arktype, … (https://standardschema.dev). */
 export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>;
@@ -10,8 +12,16 @@ export type InputOf<S extends Schema> = StandardSchemaV1.InferInput<S>;
 /** What the receiver gets: what the schema makes of it (defaults filled in, texts parsed, …). */
 export type OutputOf<S extends Schema> = StandardSchemaV1.InferOutput<S>;
 
+/** What a contract tells people and programs besides its schema. */
+export interface ContractDocs {
+  /** @default the schema's own description, if it has one */
+  readonly description?: string;
+  /** For a schema whose library does not tell its JSON Schema: it, of what travels. */
+  readonly jsonSchema?: JsonSchema;
+}
+
 /** An event of an aggregate, and what its payload is. */
-export interface EventContract<S extends Schema = Schema> {
+export interface EventContract<S extends Schema = Schema> extends ContractDocs {
   readonly kind: 'event';
   readonly exchange: string;
   /** The event type; with `*` and `#` it is for consuming only. */
@@ -20,7 +30,7 @@ export interface EventContract<S extends Schema = Schema> {
 }
 
 /** A command of a service, and what its arguments are. */
-export interface CommandContract<S extends Schema = Schema> {
+export interface CommandContract<S extends Schema = Schema> extends ContractDocs {
   readonly kind: 'command';
   readonly exchange: string;
   readonly routingKey: string;
@@ -28,12 +38,14 @@ export interface CommandContract<S extends Schema = Schema> {
 }
 
 /** A method of a service: what it is asked with and what it answers. */
-export interface CallContract<I extends Schema = Schema, O extends Schema = Schema> {
+export interface CallContract<I extends Schema = Schema, O extends Schema = Schema> extends ContractDocs {
   readonly kind: 'call';
   readonly exchange: string;
   readonly routingKey: string;
   readonly schema: I;
   readonly output: O;
+  /** `jsonSchema` of the answer. */
+  readonly outputJsonSchema?: JsonSchema;
 }
 
 export type Contract = EventContract | CommandContract | CallContract;
@@ -45,8 +57,13 @@ export type Contract = EventContract | CommandContract | CallContract;
  * await publishAggregateEvent(userUpdated, { userId: 1 }, { key: 1 });
  * messageRouter.consumer(userUpdated)(async ({ userId }, event, context) => {});
  */
-export const event = <S extends Schema>(aggregate: string, eventType: string, schema: S): EventContract<S> =>
-  Object.freeze({ kind: 'event', ...route('event', aggregate, eventType), schema: checked('event', schema) });
+export const event = <S extends Schema>(
+  aggregate: string,
+  eventType: string,
+  schema: S,
+  docs: ContractDocs = {},
+): EventContract<S> =>
+  made({ kind: 'event', ...route('event', aggregate, eventType), schema: checked('event', schema), ...told(docs) });
 
 /**
  * Says what the arguments of a command are.
@@ -55,8 +72,18 @@ export const event = <S extends Schema>(aggregate: string, eventType: string, sc
  * await sendCommand(sendSms, { phone, text }, { timeout: 30 });
  * messageRouter.consumer(sendSms)(async ({ phone, text }, context) => {});
  */
-export const command = <S extends Schema>(service: string, commandName: string, schema: S): CommandContract<S> =>
-  Object.freeze({ kind: 'command', ...route('command', service, commandName), schema: checked('command', schema) });
+export const command = <S extends Schema>(
+  service: string,
+  commandName: string,
+  schema: S,
+  docs: ContractDocs = {},
+): CommandContract<S> =>
+  made({
+    kind: 'command',
+    ...route('command', service, commandName),
+    schema: checked('command', schema),
+    ...told(docs),
+  });
 
 /**
  * Says what a method of a service is asked with, and what it answers.
@@ -68,14 +95,34 @@ export const command = <S extends Schema>(service: string, commandName: string, 
 export const callable = <I extends Schema, O extends Schema>(
   service: string,
   method: string,
-  { input, output }: { readonly input: I; readonly output: O },
+  { input, output, outputJsonSchema, ...docs }: CallableSchemas<I, O>,
 ): CallContract<I, O> =>
-  Object.freeze({
+  made({
     kind: 'call',
     ...route('callable', service, method),
     schema: checked('callable input', input),
     output: checked('callable output', output),
+    ...told(docs),
+    ...(outputJsonSchema === undefined ? {} : { outputJsonSchema }),
   });
+
+export interface CallableSchemas<I extends Schema, O extends Schema> extends ContractDocs {
+  readonly input: I;
+  readonly output: O;
+  readonly outputJsonSchema?: JsonSchema;
+}
+
+/** Recorded, so that documentation and other services learn of it without another line. */
+function made<C extends Contract>(contract: C): C {
+  Object.freeze(contract);
+  contractRegistry.add(contract);
+  return contract;
+}
+
+const told = ({ description, jsonSchema }: ContractDocs): ContractDocs => ({
+  ...(description === undefined ? {} : { description }),
+  ...(jsonSchema === undefined ? {} : { jsonSchema }),
+});
 
 export const isContract = (value: unknown): value is Contract =>
   typeof value === 'object' && value !== null && 'kind' in value && 'schema' in value && 'routingKey' in value;

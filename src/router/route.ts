@@ -1,3 +1,4 @@
+import type { Contract } from '../message/contract.ts';
 import type { Incoming, MessageContext } from '../message/handler.ts';
 import type { TopicPattern } from '../util/topic-pattern.ts';
 import type { ConsumerKind, ResolvedConsumerOptions, UserCall } from './kind.ts';
@@ -23,6 +24,8 @@ export interface Route {
   readonly file: string | undefined;
   /** `raw`, `event`, … */
   readonly kind: string;
+  /** What it was registered by instead of names. */
+  readonly contract: Contract | undefined;
   readonly options: ResolvedConsumerOptions;
   /** When such a message is not to be executed any more; undefined for kinds that have no deadline. */
   readonly deadlineOf: ConsumerKind['deadlineOf'];
@@ -39,6 +42,7 @@ export interface Registration {
   readonly file: string | undefined;
   /** Read late: decorators may come in any order, so the kind is known only when all of them have run. */
   readonly kind: () => ConsumerKind;
+  readonly contract: Contract | undefined;
   readonly call: UserCall;
 }
 
@@ -67,6 +71,10 @@ export class RegisteredRoute implements Route {
 
   get kind(): string {
     return this.#known().name;
+  }
+
+  get contract(): Contract | undefined {
+    return this.#registration.contract;
   }
 
   get options(): ResolvedConsumerOptions {

@@ -110,6 +110,7 @@ export class MessageRouter {
           file,
           name: () => `${classOf(instance)}.${String(method.key)}`,
           kind: () => kindOf(kindOfMethod(method), contract),
+          contract,
           call: callOf(methodOf(instance, method.key), contract),
         })),
       ),
@@ -176,7 +177,7 @@ export class MessageRouter {
       }
       const kind = kindOf(kindOfFunction(fn), contract);
       const name = () => fn.name || selectorCall(selector);
-      this.#routes.add([{ selector, file, name, kind: () => kind, call: callOf(fn, contract) }]);
+      this.#routes.add([{ selector, file, name, kind: () => kind, contract, call: callOf(fn, contract) }]);
       return fn;
     };
     return mark as ConsumerMark;
@@ -194,6 +195,7 @@ export class MessageRouter {
         file,
         name: () => `${className(owner)}.${String(method.key)}`,
         kind: () => kindOf(kindOfMethod(method), contract),
+        contract,
         call: callOf(methodOf(owner, method.key), contract),
       };
       this.#routes.add([registration]);

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts';
+import type { JsonSchema } from '../../message/json-schema.ts';
 import type { GuardOptions } from '../guard/options.ts';
-import type { JsonSchema } from '../openapi/types.ts';
 import type { TaskAccessOptions } from '../task-access.ts';
 import type { OperationName, ResourceAction, ResourceRequest } from './operations.ts';
 

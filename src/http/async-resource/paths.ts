@@ -1,5 +1,6 @@
+import type { JsonSchema } from '../../message/json-schema.ts';
 import { IDEMPOTENCY_KEY, json, jsonBody, pathParameter, problem, queryParameter, TASK_ID } from '../openapi/parts.ts';
-import type { ApiResponse, HttpMethod, JsonSchema, Operation, Parameter, Paths } from '../openapi/types.ts';
+import type { ApiResponse, HttpMethod, Operation, Parameter, Paths } from '../openapi/types.ts';
 import { OPERATION_NAMES, OPERATIONS, type OperationName, type ResourceHandlers } from './operations.ts';
 import type { AsyncResourceOptions, OperationDocs } from './options.ts';
 

@@ -1,7 +1,8 @@
+import type { JsonSchema } from '../../message/json-schema.ts';
 import type { TaskDefinition } from '../../task/definition.ts';
 import { argumentsSchema } from '../openapi/arguments-schema.ts';
 import { IDEMPOTENCY_KEY, json, jsonBody, pathParameter, queryParameter, TASK_ID } from '../openapi/parts.ts';
-import type { ApiResponse, JsonSchema, Operation, PathItem, Paths } from '../openapi/types.ts';
+import type { ApiResponse, Operation, PathItem, Paths } from '../openapi/types.ts';
 
 const object = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
   type: 'object',

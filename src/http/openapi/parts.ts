@@ -1,4 +1,5 @@
-import type { ApiResponse, JsonSchema, Parameter } from './types.ts';
+import type { JsonSchema } from '../../message/json-schema.ts';
+import type { ApiResponse, Parameter } from './types.ts';
 
 /** What the documents of all plugins have in common. */
 export const json = (description: string, schema: JsonSchema): ApiResponse => ({

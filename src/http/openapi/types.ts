@@ -1,5 +1,6 @@
-/** The parts of an OpenAPI 3.1 document that we write. https://spec.openapis.org/oas/v3.1.0 */
-export type JsonSchema = Readonly<Record<string, unknown>>;
+import type { JsonSchema } from '../../message/json-schema.ts';
+
+// The parts of an OpenAPI 3.1 document that we write. https://spec.openapis.org/oas/v3.1.0
 
 export interface Parameter {
   readonly name: string;
