@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { type ChannelModel, connect } from 'amqplib';
 import type { BrokerNode } from './broker-url.ts';
+import { keepHeadersReadable } from './readable-headers.ts';
 
 /** For `amqps:` URLs; as node:tls has them. */
 export type BrokerTlsOptions = Pick<
@@ -45,7 +46,9 @@ export async function dial(node: BrokerNode, options: DialOptions, signal: Abort
     };
     const model = await connect(node.connectOptions(Math.ceil(options.heartbeatMs / 1000)), socketOptions);
     // A close that came in the same packet as open-ok was reported before anyone could listen.
-    if (socketOf(model)?.destroyed === true) throw new Error('the broker closed the connection at once');
+    const socket = socketOf(model);
+    if (socket?.destroyed === true) throw new Error('the broker closed the connection at once');
+    if (socket) keepHeadersReadable(socket);
     return model;
   } catch (error) {
     if (ending.signal.aborted && !signal.aborted) {

@@ -1,9 +1,13 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Consumer } from '../../src/consumer/consumer.ts';
+import { FRAME } from '../../src/embedded/broker/frame.ts';
 import { HEADER } from '../../src/message/message.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
+import { frame, methodFrame, RawPeer } from '../support/raw-amqp.ts';
+import { field, header, nestedTable } from '../support/raw-headers.ts';
+import { testBrokerUrl } from '../support/servers.ts';
 
 let kit: ConsumerKit;
 let consumer: Consumer;
@@ -92,3 +96,38 @@ test('a header called __proto__ becomes no prototype: its message is handled, or
   expect(dead.properties.headers?.[HEADER.attempt]).toBe(0);
   await until(() => consumer.stats.inFlight === 0);
 });
+
+test.each([
+  ['tables nested 15,000 deep', nestedTable('n', 15_000)],
+  ['an unsigned 64-bit integer', field('n', 'L', Buffer.alloc(8, 0xff))],
+])(
+  'headers that amqplib cannot read, %s, cost no connection: the message and its neighbours are handled',
+  async (_what, headers) => {
+    handled.length = 0;
+    const { connects } = kit.receiving.stats;
+    const other = await RawPeer.open(testBrokerUrl());
+    const publish = (text: string) =>
+      other.send(
+        methodFrame(1, 'basic.publish', {
+          ticket: 0,
+          exchange: kit.exchange,
+          routingKey: 'raw',
+          mandatory: false,
+          immediate: false,
+        }),
+        frame(FRAME.header, 1, header(text.length, headers, true)),
+        frame(FRAME.body, 1, Buffer.from(text)),
+      );
+    kit.send('raw', { neighbour: 1 });
+    publish('{"n":1}');
+    await until(() => handled.length === 2);
+    publish('no JSON');
+    const dead = await kit.nextDead();
+    expect(dead.properties.headers?.[HEADER.failures]).toContain('not-json');
+    kit.send('raw', { neighbour: 2 });
+    await until(() => handled.length === 3 && consumer.stats.inFlight === 0);
+    expect(handled).toEqual(expect.arrayContaining([{ neighbour: 1 }, { n: 1 }, { neighbour: 2 }]));
+    expect(kit.receiving.stats.connects).toBe(connects);
+    other.close();
+  },
+);
