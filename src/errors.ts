@@ -840,6 +840,61 @@ export class TaskProcessError extends SvcCommError {
   }
 }
 
+// ------------------------------------------------------------------------------------------------------------ processes
+
+export interface DefinitionProblem {
+  /** To what is wrong, such as `['meta', 'fields', 0, 'type']`; empty: the whole. */
+  readonly path: readonly (string | number)[];
+  readonly expected: string;
+  readonly got: string;
+  /** In the file, from 1 on; undefined for a process that is defined in code. */
+  readonly line?: number | undefined;
+}
+
+/** A process is not defined as processes are, or names a step that there is none of. It is not in the registry. */
+export class ProcessDefinitionError extends SvcCommError {
+  readonly code = 'SVC_COMM_PROCESS_DEFINITION';
+  readonly processId: string;
+  readonly problems: readonly DefinitionProblem[];
+  /** undefined: it is defined in code. */
+  readonly file: string | undefined;
+  constructor(processId: string, problems: readonly DefinitionProblem[], file?: string, options?: ErrorOptions) {
+    const lines = problems.map(({ path, expected, got, line }) => {
+      const where = file === undefined ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
+      const what = path.length === 0 ? '' : `${pathText(path)}: `;
+      return `${where}${what}expected ${expected}, got ${got}`;
+    });
+    super(`process "${processId}" cannot be:\n  ${lines.join('\n  ')}`, options);
+    this.processId = processId;
+    this.problems = problems;
+    this.file = file;
+  }
+}
+
+const pathText = (path: readonly (string | number)[]): string =>
+  path.map((part, index) => (typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`)).join('');
+
+/** Two processes have the same id. Rename one, or define it once. */
+export class DuplicateProcessError extends SvcCommError {
+  readonly code = 'SVC_COMM_DUPLICATE_PROCESS';
+  readonly processId: string;
+  constructor(processId: string) {
+    super(`process "${processId}" is defined already: ids are unique over all files`);
+    this.processId = processId;
+  }
+}
+
+/** No process of this id is registered. */
+export class UnknownProcessError extends SvcCommError {
+  readonly code = 'SVC_COMM_UNKNOWN_PROCESS';
+  readonly processId: string;
+  constructor(processId: string, nearest?: string) {
+    const hint = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
+    super(`there is no process "${processId.slice(0, 100)}"${hint}`);
+    this.processId = processId;
+  }
+}
+
 // --------------------------------------------------------------------------------------------------------- REST client
 
 /** What a failed HTTP request was: never its query, its headers or its body, which may hold secrets. */

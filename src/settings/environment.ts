@@ -1,8 +1,8 @@
 import type { SettingProblem } from '../errors.ts';
+import { nearestName } from '../util/nearest.ts';
 import { SETTINGS, type Setting } from './catalogue.ts';
 import { CONFIG_VARIABLE, PREFIX, TEST_PREFIX } from './environment-names.ts';
 import { describeRefused } from './mask.ts';
-import { nearestName } from './nearest.ts';
 import type { Override } from './override.ts';
 
 export interface EnvironmentSettings {

@@ -1,5 +1,5 @@
 import type { BindSpec } from '../message/topology.ts';
-import { nearestName } from './nearest.ts';
+import { nearestName } from '../util/nearest.ts';
 import type { ResolvedSettings } from './resolved.ts';
 
 /** Bindings that are named in a text. */

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import type { SettingProblem } from '../errors.ts';
+import { nearestName } from '../util/nearest.ts';
 import { SETTINGS, settingAt } from './catalogue.ts';
 import { describeRefused } from './mask.ts';
-import { nearestName } from './nearest.ts';
 
 export interface ProblemSources {
   /** What was checked, overrides put in. */

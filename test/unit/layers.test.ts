@@ -23,6 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['assemble.ts'],
   ['default-service.ts'],
   ['index.ts', 'rest-api-door.ts', 'task-door.ts', 'vitest.ts'],
+  ['process-door.ts'],
   ['http-door.ts'],
   ['testing', 'demo'],
   ['testing-door.ts'],

@@ -1,0 +1,126 @@
+import { type Duration, parseDuration } from '../util/duration.ts';
+import { AsyncTasks } from './async-task.ts';
+import type { StepCatalogue } from './catalogue.ts';
+import type { AsyncBoundStep, BoundStep, When } from './definition.ts';
+import type { Problems } from './problems.ts';
+import { ProcessStep, type StepFunction, type StepKind } from './step.ts';
+
+/** A function, what `processTask` or `validation` gave, or the name of one of the package or the project. */
+export type Step = StepFunction | ProcessStep | string;
+
+/** What a step is called with after the request: a list, or one value that is no list. */
+export interface StepArguments {
+  readonly args?: unknown;
+}
+
+/** A step, alone or with its arguments. */
+export type StepReference = Step | readonly [Step] | readonly [Step, readonly unknown[] | StepArguments];
+
+export interface AsyncStepArguments extends StepArguments {
+  /** So long after the instance was created; a number is seconds. Not together with `at`. */
+  readonly delay?: Duration;
+  /** Gives the time from the input; in a file an expression such as `= body.when`. */
+  readonly at?: ((input: never) => unknown) | string;
+}
+
+export type AsyncStepReference = Step | readonly [Step] | readonly [Step, readonly unknown[] | AsyncStepArguments];
+
+/** Turns what a process says of its steps into the steps. */
+export class StepResolver {
+  readonly #catalogue: StepCatalogue;
+  readonly #tasks: AsyncTasks;
+
+  constructor(processId: string, catalogue: StepCatalogue) {
+    this.#catalogue = catalogue;
+    this.#tasks = new AsyncTasks(processId);
+  }
+
+  list(kind: StepKind, given: unknown, problems: Problems): readonly BoundStep[] {
+    return entriesOf(given, problems).flatMap((reference, index) => {
+      const found = this.#bind(kind, reference, ['args'], problems.at(index));
+      return found ? [{ name: found.name, step: found.step, args: found.args }] : [];
+    });
+  }
+
+  asyncList(given: unknown, problems: Problems): readonly AsyncBoundStep[] {
+    return entriesOf(given, problems).flatMap((reference, index) => {
+      const at = problems.at(index);
+      const found = this.#bind('task', reference, ['args', 'delay', 'at'], at);
+      if (!found) return [];
+      const task = this.#tasks.of(found, at);
+      const when = whenOf(found.options, at);
+      const { name, step, args } = found;
+      return task && when ? [{ name, step, args, when, task }] : [];
+    });
+  }
+
+  #bind(kind: StepKind, reference: unknown, keys: readonly string[], problems: Problems) {
+    const parts: readonly unknown[] = Array.isArray(reference) ? reference : [reference];
+    if (parts.length === 0 || parts.length > 2) {
+      problems.add(`a ${kind}, or a ${kind} and its arguments`, reference);
+      return undefined;
+    }
+    const found = this.#find(kind, parts[0], problems);
+    const second = parts[1] ?? [];
+    const options = Array.isArray(second) ? { args: second } : problems.object(second, keys);
+    if (!found || !options) return undefined;
+    const { args } = options as StepArguments;
+    const list: readonly unknown[] = Array.isArray(args) ? args : args === undefined || args === null ? [] : [args];
+    return { ...found, args: Object.freeze([...list]), options };
+  }
+
+  #find(kind: StepKind, given: unknown, problems: Problems): Pick<BoundStep, 'name' | 'step'> | undefined {
+    if (typeof given === 'string') {
+      const known = this.#catalogue.find(kind, given);
+      if (known) return known;
+      const near = this.#catalogue.nearest(kind, given);
+      const which = near === undefined ? `one of ${this.#catalogue.names(kind).join(', ')}` : `did you mean ${near}?`;
+      problems.add(`the name of a ${kind}: ${which}`, given);
+      return undefined;
+    }
+    const step = stepOf(kind, given);
+    if (!step) {
+      problems.add(`a function, or the name of a ${kind}`, given);
+      return undefined;
+    }
+    if (step.kind !== kind) {
+      problems.add(`a ${kind}`, `a ${step.kind}, ${step.name ?? 'without a name'}`);
+      return undefined;
+    }
+    if (step.name === undefined) {
+      problems.add('a function with a name, or one that processTask({ name }, …) gives', 'one without');
+      return undefined;
+    }
+    return { name: step.name, step };
+  }
+}
+
+function stepOf(kind: StepKind, given: unknown): ProcessStep | undefined {
+  if (given instanceof ProcessStep) return given;
+  return typeof given === 'function' ? new ProcessStep(kind, {}, given as StepFunction) : undefined;
+}
+
+function entriesOf(given: unknown, problems: Problems): readonly unknown[] {
+  if (given === undefined || given === null) return [];
+  if (Array.isArray(given)) return given;
+  problems.add('a list', given);
+  return [];
+}
+
+function whenOf(options: Readonly<Record<string, unknown>>, problems: Problems): When | undefined {
+  const { delay, at } = options;
+  if (delay !== undefined && at !== undefined) {
+    problems.add('delay or at', 'both');
+    return undefined;
+  }
+  if (delay !== undefined) {
+    const ms = parseDuration(delay, 's');
+    if (ms !== undefined) return { kind: 'delay', ms };
+    problems.at('delay').add("a duration such as '30s' or '10m'", delay);
+    return undefined;
+  }
+  if (at === undefined) return { kind: 'now' };
+  if (typeof at === 'function') return { kind: 'at', at: at as (input: never) => unknown };
+  problems.at('at').add('a function of the input', at);
+  return undefined;
+}

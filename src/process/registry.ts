@@ -1,0 +1,65 @@
+import { DuplicateProcessError, InvalidArgumentError, UnknownProcessError } from '../errors.ts';
+import type { Task } from '../task/definition.ts';
+import { nearestName } from '../util/nearest.ts';
+import { StepCatalogue } from './catalogue.ts';
+import { Process, type ProcessDefinition } from './definition.ts';
+import type { ProcessDescription } from './description.ts';
+
+/** The processes that this Node process knows, by id, and the steps that they may call by name. */
+export class ProcessRegistry {
+  readonly steps: StepCatalogue;
+  readonly #processes = new Map<string, { readonly process: Process; readonly definition: ProcessDefinition }>();
+
+  constructor(steps: StepCatalogue = new StepCatalogue()) {
+    this.steps = steps;
+  }
+
+  /**
+   * Adds processes; the same one again changes nothing.
+   * @throws ProcessDefinitionError when a step is not found, DuplicateProcessError, InvalidArgumentError
+   */
+  add(...processes: readonly Process[]): void {
+    for (const process of processes) {
+      if (!(process instanceof Process)) {
+        throw new InvalidArgumentError('process', 'what defineProcess() returned', typeof process);
+      }
+      const known = this.#processes.get(process.id);
+      if (known && known.process !== process) throw new DuplicateProcessError(process.id);
+      if (!known) this.#processes.set(process.id, { process, definition: process.resolve(this.steps) });
+    }
+  }
+
+  /** Adds each process that a module exports. */
+  addExports(module: Readonly<Record<string, unknown>>): void {
+    for (const value of Object.values(module)) if (value instanceof Process) this.add(value);
+  }
+
+  has(id: string): boolean {
+    return this.#processes.has(id);
+  }
+
+  /** @throws UnknownProcessError (SVC_COMM_UNKNOWN_PROCESS) */
+  get(id: string): ProcessDefinition {
+    const known = this.#processes.get(id);
+    if (!known) throw new UnknownProcessError(id, nearestName(id, [...this.#processes.keys()]));
+    return known.definition;
+  }
+
+  /** In the order they were added. */
+  get definitions(): readonly ProcessDefinition[] {
+    return [...this.#processes.values()].map(({ definition }) => definition);
+  }
+
+  /** What they tell of themselves, in the same order. */
+  get descriptions(): readonly ProcessDescription[] {
+    return this.definitions.map(({ description }) => description);
+  }
+
+  /** The tasks of their asynchronous steps: workers must know them. */
+  get tasks(): readonly Task<never>[] {
+    return [...new Set(this.definitions.flatMap(({ tasksAsync }) => tasksAsync.map(({ task }) => task)))];
+  }
+}
+
+/** The registry of this process: what the files of the setting `processes` add to. */
+export const processRegistry = new ProcessRegistry();

@@ -1,0 +1,99 @@
+import { InvalidArgumentError } from '../errors.ts';
+import type { TaskRetryOptions } from '../task/definition.ts';
+import { type Duration, durationMs } from '../util/duration.ts';
+import type { ProcessRequest } from './request.ts';
+
+export type StepKind = 'validation' | 'task';
+
+/**
+ * Gets the request, then the declared arguments. Of a validation: true or nothing when it holds; false, a text that says
+ * why, or a throw when it does not. Of a task: its result, which must be JSON.
+ */
+export type StepFunction = (request: never, ...args: never[]) => unknown;
+
+export interface StepOptions {
+  /** @default the function's own */
+  readonly name?: string;
+  /** @default '' */
+  readonly description?: string;
+  /** Environment variables that it gets in `request.context.env`; a task of a worker sees no others. @default [] */
+  readonly env?: readonly string[];
+  /**
+   * A run that is longer has failed; a number is seconds. An asynchronous task is ended with its process, whatever it
+   * does; the others are told by `request.context.signal`. @default '30s', of an asynchronous task 1 day
+   */
+  readonly timeout?: Duration;
+}
+
+export interface TaskStepOptions extends StepOptions {
+  /** Of an asynchronous task: when it is run again. No effect on others. @default never, but after a worker died */
+  readonly retry?: TaskRetryOptions;
+}
+
+/** A function that processes can name, with what is told of it. */
+export class ProcessStep {
+  readonly kind: StepKind;
+  /** undefined: neither was it given one, nor has its function one. */
+  readonly name: string | undefined;
+  readonly description: string;
+  /** Sorted, each once. */
+  readonly env: readonly string[];
+  readonly timeoutMs: number | undefined;
+  readonly retry: TaskRetryOptions | undefined;
+  readonly run: StepFunction;
+
+  constructor(kind: StepKind, options: TaskStepOptions, run: StepFunction) {
+    const { description = '', env = [], timeout, retry } = options;
+    if (options.name !== undefined && !STEP_NAME.test(options.name)) {
+      throw new InvalidArgumentError('name', NAME_RULE, JSON.stringify(options.name));
+    }
+    const name = options.name ?? (STEP_NAME.test(run.name) ? run.name : undefined);
+    for (const variable of env) {
+      if (/^[A-Za-z_]\w*$/.test(variable)) continue;
+      throw new InvalidArgumentError(
+        `env of ${name ?? 'a step'}`,
+        'names of environment variables',
+        JSON.stringify(variable),
+      );
+    }
+    this.kind = kind;
+    this.name = name;
+    this.description = description;
+    this.env = Object.freeze([...new Set(env)].sort());
+    this.timeoutMs = timeout === undefined ? undefined : durationMs(timeout, `timeout of ${name ?? 'a step'}`, 's');
+    this.retry = retry;
+    this.run = run;
+  }
+}
+
+export const STEP_NAME = /^[A-Za-z_][\w.-]{0,79}$/;
+const NAME_RULE = 'a letter, then up to 79 letters, digits, _, - and .';
+
+/**
+ * A task of processes that is more than its function: with a name, a description, the environment variables it needs.
+ * @example
+ * export const sendHelloEmail = processTask(
+ *   { description: 'Writes to who said hello', env: ['SMTP_URL'] },
+ *   async ({ body, context }, subject: string) => send(context.env.SMTP_URL, body, subject),
+ * );
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for wrong options
+ */
+export function processTask<Request = ProcessRequest, Args extends readonly unknown[] = []>(
+  options: TaskStepOptions,
+  run: (request: Request, ...args: Args) => unknown,
+): ProcessStep {
+  return step('task', options, run);
+}
+
+/** The same of a validation: it returns true or nothing when it holds, else false or why it does not. */
+export function validation<Request = ProcessRequest, Args extends readonly unknown[] = []>(
+  options: StepOptions,
+  run: (request: Request, ...args: Args) => unknown,
+): ProcessStep {
+  return step('validation', options, run);
+}
+
+function step(kind: StepKind, options: TaskStepOptions, run: unknown): ProcessStep {
+  if (typeof run !== 'function') throw new InvalidArgumentError(kind, 'a function', typeof run);
+  return new ProcessStep(kind, options, run as StepFunction);
+}

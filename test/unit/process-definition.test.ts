@@ -1,0 +1,174 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { DuplicateProcessError, ProcessDefinitionError, UnknownProcessError } from '../../src/errors.ts';
+import { StepCatalogue } from '../../src/process/catalogue.ts';
+import { defineProcess, Process } from '../../src/process/definition.ts';
+import { ProcessRegistry } from '../../src/process/registry.ts';
+import { processTask, validation } from '../../src/process/step.ts';
+
+const sayHello = (): string => 'hello';
+const sendHelloEmail = processTask(
+  { name: 'comms.sendHelloEmail', description: 'Writes to who said hello', env: ['SMTP_URL'], timeout: '1m' },
+  ({ body }, _subject: string) => body,
+);
+
+/** A registry with a few steps that can be called by a name. */
+function registry(): ProcessRegistry {
+  const steps = new StepCatalogue();
+  steps.add(
+    'validation',
+    'requiredFields',
+    validation({ description: 'They are given' }, () => true),
+  );
+  steps.add('task', 'comms.sendHelloEmail', sendHelloEmail);
+  return new ProcessRegistry(steps);
+}
+
+/** What is wrong with it, as path and text. */
+function problemsOf(options: unknown): readonly (readonly [string, string])[] {
+  try {
+    registry().add(new Process(options));
+  } catch (error) {
+    if (!(error instanceof ProcessDefinitionError)) throw error;
+    return error.problems.map(({ path, expected }) => [path.join('.'), expected]);
+  }
+  return [];
+}
+
+describe('a process', () => {
+  it('tells of itself all that documentation needs', () => {
+    const processes = registry();
+    processes.add(
+      defineProcess({
+        id: 'hello-world',
+        meta: {
+          name: 'HelloWorld',
+          description: 'Says hello',
+          tags: ['demo'],
+          fields: [
+            { name: 'foo', description: 'Whom', type: 'TYPES.CharField', default: null, required: true },
+            { name: 'count', type: 'integer', default: 1 },
+            { name: 'size', type: 'choice', choices: ['s', 'm'], required: false },
+          ],
+        },
+        validations: [['validations.required_fields', ['foo', 'bar']]],
+        tasksSync: [sayHello],
+        tasksAsync: [
+          'tasks.comms.send_hello_email',
+          [sendHelloEmail, { args: ['hi'], delay: '10m' }],
+          [sayHello, { at: () => new Date() }],
+        ],
+      }),
+    );
+    expect(processes.descriptions).toEqual([
+      {
+        id: 'hello-world',
+        name: 'HelloWorld',
+        description: 'Says hello',
+        tags: ['demo'],
+        fields: [
+          { name: 'foo', description: 'Whom', type: 'char', isRequired: true },
+          { name: 'count', description: '', type: 'integer', isRequired: false, default: 1 },
+          { name: 'size', description: '', type: 'choice', isRequired: false, choices: ['s', 'm'] },
+        ],
+        input: {
+          type: 'object',
+          properties: {
+            foo: { type: 'string', description: 'Whom' },
+            count: { type: 'integer', default: 1 },
+            size: { enum: ['s', 'm'] },
+          },
+          required: ['foo'],
+        },
+        validations: [{ name: 'requiredFields', description: 'They are given', args: ['foo', 'bar'], env: [] }],
+        tasksSync: [{ name: 'sayHello', description: '', args: [], env: [] }],
+        tasksAsync: [
+          {
+            name: 'comms.sendHelloEmail',
+            description: 'Writes to who said hello',
+            args: [],
+            env: ['SMTP_URL'],
+            when: { kind: 'now' },
+          },
+          {
+            name: 'comms.sendHelloEmail',
+            description: 'Writes to who said hello',
+            args: ['hi'],
+            env: ['SMTP_URL'],
+            when: { kind: 'delay', ms: 600_000 },
+          },
+          { name: 'sayHello', description: '', args: [], env: [], when: { kind: 'at' } },
+        ],
+      },
+    ]);
+  });
+
+  it('is also what DJProcess has in Python, in its spellings', () => {
+    const processes = registry();
+    processes.add(
+      new Process({ id: 'p', validations: [['validations.required_fields']], tasks_sync: [], tasks_async: null }),
+    );
+    expect(processes.get('p').description.validations).toEqual([
+      { name: 'requiredFields', description: 'They are given', args: [], env: [] },
+    ]);
+  });
+
+  it('may have a Standard Schema for its input, which says its JSON Schema where its library can', () => {
+    const processes = registry();
+    processes.add(defineProcess({ id: 'p', input: z.object({ age: z.number() }) }));
+    expect(processes.get('p').description.input).toMatchObject({ type: 'object', required: ['age'] });
+  });
+
+  it('makes each asynchronous step a task of its own name, the same step only once', () => {
+    const processes = registry();
+    processes.add(defineProcess({ id: 'p', tasksAsync: [sendHelloEmail, [sendHelloEmail, ['again']], sayHello] }));
+    expect(processes.tasks.map(({ name }) => name)).toEqual(['p.comms.sendHelloEmail', 'p.sayHello']);
+    expect(processes.tasks[0]?.definition).toMatchObject({ env: ['SMTP_URL'], timeoutMs: 60_000 });
+  });
+
+  it('is refused with everything that is wrong with it, and where', () => {
+    expect(
+      problemsOf({
+        id: 'no spaces',
+        meta: { fields: [{ name: '__proto__' }, { name: 'a', type: 'CharFeld' }, { name: 'b', type: 'choice' }] },
+        tasks: [],
+      }).map(([path]) => path),
+    ).toEqual(['tasks', 'id', 'meta.fields.0.name', 'meta.fields.1.type', 'meta.fields.2.choices']);
+  });
+
+  it.each([
+    [{ id: 'p', validations: ['required_field'] }, 'validations.0', /did you mean requiredFields/],
+    [{ id: 'p', tasksSync: ['sayHullo'] }, 'tasksSync.0', /one of comms.sendHelloEmail/],
+    [{ id: 'p', tasksSync: ['requiredFields'] }, 'tasksSync.0', /the name of a task/],
+    [{ id: 'p', tasksSync: [() => 1] }, 'tasksSync.0', /a function with a name/],
+    [{ id: 'p', tasksSync: [validation({ name: 'v' }, () => true)] }, 'tasksSync.0', /a task/],
+    [{ id: 'p', tasksSync: 'sayHello' }, 'tasksSync', /a list/],
+    [{ id: 'p', tasksSync: [[sayHello, [], 3]] }, 'tasksSync.0', /a task and its arguments/],
+    [{ id: 'p', tasksSync: [[sayHello, { delay: '1s' }]] }, 'tasksSync.0.delay', /one of args/],
+    [{ id: 'p', tasksAsync: [[sayHello, { delay: 'soon' }]] }, 'tasksAsync.0.delay', /a duration/],
+    [{ id: 'p', tasksAsync: [[sayHello, { delay: 1, at: () => 1 }]] }, 'tasksAsync.0', /delay or at/],
+    [{ id: 'p', meta: { name: 3 } }, 'meta.name', /a text/],
+    [{ id: 'p', input: z.string(), meta: { fields: [{ name: 'a' }] } }, 'input', /input or meta.fields/],
+    [{ id: 'p', input: {} }, 'input', /Standard Schema/],
+    ['hello', '', /an object with id/],
+  ] as const)('%j is refused', (options, path, expected) => {
+    expect(problemsOf(options)).toContainEqual([path, expect.stringMatching(expected)]);
+  });
+});
+
+describe('a registry of processes', () => {
+  it('takes the same process twice and another of its id never', () => {
+    const processes = registry();
+    const first = defineProcess({ id: 'p' });
+    processes.add(first, first);
+    expect(() => processes.add(defineProcess({ id: 'p' }))).toThrow(DuplicateProcessError);
+  });
+
+  it('takes what a module exports, and names the nearest for an id that it does not know', () => {
+    const processes = registry();
+    processes.addExports({ one: defineProcess({ id: 'hello-world' }), other: 3 });
+    expect([processes.has('hello-world'), processes.has('hello')]).toEqual([true, false]);
+    expect(() => processes.get('hello-word')).toThrow(UnknownProcessError);
+    expect(() => processes.get('hello-word')).toThrow(/did you mean "hello-world"/);
+  });
+});
