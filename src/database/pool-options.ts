@@ -18,6 +18,11 @@ export interface PoolOptions {
   readonly prepare?: boolean;
   /** Milliseconds that `stop` waits for open transactions before it ends their connections. @default 10_000 */
   readonly stopTimeoutMs?: number;
+  /**
+   * A statement that has waited for so long, in ms, without a byte of its answer is looked into: when PostgreSQL does
+   * nothing for it, its connection is given up (half-open TCP). No effect with `prepare` off. @default 30_000
+   */
+  readonly silenceMs?: number;
   /** Shown in `pg_stat_activity` unless the URL says otherwise. @default 'svc-comm' */
   readonly applicationName?: string;
   /** Awaited by `start` before the first attempt: a server of ours that has to run first. */
@@ -35,6 +40,7 @@ export const DEFAULT_POOL_OPTIONS = Object.freeze({
   busyTimeoutMs: 10_000,
   prepare: true,
   stopTimeoutMs: 10_000,
+  silenceMs: 30_000,
   applicationName: 'svc-comm',
   ready: async () => undefined,
   logger: silentLogger,

@@ -7,6 +7,7 @@ import { sleep } from '../util/sleep.ts';
 import { errorText, isAccessRefused, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
 import { knexLog } from './knex-log.ts';
 import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool-options.ts';
+import { SilenceWatch, type WatchedClient } from './silence-watch.ts';
 import { TransactionHolders } from './transaction-holders.ts';
 
 /** The part of knex's client that hands out connections. */
@@ -14,7 +15,7 @@ interface KnexClient {
   readonly pool: { numUsed(): number };
   acquireConnection(): Promise<unknown>;
 }
-interface RawConnection {
+interface RawConnection extends WatchedClient {
   end(): Promise<void>;
 }
 
@@ -35,10 +36,12 @@ export class DatabasePool implements Service {
   readonly holders = new TransactionHolders();
   readonly #lifecycle: Lifecycle;
   readonly #connections = new Set<RawConnection>();
+  readonly #silence: SilenceWatch;
   #knex: Knex | undefined;
 
   constructor(options: PoolOptions) {
     this.options = resolvePoolOptions(options);
+    this.#silence = new SilenceWatch({ ...this.options, url: () => this.#url });
     this.#lifecycle = new Lifecycle(this.name, {
       start: (signal) => this.#start(signal),
       stop: () => this.#stop(),
@@ -47,8 +50,12 @@ export class DatabasePool implements Service {
 
   /** Masked. */
   get url(): string {
+    return maskUrl(this.#url);
+  }
+
+  get #url(): string {
     const { url } = this.options;
-    return maskUrl(typeof url === 'function' ? url() : url);
+    return typeof url === 'function' ? url() : url;
   }
 
   get state(): ServiceState {
@@ -111,11 +118,12 @@ export class DatabasePool implements Service {
       for (const connection of this.#connections) connection.end().catch(() => undefined);
     }, stopTimeoutMs);
     await closed.finally(() => clearTimeout(timer));
+    this.#silence.stop();
     this.#knex = undefined;
   }
 
   #create(): Knex {
-    const { url, max, connectTimeoutMs, busyTimeoutMs, applicationName, logger } = this.options;
+    const { url, max, connectTimeoutMs, busyTimeoutMs, applicationName, prepare, logger } = this.options;
     const connection = (connectionString: string) =>
       ({
         connectionString,
@@ -132,7 +140,12 @@ export class DatabasePool implements Service {
         max,
         afterCreate: (connection: RawConnection & NodeJS.EventEmitter, done: (error?: Error) => void) => {
           this.#connections.add(connection);
-          connection.once('end', () => this.#connections.delete(connection));
+          // Without sessions of their own there is nothing to ask about.
+          if (prepare) this.#silence.add(connection);
+          connection.once('end', () => {
+            this.#connections.delete(connection);
+            this.#silence.remove(connection);
+          });
           done();
         },
       },

@@ -1,0 +1,130 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { DatabasePool } from '../../src/database/pool.ts';
+import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
+import { CommitAbortedError, DatabaseUnavailableError } from '../../src/errors.ts';
+import { Outbox } from '../../src/outbox/outbox.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+import { type TestDatabase, testDatabase } from '../support/test-database.ts';
+
+const SILENCE_MS = 400;
+
+let database: TestDatabase;
+let proxy: TcpProxy;
+let pool: DatabasePool;
+let transactions: Transactions;
+let outbox: Outbox;
+
+beforeAll(async () => {
+  database = await testDatabase('silence');
+});
+afterAll(() => database.close());
+
+beforeEach(async () => {
+  proxy = await TcpProxy.to(database.url);
+  pool = new DatabasePool({ url: proxy.url(database.url), max: 3, silenceMs: SILENCE_MS, connectTimeoutMs: 2_000 });
+  await pool.start();
+  transactions = resolveTransactions(knexTransactions(), pool, database.schema);
+  outbox = new Outbox({ transactions, appId: 'orders', schema: database.schema });
+  // What is asked after a lost COMMIT is learned beside the first transaction.
+  await transactions.runOwn(async () => undefined);
+});
+afterEach(async () => {
+  proxy.heal();
+  await pool.stop();
+  await proxy.close();
+});
+
+const failureOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+/** From a COMMIT on, nothing passes on its connection any more, in this direction; none is closed. */
+function silenceAtCommit(direction: 'request' | 'reply'): void {
+  let isDue = true;
+  const silent = new Set<() => void>();
+  const keys: (() => void)[] = [];
+  proxy.filterToClient = (cut) => {
+    keys.push(cut);
+    return (bytes) => {
+      if (direction === 'reply' && isDue && bytes.includes('COMMIT\0')) {
+        isDue = false;
+        silent.add(cut);
+      }
+      return silent.has(cut) ? Buffer.alloc(0) : bytes;
+    };
+  };
+  proxy.filterToServer = () => {
+    const cut = keys.at(-1) ?? (() => undefined);
+    return (bytes) => {
+      if (direction === 'request' && isDue && /COMMIT;?\0/i.test(bytes.toString('latin1'))) {
+        isDue = false;
+        silent.add(cut);
+      }
+      return direction === 'request' && silent.has(cut) ? Buffer.alloc(0) : bytes;
+    };
+  };
+}
+
+/** New connections, which the filters are made for. */
+const renew = async (): Promise<void> => {
+  proxy.cut();
+  await expect
+    .poll(() =>
+      pool.knex.raw('SELECT 1').then(
+        () => true,
+        () => false,
+      ),
+    )
+    .toBe(true);
+};
+
+describe('a connection that falls silent at COMMIT, and is not closed, is given up, and what became of the COMMIT looked up', () => {
+  const publish = (payload: object) =>
+    transactions.runOwn(() => outbox.publishAggregateEvent({ aggregate: 'order', eventType: 'create.base', payload }));
+
+  test('it took place: the transaction resolves', async () => {
+    silenceAtCommit('reply');
+    await renew();
+    const { eventId } = await publish({ n: 1 });
+    expect(await database.count('svc_comm_outbox', `message_id = '${eventId}'`)).toBe(1);
+  });
+
+  test('it did not: CommitAbortedError, and no row', async () => {
+    silenceAtCommit('request');
+    await renew();
+    expect(await failureOf(publish({ n: 2 }))).toBeInstanceOf(CommitAbortedError);
+    expect(await database.count('svc_comm_outbox', `body LIKE '%"n":2%'`)).toBe(0);
+  });
+});
+
+test('a database that says nothing at all, on new connections either, fails what waits for it', async () => {
+  const waiting = failureOf(
+    transactions.runOwn(async (handle) => {
+      const trx = handle as { raw(sql: string): Promise<unknown> };
+      await trx.raw('SELECT 1');
+      proxy.fallSilent();
+      await trx.raw('SELECT 2');
+    }),
+  );
+  expect(await waiting).toBeInstanceOf(DatabaseUnavailableError);
+});
+
+test('a statement that takes its time is left alone', async () => {
+  await expect(pool.knex.raw(`SELECT pg_sleep(${(SILENCE_MS * 6) / 1000}), 7 AS n`)).resolves.toMatchObject({
+    rows: [{ n: 7 }],
+  });
+});
+
+test('behind a pooler, whose process ids are its own, a statement that takes its time is left alone', async () => {
+  proxy.filterToClient = () => (bytes) => {
+    const at = bytes.indexOf(Buffer.from('K\0\0\0\x0c', 'latin1'));
+    if (at >= 0) bytes.writeInt32BE(1, at + 5);
+    return bytes;
+  };
+  await renew();
+  await expect(pool.knex.raw(`SELECT pg_sleep(${(SILENCE_MS * 6) / 1000}), 7 AS n`)).resolves.toMatchObject({
+    rows: [{ n: 7 }],
+  });
+});
