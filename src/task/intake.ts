@@ -5,17 +5,22 @@ import type { Delivery } from '../message/subscriber.ts';
 export interface Offer {
   readonly id: string;
   readonly delivery: Delivery | undefined;
+  /** Whether it was told of by whoever submitted it: its message is on its way as well. */
+  readonly isTold?: boolean;
 }
 
 /** A message that waits here while other workers may be idle is given back after so long. */
 const HOLD_MS = 1_000;
 const MAX_BODY_BYTES = 1_000;
+/** Of so many tasks it is known that their message has nothing to say. */
+const MOST_BEGUN = 1_000;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** What waits for a free place of the worker: in the order it came, and never for long. */
 export class Intake {
   readonly #logger: Logger;
   readonly #offers: Offer[] = [];
+  readonly #begun = new Set<string>();
   readonly #onOffer: () => void;
   #isOpen = false;
 
@@ -44,7 +49,8 @@ export class Intake {
     if (id === undefined) {
       this.#logger.error({ queue: delivery.queue, bytes: delivery.body.length }, 'no message of a task; dropped');
       delivery.ack();
-    } else if (!this.#isOpen) delivery.release();
+    } else if (this.#begun.delete(id)) delivery.ack();
+    else if (!this.#isOpen) delivery.release();
     else this.#hold({ id, delivery });
   }
 
@@ -53,6 +59,28 @@ export class Intake {
     if (!this.#isOpen) return;
     for (const id of ids) this.#offers.push({ id, delivery: undefined });
     this.#onOffer();
+  }
+
+  /** Tasks that have just been submitted. */
+  told(ids: readonly string[]): void {
+    if (!this.#isOpen) return;
+    for (const id of ids) this.#offers.push({ id, delivery: undefined, isTold: true });
+    this.#onOffer();
+  }
+
+  /** One that was told of runs here: the next message of it has nothing to say. */
+  begun({ id, isTold }: Offer): void {
+    if (!isTold) return;
+    this.#begun.add(id);
+    for (const oldest of this.#begun) {
+      if (this.#begun.size <= MOST_BEGUN) break;
+      this.#begun.delete(oldest);
+    }
+  }
+
+  /** It may run again: the next message of it may be the one that says so. */
+  mayWait(id: string): void {
+    this.#begun.delete(id);
   }
 
   take(): Offer | undefined {

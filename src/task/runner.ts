@@ -20,6 +20,10 @@ export interface RunnerParts {
   readonly logger: Logger;
   /** Gives what is to be taken next; undefined: nothing. */
   readonly next: () => Offer | undefined;
+  /** What was offered is ours. */
+  readonly onClaimed: (offer: Offer) => void;
+  /** A run has not ended for good, or not here. */
+  readonly onAgain: (id: string) => void;
   /** A run has begun. @param sinceMs before its claim, on the monotonic clock */
   readonly onBegin: (id: string, sinceMs: number) => void;
   /** Whether another may have begun a task by now. */
@@ -90,7 +94,8 @@ export class Runner {
   }
 
   /** A message is acked when the row says whose task it is: until then it would come again. */
-  async #take({ id, delivery }: Offer): Promise<void> {
+  async #take(offer: Offer): Promise<void> {
+    const { id, delivery } = offer;
     let claimed: Claimed | undefined;
     this.#claiming.set(id, undefined);
     try {
@@ -105,12 +110,15 @@ export class Runner {
     delivery?.ack();
     const early = this.#claiming.get(id);
     this.#claiming.delete(id);
-    if (claimed) await this.#run(claimed, early);
-    else this.#parts.stats.passed += 1;
+    if (!claimed) this.#parts.stats.passed += 1;
+    else {
+      this.#parts.onClaimed(offer);
+      await this.#run(claimed, early);
+    }
   }
 
   async #run({ task, sinceMs }: Claimed, early: EndReason | undefined): Promise<void> {
-    const { registry, options, ledger, stats, onBegin, onPlaceFree } = this.#parts;
+    const { registry, options, ledger, stats, onBegin, onAgain, onPlaceFree } = this.#parts;
     const { definition } = registry.get(task.name);
     const run = new TaskRun({ task, definition, options, onProgress: ledger.progressOf(task) });
     this.runs.set(task.id, run);
@@ -118,6 +126,7 @@ export class Runner {
     stats.started += 1;
     if (early ?? this.#isDraining) run.end(early ?? 'stop');
     const finished = await this.#inProcess(run);
+    if (finished?.retryMs !== null) onAgain(task.id);
     if (finished) await this.#write(finished);
     else stats.lost += 1;
     if (this.runs.get(task.id) === run) this.runs.delete(task.id);

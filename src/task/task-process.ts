@@ -2,8 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { TaskProcessError } from '../errors.ts';
 import { deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
+import { environmentOf } from './environment.ts';
 import type { ProcessGuard } from './guard.ts';
 import type { Isolation } from './isolation.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import { OutputTail } from './output-tail.ts';
 import { type FromProcess, parseFromProcess, type ToProcess } from './process-message.ts';
 import { ProcessTree } from './process-tree.ts';
@@ -30,20 +32,6 @@ export type RunEnd =
   | { readonly kind: 'done'; readonly result: string }
   | { readonly kind: 'failed'; readonly error: TaskFailure };
 
-/** What every process gets; nothing else of ours, and no secret. */
-const PLAIN_VARIABLES = [
-  'PATH',
-  'HOME',
-  'LANG',
-  'LC_ALL',
-  'LC_CTYPE',
-  'TZ',
-  'TMPDIR',
-  'NODE_ENV',
-  'NODE_EXTRA_CA_CERTS',
-] as const;
-
-const MEMORY_LOOK_MS = 200;
 const LEAVE_MS = 1_000;
 const MIB = 1024 * 1024;
 
@@ -65,13 +53,12 @@ export class TaskProcess {
   readonly tree: ProcessTree;
   readonly #child: ChildProcess;
   readonly #output: OutputTail;
+  readonly #memory: MemoryWatch;
   readonly #options: TaskProcessOptions;
   readonly #ready = deferred();
   readonly #over = deferred();
   #onEnd: ((end: RunEnd) => void) | undefined;
   #onProgress: ((fraction: number, note: string | undefined) => void) | undefined;
-  #memoryTimer: NodeJS.Timeout | undefined;
-  #isOverMemory = false;
 
   constructor(options: TaskProcessOptions) {
     this.#options = options;
@@ -90,6 +77,7 @@ export class TaskProcess {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.tree = new ProcessTree(this.#child.pid ?? 0, isolation.level);
+    this.#memory = new MemoryWatch(this.tree, memoryBytes);
     this.#listen();
     this.#send({ kind: 'load', ...options.load });
   }
@@ -108,14 +96,13 @@ export class TaskProcess {
   ): Promise<RunEnd> {
     this.runs += 1;
     this.#output.take();
-    this.#isOverMemory = false;
     this.#onProgress = onProgress;
     const ended = new Promise<RunEnd>((resolve) => {
       this.#onEnd = resolve;
     });
     if (this.isOver) this.#runEnded(this.#death(null, null));
     else {
-      this.#memoryTimer = setInterval(() => this.#lookAtMemory(), MEMORY_LOOK_MS);
+      this.#memory.begin();
       this.#send({ kind: 'run', ...message });
     }
     return ended;
@@ -193,7 +180,7 @@ export class TaskProcess {
   }
 
   #runEnded(end: RunEnd): void {
-    clearInterval(this.#memoryTimer);
+    this.#memory.end();
     const onEnd = this.#onEnd;
     this.#onEnd = undefined;
     this.#onProgress = undefined;
@@ -223,7 +210,7 @@ export class TaskProcess {
 
   #death(code: number | null, signal: NodeJS.Signals | null): RunEnd & { readonly kind: 'failed' } {
     const name = 'TaskProcessError';
-    if (this.#isOverMemory || this.#output.includes('JavaScript heap out of memory')) {
+    if (this.#memory.isOver || this.#output.includes('JavaScript heap out of memory')) {
       const mib = Math.floor(this.#options.memoryBytes / MIB);
       return {
         kind: 'failed',
@@ -237,14 +224,6 @@ export class TaskProcess {
     };
   }
 
-  /** The heap has a limit of its own; buffers and native code do not. */
-  #lookAtMemory(): void {
-    const bytes = this.tree.residentBytes;
-    if (bytes === undefined || bytes <= this.#options.memoryBytes) return;
-    this.#isOverMemory = true;
-    this.tree.kill();
-  }
-
   #send(message: ToProcess): void {
     // One that is gone is told nothing: its exit is an event of its own.
     if (this.#child.connected) this.#child.send(message, () => undefined);
@@ -252,8 +231,3 @@ export class TaskProcess {
 }
 
 const closed = (child: ChildProcess): Promise<void> => new Promise((resolve) => child.once('close', () => resolve()));
-
-function environmentOf(declared: readonly string[]): NodeJS.ProcessEnv {
-  const names = new Set<string>([...PLAIN_VARIABLES, ...declared]);
-  return Object.fromEntries([...names].flatMap((name) => (name in process.env ? [[name, process.env[name]]] : [])));
-}

@@ -2,26 +2,25 @@ import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import type { DatabaseConnection } from '../database/connection.ts';
 import { DatabaseLink } from '../database/link.ts';
 import type { Transactions } from '../database/transactions.ts';
-import { InvalidArgumentError, OverMaxConcurrencyError, TaskConflictError, TaskNotFoundError } from '../errors.ts';
+import { InvalidArgumentError, TaskNotFoundError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
-import { currentCorrelation } from '../util/correlation.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
-import { encodeJson } from '../wire/json.ts';
-import { parseArguments } from './argument.ts';
 import { startDefaults } from './client-source.ts';
 import type { TaskDefinition } from './definition.ts';
 import { taskEvents } from './events.ts';
 import { TaskHandle } from './handle.ts';
+import type { StartOptions } from './new-task.ts';
 import type { TaskRegistry } from './registry.ts';
 import { requestCancel } from './sql/cancel.ts';
 import { countLive, listTasks, readTask, type TaskCounts } from './sql/read.ts';
-import { type NewTask, type Submission, submit } from './sql/submit.ts';
 import type { Outcome } from './sql/task-row.ts';
 import { type FinalState, isFinal, type TaskEvent, type TaskId, type TaskRecord, type TaskState } from './state.ts';
-import { submitTarget } from './submit-target.ts';
+import { Submitter } from './submitter.ts';
 import { outcomeValue, waitForEnd } from './wait.ts';
 import { TaskWatch } from './watch.ts';
+
+export type { StartOptions } from './new-task.ts';
 
 export interface TasksParts {
   readonly registry: TaskRegistry;
@@ -39,24 +38,6 @@ export interface TasksParts {
   readonly pollMs?: number;
   /** @default true */
   readonly listen?: boolean;
-}
-
-export interface StartOptions {
-  /** The task's id, a UUID; the same id again submits nothing more. @default a new UUIDv7 */
-  readonly id?: TaskId;
-  /** As the id, of the caller's own choice; belongs to the task's name and the submitter. At most 255 characters. */
-  readonly idempotencyKey?: string;
-  /** When it is to begin, at the earliest. @default now */
-  readonly at?: Date;
-  /** The same from now on, by the database's clock; a number is seconds. Not together with `at`. */
-  readonly delay?: Duration;
-  /** Who asks for it, to list by and to check; at most 255 characters. @default '' */
-  readonly submitter?: string;
-  /**
-   * Where to write: a transaction's handle, `'ambient'`, or `'own'`. @default the transaction that the code runs in, else
-   * one of its own
-   */
-  readonly transaction?: unknown;
 }
 
 export interface WaitOptions {
@@ -92,6 +73,7 @@ export class Tasks implements Service {
   readonly #lifecycle: Lifecycle;
   #db: DatabaseLink | undefined;
   #watch: TaskWatch | undefined;
+  #submitter: Submitter | undefined;
 
   constructor(parts: TasksParts) {
     this.#parts = { ...DEFAULTS, ...parts };
@@ -131,11 +113,8 @@ export class Tasks implements Service {
 
   async #submit(definition: TaskDefinition, args: unknown, given: StartOptions, id: string): Promise<TaskHandle> {
     const options = { ...startDefaults(), ...given };
-    await parseArguments(definition.name, definition.schema, args);
-    const task = this.#newTask(definition, args, options, id);
-    const target = await submitTarget(this.#parts.transactions, options.transaction, this.#executor);
-    const submission = await submit(target, this.#parts.schema, task);
-    return this.#handleOf(task, submission);
+    const { registered, wasKnown } = await this.#open(this.#submitter).submit(definition, args, options, id);
+    return new TaskHandle(registered, this, wasKnown);
   }
 
   /** Submits and waits, one round trip less than `startTask` and `result`. */
@@ -221,9 +200,10 @@ export class Tasks implements Service {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    const { connect, schema, logger, wait, pollMs, listen } = this.#parts;
+    const { connect, transactions, schema, queue, logger, wait, pollMs, listen } = this.#parts;
     const db = new DatabaseLink({ name: 'tasks', connect: () => connect('tasks'), logger });
     this.#db = db;
+    this.#submitter = new Submitter({ db, transactions, schema, queue });
     await db.open(signal, wait);
     this.#watch = new TaskWatch({ connect: () => connect('tasks listen'), db, schema, logger, pollMs, listen });
     await this.#watch.open(signal);
@@ -247,52 +227,4 @@ export class Tasks implements Service {
     const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout', 's');
     return { watch: this.#open(this.#watch), read: (id: string) => this.find(id), timeoutMs, signal };
   }
-
-  #newTask(definition: TaskDefinition, args: unknown, options: StartOptions, id: string): NewTask {
-    const { name, maxConcurrency, onFull, resultTtlMs, handOvers } = definition;
-    const { idempotencyKey, at, delay, submitter = '' } = options;
-    if (!isUuid(id)) throw new InvalidArgumentError('id', 'a UUID', JSON.stringify(id).slice(0, 80));
-    assertText('submitter', submitter);
-    if (idempotencyKey !== undefined) assertText('idempotencyKey', idempotencyKey);
-    if (at !== undefined && delay !== undefined) throw new InvalidArgumentError('at', 'at or delay', 'both');
-    const { correlationId, traceparent } = currentCorrelation() ?? {};
-    return {
-      id,
-      name,
-      args: encodeJson(args, 'arguments'),
-      maxConcurrency,
-      holdsSlot: maxConcurrency > 0 && onFull === 'reject',
-      queue: this.#parts.queue,
-      submitter,
-      idempotencyKey: idempotencyKey ?? null,
-      dueAt: at === undefined ? null : validTime(at),
-      delayMs: delay === undefined ? null : durationMs(delay, 'delay', 's'),
-      resultTtlMs,
-      handOvers,
-      correlationId: correlationId ?? null,
-      traceparent: traceparent ?? null,
-      chosenKey: idempotencyKey === undefined ? (options.id ?? null) : `${name} ${submitter} ${idempotencyKey}`,
-    };
-  }
-
-  #handleOf(task: NewTask, submission: Submission): TaskHandle {
-    if (submission.kind === 'full') throw new OverMaxConcurrencyError(task.name, task.maxConcurrency);
-    if (submission.kind === 'submitted') return new TaskHandle(task.id, this);
-    const isSame = submission.name === task.name && submission.args === task.args;
-    if (!isSame) throw new TaskConflictError(submission.id);
-    return new TaskHandle(submission.id, this, true);
-  }
-}
-
-const MAX_TEXT = 255;
-
-function assertText(argument: string, text: unknown): void {
-  if (typeof text === 'string' && text.length <= MAX_TEXT && !text.includes('\0')) return;
-  throw new InvalidArgumentError(argument, `a text of at most ${MAX_TEXT} characters without NUL`, typeof text);
-}
-
-function validTime(at: Date): string {
-  if (!(at instanceof Date) || Number.isNaN(at.getTime()))
-    throw new InvalidArgumentError('at', 'a valid Date', String(at));
-  return at.toISOString();
 }

@@ -2,7 +2,7 @@ import type { DatabaseConnection } from '../database/connection.ts';
 import type { SqlExecutor } from '../database/executor.ts';
 import { DatabaseLink } from '../database/link.ts';
 import type { Logger } from '../lifecycle/logger.ts';
-import { parseNotice, TASK_CHANNEL, type TaskNotice } from './sql/channel.ts';
+import { parseNotice, TASK_CHANNEL, type TaskNotice, type WorkerNotice } from './sql/channel.ts';
 import { readEnded } from './sql/read.ts';
 
 export interface TaskWatchOptions {
@@ -28,7 +28,7 @@ export type WatchListener = (notice: WatchNotice) => void;
 export class TaskWatch {
   readonly #options: TaskWatchOptions;
   readonly #listeners = new Map<string, Set<WatchListener>>();
-  readonly #everything = new Set<(notice: TaskNotice) => void>();
+  readonly #everything = new Set<(notice: TaskNotice | WorkerNotice) => void>();
   #link: DatabaseLink | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
@@ -76,7 +76,7 @@ export class TaskWatch {
   }
 
   /** Every notification, of any task. @returns the function that ends it */
-  watchAll(listener: (notice: TaskNotice) => void): () => void {
+  watchAll(listener: (notice: TaskNotice | WorkerNotice) => void): () => void {
     this.#everything.add(listener);
     return () => this.#everything.delete(listener);
   }
@@ -85,7 +85,7 @@ export class TaskWatch {
     const notice = parseNotice(payload);
     if (!notice) return;
     for (const listener of this.#everything) listener(notice);
-    this.#tell(notice);
+    if (notice.kind !== 'waits' && notice.kind !== 'here') this.#tell(notice);
   }
 
   #tell(notice: WatchNotice): void {

@@ -1,21 +1,15 @@
-import { v7 as uuidv7 } from 'uuid';
 import type { DatabaseConnection } from '../database/connection.ts';
-import { DatabaseLink } from '../database/link.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { Subscriber, Subscription } from '../message/subscriber.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
-import { Housekeeping } from './housekeeping.ts';
-import { Intake } from './intake.ts';
+import type { Intake } from './intake.ts';
 import { type Isolation, measureIsolation } from './isolation.ts';
-import { Ledger } from './ledger.ts';
-import { ProcessPool } from './process-pool.ts';
 import type { TaskRegistry } from './registry.ts';
-import { Runner } from './runner.ts';
 import { makeSlots } from './sql/submit.ts';
-import { TaskWatch } from './watch.ts';
 import type { WorkerOptions } from './worker-options.ts';
 import { emptyWorkerStats, type WorkerStats } from './worker-stats.ts';
+import { assembleWorkings, type Workings } from './workings.ts';
 
 export interface WorkerParts {
   readonly registry: TaskRegistry;
@@ -41,22 +35,9 @@ export interface WorkerParts {
   readonly isolation?: Isolation;
 }
 
-/** A task that has waited for so long with nothing to do here: its message is lost, or nobody publishes. */
-const MISSED_MS = 3_000;
 /** After the drain and the grace time. */
 const GIVE_UP_MS = 1_000;
 const MOST_PREFETCH = 1_000;
-
-/** What one start of a worker is made of. */
-interface Workings {
-  readonly db: DatabaseLink;
-  readonly watch: TaskWatch;
-  readonly pool: ProcessPool;
-  readonly ledger: Ledger;
-  readonly intake: Intake;
-  readonly runner: Runner;
-  readonly housekeeping: Housekeeping;
-}
 
 /**
  * Takes tasks from the queue, runs each in a process, and writes how it ended.
@@ -110,7 +91,7 @@ export class Worker implements Service {
   async #start(signal: AbortSignal): Promise<void> {
     const { schema, wait, topology, topologySpec, registry } = this.#parts;
     this.#isolation = this.#parts.isolation ?? (await measureIsolation());
-    const workings = this.#assemble(this.#isolation);
+    const workings = assembleWorkings(this.#parts, this.#isolation, this.#stats);
     this.#workings = workings;
     const { db, watch, pool, housekeeping, intake } = workings;
     await db.open(signal, wait);
@@ -123,60 +104,6 @@ export class Worker implements Service {
     housekeeping.start();
     intake.open();
     await this.#subscribe(intake, signal);
-  }
-
-  #assemble(isolation: Isolation): Workings {
-    const { connect, schema, logger, listen, options, registry, nodeArguments, load, onOutput } = this.#parts;
-    const owner = uuidv7();
-    const db = new DatabaseLink({ name: 'worker', connect: () => connect('worker'), logger });
-    const { pollMs, leaseMs } = options;
-    const watch = new TaskWatch({ connect: () => connect('worker listen'), db, schema, logger, pollMs, listen });
-    const pool = new ProcessPool({
-      nodeArguments,
-      load,
-      isolation,
-      ...options,
-      onOutput: onOutput ?? (() => undefined),
-      logger,
-      environments: [...new Map(registry.definitions.map(({ env }) => [env.join(' '), env])).values()],
-    });
-    const ledger = new Ledger({ db, schema, owner, leaseMs, definitions: () => registry.definitions });
-    const intake = new Intake(logger, () => runner.fill());
-    const lookForWork = async (waitedMs: number, name?: string) => {
-      if (runner.room <= 0 || intake.size > 0) return;
-      const ids = await ledger.find(waitedMs, runner.room, name);
-      intake.found(ids.filter((id) => !runner.runs.has(id)));
-    };
-    const runner: Runner = new Runner({
-      ledger,
-      pool,
-      registry,
-      options,
-      stats: this.#stats,
-      logger,
-      next: () => intake.take(),
-      onBegin: (id, sinceMs) => housekeeping.begun(id, sinceMs),
-      isOver: (id) => db.isClosed || housekeeping.isOver(id),
-      onPlaceFree: (name) => {
-        lookForWork(0, name).catch((error: unknown) => {
-          logger.warn({ error, task: name }, 'could not look for tasks that wait for a place');
-        });
-      },
-    });
-    const housekeeping: Housekeeping = new Housekeeping({
-      db,
-      schema,
-      owner,
-      logger,
-      options,
-      runs: runner.runs,
-      stats: this.#stats,
-      lookForWork: () => lookForWork(MISSED_MS),
-    });
-    watch.watchAll((notice) => {
-      if (notice.kind === 'cancel') runner.end(notice.id, 'cancel');
-    });
-    return { db, watch, pool, ledger, intake, runner, housekeeping };
   }
 
   async #subscribe(intake: Intake, signal: AbortSignal): Promise<void> {

@@ -75,6 +75,33 @@ describe('a submit', () => {
     expect(await kit.db.count('svc_comm_outbox')).toBe(1);
   });
 
+  it('shares its commit with others of the moment, and no mistake of theirs', async () => {
+    const all = await Promise.allSettled(
+      Array.from({ length: 40 }, (_, x) =>
+        // PostgreSQL's text holds no NUL.
+        withCorrelation(x === 7 ? 'no\0text' : `request ${x}`, () =>
+          tasks.submit('addition', { x, y: 1 }, { submitter: `caller ${x}` }),
+        ),
+      ),
+    );
+    expect(all.map(({ status }) => status).filter((status) => status === 'rejected')).toHaveLength(1);
+    expect(all[7]?.status).toBe('rejected');
+    const { rows } = await kit.db.pg.query(
+      `SELECT submitter, correlation_id, args FROM ${kit.db.table('svc_comm_task')} ORDER BY submitter`,
+    );
+    expect(rows).toHaveLength(39);
+    for (const { submitter, correlation_id, args } of rows) {
+      const x = Number(submitter.slice('caller '.length));
+      expect([correlation_id, JSON.parse(args)]).toEqual([`request ${x}`, { x, y: 1 }]);
+    }
+    expect(await kit.db.count('svc_comm_outbox')).toBe(39);
+    await Promise.all(Array.from({ length: 40 }, (_, x) => tasks.submit('addition', { x, y: 2 })));
+    const { rows: commits } = await kit.db.pg.query(
+      `SELECT count(DISTINCT xmin::text)::int AS n FROM ${kit.db.table('svc_comm_task')} WHERE args LIKE '%"y":2}'`,
+    );
+    expect(commits[0].n).toBeLessThan(10);
+  });
+
   it("takes a caller's own handle, and stays apart from the ambient one when told so", async () => {
     const client = await kit.db.pg.connect();
     await client.query('BEGIN');

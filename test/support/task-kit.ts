@@ -112,8 +112,11 @@ export class WorkerKit {
     this.#process = process;
   }
 
-  /** @param project the folder with the tasks */
-  static async create(project = 'task-project'): Promise<WorkerKit> {
+  /**
+   * @param project the folder with the tasks
+   * @param hasRelay false: no message is brought to the broker
+   */
+  static async create(project = 'task-project', hasRelay = true): Promise<WorkerKit> {
     const kit = await TaskKit.create();
     const module: Record<string, unknown> = await import(here(`./${project}/tasks.ts`));
     kit.registry.addExports(module);
@@ -129,7 +132,7 @@ export class WorkerKit {
     });
     const tasks = await kit.tasks();
     const made = new WorkerKit(kit, tasks, connection, await bundleProcess(project));
-    for (const service of [connection, publishing, publisher, relay]) {
+    for (const service of [connection, ...(hasRelay ? [publishing, publisher, relay] : [])]) {
       await service.start();
       made.#services.push(service);
     }

@@ -19,17 +19,45 @@ export type TaskNotice =
   | { readonly kind: 'cancel'; readonly id: string }
   | { readonly kind: 'progress'; readonly id: string; readonly fraction: number; readonly note: string | undefined };
 
+/**
+ * What concerns workers of a queue, not a task that somebody waits for:
+ * - `waits` with the queue and ids: they have just been submitted. Whoever misses it gets them by the queue.
+ * - `here` with the queue: the worker of this id listens for `waits`
+ */
+export type WorkerNotice =
+  | { readonly kind: 'waits'; readonly id: string; readonly queue: string; readonly ids: readonly string[] }
+  | { readonly kind: 'here'; readonly id: string; readonly queue: string };
+
+export const waitsNotice = (queue: string, ids: readonly string[]): string =>
+  `${ids[0]} waits ${JSON.stringify({ queue, ids })}`;
+
+export const hereNotice = (worker: string, queue: string): string => `${worker} here ${queue}`;
+
 /** undefined for what is none: the channel is open to every role of the database. */
-export function parseNotice(payload: string): TaskNotice | undefined {
+export function parseNotice(payload: string): TaskNotice | WorkerNotice | undefined {
   const match = /^([0-9a-f-]{36}) ([A-Za-z]+)(?: ([\s\S]*))?$/.exec(payload);
   const [, id, word, rest] = match ?? [];
   if (id === undefined || word === undefined) return undefined;
   if (word === 'cancel') return { kind: 'cancel', id };
   if (word === 'STARTED') return { kind: 'started', id };
   if (word === 'progress') return progress(id, rest ?? '');
+  if (word === 'here') return { kind: 'here', id, queue: rest ?? '' };
+  if (word === 'waits') return waits(id, rest ?? '');
   const state = FINAL_STATES.find((final) => final === word);
   return state && { kind: 'ended', id, state, result: rest };
 }
+
+function waits(id: string, text: string): WorkerNotice | undefined {
+  try {
+    const { queue, ids } = JSON.parse(text) as { readonly queue?: unknown; readonly ids?: unknown };
+    if (typeof queue !== 'string' || !Array.isArray(ids)) return undefined;
+    return { kind: 'waits', id, queue, ids: ids.filter((one) => typeof one === 'string' && UUID.test(one)) };
+  } catch {
+    return undefined;
+  }
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 function progress(id: string, text: string): TaskNotice | undefined {
   const [, number, note] = /^([\d.e+-]+)(?: ([\s\S]*))?$/.exec(text) ?? [];

@@ -1,0 +1,74 @@
+import { validate as isUuid } from 'uuid';
+import { InvalidArgumentError } from '../errors.ts';
+import { currentCorrelation } from '../util/correlation.ts';
+import { type Duration, durationMs } from '../util/duration.ts';
+import { encodeJson } from '../wire/json.ts';
+import type { TaskDefinition } from './definition.ts';
+import type { NewTask } from './sql/submit.ts';
+import type { TaskId } from './state.ts';
+
+export interface StartOptions {
+  /** The task's id, a UUID; the same id again submits nothing more. @default a new UUIDv7 */
+  readonly id?: TaskId;
+  /** As the id, of the caller's own choice; belongs to the task's name and the submitter. At most 255 characters. */
+  readonly idempotencyKey?: string;
+  /** When it is to begin, at the earliest. @default now */
+  readonly at?: Date;
+  /** The same from now on, by the database's clock; a number is seconds. Not together with `at`. */
+  readonly delay?: Duration;
+  /** Who asks for it, to list by and to check; at most 255 characters. @default '' */
+  readonly submitter?: string;
+  /**
+   * Where to write: a transaction's handle, `'ambient'`, or `'own'`. @default the transaction that the code runs in, else
+   * one of its own
+   */
+  readonly transaction?: unknown;
+}
+
+/**
+ * The row of a task, from what its caller says.
+ * @throws InvalidArgumentError, UnserialisablePayloadError
+ */
+export function newTask(
+  { name, maxConcurrency, onFull, resultTtlMs, handOvers }: TaskDefinition,
+  args: unknown,
+  options: StartOptions,
+  { id, queue }: { readonly id: string; readonly queue: string },
+): NewTask {
+  const { idempotencyKey, at, delay, submitter = '' } = options;
+  if (!isUuid(id)) throw new InvalidArgumentError('id', 'a UUID', JSON.stringify(id).slice(0, 80));
+  assertText('submitter', submitter);
+  if (idempotencyKey !== undefined) assertText('idempotencyKey', idempotencyKey);
+  if (at !== undefined && delay !== undefined) throw new InvalidArgumentError('at', 'at or delay', 'both');
+  const { correlationId, traceparent } = currentCorrelation() ?? {};
+  return {
+    id,
+    name,
+    args: encodeJson(args, 'arguments'),
+    maxConcurrency,
+    holdsSlot: maxConcurrency > 0 && onFull === 'reject',
+    queue,
+    submitter,
+    idempotencyKey: idempotencyKey ?? null,
+    dueAt: at === undefined ? null : validTime(at),
+    delayMs: delay === undefined ? null : durationMs(delay, 'delay', 's'),
+    resultTtlMs,
+    handOvers,
+    correlationId: correlationId ?? null,
+    traceparent: traceparent ?? null,
+    chosenKey: idempotencyKey === undefined ? (options.id ?? null) : `${name} ${submitter} ${idempotencyKey}`,
+  };
+}
+
+const MAX_TEXT = 255;
+
+function assertText(argument: string, text: unknown): void {
+  if (typeof text === 'string' && text.length <= MAX_TEXT && !text.includes('\0')) return;
+  throw new InvalidArgumentError(argument, `a text of at most ${MAX_TEXT} characters without NUL`, typeof text);
+}
+
+function validTime(at: Date): string {
+  if (!(at instanceof Date) || Number.isNaN(at.getTime()))
+    throw new InvalidArgumentError('at', 'a valid Date', String(at));
+  return at.toISOString();
+}

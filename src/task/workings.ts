@@ -1,0 +1,89 @@
+import { v7 as uuidv7 } from 'uuid';
+import { DatabaseLink } from '../database/link.ts';
+import { Housekeeping } from './housekeeping.ts';
+import { Intake } from './intake.ts';
+import type { Isolation } from './isolation.ts';
+import { Ledger } from './ledger.ts';
+import { Peers } from './peers.ts';
+import { ProcessPool } from './process-pool.ts';
+import { Runner } from './runner.ts';
+import { announceWorker } from './sql/announce.ts';
+import { TaskWatch } from './watch.ts';
+import type { WorkerParts } from './worker.ts';
+import type { WorkerStats } from './worker-stats.ts';
+
+/** A task that has waited for so long with nothing to do here: its message is lost, or nobody publishes. */
+const MISSED_MS = 3_000;
+/** What one start of a worker is made of. */
+export interface Workings {
+  readonly db: DatabaseLink;
+  readonly watch: TaskWatch;
+  readonly pool: ProcessPool;
+  readonly ledger: Ledger;
+  readonly intake: Intake;
+  readonly runner: Runner;
+  readonly housekeeping: Housekeeping;
+}
+
+/** Puts them together; nothing is started. */
+export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats: WorkerStats): Workings {
+  const { connect, schema, logger, listen, options, registry, nodeArguments, load, onOutput } = parts;
+  const owner = uuidv7();
+  const queue = parts.topologySpec.queue.name;
+  const db = new DatabaseLink({ name: 'worker', connect: () => connect('worker'), logger });
+  const { pollMs, leaseMs } = options;
+  const watch = new TaskWatch({ connect: () => connect('worker listen'), db, schema, logger, pollMs, listen });
+  const pool = new ProcessPool({
+    nodeArguments,
+    load,
+    isolation,
+    ...options,
+    onOutput: onOutput ?? (() => undefined),
+    logger,
+    environments: [...new Map(registry.definitions.map(({ env }) => [env.join(' '), env])).values()],
+  });
+  const ledger = new Ledger({ db, schema, owner, leaseMs, definitions: () => registry.definitions });
+  const intake = new Intake(logger, () => runner.fill());
+  const lookForWork = async (waitedMs: number, name?: string) => {
+    if (runner.room <= 0 || intake.size > 0) return;
+    const ids = await ledger.find(waitedMs, runner.room, name);
+    intake.found(ids.filter((id) => !runner.runs.has(id)));
+  };
+  const runner: Runner = new Runner({
+    ledger,
+    pool,
+    registry,
+    options,
+    stats,
+    logger,
+    next: () => intake.take(),
+    onClaimed: (offer) => intake.begun(offer),
+    onAgain: (id) => intake.mayWait(id),
+    onBegin: (id, sinceMs) => housekeeping.begun(id, sinceMs),
+    isOver: (id) => db.isClosed || housekeeping.isOver(id),
+    onPlaceFree: (name) => {
+      lookForWork(0, name).catch((error: unknown) => {
+        logger.warn({ error, task: name }, 'could not look for tasks that wait for a place');
+      });
+    },
+  });
+  const housekeeping: Housekeeping = new Housekeeping({
+    db,
+    schema,
+    owner,
+    logger,
+    options,
+    runs: runner.runs,
+    stats,
+    lookForWork: () => lookForWork(MISSED_MS),
+    announce: () => announceWorker(db, owner, queue),
+  });
+  const peers = new Peers(owner);
+  watch.watchAll((notice) => {
+    if (notice.kind === 'cancel') runner.end(notice.id, 'cancel');
+    else if (notice.kind === 'here' && notice.queue === queue) peers.seen(notice.id);
+    else if (notice.kind === 'waits' && notice.queue === queue && runner.room > 0 && intake.size === 0)
+      intake.told(notice.ids.filter((id) => peers.isOurs(id)).slice(0, runner.room));
+  });
+  return { db, watch, pool, ledger, intake, runner, housekeeping };
+}
