@@ -36,6 +36,9 @@ import { cancelFutureEvents, type FutureEvents, type FutureSelection, futureEven
 import type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
 import type { Relay } from './outbox/relay.ts';
 import type { TransactionOption } from './outbox/transaction-choice.ts';
+import { coreServicesOf } from './process/core/services.ts';
+import type { Processes } from './process/processes.ts';
+import type { ProcessRegistry } from './process/registry.ts';
 import type { RestClient } from './rest-api/client.ts';
 import { MessageRouter } from './router/router.ts';
 import type { Settings } from './settings/define.ts';
@@ -52,6 +55,8 @@ export interface ServiceParts {
   readonly messageRouter?: MessageRouter;
   /** @default `taskRegistry`, the process's own */
   readonly taskRegistry?: TaskRegistry;
+  /** @default `processRegistry`, the process's own */
+  readonly processRegistry?: ProcessRegistry;
   /**
    * Whether this process may serve the project's embedded broker and database to other processes; else it waits for one
    * that does. No effect with servers of one's own. @default true
@@ -186,6 +191,11 @@ export class SvcCommService {
   /** Submits tasks and tells what becomes of them. */
   tasks(): Promise<Tasks> {
     return this.#roles.tasks();
+  }
+
+  /** Creates instances of processes and tells what becomes of them. */
+  processes(): Promise<Processes> {
+    return this.#roles.processes(async () => coreServicesOf(this));
   }
 
   /**

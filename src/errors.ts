@@ -895,6 +895,61 @@ export class UnknownProcessError extends SvcCommError {
   }
 }
 
+/** What of a request does not let an instance be created. */
+export interface InputProblem {
+  readonly kind: 'body' | 'field' | 'validation' | 'time';
+  /** Of the field, the validation, or the task whose time cannot be told; `body` for the whole. */
+  readonly name: string;
+  readonly why: string;
+}
+
+/** The input of a process is not as its fields and validations want it. No instance was created and nothing ran. */
+export class InvalidProcessInputError extends SvcCommError {
+  readonly code = 'SVC_COMM_INVALID_PROCESS_INPUT';
+  readonly processId: string;
+  readonly problems: readonly InputProblem[];
+  constructor(processId: string, problems: readonly InputProblem[]) {
+    const texts = problems.map(({ kind, name, why }) => `${kind === 'body' ? '' : `${kind} `}${name}: ${why}`);
+    super(`process "${processId}" does not take this input: ${texts.join('; ')}`);
+    this.processId = processId;
+    this.problems = problems;
+  }
+}
+
+/** The id is that of another instance: of another process, or of another body. Nothing was done. */
+export class ProcessConflictError extends SvcCommError {
+  readonly code = 'SVC_COMM_PROCESS_CONFLICT';
+  readonly instanceId: string;
+  constructor(instanceId: string) {
+    super(`there is an instance ${instanceId} already, made by another request: choose an id of its own`);
+    this.instanceId = instanceId;
+  }
+}
+
+/** There is no instance of this id, or it was forgotten some time after its end. */
+export class InstanceNotFoundError extends SvcCommError {
+  readonly code = 'SVC_COMM_INSTANCE_NOT_FOUND';
+  readonly instanceId: string;
+  constructor(instanceId: string) {
+    super(`there is no process instance ${instanceId.slice(0, 100)}`);
+    this.instanceId = instanceId;
+  }
+}
+
+/** An instance had not ended when the time to wait for it was over. It goes on. */
+export class InstanceWaitTimeoutError extends SvcCommError {
+  readonly code = 'SVC_COMM_INSTANCE_WAIT_TIMEOUT';
+  readonly instanceId: string;
+  readonly timeoutMs: number;
+  constructor(instanceId: string, timeoutMs: number) {
+    super(
+      `process instance ${instanceId} has not ended within ${timeoutMs} ms; it goes on, and can be asked for later`,
+    );
+    this.instanceId = instanceId;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
 // --------------------------------------------------------------------------------------------------------- REST client
 
 /** What a failed HTTP request was: never its query, its headers or its body, which may hold secrets. */

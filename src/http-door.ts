@@ -1,4 +1,4 @@
-import './task-door.ts';
+import './process-door.ts';
 
 export { MissingPackageError, OpenAddressError } from './errors.ts';
 export { asyncResource } from './http/async-resource/async-resource.ts';
@@ -20,5 +20,7 @@ export { guard } from './http/guard/guard.ts';
 export type { Authenticate, GuardOptions, Identity } from './http/guard/options.ts';
 export type { HealthOptions } from './http/health.ts';
 export { health } from './http/health.ts';
+export type { ProcessApiOptions } from './http/process-api/process-api.ts';
+export { processApi } from './http/process-api/process-api.ts';
 export type { HttpServerOptions } from './http/server.ts';
 export { HttpServer, SERVER_OPTIONS } from './http/server.ts';

@@ -1,6 +1,19 @@
 import './task-door.ts';
+import { coreServicesOf, useCoreServices } from './process/core/services.ts';
+import { useProcesses } from './process/process-source.ts';
 
-export { DuplicateProcessError, ProcessDefinitionError, UnknownProcessError } from './errors.ts';
+useCoreServices(async () => coreServicesOf(await (await import('./default-service.ts')).defaultService()));
+useProcesses(async () => (await (await import('./default-service.ts')).defaultService()).processes());
+
+export {
+  DuplicateProcessError,
+  InstanceNotFoundError,
+  InstanceWaitTimeoutError,
+  InvalidProcessInputError,
+  ProcessConflictError,
+  ProcessDefinitionError,
+  UnknownProcessError,
+} from './errors.ts';
 export type { Logger } from './lifecycle/logger.ts';
 export type { NamedStep } from './process/catalogue.ts';
 export { StepCatalogue } from './process/catalogue.ts';
@@ -16,6 +29,9 @@ export type {
 } from './process/description.ts';
 export { FIELD_TYPES } from './process/description.ts';
 export type { FieldOptions } from './process/field.ts';
+export type { InstanceState, InstanceTask, ProcessInstance, StepStatus } from './process/instance.ts';
+export { INSTANCE_STATES, STEP_STATUSES } from './process/instance.ts';
+export type { CreateOptions, CreateResult, EndOptions, ListInstancesOptions, Processes } from './process/processes.ts';
 export type {
   AsyncStepArguments,
   AsyncStepReference,

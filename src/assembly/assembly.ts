@@ -17,6 +17,7 @@ import type { Service } from '../lifecycle/service.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { ReplyListener } from '../message/replies.ts';
 import { Outbox } from '../outbox/outbox.ts';
+import { type ProcessRegistry, processRegistry } from '../process/registry.ts';
 import type { MessageRouter } from '../router/router.ts';
 import { exchangeTypes } from '../settings/parts.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
@@ -31,6 +32,7 @@ export interface Surroundings {
   readonly logger: Logger;
   readonly messageRouter: MessageRouter;
   readonly taskRegistry?: TaskRegistry | undefined;
+  readonly processRegistry?: ProcessRegistry | undefined;
   /** Whether this process may serve the embedded servers of the project to others. @default true */
   readonly canHost?: boolean | undefined;
   /** What deadlines are held against. @default the database's time, without one this machine's */
@@ -48,17 +50,19 @@ export class Assembly {
   readonly logger: Logger;
   readonly messageRouter: MessageRouter;
   readonly taskRegistry: TaskRegistry;
+  readonly processRegistry: ProcessRegistry;
   readonly embedded: Embedded;
 
   readonly #givenClock: Clock | undefined;
 
   constructor(settings: ResolvedSettings, surroundings: Surroundings) {
-    const { logger, messageRouter, taskRegistry: tasks, canHost = true, clock, embeddedServers } = surroundings;
+    const { logger, messageRouter, canHost = true, clock, embeddedServers } = surroundings;
     this.settings = settings;
     this.#givenClock = clock;
     this.logger = logger;
     this.messageRouter = messageRouter;
-    this.taskRegistry = tasks ?? taskRegistry;
+    this.taskRegistry = surroundings.taskRegistry ?? taskRegistry;
+    this.processRegistry = surroundings.processRegistry ?? processRegistry;
     this.embedded = new Embedded(settings, { canHost, logger, servers: embeddedServers });
   }
 

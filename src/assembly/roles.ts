@@ -1,6 +1,8 @@
 import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import { group } from '../lifecycle/group.ts';
 import type { Service } from '../lifecycle/service.ts';
+import type { CoreServices } from '../process/core/services.ts';
+import type { Processes } from '../process/processes.ts';
 import type { RestClient } from '../rest-api/client.ts';
 import type { Tasks } from '../task/tasks.ts';
 import { once } from '../util/once.ts';
@@ -9,6 +11,7 @@ import type { Assembly } from './assembly.ts';
 import { assembleCallSender, assembleCalls } from './calls.ts';
 import { assembleCommands } from './commands.ts';
 import { assembleDeadLetters } from './dead-letters.ts';
+import { assembleProcesses } from './processes.ts';
 import { assembleRestClient } from './rest-client.ts';
 import { assembleTaker, type Taker } from './taker.ts';
 import { assembleTasks } from './tasks.ts';
@@ -32,12 +35,21 @@ export class Roles {
   /** Started by the first command. */
   readonly commands = once(() => this.#known(assembleCommands(this.#assembly)));
   readonly #tasks = once(() => this.#made(assembleTasks(this.#assembly), 'tasks'));
+  #processes: Started<Assembled<Processes>> | undefined;
   readonly #deadLetters = once(() => this.#made(assembleDeadLetters(this.#assembly), 'dead letters'));
 
   async tasks(): Promise<Tasks> {
     const { main, service } = this.#tasks();
     await service.start();
     return main;
+  }
+
+  /** @param services what the package's own tasks need */
+  async processes(services: () => Promise<CoreServices>): Promise<Processes> {
+    const tasks = await this.tasks();
+    this.#processes ??= this.#made(assembleProcesses(this.#assembly, tasks, services), 'processes');
+    await this.#processes.service.start();
+    return this.#processes.main;
   }
 
   async deadLetters(): Promise<DeadLetters> {

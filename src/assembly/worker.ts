@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { BrokerSubscriber } from '../broker/subscriber.ts';
 import { BrokerTopology } from '../broker/topology.ts';
+import { InstanceSweeper } from '../process/sweeper.ts';
 import { taskTopologySpec, workerOptions } from '../settings/parts.ts';
+import { TaskRegistry } from '../task/registry.ts';
 import { Worker, type WorkerParts } from '../task/worker.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
@@ -22,7 +24,8 @@ function processArguments(): readonly string[] {
 
 /** What `svc-comm runworker` runs. */
 export function assembleWorker(assembly: Assembly, { files, onOutput }: WorkerProject): Assembled<Worker> {
-  const { settings, logger, taskRegistry: registry } = assembly;
+  const { settings, logger, taskRegistry, processRegistry } = assembly;
+  const registry = new TaskRegistry([taskRegistry, processRegistry]);
   assembly.databaseUrl();
   const consuming = assembly.connection('worker');
   const topology = new BrokerTopology({ connection: consuming, declare: settings.declare, logger });
@@ -43,5 +46,20 @@ export function assembleWorker(assembly: Assembly, { files, onOutput }: WorkerPr
     listen: true,
     options: workerOptions(settings),
   });
-  return { main, services: [consuming, main] };
+  return { main, services: [consuming, instanceSweeper(assembly), main] };
+}
+
+/** Servers of instances die, and a worker may be all that is left. */
+function instanceSweeper(assembly: Assembly): InstanceSweeper {
+  const { settings, logger, processRegistry } = assembly;
+  const { leaseMs, retentionMs } = settings.instances;
+  return new InstanceSweeper({
+    withDatabase: async (work) => {
+      if (processRegistry.definitions.length > 0) await assembly.withConnection('processes', work);
+    },
+    schema: settings.schema,
+    everyMs: leaseMs,
+    retentionMs,
+    logger,
+  });
 }

@@ -1,7 +1,7 @@
+import { BoundLogger } from '../lifecycle/bound-logger.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { MessageContext } from '../message/handler.ts';
 import type { Headers, MessageProperties } from '../message/message.ts';
-import { BoundLogger } from './bound-logger.ts';
 import type { InFlight } from './in-flight.ts';
 
 const NO_HEADERS: Headers = Object.freeze({});

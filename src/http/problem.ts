@@ -3,14 +3,18 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   DatabaseBusyError,
   DatabaseUnavailableError,
+  InstanceNotFoundError,
   InvalidArgumentError,
+  InvalidProcessInputError,
   InvalidTaskArgumentsError,
   MalformedMessageError,
   NotRunningError,
   OverMaxConcurrencyError,
+  ProcessConflictError,
   SvcCommError,
   TaskConflictError,
   TaskNotFoundError,
+  UnknownProcessError,
   UnknownTaskError,
   UnserialisablePayloadError,
 } from '../errors.ts';
@@ -44,6 +48,9 @@ export function problemOf(error: unknown): HttpProblem {
     if (error instanceof InvalidTaskArgumentsError) {
       return new HttpProblem(400, error.message, { members: { ...members, problems: error.problems } });
     }
+    if (error instanceof InvalidProcessInputError) {
+      return new HttpProblem(422, error.message, { members: { ...members, errors: error.problems } });
+    }
     if (error instanceof OverMaxConcurrencyError) {
       return new HttpProblem(503, error.message, { members, retryAfter: 1 });
     }
@@ -70,7 +77,9 @@ function statusOf(error: SvcCommError): number | undefined {
   }
   if (error instanceof InvalidArgumentError || error instanceof UnserialisablePayloadError) return 400;
   if (error instanceof UnknownTaskError || error instanceof TaskNotFoundError) return 404;
+  if (error instanceof UnknownProcessError || error instanceof InstanceNotFoundError) return 404;
   if (error instanceof TaskConflictError) return 422;
+  if (error instanceof ProcessConflictError) return 409;
   return undefined;
 }
 

@@ -5,6 +5,7 @@ import type { FinalState, TaskRecord } from '../task/state.ts';
 import type { CancelResult, StartOptions, Tasks } from '../task/tasks.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { callerOf } from './caller.ts';
+import { idempotencyKey } from './idempotency-key.ts';
 
 export interface TaskAccessOptions {
   /** What submits and tells of tasks. @default that of the default service */
@@ -100,12 +101,4 @@ async function unlessLate<T>(wait: Promise<T>, over: AbortSignal): Promise<T | u
     if (error instanceof TaskWaitTimeoutError || over.aborted) return undefined;
     throw error;
   }
-}
-
-/** The header of the IETF draft "The Idempotency-Key HTTP Header Field": a quoted string; a bare one is taken as well. */
-function idempotencyKey({ headers }: FastifyRequest): string | undefined {
-  const header = headers['idempotency-key'];
-  if (typeof header !== 'string') return undefined;
-  const [, quoted] = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header.trim()) ?? [];
-  return quoted === undefined ? header.trim() : quoted.replaceAll(/\\(["\\])/g, '$1');
 }

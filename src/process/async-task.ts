@@ -46,7 +46,8 @@ export class AsyncTasks {
 }
 
 function asyncTask(name: string, step: ProcessStep): Task<never> {
-  const { description, env, timeoutMs, retry } = step;
+  const { description, timeoutMs, retry } = step;
+  const env = step.needsService ? [...step.env, ...settingsVariables()] : step.env;
   return task(
     {
       name,
@@ -73,3 +74,7 @@ function asyncTask(name: string, step: ProcessStep): Task<never> {
       ),
   ) as unknown as Task<never>;
 }
+
+/** Those that are set: what a service is made of where settings come from variables. */
+const settingsVariables = (): readonly string[] =>
+  Object.keys(process.env).filter((name) => name.startsWith('SVC_COMM_'));

@@ -69,15 +69,21 @@ export interface ProcessDefinition {
   readonly description: ProcessDescription;
 }
 
+/** A file that a process was read from. */
+export interface DefinitionSource {
+  readonly file: string;
+  readonly lineOf: (path: readonly (string | number)[]) => number | undefined;
+}
+
 /** What `defineProcess` gives; steps that it calls by name are found when it is added to a registry. */
 export class Process {
   readonly id: string;
   readonly #options: Readonly<Record<string, unknown>>;
   readonly #fields: readonly FieldDescription[];
-  readonly #file: string | undefined;
+  readonly #source: DefinitionSource | undefined;
 
-  /** @param file where it was read, for errors */
-  constructor(given: unknown, file?: string) {
+  /** @param source where it was read, for errors */
+  constructor(given: unknown, source?: DefinitionSource) {
     const problems = new Problems();
     const options = problems.object(withPlainKeys(given), KEYS) ?? {};
     const { id, input } = options;
@@ -87,10 +93,10 @@ export class Process {
     this.#fields = checkMeta(options.meta, problems.at('meta'));
     if (input !== undefined && !isStandardSchema(input)) problems.at('input').add('a Standard Schema', typeof input);
     if (input !== undefined && this.#fields.length > 0) problems.at('input').add('input or meta.fields', 'both');
-    this.id = String(id);
+    this.id = typeof id === 'string' ? id : '';
     this.#options = options;
-    this.#file = file;
-    if (problems.all.length > 0) throw new ProcessDefinitionError(this.id, problems.all, file);
+    this.#source = source;
+    this.#assertNone(problems);
   }
 
   /** @throws ProcessDefinitionError (SVC_COMM_PROCESS_DEFINITION) when a step is not found, or not what it is to be */
@@ -106,7 +112,7 @@ export class Process {
       tasksSync: resolver.list('task', tasksSync, problems.at('tasksSync')),
       tasksAsync: resolver.asyncList(tasksAsync, problems.at('tasksAsync')),
     };
-    if (problems.all.length > 0) throw new ProcessDefinitionError(id, problems.all, this.#file);
+    this.#assertNone(problems);
     const description: ProcessDescription = {
       id,
       name: meta.name ?? id,
@@ -121,6 +127,13 @@ export class Process {
     return Object.freeze({ id, fields: this.#fields, schema, ...steps, description });
   }
 
+  #assertNone({ all }: Problems): void {
+    if (all.length === 0) return;
+    const source = this.#source;
+    const placed = source ? all.map((problem) => ({ ...problem, line: source.lineOf(problem.path) })) : all;
+    throw new ProcessDefinitionError(this.id, placed, source?.file);
+  }
+
   #inputSchema(schema: StandardSchemaV1 | undefined): JsonSchema {
     if (schema) return standardJsonSchema(schema) ?? {};
     return this.#fields.length === 0 ? {} : fieldsSchema(this.#fields);
@@ -132,11 +145,14 @@ const META_KEYS = ['name', 'description', 'tags', 'fields'];
 const ID = /^[A-Za-z0-9][\w.-]{0,59}$/;
 
 /** The spellings of DJProcess, whose registry is Python. */
-const PYTHON_KEYS: Readonly<Record<string, string>> = { tasks_sync: 'tasksSync', tasks_async: 'tasksAsync' };
+const PYTHON_KEYS = new Map([
+  ['tasks_sync', 'tasksSync'],
+  ['tasks_async', 'tasksAsync'],
+]);
 
 function withPlainKeys(given: unknown): unknown {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return given;
-  return Object.fromEntries(Object.entries(given).map(([key, value]) => [PYTHON_KEYS[key] ?? key, value]));
+  return Object.fromEntries(Object.entries(given).map(([key, value]) => [PYTHON_KEYS.get(key) ?? key, value]));
 }
 
 function checkMeta(given: unknown, problems: Problems): readonly FieldDescription[] {

@@ -66,6 +66,11 @@ export class StepResolver {
     if (!found || !options) return undefined;
     const { args } = options as StepArguments;
     const list: readonly unknown[] = Array.isArray(args) ? args : args === undefined || args === null ? [] : [args];
+    const expected = found.step.checkArguments(list);
+    if (expected !== undefined) {
+      problems.add(`${found.name} with ${expected}`, list);
+      return undefined;
+    }
     return { ...found, args: Object.freeze([...list]), options };
   }
 

@@ -1,7 +1,8 @@
 import { DuplicateProcessError, InvalidArgumentError, UnknownProcessError } from '../errors.ts';
 import type { Task } from '../task/definition.ts';
 import { nearestName } from '../util/nearest.ts';
-import { StepCatalogue } from './catalogue.ts';
+import type { StepCatalogue } from './catalogue.ts';
+import { coreSteps } from './core/core-steps.ts';
 import { Process, type ProcessDefinition } from './definition.ts';
 import type { ProcessDescription } from './description.ts';
 
@@ -10,7 +11,8 @@ export class ProcessRegistry {
   readonly steps: StepCatalogue;
   readonly #processes = new Map<string, { readonly process: Process; readonly definition: ProcessDefinition }>();
 
-  constructor(steps: StepCatalogue = new StepCatalogue()) {
+  /** @param steps those that can be called by a name; @default those of the package */
+  constructor(steps: StepCatalogue = coreSteps()) {
     this.steps = steps;
   }
 

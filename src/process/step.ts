@@ -30,6 +30,9 @@ export interface TaskStepOptions extends StepOptions {
   readonly retry?: TaskRetryOptions;
 }
 
+/** Looks at the declared arguments when a process is defined. @returns what they should be; undefined: they are right */
+export type ArgumentsCheck = (args: readonly unknown[]) => string | undefined;
+
 /** A function that processes can name, with what is told of it. */
 export class ProcessStep {
   readonly kind: StepKind;
@@ -41,8 +44,16 @@ export class ProcessStep {
   readonly timeoutMs: number | undefined;
   readonly retry: TaskRetryOptions | undefined;
   readonly run: StepFunction;
+  readonly checkArguments: ArgumentsCheck;
+  /** Whether it uses the service that it runs in: in a worker it gets the variables that settings are read from. */
+  readonly needsService: boolean;
 
-  constructor(kind: StepKind, options: TaskStepOptions, run: StepFunction) {
+  constructor(
+    kind: StepKind,
+    options: TaskStepOptions & { readonly needsService?: boolean },
+    run: StepFunction,
+    checkArguments: ArgumentsCheck = () => undefined,
+  ) {
     const { description = '', env = [], timeout, retry } = options;
     if (options.name !== undefined && !STEP_NAME.test(options.name)) {
       throw new InvalidArgumentError('name', NAME_RULE, JSON.stringify(options.name));
@@ -63,6 +74,8 @@ export class ProcessStep {
     this.timeoutMs = timeout === undefined ? undefined : durationMs(timeout, `timeout of ${name ?? 'a step'}`, 's');
     this.retry = retry;
     this.run = run;
+    this.checkArguments = checkArguments;
+    this.needsService = options.needsService ?? false;
   }
 }
 
@@ -76,24 +89,27 @@ const NAME_RULE = 'a letter, then up to 79 letters, digits, _, - and .';
  *   { description: 'Writes to who said hello', env: ['SMTP_URL'] },
  *   async ({ body, context }, subject: string) => send(context.env.SMTP_URL, body, subject),
  * );
+ * @param checkArguments looks at the arguments when a process is defined; gives what they should be when they are not
  * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for wrong options
  */
 export function processTask<Request = ProcessRequest, Args extends readonly unknown[] = []>(
   options: TaskStepOptions,
   run: (request: Request, ...args: Args) => unknown,
+  checkArguments?: ArgumentsCheck,
 ): ProcessStep {
-  return step('task', options, run);
+  return step('task', options, run, checkArguments);
 }
 
 /** The same of a validation: it returns true or nothing when it holds, else false or why it does not. */
 export function validation<Request = ProcessRequest, Args extends readonly unknown[] = []>(
   options: StepOptions,
   run: (request: Request, ...args: Args) => unknown,
+  checkArguments?: ArgumentsCheck,
 ): ProcessStep {
-  return step('validation', options, run);
+  return step('validation', options, run, checkArguments);
 }
 
-function step(kind: StepKind, options: TaskStepOptions, run: unknown): ProcessStep {
+function step(kind: StepKind, options: TaskStepOptions, run: unknown, checkArguments?: ArgumentsCheck): ProcessStep {
   if (typeof run !== 'function') throw new InvalidArgumentError(kind, 'a function', typeof run);
-  return new ProcessStep(kind, options, run as StepFunction);
+  return new ProcessStep(kind, options, run as StepFunction, checkArguments);
 }

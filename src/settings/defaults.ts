@@ -38,6 +38,12 @@ export const DEFAULT_SETTINGS = Object.freeze({
     logBytes: 64 * 1024,
     poll: '1s',
   }),
+  instances: Object.freeze({
+    headers: Object.freeze(['accept-language', 'content-type', 'user-agent', 'x-request-id', 'traceparent']),
+    lease: '30s',
+    retention: '30d',
+    folder: 'data',
+  }),
   heartbeat: '30s',
   stall: Object.freeze({ every: '5s', after: '30s' }),
   connectTimeout: '10s',

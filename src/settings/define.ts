@@ -168,6 +168,20 @@ export interface Settings {
     /** How often a worker looks at the tables without being notified. @default '1s' */
     readonly poll?: Duration | undefined;
   };
+  /** Instances of processes. */
+  readonly instances?: {
+    /**
+     * Headers of a request that the steps of a process see; none that carries credentials.
+     * @default ['accept-language', 'content-type', 'user-agent', 'x-request-id', 'traceparent']
+     */
+    readonly headers?: readonly string[] | undefined;
+    /** How long one that is being created stays with a server that does not renew. @default '30s' */
+    readonly lease?: Duration | undefined;
+    /** How long one that has ended can be asked for. @default '30d' */
+    readonly retention?: Duration | undefined;
+    /** Folder that the task `csv.write` writes in, below the project's. @default 'data' */
+    readonly folder?: string | undefined;
+  };
   /** AMQP heartbeat, in whole seconds. @default '30s' */
   readonly heartbeat?: Duration | undefined;
   /** When a consumer's connection that is alive and brings nothing, though messages wait, is given up for another. */

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { type SettingProblem, SettingsError } from '../errors.ts';
 import { isEmbeddedUrl } from '../util/embedded-url.ts';
 import { crossChecks, defaultDelaysMs, hasDatabase } from './cross-checks.ts';
@@ -113,6 +114,12 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
       leaseMs: lease,
       graceMs: grace,
       pollMs: atMost(ONE_BACKEND.relayPollMs, poll),
+    },
+    instances: {
+      headers: checked.instances.headers.map((name) => name.toLowerCase()),
+      leaseMs: checked.instances.lease,
+      retentionMs: checked.instances.retention,
+      folder: resolve(root, checked.instances.folder),
     },
     heartbeatMs: checked.heartbeat,
     stall: { everyMs: checked.stall.every, afterMs: checked.stall.after },

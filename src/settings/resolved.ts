@@ -68,6 +68,14 @@ export interface ResolvedSettings {
     readonly logBytes: number;
     readonly pollMs: number;
   };
+  readonly instances: {
+    /** In lower case. */
+    readonly headers: readonly string[];
+    readonly leaseMs: number;
+    readonly retentionMs: number;
+    /** Absolute. */
+    readonly folder: string;
+  };
   /** Whole seconds, 0 turns it off. */
   readonly heartbeatMs: number;
   readonly stall: { readonly everyMs: number; readonly afterMs: number };

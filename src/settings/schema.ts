@@ -16,6 +16,9 @@ const MAX_TIMER_MS = 2_147_483_647;
 const globList = () => z.array(z.string().min(1));
 const timeoutMs = () => duration({ min: 1, max: MAX_TIMER_MS, numberUnit: 's' });
 
+/** A header's name, but not of one that carries credentials. */
+const HEADER_NAME = /^(?!(?:proxy-)?authorization$|(?:set-)?cookie2?$|x-api-key$)[\w!#$%&'*+.^`|~-]+$/i;
+
 /**
  * The one description of every setting: what it takes, its default, its meaning. Checks, `docs/settings.md`, the names of
  * environment variables and the nearest known name in errors all come from here.
@@ -235,6 +238,28 @@ export const settingsSchema = z.strictObject({
       ...time('How often a worker looks at the tables without being notified', '1s'),
       expected: "a duration ≥ 10ms with its unit, such as '1s'",
     }),
+  }),
+  instances: group({
+    headers: described(
+      z.array(z.string().regex(HEADER_NAME)).prefault([...DEFAULTS.instances.headers]),
+      json(
+        "a list of names such as ['user-agent'], without those that carry credentials",
+        'the name of a header that carries no credential',
+        'Headers of a request that the steps of a process see',
+      ),
+    ),
+    lease: described(duration({ min: 1000, max: MAX_TIMER_MS }).prefault(DEFAULTS.instances.lease), {
+      ...time('How long an instance that is being created stays with a server that does not renew', '30s'),
+      expected: "a duration ≥ 1s with its unit, such as '30s'",
+    }),
+    retention: described(duration({ min: 1000 }).prefault(DEFAULTS.instances.retention), {
+      ...time('How long an instance that has ended can be asked for', '30d'),
+      expected: "a duration ≥ 1s with its unit, such as '30d'",
+    }),
+    folder: described(
+      z.string().min(1).prefault(DEFAULTS.instances.folder),
+      text('a path', 'Folder that the task csv.write writes in; made when it is needed'),
+    ),
   }),
   heartbeat: described(
     duration({ max: 65_535_000 })

@@ -1,9 +1,20 @@
 import { DuplicateTaskError, InvalidArgumentError, UnknownTaskError } from '../errors.ts';
 import { Task, type TaskDefinition } from './definition.ts';
 
+/** Whoever has tasks. */
+export interface TaskSource {
+  readonly tasks: readonly Task<never>[];
+}
+
 /** The tasks that a process knows, by name. */
 export class TaskRegistry {
   readonly #tasks = new Map<string, Task<never>>();
+  readonly #others: readonly TaskSource[];
+
+  /** @param others are asked for what it has not itself, each time */
+  constructor(others: readonly TaskSource[] = []) {
+    this.#others = others;
+  }
 
   /**
    * Adds tasks; the same one again changes nothing.
@@ -24,19 +35,28 @@ export class TaskRegistry {
   }
 
   has(name: string): boolean {
-    return this.#tasks.has(name);
+    return this.#find(name) !== undefined;
   }
 
   /** @throws UnknownTaskError (SVC_COMM_UNKNOWN_TASK) */
   get(name: string): Task<never> {
-    const task = this.#tasks.get(name);
+    const task = this.#find(name);
     if (!task) throw new UnknownTaskError(name);
     return task;
   }
 
   /** In the order they were added. */
   get definitions(): readonly TaskDefinition[] {
-    return [...this.#tasks.values()].map(({ definition }) => definition);
+    return this.tasks.map(({ definition }) => definition);
+  }
+
+  /** The same as they were given. */
+  get tasks(): readonly Task<never>[] {
+    return [...this.#tasks.values(), ...this.#others.flatMap(({ tasks }) => tasks)];
+  }
+
+  #find(name: string): Task<never> | undefined {
+    return this.#tasks.get(name) ?? this.#others.flatMap(({ tasks }) => tasks).find((task) => task.name === name);
   }
 }
 

@@ -14,15 +14,19 @@ export class SeedProject {
   readonly ground: Ground;
   readonly #project: CliProject;
   readonly #running: Running[] = [];
+  readonly #variables: NodeJS.ProcessEnv;
 
-  constructor(ground: Ground, files: Readonly<Record<string, string>>) {
+  /** @param variables of the processes' environment */
+  constructor(ground: Ground, files: Readonly<Record<string, string>>, variables: NodeJS.ProcessEnv = {}) {
     this.ground = ground;
+    this.#variables = variables;
     this.#project = new CliProject(files);
   }
 
   get #environment(): NodeJS.ProcessEnv {
     const embedded = { SVC_COMM_BROKER_URL: 'embedded:', SVC_COMM_DATABASE_URL: 'embedded:' };
     return {
+      ...this.#variables,
       SVC_COMM_WORKER_CONCURRENCY: '3',
       SVC_COMM_WORKER_GRACE: '1s',
       ...(this.ground === 'the embedded default' ? embedded : {}),

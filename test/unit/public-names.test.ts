@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import * as errors from '../../src/errors.ts';
 import * as http from '../../src/http-door.ts';
 import * as door from '../../src/index.ts';
+import * as process from '../../src/process-door.ts';
 import * as formatters from '../../src/rest-api/formatter.ts';
 import * as restApi from '../../src/rest-api-door.ts';
 
@@ -75,6 +76,29 @@ it('svc-comm/rest-api/formatter exports the formatters', () => {
   ]);
 });
 
+it('svc-comm/process exports what defines processes and tells of their instances, and no other name', () => {
+  expect(Object.keys(process).sort()).toEqual([
+    'DuplicateProcessError',
+    'FIELD_TYPES',
+    'INSTANCE_STATES',
+    'InstanceNotFoundError',
+    'InstanceWaitTimeoutError',
+    'InvalidProcessInputError',
+    'Process',
+    'ProcessConflictError',
+    'ProcessDefinitionError',
+    'ProcessRegistry',
+    'ProcessStep',
+    'STEP_STATUSES',
+    'StepCatalogue',
+    'UnknownProcessError',
+    'defineProcess',
+    'processRegistry',
+    'processTask',
+    'validation',
+  ]);
+});
+
 it('svc-comm/http exports its plugins, its server and their errors, and no other name', () => {
   expect(Object.keys(http).sort()).toEqual([
     'HttpServer',
@@ -87,5 +111,6 @@ it('svc-comm/http exports its plugins, its server and their errors, and no other
     'functionServer',
     'guard',
     'health',
+    'processApi',
   ]);
 });

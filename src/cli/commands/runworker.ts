@@ -9,11 +9,11 @@ export async function runworker(context: CommandContext): Promise<0 | 1> {
   await dev?.waitForTurn(context.options);
   const settings = await context.loadSettings();
   dev?.askToServe(settings);
-  const { loadTasks, taskGlobs } = await import('../tasks.ts');
+  const { loadTasks, projectGlobs } = await import('../tasks.ts');
   const search = { preferSources: dev !== undefined };
   if (dev) {
     const { globFolders } = await import('../dev/glob-folders.ts');
-    dev.tellWatched(globFolders(settings.root, taskGlobs(settings, search)));
+    dev.tellWatched(globFolders(settings.root, projectGlobs(settings, search)));
   }
   const logger = await context.createLogger('worker', settings);
   const { createService } = await import('../../assemble.ts');

@@ -22,12 +22,13 @@ export async function serve(context: CommandContext, options: ServeOptions): Pro
   const { runService } = await import('../run-service.ts');
   const service = createService(settings, { logger });
   useAsDefault(service);
-  const { registry } = await loadTasks(settings, { preferSources: false });
-  const names = registry.definitions.map(({ name }) => name).join(', ');
+  const project = await loadTasks(settings, { preferSources: false });
+  const { definitions } = project.taskRegistry;
+  const names = [...definitions.map(({ name }) => name), ...project.processRegistry.descriptions.map(({ id }) => id)];
   return runService(server(service, { ...settings, http }, logger), {
     logger,
     settings,
-    readyText: `serving ${names}`,
+    readyText: `serving ${names.join(', ')}`,
     close: () => service.close(),
   });
 }
@@ -53,12 +54,16 @@ function server(service: SvcCommService, settings: ResolvedSettings, logger: Log
 
 async function createServer(
   service: SvcCommService,
-  { http, appId, worker }: ResolvedSettings,
+  { http, appId, worker, instances }: ResolvedSettings,
   logger: Logger,
 ): Promise<HttpServer> {
-  const { HttpServer, docs, functionServer, health } = await loadDoor();
+  const { HttpServer, docs, functionServer, health, processApi } = await loadDoor();
   const { version } = await import('../version.ts');
   const tasks = await service.tasks();
+  const processes = await service.processes();
+  const cancelWait = worker.graceMs + 1000;
+  const hasTasks = tasks.definitions.length > 0;
+  const hasProcesses = processes.registry.definitions.length > 0;
   const { host, port, token, allowedHosts, rateLimit } = http;
   return new HttpServer({
     host,
@@ -67,7 +72,16 @@ async function createServer(
     guard: { token, allowedHosts, rateLimit },
     async register(app) {
       await app.register(health, { tasks });
-      await app.register(functionServer, { tasks, cancelWait: worker.graceMs + 1000 });
+      const { headers } = instances;
+      if (hasTasks)
+        await app.register(functionServer, {
+          tasks,
+          cancelWait,
+          processes: async () => processes.registry.descriptions,
+        });
+      if (hasProcesses) {
+        await app.register(processApi, { processes, cancelWait, headers, serves: hasTasks ? 'registered' : 'all' });
+      }
       await app.register(docs, { title: appId, version: version() });
     },
   });

@@ -45,8 +45,8 @@ export async function consumerRole(context: CommandContext, settings: ResolvedSe
 /** @returns undefined when the project has no tasks */
 export async function workerRole(context: CommandContext, settings: ResolvedSettings): Promise<DevRole | undefined> {
   const { createService } = await import('../../assemble.ts');
-  const { loadTasks, taskGlobs } = await import('../tasks.ts');
-  tellWatched(globFolders(settings.root, taskGlobs(settings, search)));
+  const { loadTasks, projectGlobs } = await import('../tasks.ts');
+  tellWatched(globFolders(settings.root, projectGlobs(settings, search)));
   try {
     const { registry, files } = await loadTasks(settings, search);
     const logger = await context.createLogger('worker', settings);

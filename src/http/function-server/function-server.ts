@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidTaskArgumentsError, OverMaxConcurrencyError, UnknownTaskError } from '../../errors.ts';
+import type { ProcessDescription } from '../../process/description.ts';
 import type { TaskDefinition } from '../../task/definition.ts';
 import type { TaskHandle } from '../../task/handle.ts';
 import type { TaskRecord } from '../../task/state.ts';
@@ -15,6 +16,8 @@ import { functionPaths } from './paths.ts';
 import { argumentText, infoOf, resultOf, statusOf } from './task-info.ts';
 
 export interface FunctionServerOptions extends TaskAccessOptions {
+  /** Processes that are served beside it: `GET /` tells of them too, and in JSON whoever asks for that. @default none */
+  readonly processes?: (() => Promise<readonly ProcessDescription[]>) | undefined;
   /** @default the guard of the scope around, else one with its defaults: this machine only */
   readonly guard?: GuardOptions | undefined;
 }
@@ -38,7 +41,15 @@ export const functionServer: FastifyPluginAsync<FunctionServerOptions> = async (
   const post = (path: string, handler: (request: never, reply: FastifyReply) => unknown) =>
     route(scope, 'POST', path, handler);
 
-  get('/', (_request, reply) => text(reply, `${ENDPOINTS.map((path) => scope.prefix + path).join('\n')}\n`));
+  const { processes = async () => [] } = options;
+  get('/', async ({ headers }: FastifyRequest, reply) => {
+    const beside = await processes();
+    if (beside.length > 0 && headers.accept?.includes('application/json')) {
+      return reply.send({ processes: beside, functions: (await functions.all()).map(definitionData) });
+    }
+    const paths = [...ENDPOINTS, ...beside.map(({ id }) => `/${id}`)].map((path) => scope.prefix + path);
+    return text(reply, `${paths.join('\n')}\n`);
+  });
   get('/function/list/data', async () => (await functions.all()).map(definitionData));
   get('/function/list/text', async (_request, reply) =>
     text(reply, definitionsText(await functions.all(), scope.prefix)),

@@ -11,12 +11,15 @@ export interface Cancelled {
 
 /**
  * Ends what waits, and asks the workers of what runs to end it. What has ended is left as it is.
- * @param by one task, or all of a name, or of a submitter among them
+ * @param by one task, or all of a name, or of a submitter among them, or all of a process instance
  */
 export async function requestCancel(
   db: SqlExecutor,
   schema: string,
-  by: { readonly id: string } | { readonly name: string; readonly submitter?: string | undefined },
+  by:
+    | { readonly id: string }
+    | { readonly name: string; readonly submitter?: string | undefined }
+    | { readonly processInstance: string },
 ): Promise<Cancelled[]> {
   const task = qualified(schema, 'svc_comm_task');
   const slot = qualified(schema, 'svc_comm_task_slot');
@@ -24,7 +27,9 @@ export async function requestCancel(
   const [where, params] =
     'id' in by
       ? ['t.id = $1::text::uuid', [by.id]]
-      : ['t.name = $1::text AND ($2::text IS NULL OR t.submitter = $2::text)', [by.name, by.submitter ?? null]];
+      : 'processInstance' in by
+        ? ['t.process_instance = $1::text::uuid', [by.processInstance]]
+        : ['t.name = $1::text AND ($2::text IS NULL OR t.submitter = $2::text)', [by.name, by.submitter ?? null]];
   const sql = `WITH asked AS MATERIALIZED (
   UPDATE ${task} t SET cancel_requested = true,
     state = CASE t.state WHEN 'PENDING' THEN 'REVOKED' ELSE t.state END,

@@ -1,4 +1,4 @@
-import type { Logger } from '../lifecycle/logger.ts';
+import type { Logger } from './logger.ts';
 
 /** A logger that adds the same fields to every line. Fields of the line win. */
 export class BoundLogger implements Logger {

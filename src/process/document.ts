@@ -1,0 +1,50 @@
+import { isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
+import { type DefinitionProblem, ProcessDefinitionError } from '../errors.ts';
+import { Process } from './definition.ts';
+
+const MAX_BYTES = 1024 * 1024;
+
+/**
+ * The processes of a file in YAML, or in JSON, which is YAML as well: one, a list of them, or several documents.
+ * @param file its name, for errors
+ * @throws ProcessDefinitionError (SVC_COMM_PROCESS_DEFINITION) with the lines of what is wrong
+ */
+export function readProcesses(text: string, file: string): readonly Process[] {
+  const id = file;
+  if (Buffer.byteLength(text) > MAX_BYTES) {
+    throw new ProcessDefinitionError(id, [problem(`at most ${MAX_BYTES} bytes`, `${Buffer.byteLength(text)}`)], file);
+  }
+  const lineCounter = new LineCounter();
+  // The core schema of YAML 1.2: no tag makes anything but JSON.
+  const documents = parseAllDocuments(text, { version: '1.2', schema: 'core', lineCounter, prettyErrors: false });
+  const list = Array.isArray(documents) ? documents : [];
+  return list.flatMap((document) => {
+    const broken = [...document.errors, ...document.warnings].map((error) =>
+      problem('YAML', error.message, lineCounter.linePos(error.pos[0]).line),
+    );
+    if (broken.length > 0) throw new ProcessDefinitionError(id, broken, file);
+    const { contents } = document;
+    const items = isSeq(contents) ? contents.items : contents === null ? [] : [contents];
+    return items.map((item) => {
+      const lineOf = (path: readonly (string | number)[]) => lineAt(item, path, lineCounter);
+      return new Process(isNode(item) ? item.toJS(document) : item, { file, lineOf });
+    });
+  });
+}
+
+const problem = (expected: string, got: string, line?: number): DefinitionProblem => ({
+  path: [],
+  expected,
+  got,
+  ...(line === undefined ? {} : { line }),
+});
+
+/** The line of what a path leads to, or of the nearest that is there. */
+function lineAt(item: unknown, path: readonly (string | number)[], lineCounter: LineCounter): number | undefined {
+  for (let length = path.length; length >= 0; length--) {
+    const node: unknown = length === 0 ? item : isMap(item) ? item.getIn(path.slice(0, length), true) : undefined;
+    const start = isNode(node) ? node.range?.[0] : undefined;
+    if (start !== undefined) return lineCounter.linePos(start).line;
+  }
+  return undefined;
+}

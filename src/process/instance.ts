@@ -1,0 +1,63 @@
+import type { TaskFailure } from '../task/state.ts';
+
+/**
+ *   New ──synchronous tasks done──▶ Running ──last asynchronous task ended──▶ Complete | Failed | Cancelled
+ *    ├── no asynchronous ones ─────▶ Complete
+ *    ├── one failed, or its server died ─▶ Failed
+ *    └── somebody asked for its end ─────▶ Cancelled
+ */
+export const INSTANCE_STATES = ['New', 'Running', 'Complete', 'Failed', 'Cancelled'] as const;
+export type InstanceState = (typeof INSTANCE_STATES)[number];
+
+export const STEP_STATUSES = [
+  'WAITING',
+  'PENDING',
+  'STARTED',
+  'SUCCESS',
+  'FAILURE',
+  'TIMEOUT',
+  'REVOKED',
+  'LOST',
+  'SKIPPED',
+] as const;
+/** WAITING: its turn has not come. SKIPPED: it will never. LOST: it may have run. The others are those of tasks. */
+export type StepStatus = (typeof STEP_STATUSES)[number];
+
+/** A task of an instance. */
+export interface InstanceTask {
+  readonly name: string;
+  readonly kind: 'sync' | 'async';
+  readonly status: StepStatus;
+  /** What it is called with after the request. */
+  readonly args: readonly unknown[];
+  readonly result?: unknown;
+  readonly error?: TaskFailure;
+  /** Of an asynchronous one that was submitted. */
+  readonly taskId?: string;
+  /** When an asynchronous one is to begin, at the earliest. */
+  readonly dueAt?: Date;
+  readonly startedAt?: Date;
+  readonly finishedAt?: Date;
+}
+
+/** An instance of a process as its rows say. */
+export interface ProcessInstance {
+  readonly id: string;
+  readonly process: string;
+  readonly state: InstanceState;
+  /** The body of the request, with the types and defaults of the fields. */
+  readonly input: unknown;
+  /** Who created it; `''` when nobody said. */
+  readonly submitter: string;
+  readonly isCancelRequested: boolean;
+  readonly createdAt: Date;
+  readonly finishedAt?: Date;
+  /** Synchronous ones first, each kind in its order. */
+  readonly tasks: readonly InstanceTask[];
+}
+
+export const hasEnded = ({ state }: Pick<ProcessInstance, 'state'>): boolean => state !== 'New' && state !== 'Running';
+
+/** The synchronous task that ended it: the one that failed, or ran when its server died. */
+export const failedTask = ({ tasks }: ProcessInstance): InstanceTask | undefined =>
+  tasks.find(({ kind, status }) => kind === 'sync' && ['FAILURE', 'TIMEOUT', 'LOST'].includes(status));

@@ -1,0 +1,317 @@
+import { createHash } from 'node:crypto';
+import { validate as isUuid, v5 as uuidv5, v7 as uuidv7 } from 'uuid';
+import type { DatabaseConnection } from '../database/connection.ts';
+import { DatabaseLink } from '../database/link.ts';
+import type { Transactions } from '../database/transactions.ts';
+import {
+  InstanceNotFoundError,
+  InvalidArgumentError,
+  InvalidProcessInputError,
+  ProcessConflictError,
+} from '../errors.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import type { Tasks } from '../task/tasks.ts';
+import type { Duration } from '../util/duration.ts';
+import { encodeJson } from '../wire/json.ts';
+import { canonicalJson } from './canonical-json.ts';
+import { type CoreServices, coreServices, inServiceScope } from './core/services.ts';
+import { type Created, Creation } from './creation.ts';
+import type { ProcessDefinition } from './definition.ts';
+import { cancelInstance, endOfInstance } from './ending.ts';
+import { dueTimes, failedValidations, readInput } from './input.ts';
+import type { InstanceState, ProcessInstance } from './instance.ts';
+import { InstanceLeases } from './leases.ts';
+import type { ProcessRegistry } from './registry.ts';
+import type { RequestSnapshot } from './request.ts';
+import { createInstance, type NewStep } from './sql/create.ts';
+import { type InstanceRecord, listInstances, readInstance } from './sql/read.ts';
+import { InstanceSweeper, sweepLost } from './sweeper.ts';
+
+export interface ProcessesParts {
+  readonly registry: ProcessRegistry;
+  /** Submits the asynchronous tasks. Started and stopped by whoever gave it. */
+  readonly tasks: Tasks;
+  readonly transactions: Transactions;
+  readonly connect: (name: string) => Promise<DatabaseConnection>;
+  /** Where our tables are. */
+  readonly schema: string;
+  /** How long an instance stays with a server that does not renew. */
+  readonly leaseMs: number;
+  readonly retentionMs: number;
+  readonly logger: Logger;
+  /** Whether `start` waits for a database that is down. */
+  readonly wait: boolean;
+  /** What the package's own tasks need. @default that of the default service */
+  readonly services?: (() => Promise<CoreServices>) | undefined;
+}
+
+export interface CreateOptions {
+  /** The instance's id, a UUID; the same id again creates nothing more. @default a new UUIDv7 */
+  readonly id?: string;
+  /** As the id, of the caller's own choice; belongs to the process and the submitter. At most 255 characters. */
+  readonly idempotencyKey?: string;
+  /** Who asks. @default '' */
+  readonly submitter?: string;
+  /** What the steps are told of the request. */
+  readonly request?: Partial<Omit<RequestSnapshot, 'body' | 'user' | 'instanceId'>>;
+  /** What synchronous tasks get as `request.raw`. */
+  readonly raw?: unknown;
+}
+
+/** `wasKnown`: it was there already, made by the same request before. */
+export interface CreateResult {
+  readonly instance: ProcessInstance;
+  readonly wasKnown: boolean;
+}
+
+export interface ListInstancesOptions {
+  readonly process?: string;
+  readonly submitter?: string;
+  readonly states?: readonly InstanceState[];
+  /** 1 … 1000. @default 100 */
+  readonly limit?: number;
+  /** @default 0 */
+  readonly offset?: number;
+}
+
+export interface EndOptions {
+  /** How long to wait; a number is seconds. @default for ever */
+  readonly timeout?: Duration;
+  readonly signal?: AbortSignal;
+}
+
+/** Names made of idempotency keys (RFC 9562 §5.5). */
+const KEY_NAMESPACE = '8f0f6f3e-5f0c-4c53-9f5b-6d2f6a3f1b60';
+const MAX_KEY = 255;
+
+/** Creates instances of processes, runs their synchronous tasks, and tells what becomes of them. */
+export class Processes implements Service {
+  readonly name = 'processes';
+  readonly registry: ProcessRegistry;
+  readonly #parts: ProcessesParts;
+  readonly #lifecycle: Lifecycle;
+  readonly #underWay = new Set<Promise<unknown>>();
+  #open: { readonly db: DatabaseLink; readonly leases: InstanceLeases; readonly sweeper: InstanceSweeper } | undefined;
+
+  constructor(parts: ProcessesParts) {
+    this.#parts = parts;
+    this.registry = parts.registry;
+    this.#lifecycle = new Lifecycle(this.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });
+  }
+
+  get state(): ServiceState {
+    return this.#lifecycle.state;
+  }
+  /** Resolves when the database answers. */
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+  /** Ends the synchronous tasks that run here, as lost. */
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  /**
+   * Creates an instance: validates, writes it, runs the synchronous tasks, and submits the asynchronous ones. Resolves
+   * when all that is done, or the first synchronous task has failed.
+   * @throws UnknownProcessError, InvalidProcessInputError, ProcessConflictError, InvalidArgumentError,
+   *   DatabaseUnavailableError
+   */
+  async create(processId: string, body: unknown, options: CreateOptions = {}): Promise<CreateResult> {
+    const definition = this.registry.get(processId);
+    const { submitter = '', idempotencyKey } = options;
+    const id = (options.id ?? this.#idFor(definition, submitter, idempotencyKey)).toLowerCase();
+    if (!isUuid(id)) throw new InvalidArgumentError('id', 'a UUID', JSON.stringify(id).slice(0, 80));
+    const fingerprint = fingerprintOf(definition.id, body);
+    const isChosen = options.id !== undefined || idempotencyKey !== undefined;
+    const known = isChosen ? await this.#find(id) : undefined;
+    if (known) return this.#known(known, definition, fingerprint, submitter);
+    const work = this.#create(definition, body, { ...options, id, submitter }, fingerprint);
+    this.#underWay.add(work);
+    try {
+      const isMade = await work;
+      const instance = await this.record(id);
+      return isMade ? { instance, wasKnown: false } : this.#known(instance, definition, fingerprint, submitter);
+    } finally {
+      this.#underWay.delete(work);
+    }
+  }
+
+  /** undefined when there is none. One whose server is lost is ended by this look. */
+  async find(id: string): Promise<ProcessInstance | undefined> {
+    const found = await this.#find(id);
+    return found && plain(found);
+  }
+
+  /** @throws InstanceNotFoundError (SVC_COMM_INSTANCE_NOT_FOUND) */
+  async record(id: string): Promise<InstanceRecord> {
+    const found = await this.#find(id);
+    if (!found) throw new InstanceNotFoundError(id);
+    return found;
+  }
+
+  /** Newest first. */
+  async list({ limit = 100, offset = 0, ...filter }: ListInstancesOptions = {}): Promise<ProcessInstance[]> {
+    if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
+      throw new InvalidArgumentError('limit', 'a whole number from 1 to 1000', String(limit));
+    }
+    if (!Number.isSafeInteger(offset) || offset < 0) {
+      throw new InvalidArgumentError('offset', 'a whole number ≥ 0', String(offset));
+    }
+    const { db } = this.#opened;
+    return (await listInstances(db, this.#parts.schema, { ...filter, limit, offset })).map(plain);
+  }
+
+  /**
+   * Ends an instance: its asynchronous tasks are revoked, with all their processes; one that is still New ends before
+   * its next step. Resolves when it has ended. One that had ended is left as it is.
+   * @throws InstanceNotFoundError; InstanceWaitTimeoutError: it was asked for, and is under way
+   */
+  async cancel(id: string, options: EndOptions = {}): Promise<ProcessInstance> {
+    const { db, leases } = this.#opened;
+    await this.record(id);
+    await cancelInstance(db, this.#parts.schema, id);
+    leases.end('cancel', id);
+    return this.ended(id, options);
+  }
+
+  /** Waits until it has ended. @throws InstanceNotFoundError, InstanceWaitTimeoutError, the signal's reason */
+  async ended(id: string, options: EndOptions = {}): Promise<ProcessInstance> {
+    return plain(await endOfInstance(id, { read: () => this.record(id), tasks: this.#parts.tasks }, options));
+  }
+
+  /** @returns false when another made an instance of this id meanwhile */
+  async #create(
+    definition: ProcessDefinition,
+    given: unknown,
+    options: CreateOptions & { readonly id: string; readonly submitter: string },
+    fingerprint: string,
+  ): Promise<boolean> {
+    const { schema, logger, transactions, tasks } = this.#parts;
+    const { db, leases } = this.#opened;
+    const { id, submitter, raw } = options;
+    const { body, problems } = await readInput(definition, given);
+    const snapshot = snapshotOf(body, options, definition.id);
+    const until = new AbortController().signal;
+    const due = problems.length === 0 ? dueTimes(definition, snapshot.body) : { times: [], problems: [] };
+    const failed = await failedValidations(definition.validations, { snapshot, logger, until });
+    const all = [...problems, ...failed, ...due.problems];
+    if (all.length > 0) throw new InvalidProcessInputError(definition.id, all);
+    const taskIds = definition.tasksAsync.map(() => uuidv7());
+    const created: Created = { definition, snapshot, raw, taskIds, times: due.times };
+    return leases.hold(id, async (running) => {
+      const isMade = await createInstance(db, schema, {
+        id,
+        process: definition.id,
+        request: encodeJson(snapshot, 'request'),
+        fingerprint,
+        submitter,
+        owner: leases.owner,
+        leaseMs: leases.leaseMs,
+        steps: stepsOf(created),
+      });
+      const creation = new Creation({ db, schema, transactions, tasks, leases, logger }, created, running);
+      if (isMade) await inServiceScope(this.#parts.services ?? coreServices, () => creation.run());
+      return isMade;
+    });
+  }
+
+  #known(known: InstanceRecord, { id }: ProcessDefinition, fingerprint: string, submitter: string): CreateResult {
+    const isSame = known.process === id && known.fingerprint === fingerprint && known.submitter === submitter;
+    if (!isSame) throw new ProcessConflictError(known.id);
+    return { instance: plain(known), wasKnown: true };
+  }
+
+  #idFor({ id }: ProcessDefinition, submitter: string, key: string | undefined): string {
+    if (key === undefined) return uuidv7();
+    if (typeof key !== 'string' || key.length > MAX_KEY) {
+      throw new InvalidArgumentError('idempotencyKey', `a text of at most ${MAX_KEY} characters`, typeof key);
+    }
+    return uuidv5(JSON.stringify([id, submitter, key]), KEY_NAMESPACE);
+  }
+
+  async #find(id: string): Promise<InstanceRecord | undefined> {
+    // Any text may come from outside; one that is no UUID belongs to no instance.
+    if (!isUuid(id)) return undefined;
+    const { db } = this.#opened;
+    const { schema, logger } = this.#parts;
+    const found = await readInstance(db, schema, id);
+    if (!found?.isLost) return found;
+    await sweepLost(db, schema, logger, id);
+    return readInstance(db, schema, id);
+  }
+
+  get #opened() {
+    this.#lifecycle.assertRunning();
+    if (!this.#open) throw new Error('running without a database');
+    return this.#open;
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const { connect, schema, logger, wait, leaseMs, retentionMs } = this.#parts;
+    const db = new DatabaseLink({ name: this.name, connect: () => connect(this.name), logger });
+    const leases = new InstanceLeases({ db, schema, leaseMs, logger });
+    const sweeper = new InstanceSweeper({
+      withDatabase: (work) => work(db),
+      schema,
+      everyMs: leaseMs,
+      retentionMs,
+      logger,
+    });
+    this.#open = { db, leases, sweeper };
+    await db.open(signal, wait);
+    leases.start();
+    await sweeper.start();
+  }
+
+  async #stop(): Promise<void> {
+    const open = this.#open;
+    if (!open) return;
+    open.leases.end('stop');
+    await Promise.allSettled([...this.#underWay]);
+    await open.sweeper.stop();
+    await open.leases.stop();
+    await open.db.close();
+    this.#open = undefined;
+  }
+}
+
+function snapshotOf(
+  body: unknown,
+  { id, submitter, request = {} }: CreateOptions & { readonly id: string; readonly submitter: string },
+  processId: string,
+): RequestSnapshot<unknown> {
+  const { method = 'POST', url = `/${processId}`, params = { processId }, query = {}, headers = {} } = request;
+  const made = { method, url, params, query, headers, body, user: submitter, instanceId: id };
+  // What a schema made of the body, dates for one, travels as JSON: every step is to see the same.
+  return JSON.parse(encodeJson(made, 'request')) as RequestSnapshot<unknown>;
+}
+
+const stepsOf = ({ definition, taskIds, times }: Created): readonly NewStep[] => [
+  ...definition.tasksSync.map(({ name, args }, position) => ({
+    kind: 'sync' as const,
+    position,
+    name,
+    args: encodeJson(args, `args of ${name}`),
+    taskId: null,
+    dueAt: null,
+  })),
+  ...definition.tasksAsync.map(({ name, args }, position) => ({
+    kind: 'async' as const,
+    position,
+    name,
+    args: encodeJson(args, `args of ${name}`),
+    taskId: taskIds[position] ?? null,
+    dueAt: times[position]?.toISOString() ?? null,
+  })),
+];
+
+const fingerprintOf = (processId: string, body: unknown): string =>
+  createHash('sha256')
+    .update(`${processId}\n${canonicalJson(body)}`)
+    .digest('hex');
+
+function plain({ fingerprint: _, isLost: __, ...instance }: InstanceRecord): ProcessInstance {
+  return instance;
+}

@@ -1,0 +1,238 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Processes } from '../../src/process/processes.ts';
+import { json, type TestServer } from '../support/fastify-kit.ts';
+import { ProcessKit } from '../support/process-kit.ts';
+import { GROUNDS } from '../support/seed-project.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 });
+
+interface Instance {
+  readonly id: string;
+  readonly state: string;
+  readonly tasks: readonly { readonly name: string; readonly status: string; readonly taskId: string | null }[];
+}
+
+describe.each(GROUNDS)('the process API on %s', (ground) => {
+  let kit: ProcessKit;
+  let processes: Processes;
+  let server: TestServer;
+
+  beforeAll(async () => {
+    vi.stubEnv('HIT_STORE', 'here').stubEnv('SECRET_OF_THE_SERVER', 'hush');
+    kit = await ProcessKit.create(ground);
+    const service = kit.service();
+    processes = await service.processes();
+    await kit.startWorker(service);
+    server = await kit.serve(processes);
+  });
+  afterAll(async () => {
+    vi.unstubAllEnvs();
+    await kit.close();
+  });
+
+  const post = (path: string, body: unknown = {}, headers = {}) => server.request(path, json(body, headers));
+  const put = (path: string, body: unknown = {}) => server.request(path, { ...json(body), method: 'PUT' });
+  const get = (path: string) => server.request(path);
+  const remove = (path: string) => server.request(path, { method: 'DELETE' });
+  const ended = (id: string) => processes.ended(id, { timeout: 40 });
+
+  it('creates an instance: synchronous results in the answer, asynchronous ones later', async () => {
+    const created = await post('/hello?x=1', { foo: 'you', bar: 1, count: '7' });
+    expect(created).toMatchObject({
+      status: 201,
+      json: {
+        process: 'hello',
+        state: 'Running',
+        input: { foo: 'you', bar: 1, count: 7 },
+        finishedAt: null,
+        tasks: [
+          { name: 'sayHello', kind: 'sync', status: 'SUCCESS', result: { says: 'hello you' }, error: null },
+          { name: 'analytics.recordHit', kind: 'async', status: 'PENDING', input: [3], result: null },
+        ],
+      },
+    });
+    const { id } = created.json as Instance;
+    expect(created.headers.get('location')).toBe(`/hello/${id}`);
+    await ended(id);
+    expect((await get(`/hello/${id}`)).json).toMatchObject({
+      state: 'Complete',
+      finishedAt: expect.any(String),
+      tasks: [
+        { status: 'SUCCESS' },
+        {
+          status: 'SUCCESS',
+          result: {
+            weight: 3,
+            foo: 'you',
+            heard: { sayHello: { says: 'hello you' } },
+            store: 'here',
+            secret: null,
+            hasRaw: false,
+          },
+          startedAt: expect.any(String),
+          finishedAt: expect.any(String),
+        },
+      ],
+    });
+  });
+
+  it('refuses what does not hold, with each reason, and writes nothing', async () => {
+    const refused = await post('/hello', { count: 'many' });
+    expect(refused.headers.get('content-type')).toContain('application/problem+json');
+    expect(refused).toMatchObject({
+      status: 422,
+      json: {
+        code: 'SVC_COMM_INVALID_PROCESS_INPUT',
+        errors: [
+          { kind: 'field', name: 'foo', why: 'it is required' },
+          { kind: 'field', name: 'count', why: 'expected a whole number, got "many"' },
+          { kind: 'validation', name: 'requiredFields', why: 'required: foo, bar' },
+        ],
+      },
+    });
+    const rude = await post('/hello', { foo: 'rude', bar: 1 });
+    expect(rude).toMatchObject({
+      status: 422,
+      json: { errors: [{ kind: 'validation', name: 'notRude', why: 'rude words are not said here' }] },
+    });
+    expect(await processes.list({ states: ['New', 'Failed'] })).toEqual([]);
+  });
+
+  it('answers 502 when a synchronous task fails: with earlier results, and without what would have come later', async () => {
+    const failed = await post('/failing', { foo: 'you' });
+    const tasks = [
+      { name: 'sayHello', status: 'SUCCESS', result: { says: 'hello you' } },
+      { name: 'fails', status: 'FAILURE', error: { name: 'TypeError', message: 'no such thing' } },
+      { name: 'nap', status: 'SKIPPED' },
+      { name: 'analytics.recordHit', status: 'SKIPPED', taskId: null },
+    ];
+    expect(failed).toMatchObject({
+      status: 502,
+      json: { task: 'fails', detail: 'task fails failed: no such thing', instance: { state: 'Failed', tasks } },
+    });
+    const { id } = (failed.json as { instance: Instance }).instance;
+    expect((await get(`/failing/${id}`)).json).toMatchObject({ state: 'Failed', tasks });
+    expect((await get('/failing/instances')).json).toMatchObject([{ id, state: 'Failed' }]);
+  });
+
+  it('ends an instance as Failed when an asynchronous task fails, after the others have ended', async () => {
+    const { id } = (await post('/breaks')).json as Instance;
+    await ended(id);
+    expect((await get(`/breaks/${id}`)).json).toMatchObject({
+      state: 'Failed',
+      tasks: [
+        { status: 'FAILURE', error: { message: 'no such thing' } },
+        { status: 'SUCCESS', result: 'slept' },
+      ],
+    });
+  });
+
+  it('is Complete at once without asynchronous tasks', async () => {
+    expect(await post('/plain', { foo: 'a' })).toMatchObject({ status: 201, json: { state: 'Complete' } });
+  });
+
+  it('takes the id of the caller: the same again is the same, another body is a conflict', async () => {
+    const id = randomUUID();
+    const body = { foo: 'a', bar: { x: 1, y: 2 } };
+    const first = await put(`/hello/${id}`, body);
+    expect([first.status, (first.json as Instance).id]).toEqual([201, id]);
+    const again = await put(`/hello/${id}`, { bar: { y: 2, x: 1 }, foo: 'a' });
+    expect([again.status, (again.json as Instance).id]).toEqual([200, id]);
+    expect((await put(`/hello/${id}`, { ...body, foo: 'b' })).status).toBe(409);
+    expect((await put(`/plain/${id}`, body)).status).toBe(409);
+    expect((await put('/hello/not-an-id', body)).status).toBe(400);
+  });
+
+  it('makes one instance of two requests with one id at the same time, and runs its tasks once', async () => {
+    const id = randomUUID();
+    const answers = await Promise.all([1, 2, 3, 4].map(() => put(`/hello/${id}`, { foo: 'a', bar: 1 })));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 201]);
+    await ended(id);
+    expect((await get('/hello/instances?limit=1000')).json).toMatchObject(
+      expect.arrayContaining([expect.objectContaining({ id, state: 'Complete' })]),
+    );
+  });
+
+  it('takes an Idempotency-Key for the same', async () => {
+    const headers = { 'idempotency-key': `"${randomUUID()}"` };
+    const first = await post('/plain', { foo: 'a' }, headers);
+    const again = await post('/plain', { foo: 'a' }, headers);
+    expect([first.status, again.status]).toEqual([201, 200]);
+    expect((again.json as Instance).id).toBe((first.json as Instance).id);
+    expect((await post('/plain', { foo: 'b' }, headers)).status).toBe(409);
+  });
+
+  it('repeats the 502 of an instance that failed', async () => {
+    const id = randomUUID();
+    const answers = [await put(`/failing/${id}`, { foo: 'a' }), await put(`/failing/${id}`, { foo: 'a' })];
+    expect(answers.map(({ status }) => status)).toEqual([502, 502]);
+    expect(await processes.list({ process: 'failing' })).toHaveLength(2);
+  });
+
+  it('cancels what waits for its time, and what runs, with its processes', async () => {
+    const waiting = (await post('/later')).json as Instance;
+    expect(await remove(`/later/${waiting.id}`)).toMatchObject({
+      status: 200,
+      json: { state: 'Cancelled', tasks: [{ status: 'REVOKED' }] },
+    });
+    const running = (await post('/long')).json as Instance;
+    await expect
+      .poll(async () => ((await get(`/long/${running.id}`)).json as Instance).tasks[0]?.status, { timeout: 30_000 })
+      .toBe('STARTED');
+    expect(await remove(`/long/${running.id}`)).toMatchObject({
+      status: 200,
+      json: { state: 'Cancelled', tasks: [{ status: 'REVOKED' }, { status: 'REVOKED' }] },
+    });
+    expect((await remove(`/long/${running.id}`)).status).toBe(200);
+    const done = (await post('/plain', { foo: 'a' })).json as Instance;
+    expect((await remove(`/plain/${done.id}`)).status).toBe(409);
+  });
+
+  it('cancels an instance whose synchronous task runs: the next step is not begun', async () => {
+    const id = randomUUID();
+    const creating = put(`/slow-start/${id}`);
+    await expect
+      .poll(async () => ((await get(`/slow-start/${id}`)).json as Instance).tasks?.[0]?.status, { timeout: 20_000 })
+      .toBe('STARTED');
+    expect(await remove(`/slow-start/${id}`)).toMatchObject({
+      status: 200,
+      json: { state: 'Cancelled', tasks: [{ status: 'REVOKED' }, { status: 'SKIPPED', taskId: null }] },
+    });
+    expect(await creating).toMatchObject({ status: 201, json: { state: 'Cancelled' } });
+  });
+
+  it('lists processes with what they tell of themselves, and knows no others', async () => {
+    const all = (await get('/')).json as { id: string }[];
+    expect(all.map(({ id }) => id)).toContain('hello');
+    expect((await get('/hello')).json).toMatchObject({
+      id: 'hello',
+      name: 'Hello',
+      input: { type: 'object', required: ['foo'] },
+      tasksAsync: [{ name: 'analytics.recordHit', args: [3], env: ['HIT_STORE'], when: { kind: 'now' } }],
+    });
+    for (const path of ['/hullo', `/hullo/${randomUUID()}`, `/hello/${randomUUID()}`, '/hello/x']) {
+      expect((await get(path)).status).toBe(404);
+    }
+    expect((await post('/hullo')).json).toMatchObject({ detail: expect.stringContaining('did you mean "hello"') });
+    const { id } = (await post('/plain', { foo: 'a' })).json as Instance;
+    expect((await get(`/hello/${id}`)).status).toBe(404);
+  });
+
+  it('shows an owner only what is its own', async () => {
+    const owned = await kit.serve(processes, { authenticate: ({ headers }) => headers['x-user']?.toString() });
+    const as = (user: string) => ({ 'x-user': user });
+    const id = randomUUID();
+    const created = await owned.request(`/plain/${id}`, { ...json({ foo: 'a' }, as('ada')), method: 'PUT' });
+    expect(created.status).toBe(201);
+    const look = (path: string, user: string, method = 'GET') => owned.request(path, { method, headers: as(user) });
+    expect((await look(`/plain/${id}`, 'ada')).status).toBe(200);
+    expect((await look(`/plain/${id}`, 'bob')).status).toBe(404);
+    expect((await look(`/plain/${id}`, 'bob', 'DELETE')).status).toBe(404);
+    expect((await look('/plain/instances', 'bob')).json).toEqual([]);
+    expect((await look('/plain/instances', 'ada')).json).toHaveLength(1);
+    const stolen = await owned.request(`/plain/${id}`, { ...json({ foo: 'a' }, as('bob')), method: 'PUT' });
+    expect(stolen.status).toBe(409);
+    expect((await owned.request('/')).status).toBe(401);
+  });
+});
