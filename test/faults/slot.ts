@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Role } from '../support/kill/role.ts';
-import { bin, project } from './places.ts';
+import { bin } from './places.ts';
 import { type AmqpProxy, amqpProxy } from './proxy/amqp-session.ts';
 import { type PgProxy, pgProxy } from './proxy/pg-session.ts';
 import type { World } from './world.ts';
@@ -84,7 +84,7 @@ export class Slot {
       FAULTS_SEED: `${Number(this.#options.env?.FAULTS_SEED ?? 1) * 100 + this.#starts}`,
       SVC_COMM_CONFIG: this.#settingsFile,
     };
-    const role = new Role(name, this.#command(), env, this.#world.folder, project);
+    const role = new Role(name, this.#command(), env, this.#world.folder, this.#world.folder);
     this.role = role;
     if (this.kind === 'producer') {
       role.child.on('message', (said: unknown) => {
@@ -145,7 +145,7 @@ export class Slot {
       case 'consumer':
         return [bin, 'runconsumer'];
       case 'producer':
-        return ['--import', 'tsx', join(project, 'producer.ts')];
+        return [join(this.#world.folder, 'producer.mjs')];
     }
   }
 }

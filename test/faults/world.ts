@@ -2,12 +2,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
+import { compileProject } from '../support/compiled-project.ts';
 import { eventually } from '../support/eventually.ts';
 import { Role } from '../support/kill/role.ts';
 import { type OwnPostgres, type OwnRabbit, startOwnPostgres, startOwnRabbit } from '../support/own-servers.ts';
 import { slowness } from '../support/slowness.ts';
 import { type DeadCopy, Oracle } from './oracle.ts';
-import { bin, project } from './places.ts';
+import { bin, source } from './places.ts';
 import { Slot, type SlotOptions, writeSettings } from './slot.ts';
 
 /** Limits of time are multiplied by it, so that a busy machine is not taken for slow code. */
@@ -51,12 +52,13 @@ export class World {
     this.postgres = postgres;
     this.oracle = new Oracle(postgres.url);
     this.folder = mkdtempSync(join(tmpdir(), 'svc-comm-faults-'));
+    compileProject(source, ['consumers', 'producer'], this.folder);
     this.runsFile = join(this.folder, 'runs.log');
     this.settings = {
       appId: 'ledger-service',
       brokerUrl: rabbit.url,
       databaseUrl: postgres.url,
-      consumers: [join(project, 'consumers.ts')],
+      consumers: [join(this.folder, 'consumers.mjs')],
       relay: { lease: '2s' },
       retry: { attempts: 5, delays: ['100ms', '300ms'] },
       outbox: { unroutable: 'keep' },
@@ -73,7 +75,7 @@ export class World {
       [bin, 'migrate', '--config', writeSettings(this.folder, 'migrate', this.settings)],
       {},
       this.folder,
-      project,
+      this.folder,
     );
     await role.exited;
     if (role.child.exitCode !== 0) throw new Error(`svc-comm migrate exited ${role.child.exitCode}:\n${role.log}`);

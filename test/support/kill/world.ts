@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect } from 'amqplib';
+import { compileProject } from '../compiled-project.ts';
 import { eventually } from '../eventually.ts';
 import { type OwnPostgres, type OwnRabbit, startOwnPostgres, startOwnRabbit } from '../own-servers.ts';
 import { Oracle } from './oracle.ts';
@@ -10,7 +11,7 @@ import { type QueueCounts, QueueWatch } from './queue-watch.ts';
 import { Role } from './role.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const project = fileURLToPath(new URL('./project/', import.meta.url));
+const source = fileURLToPath(new URL('./project/', import.meta.url));
 const bin = join(root, 'dist/bin/svc-comm.js');
 
 export interface WorldOptions {
@@ -45,13 +46,14 @@ export class World {
     this.postgres = postgres;
     this.oracle = new Oracle(postgres.url);
     this.folder = mkdtempSync(join(tmpdir(), 'svc-comm-kill-'));
+    compileProject(source, ['consumers', 'producer'], this.folder);
     this.#queues = new QueueWatch(rabbit, join(this.folder, 'queues'));
     this.#settings = {
       appId: 'ledger-service',
       brokerUrl: rabbit.url,
       databaseUrl: postgres.url,
       queue: { name: 'ledger-queue', ...options.queue },
-      consumers: [join(project, 'consumers.ts')],
+      consumers: [join(this.folder, 'consumers.mjs')],
       relay: { lease: options.relayLease ?? '2s' },
       retry: { attempts: 5, delays: ['100ms'] },
       heartbeat: '5s',
@@ -75,7 +77,7 @@ export class World {
         [bin, ...args, '--config', this.configFile(changes)],
         env,
         this.folder,
-        project,
+        this.folder,
       ),
     );
   }
@@ -97,9 +99,9 @@ export class World {
 
   producer(env: NodeJS.ProcessEnv = {}): Role {
     this.#count += 1;
-    const args = ['--import', 'tsx', join(project, 'producer.ts')];
+    const args = [join(this.folder, 'producer.mjs')];
     const own = { ...env, SVC_COMM_CONFIG: this.configFile() };
-    return this.#add(new Role(`producer-${this.#count}`, args, own, this.folder, project));
+    return this.#add(new Role(`producer-${this.#count}`, args, own, this.folder, this.folder));
   }
 
   #add(role: Role): Role {

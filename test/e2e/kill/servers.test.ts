@@ -1,0 +1,96 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../../support/eventually.ts';
+import { backlog, CLEAN, deadLetters, print, verdict } from '../../support/kill/backlog.ts';
+import { World } from '../../support/kill/world.ts';
+import { slowness } from '../../support/slowness.ts';
+
+/**
+ * Processes and servers are killed while events flow. A kill counts only when at least 1,000 rows or messages are left
+ * and at least one is in flight; both are printed. The oracle reads its own tables, not ours. What is killed has a file,
+ * and servers, of its own: the files wait for leases, restarts and queues at the same time.
+ */
+let world: World;
+beforeAll(async () => {
+  world = await World.create();
+});
+afterAll(() => world?.destroy());
+
+describe('nothing is lost, doubled, invented or reordered within a key', () => {
+  afterEach(() => world.reset());
+
+  test('when every connection is closed by the operator, 10 times', async () => {
+    const roles = [await world.boundConsumer({ WORK_MS: '2' }), world.relay()];
+    const producer = await world.producer();
+    for (let cuts = 1; cuts <= 10; cuts++) {
+      const queue = await backlog(world, producer, { ready: 1000, unacked: 1 });
+      await world.rabbit.closeAllConnections();
+      print(`cut ${cuts}: ${queue.ready} messages left, ${queue.unacked} unacked`);
+    }
+    expect(await verdict(world, producer, roles)).toEqual(CLEAN);
+    expect(await deadLetters(world)).toBe(0);
+  });
+
+  test('when PostgreSQL is restarted at once, 3 times', async () => {
+    const roles = [await world.boundConsumer({ WORK_MS: '2' }), world.relay()];
+    const producer = await world.producer();
+    for (let restarts = 1; restarts <= 3; restarts++) {
+      const queue = await backlog(world, producer, { ready: 1000, unacked: 1 });
+      await world.postgres.immediateRestart();
+      print(`restart ${restarts}: ${queue.ready} messages left, ${queue.unacked} unacked`);
+    }
+    expect(await verdict(world, producer, roles)).toEqual(CLEAN);
+    expect(await deadLetters(world)).toBe(0);
+  });
+
+  test('when the broker is killed with 5,000 messages waiting in a retry queue', async () => {
+    const changes = { retry: { attempts: 5, delays: ['30s'] } };
+    const roles = [await world.boundConsumer({ FAIL_ONE_IN: '1' }, changes), world.relay()];
+    const producer = await world.producer({ NO_KEY: '1' });
+    await producer.burst(5600);
+    const retry = 'ledger-queue.retry.30000';
+    const waiting = await eventually(
+      '5,000 wait',
+      async () => {
+        const { ready } = await world.queue(retry);
+        return ready >= 5000 ? ready : undefined;
+      },
+      120_000,
+    );
+    const { unacked } = await world.queue();
+    await world.rabbit.flushDeclarations();
+    await world.rabbit.kill9();
+    print(`broker killed: ${waiting} wait in ${retry}, ${unacked} unacked`);
+    await world.rabbit.restart();
+    const { inversions: _, ...rest } = await verdict(world, producer, roles);
+    // Messages without a key have no order to keep.
+    expect(rest).toEqual({ lost: 0, ghosts: 0, duplicateEffects: 0 });
+    expect(await deadLetters(world)).toBe(0);
+  });
+
+  test('when the queue is deleted under the consumer: it consumes again within 5 s', async () => {
+    const roles = [await world.boundConsumer(), world.relay({ outbox: { unroutable: 'keep' } })];
+    const producer = await world.producer();
+    await producer.burst(1000);
+    await eventually('the queue is empty', async () => {
+      const { ready, unacked } = await world.queue();
+      return ready + unacked === 0 && (await world.oracle.outboxRows()) === 0;
+    });
+    const before = await world.oracle.count('SELECT 1 FROM oracle.effect');
+    await world.rabbit.ctl('-q', 'delete_queue', 'ledger-queue');
+    const deletedAt = performance.now();
+    const effects = await eventually('an effect after the deletion', async () => {
+      const now = await world.oracle.count('SELECT 1 FROM oracle.effect');
+      const back = (await world.queue().catch(() => ({ ready: -1 }))).ready >= 0;
+      return back && now > before + 50 ? now : undefined;
+    });
+    const ms = performance.now() - deletedAt;
+    const factor = slowness();
+    print(
+      `consuming again after ${Math.round(ms)} ms (slowness ${factor.toFixed(1)}), ${effects - before} effects since`,
+    );
+    expect(ms / factor).toBeLessThan(5000);
+    expect(await deadLetters(world)).toBe(0);
+    await producer.stop();
+    await Promise.all(roles.map((role) => role.stop()));
+  });
+});
