@@ -8,6 +8,7 @@ import { type ConsumeOptions, DEFAULT_CONSUMER_OPTIONS, type RetryOptions } from
 import type { Headers } from '../../src/message/message.ts';
 import { deadQueueName, type QueueSpec, retryQueueName, type TopologySpec } from '../../src/message/topology.ts';
 import { MessageRouter } from '../../src/router/router.ts';
+import { patience } from './patience.ts';
 import { testBrokerUrl, uniqueName } from './servers.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
@@ -107,8 +108,8 @@ export class ConsumerKit {
 
   /** The next dead letter, waiting for it. */
   async nextDead(withinMs = 8_000): Promise<GetMessage> {
-    const until = performance.now() + withinMs;
-    while (performance.now() < until) {
+    const isOver = patience(withinMs);
+    while (!isOver()) {
       const message = await this.channel.get(this.dead, { noAck: true });
       if (message) return message;
       await new Promise((resolve) => setTimeout(resolve, 10));
@@ -139,9 +140,9 @@ export class ConsumerKit {
 
 /** Resolves when the condition holds; it is looked at every few milliseconds. */
 export async function until(condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
-  const end = performance.now() + withinMs;
+  const isOver = patience(withinMs);
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`not so within ${withinMs} ms: ${condition}`);
+    if (isOver()) throw new Error(`not so within ${withinMs} ms: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

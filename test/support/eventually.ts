@@ -1,17 +1,19 @@
-/** Looks again until it holds: for conditions of other processes, which signal nothing. @throws after the time */
+import { patience } from './patience.ts';
+
+/** Looks again until it holds: for conditions of other processes, which signal nothing. @throws when `patience` is over */
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined | false>,
   withinMs = 60_000,
 ): Promise<T> {
-  const end = performance.now() + withinMs;
+  const isOver = patience(withinMs);
   for (;;) {
     const seen = await look().catch((error: unknown) => {
-      if (performance.now() > end) throw error;
+      if (isOver()) throw error;
       return undefined;
     });
     if (seen !== undefined && seen !== false) return seen;
-    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
+    if (isOver()) throw new Error(`not within ${withinMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }

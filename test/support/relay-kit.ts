@@ -7,6 +7,7 @@ import type { PublishOutcome, PublishPipe } from '../../src/message/publisher.ts
 import { Relay } from '../../src/outbox/relay.ts';
 import type { RelayOptions } from '../../src/outbox/relay-options.ts';
 import { sleep } from '../../src/util/sleep.ts';
+import { patience } from './patience.ts';
 import { type TestDatabase, testDatabase } from './test-database.ts';
 
 export interface Offer {
@@ -161,9 +162,9 @@ export async function relayKit(prefix: string, options: Partial<PoolOptions> = {
 
 /** Waits until the condition holds. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
-  const end = performance.now() + timeoutMs;
+  const isOver = patience(timeoutMs);
   while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    if (isOver()) throw new Error(`not within ${timeoutMs} ms: ${what}`);
     await sleep(5);
   }
 }
