@@ -1,4 +1,5 @@
-// npm test: every stage in order, up to the first that fails. npm test -- unit lint: these stages alone.
+// npm test: every stage, up to the first that fails. npm test -- unit lint: these stages alone. Those that need no
+// quiet run beside each other (GROUPS): their lines begin with the stage's name.
 // The last line is the sum of all tests: `N passed, N failed, N skipped`. A stage that fails without a failed test
 // (lint, a test file that does not load) counts as one failed. Where no RabbitMQ or PostgreSQL can be had, what can run on
 // embedded servers runs, and a line says how many test files did not; with CI=true anything skipped is a failure.
@@ -6,11 +7,13 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { tsImport } from 'tsx/esm/api';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const vitestBin = join(root, 'node_modules/vitest/vitest.mjs');
+const timesReporter = join(root, 'scripts/file-times.mjs');
 const script = (name) => ['npm', ['run', '--silent', name]];
 const STAGES = {
   lint: script('lint'),
@@ -20,20 +23,26 @@ const STAGES = {
   integration: vitest('integration'),
   e2e: vitest('e2e'),
   faults: ['npm', ['run', '--silent', 'faults', '--', 'ci']],
+  alone: vitest('alone'),
 };
-const NEED_SERVERS = ['integration', 'e2e', 'faults'];
+/** Stages of a group run at the same time. `alone` measures, so it is. */
+const GROUPS = [['lint', 'types', 'build'], ['unit'], ['integration'], ['e2e', 'faults'], ['alone']];
+const NEED_SERVERS = ['integration', 'e2e', 'faults', 'alone'];
+/** Test files that the end tells of. */
+const SLOWEST = 10;
 /** What is run instead of those, once, where there are no servers. */
 const WITHOUT_SERVERS = 'embedded';
 
 const sum = { passed: 0, failed: 0, skipped: 0 };
+const fileTimes = [];
 let servers;
 let whyNoServers;
-let current;
+const children = new Set();
 let stopped = false;
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
     stopped = true;
-    current?.kill(signal);
+    for (const child of children) child.kill(signal);
   });
 }
 
@@ -44,9 +53,13 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const stages = asked.length > 0 ? asked : Object.keys(STAGES);
+const groups = GROUPS.map((group) => group.filter((name) => stages.includes(name))).filter(({ length }) => length > 0);
+const began = performance.now();
 try {
-  for (const name of stages) {
-    if (!(await runStage(name)) || stopped) break;
+  for (const group of groups) {
+    const chosen = await withoutServers(group);
+    const outcomes = await Promise.all(chosen.map((name) => runStage(name, chosen.length > 1)));
+    if (outcomes.includes(false) || stopped) break;
   }
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
@@ -54,6 +67,7 @@ try {
 } finally {
   await servers?.remove();
 }
+tellSlowest();
 const expectsTests = stages.some((name) => isVitest(name));
 if (whyNoServers) {
   console.log(
@@ -67,18 +81,27 @@ const isGood = !stopped && isComplete && sum.failed === 0 && (sum.passed > 0 || 
 console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
 process.exitCode = isGood ? 0 : 1;
 
-async function runStage(name) {
+/** What is run of a group: where there are no servers, once, what needs none. */
+async function withoutServers(group) {
+  // Found once for all stages, so that servers from binaries start once. Whether a stage may harm them: no. The faults'
+  // servers are its own, from the same binaries.
+  if (servers || !group.some((name) => NEED_SERVERS.includes(name))) return group;
+  if (whyNoServers) return [];
+  return (await findServers()) ? group : [WITHOUT_SERVERS];
+}
+
+async function runStage(name, isBesideOthers) {
   console.log(`\n— ${name}`);
-  // Found once for both stages, so that servers from binaries start once. Whether a stage may harm them: no.
-  if (NEED_SERVERS.includes(name) && !servers) {
-    // The faults' servers are its own, from the same binaries.
-    if (whyNoServers) return true;
-    if (!(await findServers())) return runStage(WITHOUT_SERVERS);
-  }
   const started = performance.now();
-  const ok = isVitest(name) ? await runVitest(command(name)) : await run(command(name));
+  const prefix = isBesideOthers ? `${name} │ ` : undefined;
+  const running = isVitest(name) ? runVitest(command(name), prefix) : run(command(name), prefix);
+  const ok = await running.catch((error) => {
+    // Those beside it go on to their end.
+    console.error(error instanceof Error ? error.message : error);
+    return false;
+  });
   if (!ok && sum.failed === 0) sum.failed = 1;
-  console.log(`— ${name} ${ok ? 'passed' : 'FAILED'} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  console.log(`— ${name} ${ok ? 'passed' : 'FAILED'} in ${seconds(performance.now() - started)}`);
   return ok;
 }
 
@@ -111,12 +134,17 @@ function command(name) {
   return name === WITHOUT_SERVERS ? vitest(name) : STAGES[name];
 }
 
-async function runVitest([command, args]) {
+async function runVitest([command, args], prefix) {
   const folder = mkdtempSync(join(tmpdir(), 'svc-comm-report-'));
   const file = join(folder, 'report.json');
+  const times = join(folder, 'times.jsonl');
   try {
-    const ok = await run([command, [...args, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`]]);
+    const reporters = ['--reporter=default', `--reporter=${timesReporter}`, '--reporter=json'];
+    const ok = await run([command, [...args, ...reporters, `--outputFile.json=${file}`]], prefix, {
+      SVC_COMM_FILE_TIMES: times,
+    });
     add(JSON.parse(readFileSync(file, 'utf8')));
+    fileTimes.push(...readFileSync(times, 'utf8').trim().split('\n').map(JSON.parse));
     return ok;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -134,12 +162,36 @@ function add(report) {
   }
 }
 
-function run([command, args]) {
+function run([command, args], prefix, environment = {}) {
   return new Promise((resolve, reject) => {
-    current = spawn(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-    current.once('error', reject);
-    current.once('exit', (code) => resolve(code === 0));
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', ...(prefix ? ['pipe', 'pipe'] : ['inherit', 'inherit'])],
+    });
+    children.add(child);
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream) createInterface({ input: stream }).on('line', (line) => console.log(`${prefix}${line}`));
+    }
+    child.once('error', reject);
+    // Not `exit`: its last lines may still be on their way.
+    child.once('close', (code) => {
+      children.delete(child);
+      resolve(code === 0);
+    });
   });
+}
+
+function tellSlowest() {
+  if (fileTimes.length <= SLOWEST) return;
+  console.log(`\nslowest of ${fileTimes.length} test files, ${seconds(performance.now() - began)} in all:`);
+  for (const { name, ms } of fileTimes.toSorted((a, b) => b.ms - a.ms).slice(0, SLOWEST)) {
+    console.log(`${seconds(ms).padStart(8)}  ${name}`);
+  }
+}
+
+function seconds(ms) {
+  return `${(ms / 1000).toFixed(1)} s`;
 }
 
 function isVitest(name) {

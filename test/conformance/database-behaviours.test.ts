@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InboxStore } from '../../src/database/inbox-store.ts';
 import { migrate, pendingMigrations } from '../../src/database/migrate.ts';
 import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
@@ -6,8 +6,6 @@ import { EmbeddedDatabase } from '../../src/embedded/database/embedded-database.
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { RecordingPipe, type RelayKit, relayKit, until } from '../support/relay-kit.ts';
 import { hasServers, testDatabaseUrl, uniqueName } from '../support/servers.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
 const embedded = new EmbeddedDatabase();
 beforeAll(() => embedded.start());

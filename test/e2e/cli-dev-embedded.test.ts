@@ -48,7 +48,7 @@ describe('svc-comm dev', () => {
     const second = pidOf(await dev.line('running: publishing', from));
     await publish(4);
     await dev.line('seen 4', from);
-    await vi.waitFor(() => expect(dev.lines.join('\n')).toMatch(/(handled|seen) 3/), { timeout: 20_000 });
+    await vi.waitFor(() => expect(dev.lines.join('\n')).toMatch(/(handled|seen) 3/), { timeout: 60_000 });
     expect(second).not.toBe(first);
     // No restart has served anything anew.
     expect(dev.lines.filter((line) => line.includes('serving the embedded'))).toHaveLength(2);

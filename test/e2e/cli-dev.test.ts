@@ -71,9 +71,9 @@ it('devconsumer leaves no process behind when it is killed', async () => {
       .filter((line) => line.includes(bin) && line.includes('--dev-child'))
       .map((line) => Number.parseInt(line, 10))
       .filter((pid) => pid > 0);
-  await vi.waitFor(() => expect(family()).toHaveLength(2), { timeout: 30_000 });
+  await vi.waitFor(() => expect(family()).toHaveLength(2), { timeout: 60_000 });
   await dev.stop('SIGKILL');
-  await vi.waitFor(() => expect(family()).toEqual([]), { timeout: 30_000 });
+  await vi.waitFor(() => expect(family()).toEqual([]), { timeout: 60_000 });
 });
 
 it('devpublisher starts the publisher anew', async () => {

@@ -44,7 +44,7 @@ beforeAll(async () => {
   await channel.waitForConfirms();
   await until(async () => (await waiting(project.queue)) === 0 && (await waiting(dead)) === COUNT, 60_000);
   expect(await consumer.stop()).toBe(0);
-}, 120_000);
+});
 afterAll(async () => {
   await broker.close();
   await database.end();

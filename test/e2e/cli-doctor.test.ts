@@ -24,7 +24,7 @@ beforeAll(async () => {
   const publisher = healthy.startCli('runpublisher', '--log-level', 'info');
   await consumer.line('consuming from queue');
   await publisher.line('publishing from the outbox');
-}, 60_000);
+});
 afterAll(async () => {
   await healthy.remove();
   await broker.close();

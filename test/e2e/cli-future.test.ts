@@ -40,7 +40,7 @@ beforeAll(async () => {
      VALUES (now() + interval '1 day', gen_random_uuid(), '', $1, '{}')`,
     [project.queue],
   );
-}, 60_000);
+});
 afterAll(async () => {
   await database.end();
   await project.remove();

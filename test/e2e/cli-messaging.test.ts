@@ -34,7 +34,7 @@ beforeAll(async () => {
   expect((await project.cli('migrate')).code).toBe(0);
   consumer = project.startCli('runconsumer', '--log-level', 'info');
   await consumer.line('consuming from queue');
-}, 60_000);
+});
 afterAll(async () => {
   await broker.close();
   await project.remove();
@@ -158,7 +158,7 @@ describe('svc-comm publish and watch', () => {
     await until(async () => {
       await project.cli('publish', exchange, 'created');
       return isOver;
-    }, 30_000);
+    });
     await over;
   });
 

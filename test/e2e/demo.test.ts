@@ -35,14 +35,14 @@ describe('svc-comm demo', () => {
     expect(figure(lines, 'duplicates')).toMatch(/0 +ok/);
     expect(figure(lines, 'lost')).toMatch(/0 +ok/);
     expect(code).toBe(0);
-  }, 90_000);
+  });
 
   it('without the inbox finds the duplicates and exits 1', async () => {
     const { code, lines } = await run('--sabotage', 'no-inbox');
     expect(figure(lines, 'duplicates')).toMatch(/[1-9]\d* +WRONG/);
     expect(lines).toContain('The figures do not agree.');
     expect(code).toBe(1);
-  }, 90_000);
+  });
 
   it('on real servers says the same, as one JSON value with --json, and leaves nothing behind', async () => {
     const { code, lines } = await run(...onServers, '--json');
@@ -53,7 +53,7 @@ describe('svc-comm demo', () => {
     });
     expect(code).toBe(0);
     expect(await remains()).toEqual([]);
-  }, 90_000);
+  });
 
   it('stopped in the middle takes away what it made', async () => {
     const demo = start(...onServers);
@@ -62,7 +62,7 @@ describe('svc-comm demo', () => {
     expect(line).toContain('handled');
     expect(demo.lines).toContain('the demo was stopped; what it had made on the servers is taken away');
     expect(await remains()).toEqual([]);
-  }, 60_000);
+  });
 
   it('says which server does not answer, with exit code 1', async () => {
     const { code, lines } = await run(
@@ -73,7 +73,7 @@ describe('svc-comm demo', () => {
     );
     expect(lines.join('\n')).toContain('SVC_COMM_BROKER_UNAVAILABLE');
     expect(code).toBe(1);
-  }, 30_000);
+  });
 });
 
 /** Schemas that runs of the demo have left. No other test file runs it. */

@@ -49,10 +49,10 @@ it('examples/01-events, run against the built package, prints what stands in its
   expect(printed()).toEqual(wanted);
   const { stdout: letters } = await project.run([bin, 'dlq', 'show', '--json'], environment);
   expect(letters).toContain('order 4 has a negative total');
-}, 60_000);
+});
 
 it('its own test passes under node:test, without a server', async () => {
   const { code, stdout } = await project.run([tsx, '--test', `${folder}/test/orders.test.ts`]);
   expect(stdout).toMatch(/# pass 4\n# fail 0/);
   expect(code).toBe(0);
-}, 60_000);
+});

@@ -62,7 +62,7 @@ beforeAll(async () => {
     startOwnPostgres(),
     mkdtemp(join(tmpdir(), 'svc-comm-newcomer-')),
   ]);
-}, 120_000);
+});
 
 afterAll(async () => {
   for (const child of children) {
@@ -72,9 +72,7 @@ afterAll(async () => {
   if (folder) await rm(folder, { recursive: true, force: true });
 });
 
-test('the README works in an empty project with the packed tarball: the handler prints the event', {
-  timeout: 300_000,
-}, async () => {
+test('the README works in an empty project with the packed tarball: the handler prints the event', async () => {
   const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
     cwd: root,
   });

@@ -43,7 +43,7 @@ beforeAll(async () => {
   packedFiles = packed.files.map((file) => file.path);
   await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }));
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], { cwd: folder });
-}, 300_000);
+});
 
 afterAll(async () => {
   if (folder) await rm(folder, { recursive: true, force: true });
@@ -140,7 +140,7 @@ describe('installed beside fastify', () => {
       .flat()
       .map((name) => `${name}@${manifest.devDependencies[name]}`);
     await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], { cwd: folder });
-  }, 300_000);
+  });
 
   it.each(Object.keys(PEERS))('%s is imported by ESM and required by CommonJS, with the same names', sameNames);
 

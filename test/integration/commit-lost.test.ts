@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { InboxStore } from '../../src/database/inbox-store.ts';
 import { DatabasePool } from '../../src/database/pool.ts';
 import {
@@ -16,7 +16,6 @@ import { TcpProxy } from '../support/tcp-proxy.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
 // Each loss makes a new connection: a busy machine needs its time.
-vi.setConfig({ testTimeout: 60_000 });
 
 /** What happens to the next COMMITs: `request` never reaches the server, `reply` never the client; both end the connection. */
 type Loss = 'none' | 'request' | 'reply';

@@ -151,9 +151,7 @@ test('a wait for a connection that a handler holds names the handler and what to
   expect(pool.holders.count).toBe(0);
 });
 
-test('when all our backends are terminated, callers get an error each and the next statements work', {
-  timeout: 60_000,
-}, async () => {
+test('when all our backends are terminated, callers get an error each and the next statements work', async () => {
   const applicationName = uniqueName('terminated');
   const source = `
     import { DatabasePool } from ${JSON.stringify(pathToFileURL(join(packageRoot(), 'src/database/pool.ts')))};
@@ -258,6 +256,6 @@ test('a transactions setting that swallows the failure does not make it a commit
   await expect(transactions.run(() => Promise.reject(new Error('swallowed')))).rejects.toThrow('swallowed');
 });
 
-test('the pool keeps the word of a service however starts and stops cross', { timeout: 60_000 }, async () => {
+test('the pool keeps the word of a service however starts and stops cross', async () => {
   await stressService(() => makePool(), 60);
 });

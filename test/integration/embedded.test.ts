@@ -9,8 +9,6 @@ import { resolveSettings } from '../../src/settings/resolve.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { uniqueName } from '../support/servers.ts';
 
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
-
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'svc-comm-embedded-'));
@@ -103,7 +101,7 @@ describe('embedded:', () => {
     await publish(before, 1, 5);
     const relay = before.relay();
     await relay.start();
-    await vi.waitFor(async () => expect((await before.backlog()).rows).toBe(0), { timeout: 20_000 });
+    await vi.waitFor(async () => expect((await before.backlog()).rows).toBe(0), { timeout: 60_000 });
     await relay.stop();
     await publish(before, 6, 10);
     await before.close();

@@ -225,7 +225,7 @@ describe('a server', () => {
 });
 
 describe('the limit of a function', () => {
-  it('is never exceeded: four servers, limit 3, 200 posts at once', { timeout: 60_000 }, async () => {
+  it('is never exceeded: four servers, limit 3, 200 posts at once', async () => {
     const servers = await Promise.all(
       [1, 2, 3, 4].map(async () => {
         const tasks = await kit.kit.tasks();

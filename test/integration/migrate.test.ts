@@ -55,7 +55,7 @@ test('looking for what is pending makes nothing', async () => {
   expect(rows).toEqual([]);
 });
 
-test('four processes at once: one runs the files, the others wait and carry on', { timeout: 60_000 }, async () => {
+test('four processes at once: one runs the files, the others wait and carry on', async () => {
   const schema = freshSchema();
   const source = `
     import { migrate } from ${JSON.stringify(pathToFileURL(join(packageRoot(), 'src/database/migrate.ts')))};
@@ -73,7 +73,7 @@ test('four processes at once: one runs the files, the others wait and carry on',
   expect(await pendingMigrations(asExecutor(), { schema })).toEqual([]);
 });
 
-test('the files are found from dist inside node_modules of another project', { timeout: 60_000 }, async () => {
+test('the files are found from dist inside node_modules of another project', async () => {
   const project = mkdtempSync(join(tmpdir(), 'svc-comm-migrate-'));
   try {
     const home = join(project, 'node_modules', 'svc-comm');

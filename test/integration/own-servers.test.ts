@@ -10,7 +10,7 @@ describe('a RabbitMQ of our own', () => {
   let rabbit: OwnRabbit;
   beforeAll(async () => {
     rabbit = await startOwnRabbit();
-  }, 120_000);
+  });
   afterAll(() => rabbit?.remove());
 
   const withChannel = async <T>(work: (channel: Awaited<ReturnType<typeof open>>['channel']) => Promise<T>) => {
@@ -20,9 +20,7 @@ describe('a RabbitMQ of our own', () => {
     return result;
   };
 
-  it('keeps a confirmed persistent message over kill -9 and restart, on the same port', {
-    timeout: 120_000,
-  }, async () => {
+  it('keeps a confirmed persistent message over kill -9 and restart, on the same port', async () => {
     await withChannel(async (channel) => {
       await channel.assertQueue('kept', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
       channel.sendToQueue('kept', Buffer.from('still here'), { persistent: true });
@@ -85,7 +83,7 @@ describe('a PostgreSQL of our own', () => {
   });
 });
 
-it('servers do not outlive a process that is killed', { timeout: 60_000 }, async () => {
+it('servers do not outlive a process that is killed', async () => {
   const file = new URL('../support/servers/own-server-child.ts', import.meta.url);
   const child = fork(file, { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const [{ url, home }] = (await once(child, 'message')) as [{ url: string; home: string }];

@@ -1,12 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
 import { OverMaxConcurrencyError, TaskFailedError } from '../../src/errors.ts';
 import { resolveSettings } from '../../src/settings/resolve.ts';
 import { TaskRegistry } from '../../src/task/registry.ts';
 import type { Tasks } from '../../src/task/tasks.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 });
 
 const files = [fileURLToPath(new URL('../support/task-project/tasks.ts', import.meta.url))];
 let service: SvcCommService;

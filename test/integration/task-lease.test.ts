@@ -109,7 +109,7 @@ describe('a worker that stops', () => {
   it('and starts may cross with it', async () => {
     const worker = kit.worker({ concurrency: 1, spare: 0 });
     await stressService(() => worker, 12);
-  }, 60_000);
+  });
 });
 
 describe('without PID namespaces', () => {

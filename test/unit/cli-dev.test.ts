@@ -50,7 +50,7 @@ function childOf(code: string, graceMs = 2000) {
   // Whole lines only: the file is there, and empty, before the first is written.
   const pids = () => (existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(0, -1).map(Number) : []);
   const runs = (count: number) =>
-    vi.waitFor(() => expect(pids()).toHaveLength(count), { timeout: 10_000, interval: 5 });
+    vi.waitFor(() => expect(pids()).toHaveLength(count), { timeout: 60_000, interval: 5 });
   return { supervisor, onWatch, pids, runs };
 }
 
@@ -59,7 +59,7 @@ describe('the supervisor of a dev command', () => {
     const { supervisor, onWatch, pids, runs } = childOf('');
     await supervisor.start();
     await runs(1);
-    await vi.waitFor(() => expect(onWatch).toHaveBeenCalledWith(['/x']));
+    await vi.waitFor(() => expect(onWatch).toHaveBeenCalledWith(['/x']), { timeout: 60_000 });
     await supervisor.restart();
     await runs(2);
     const [first = 0, second = 0] = pids();
@@ -83,7 +83,7 @@ describe('the supervisor of a dev command', () => {
     await runs(1);
     const [pid = 0] = pids();
     process.kill(pid, 'SIGKILL');
-    await vi.waitFor(() => expect(isAlive(pid)).toBe(false));
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 60_000 });
     await supervisor.restart();
     await runs(2);
   });

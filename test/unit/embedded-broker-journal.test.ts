@@ -3,10 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Channel, type ConfirmChannel, connect } from 'amqplib';
 import fc from 'fast-check';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const CLASSIC = ['classic', 'limited', 'letters'] as const;
 const QUEUES = [...CLASSIC, 'quorum'] as const;

@@ -256,7 +256,7 @@ describe('slow peers', () => {
     await done;
     expect(inversions).toBe(0);
     expect(broker.queues()[0]).toMatchObject({ ready: 0, unacked: 0 });
-  }, 60_000);
+  });
 
   it('lets publishers wait while queues hold more than the memory limit, and tells them', async () => {
     const { broker, channel } = await setup({ memoryLimitBytes: 200_000 });

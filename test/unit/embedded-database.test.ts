@@ -3,13 +3,11 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Backend, BackendHeld } from '../../src/embedded/database/backend.ts';
 import { message } from '../../src/embedded/database/backend-messages.ts';
 import { EmbeddedDatabase } from '../../src/embedded/database/embedded-database.ts';
 import { openPglite, type Pglite } from '../../src/embedded/database/pglite.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
 const database = new EmbeddedDatabase();
 beforeAll(() => database.start());

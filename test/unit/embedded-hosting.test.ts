@@ -11,8 +11,6 @@ import { ownIdentity } from '../../src/embedded/hosting/process-identity.ts';
 import { SharedServer } from '../../src/embedded/hosting/shared-server.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 
-vi.setConfig({ testTimeout: 60_000 });
-
 let folder: string;
 const running: SharedServer[] = [];
 beforeEach(async () => {
@@ -58,7 +56,7 @@ describe('the lock of a folder', () => {
     const file = join(folder, 'broker.1.lock');
     await writeFile(file, '{"pid":');
     expect(await take()).toMatchObject({ kind: 'held' });
-    await vi.waitFor(async () => expect(await take()).toMatchObject({ kind: 'taken' }), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await take()).toMatchObject({ kind: 'taken' }), { timeout: 60_000 });
   });
 
   it('is never with two processes, when each that has it is killed and many wait', async () => {
@@ -93,7 +91,7 @@ describe('a server that processes share', () => {
     expect(second.url).toBe(first.url);
     const { url } = first;
     await first.stop();
-    await vi.waitFor(() => expect(second.isHosting).toBe(true), { timeout: 10_000 });
+    await vi.waitFor(() => expect(second.isHosting).toBe(true), { timeout: 60_000 });
     expect(second.url).toBe(url);
   });
 

@@ -146,7 +146,7 @@ describe('a group', () => {
     });
     const all = group('all', [part('a', log), waiting, part('b', log)]);
     const started = all.start().catch((error: unknown) => error);
-    await vi.waitFor(() => expect(log).toContain('waits'));
+    await vi.waitFor(() => expect(log).toContain('waits'), { timeout: 60_000 });
     await all.stop();
     expect(await started).toBeInstanceOf(StartAbortedError);
     expect(log).toEqual(['+a', 'waits', '-a']);

@@ -34,7 +34,7 @@ async function answers(folder: string, ...command: readonly string[]): Promise<{
 }
 
 for (const dialect of ['standard', 'legacy'] as const) {
-  describe(`consumers with ${dialect} decorators`, { timeout: 60_000 }, () => {
+  describe(`consumers with ${dialect} decorators`, () => {
     let folder: string;
     beforeAll(async () => {
       folder = await makeProject(dialect === 'legacy');
@@ -66,8 +66,6 @@ for (const dialect of ['standard', 'legacy'] as const) {
   });
 }
 
-test('with legacy decorators too, types refuse wrong signatures, fields, getters and classes', {
-  timeout: 60_000,
-}, async () => {
+test('with legacy decorators too, types refuse wrong signatures, fields, getters and classes', async () => {
   await run(process.execPath, [bin('typescript/bin/tsc'), '-p', join(REPO, 'test/types/legacy')]);
 });

@@ -8,6 +8,7 @@ import { LogLines } from '../../support/broker-kit.ts';
 import { bin, CliProject } from '../../support/cli-project.ts';
 import { until } from '../../support/consumer-kit.ts';
 import { type OwnRabbit, startOwnRabbit } from '../../support/own-servers.ts';
+import { slowness } from '../../support/slowness.ts';
 
 const CALLS = 10_000;
 const IN_FLIGHT = 1_000;
@@ -51,7 +52,7 @@ function report(what: string, ended: readonly Ended[], stats: SvcCommService['ca
 function expectSettled(ended: readonly Ended[], counts: ReadonlyMap<string, number>): void {
   expect(ended).toHaveLength(CALLS);
   expect(new Set(ended.map(({ n }) => n)).size).toBe(CALLS);
-  expect(Math.max(...ended.map(({ lateMs }) => lateMs))).toBeLessThan(1_000);
+  expect(Math.max(...ended.map(({ lateMs }) => lateMs))).toBeLessThan(1_000 * slowness());
   const allowed = ['answered', 'SVC_COMM_CALL_LOST', 'SVC_COMM_CALL_TIMEOUT', 'SVC_COMM_BROKER_UNAVAILABLE'];
   expect([...counts.keys()].filter((outcome) => !allowed.includes(outcome))).toEqual([]);
   expect(counts.get('answered')).toBeGreaterThan(CALLS / 2);
@@ -61,10 +62,10 @@ describe('10,000 calls with 1,000 in flight settle once each, by their deadline,
   let rabbit: OwnRabbit;
   beforeAll(async () => {
     rabbit = await startOwnRabbit();
-  }, 120_000);
+  });
   afterAll(() => rabbit?.remove());
 
-  it('when the broker is killed and started again in the middle', { timeout: 180_000 }, async () => {
+  it('when the broker is killed and started again in the middle', async () => {
     const options = { brokerUrl: rabbit.url, concurrency: 100, logLevel: 'silent' } as const;
     const callee = createService({ ...options, appId: 'callee' }, { logger: silentLogger });
     const caller = createService({ ...options, appId: 'caller' }, { logger: silentLogger });
@@ -83,7 +84,7 @@ describe('10,000 calls with 1,000 in flight settle once each, by their deadline,
     await Promise.all([caller.close(), callee.close()]);
   });
 
-  it('when the callee is killed and started again in the middle', { timeout: 180_000 }, async () => {
+  it('when the callee is killed and started again in the middle', async () => {
     const project = new CliProject({
       'src/consumers.ts': `import { callConsumer, messageRouter } from 'svc-comm';
         messageRouter.consumer('EXCHANGE', 'echo')(callConsumer(async (data) => data, { inbox: false }));`,
