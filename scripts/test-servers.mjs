@@ -1,6 +1,6 @@
-// npm run test:servers: finds or gets a RabbitMQ and a PostgreSQL for `npm test`, and says which. What it had to start
+// npm run test:servers: finds or gets a RabbitMQ, a PostgreSQL and a Chromium for `npm test`, and says which. What it had to start
 // keeps running, and `npm test` finds it by .test-servers/servers.json; `npm run test:servers -- --stop` takes it down.
-// Exit code 0: both are there, and so are the binaries from which tests start servers of their own to kill.
+// Exit code 0: all are there, and so are the binaries from which tests start servers of their own to kill.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { tsImport } from 'tsx/esm/api';
@@ -8,9 +8,9 @@ import { tsImport } from 'tsx/esm/api';
 const support = (module) => tsImport(`../test/support/servers/${module}.ts`, import.meta.url);
 const { findServer, NoServerError, removeRecorded, SERVER_KINDS } = await support('find-servers');
 const { readRecord, writeRecord, removeRecord } = await support('record');
-const { rabbitBinaries, epmdBinary, postgresBinaries } = await support('binaries');
+const { rabbitBinaries, epmdBinary, postgresBinaries, chromiumBinary } = await support('binaries');
 
-const PACKAGES = { broker: 'rabbitmq-server', database: 'postgresql' };
+const PACKAGES = { broker: 'rabbitmq-server', database: 'postgresql', browser: 'chromium' };
 
 process.exitCode = process.argv.includes('--stop') ? await stop() : await find();
 
@@ -27,7 +27,7 @@ async function stop() {
 
 async function find() {
   const missing = [];
-  for (const kind of SERVER_KINDS) if (!(await hasBinaries(kind))) missing.push(kind);
+  for (const kind of Object.keys(PACKAGES)) if (!(await hasBinaries(kind))) missing.push(kind);
   const refused = missing.length > 0 ? install(missing.map((kind) => PACKAGES[kind])) : undefined;
 
   const before = (await readRecord()) ?? {};
@@ -53,12 +53,18 @@ async function find() {
     isMissing = true;
     console.error(`${kind}: no binaries of ${PACKAGES[kind]}, which tests that kill servers start their own from`);
   }
+  const browser = await chromiumBinary();
+  if (browser) console.log(`browser: ${browser}`);
+  else {
+    isMissing = true;
+    console.error('browser: no Chromium, in which the pages are tested');
+  }
   if (isMissing) {
     if (refused) console.error(refused);
     console.error(
-      'install what is missing: Debian and Ubuntu `apt-get install rabbitmq-server postgresql`, ' +
-        'macOS `brew install rabbitmq postgresql`; binaries elsewhere: SVC_COMM_TEST_RABBITMQ_BIN and ' +
-        'SVC_COMM_TEST_POSTGRES_BIN name their folders; servers elsewhere: SVC_COMM_TEST_BROKER_URL and ' +
+      'install what is missing: Debian and Ubuntu `apt-get install rabbitmq-server postgresql chromium`, ' +
+        'macOS `brew install rabbitmq postgresql chromium`; binaries elsewhere: SVC_COMM_TEST_RABBITMQ_BIN and ' +
+        'SVC_COMM_TEST_POSTGRES_BIN name their folders, SVC_COMM_TEST_CHROMIUM the file; servers elsewhere: SVC_COMM_TEST_BROKER_URL and ' +
         'SVC_COMM_TEST_DATABASE_URL',
     );
   }
@@ -66,6 +72,7 @@ async function find() {
 }
 
 async function hasBinaries(kind) {
+  if (kind === 'browser') return Boolean(await chromiumBinary());
   return Boolean(kind === 'broker' ? (await rabbitBinaries()) && (await epmdBinary()) : await postgresBinaries());
 }
 

@@ -1,4 +1,7 @@
 import './process-door.ts';
+import { useDefaultRouter } from './router/default-router.ts';
+
+useDefaultRouter(async () => (await import('./default-service.ts')).messageRouter);
 
 export { MissingPackageError, OpenAddressError } from './errors.ts';
 export { asyncResource } from './http/async-resource/async-resource.ts';
@@ -12,8 +15,8 @@ export type {
 export type { AsyncResourceOptions, OperationDocs } from './http/async-resource/options.ts';
 export type { Caller } from './http/caller.ts';
 export { callerOf } from './http/caller.ts';
-export type { DocsOptions } from './http/docs.ts';
-export { docs } from './http/docs.ts';
+export type { DocsOptions } from './http/docs/docs.ts';
+export { docs } from './http/docs/docs.ts';
 export type { FunctionServerOptions } from './http/function-server/function-server.ts';
 export { functionServer } from './http/function-server/function-server.ts';
 export { guard } from './http/guard/guard.ts';

@@ -105,7 +105,19 @@ export function createProgram(start: Start): Command {
   );
   add('serve', 'serve tasks over HTTP, with documentation', async () => (await import('./commands/serve.ts')).serve)
     .option('--host <address>', 'address to listen on (default: the setting http.host)')
-    .option('-p, --port <n>', 'TCP port; 0 takes a free one (default: the setting http.port)', port);
+    .option('-p, --port <n>', 'TCP port; 0 takes a free one (default: the setting http.port, with --docs 4000)', port)
+    .option('--docs', 'tell of events, commands and calls too')
+    .option('--all', 'publisher, consumers and worker in this process too, on embedded servers unless others are set');
+  const docs = program
+    .command('docs')
+    .description('build the documentation as files')
+    .helpOption('-h, --help', 'print this help');
+  add(
+    'build',
+    'write the documentation into a folder, for any web server',
+    async () => (await import('./commands/docs-build.ts')).docsBuild,
+    docs,
+  ).argument('<folder>', 'made when it is not there');
   add(
     'migrate',
     'create or update the tables; safe to run again',

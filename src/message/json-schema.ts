@@ -36,3 +36,17 @@ function tellsJsonSchema(standard: object): standard is StandardJSONSchemaV1.Pro
     typeof jsonSchema.input === 'function'
   );
 }
+
+/**
+ * The schema as it stands in another document: its references to itself lead to where it is kept there.
+ * @param pointer such as `/components/schemas/User`
+ */
+export function rerooted({ $schema: _, ...schema }: JsonSchema, pointer: string): JsonSchema {
+  const moved = (value: unknown, name?: string): unknown => {
+    if (name === '$ref' && typeof value === 'string' && value.startsWith('#')) return `#${pointer}${value.slice(1)}`;
+    if (Array.isArray(value)) return value.map((item) => moved(item));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, moved(item, key)]));
+  };
+  return moved(schema) as JsonSchema;
+}

@@ -2,7 +2,7 @@ const MIB = 1024 * 1024;
 
 /**
  * What a setting is when it is left out, in the words of a settings file. Settings whose default is taken from others
- * (appId, queue, binds, consumers, tasks, pool.max, inbox.enabled, worker.concurrency) are completed by `resolveSettings`.
+ * (appId, queue, binds, consumers, tasks, contracts, pool.max, inbox.enabled, worker.concurrency) are completed by `resolveSettings`.
  */
 export const DEFAULT_SETTINGS = Object.freeze({
   brokerUrl: 'amqp://guest:guest@localhost:5672',
@@ -10,6 +10,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
   exchanges: Object.freeze([]),
   declare: 'create',
   processes: Object.freeze(['processes/**/*.{ts,js,yml,yaml,json}']),
+  tests: Object.freeze(['{src,test,tests,tasks,processes}/**/*.{test,spec}.{ts,mts,js,mjs}']),
   prefetch: 100,
   concurrency: 20,
   retry: Object.freeze({
@@ -63,4 +64,10 @@ export const DEFAULT_CONSUMER_GLOBS = Object.freeze({
 export const DEFAULT_TASK_GLOBS = Object.freeze({
   built: Object.freeze(['dist/**/tasks.js']),
   sources: Object.freeze(['src/**/tasks.{ts,js}']),
+});
+
+/** The same for `contracts`. */
+export const DEFAULT_CONTRACT_GLOBS = Object.freeze({
+  built: Object.freeze(['dist/**/contracts.js']),
+  sources: Object.freeze(['src/**/contracts.{ts,js}']),
 });

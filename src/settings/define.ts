@@ -86,6 +86,10 @@ export interface Settings {
   readonly consumers?: readonly string[] | undefined;
   /** Globs of the files that define tasks. @default as `consumers`, with `tasks` */
   readonly tasks?: readonly string[] | undefined;
+  /** Globs of the files that define contracts, for the documentation. @default as `consumers`, with `contracts` */
+  readonly contracts?: readonly string[] | undefined;
+  /** Globs of tests whose titles tell in the documentation what tasks and processes do. */
+  readonly tests?: readonly string[] | undefined;
   /** Globs of the files that define processes. */
   readonly processes?: readonly string[] | undefined;
   /** Messages that the broker hands out ahead, ≥ 1. @default 100 */

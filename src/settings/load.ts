@@ -36,16 +36,25 @@ export async function loadSettings(options: LoadOptions = {}): Promise<ResolvedS
   const root = projectRoot(file === undefined ? cwd : dirname(file));
   const from = file === undefined ? `defaults: no settings file in ${root}` : relative(cwd, file) || file;
   const given = file === undefined ? {} : await readSettingsFile(file, root, from);
-  return resolveSettings(
-    { ...options.defaults, ...given },
-    {
-      from,
-      root,
-      environment: readEnvironment(environment),
-      options: options.options ?? [],
-    },
-  );
+  return resolveSettings(withDefaults(given, options.defaults), {
+    from,
+    root,
+    environment: readEnvironment(environment),
+    options: options.options ?? [],
+  });
 }
+
+/** A group that is set in parts has the rest of its defaults. */
+function withDefaults(given: Settings, defaults: Settings = {}): Settings {
+  const groups = Object.entries(defaults).map(([name, value]) => {
+    const own: unknown = given[name as keyof Settings];
+    return [name, isGroup(value) && isGroup(own) ? { ...value, ...own } : (own ?? value)];
+  });
+  return { ...given, ...Object.fromEntries(groups) };
+}
+
+const isGroup = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The settings file from `cwd` upwards to the folder that holds package.json; undefined when there is none. */
 export function findConfigFile(cwd: string): string | undefined {

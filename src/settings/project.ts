@@ -7,11 +7,16 @@ export function projectRoot(from: string): string {
 }
 
 /** `name` of the folder's package.json; undefined when it has none or cannot be read. */
-export function packageName(root: string): string | undefined {
+export const packageName = (root: string): string | undefined => packageText(root, 'name');
+
+/** `version` of the folder's package.json; undefined when it has none or cannot be read. */
+export const packageVersion = (root: string): string | undefined => packageText(root, 'version');
+
+function packageText(root: string, field: string): string | undefined {
   try {
     const content: unknown = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-    const name = typeof content === 'object' && content !== null && 'name' in content ? content.name : undefined;
-    return typeof name === 'string' && name !== '' ? name : undefined;
+    const text = typeof content === 'object' && content !== null ? Reflect.get(content, field) : undefined;
+    return typeof text === 'string' && text !== '' ? text : undefined;
   } catch {
     return undefined;
   }

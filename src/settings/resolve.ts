@@ -78,6 +78,8 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
     declare: checked.declare,
     consumers: checked.consumers,
     tasks: checked.tasks,
+    contracts: checked.contracts,
+    tests: checked.tests,
     processes: checked.processes,
     prefetch: checked.prefetch,
     concurrency,

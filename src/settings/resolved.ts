@@ -20,6 +20,8 @@ export interface ResolvedSettings {
   readonly consumers: readonly string[] | undefined;
   /** As `consumers`. */
   readonly tasks: readonly string[] | undefined;
+  readonly contracts: readonly string[] | undefined;
+  readonly tests: readonly string[];
   readonly processes: readonly string[];
   readonly prefetch: number;
   readonly concurrency: number;

@@ -72,6 +72,17 @@ export const settingsSchema = z.strictObject({
       "['dist/**/tasks.js'] when dist exists and it is not run through tsx, else ['src/**/tasks.{ts,js}']",
     ),
   ),
+  contracts: described(
+    globList().optional(),
+    globs(
+      'Files that define contracts, for the documentation',
+      "['dist/**/contracts.js'] when dist exists and it is not run through tsx, else ['src/**/contracts.{ts,js}']",
+    ),
+  ),
+  tests: described(
+    globList().prefault([...DEFAULTS.tests]),
+    globs('Tests whose titles tell in the documentation what tasks and processes do; they are read, not run'),
+  ),
   processes: described(globList().prefault([...DEFAULTS.processes]), globs('Files that define processes')),
   prefetch: described(
     wholeNumber(1, 65_535).prefault(DEFAULTS.prefetch),

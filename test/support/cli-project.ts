@@ -84,6 +84,11 @@ export class CliProject {
     for (const [file, content] of Object.entries(files)) this.write(file, content);
   }
 
+  /** Lets the project import a package that is installed here. */
+  link(name: string): void {
+    symlinkSync(join(repository, 'node_modules', name), join(this.root, 'node_modules', name));
+  }
+
   /** `EXCHANGE` in the content stands for the project's own. */
   write(file: string, content: string): void {
     mkdirSync(dirname(join(this.root, file)), { recursive: true });
@@ -145,7 +150,7 @@ export class CliProject {
     await database.end();
     const broker = await connect(testBrokerUrl());
     const channel = await broker.createChannel();
-    for (const queue of [this.queue, `${this.queue}.dead`]) await channel.deleteQueue(queue);
+    for (const queue of [this.queue, `${this.queue}.dead`, `${this.queue}.tasks`]) await channel.deleteQueue(queue);
     await channel.deleteExchange(this.exchange);
     await broker.close();
   }

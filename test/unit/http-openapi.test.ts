@@ -3,7 +3,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterEach, expect, it } from 'vitest';
 import { z } from 'zod';
 import { asyncResource } from '../../src/http/async-resource/async-resource.ts';
-import { docs } from '../../src/http/docs.ts';
+import { docs } from '../../src/http/docs/docs.ts';
 import { functionServer } from '../../src/http/function-server/function-server.ts';
 import type { GuardOptions } from '../../src/http/guard/options.ts';
 import { health } from '../../src/http/health.ts';
@@ -137,9 +137,9 @@ it('has what is registered later without another line', async () => {
   expect(Object.keys(after.paths['/later'] ?? {})).toEqual(['post']);
 });
 
-it('is shown at /docs by files of this server alone, and no page may ask another', async () => {
+it('is shown at /docs/api by files of this server alone, and no page may ask another', async () => {
   const server = await documented();
-  const page = await server.request('/docs/');
+  const page = await server.request('/docs/api/');
   expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
   const policy = page.headers.get('content-security-policy') ?? '';
   expect(policy).toMatch(/default-src 'none'.*script-src 'self'.*connect-src 'self'.*frame-ancestors 'none'/);
@@ -147,19 +147,45 @@ it('is shown at /docs by files of this server alone, and no page may ask another
   const files = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file ?? '');
   expect(files.length).toBeGreaterThan(3);
   for (const file of files) {
-    const { status, headers } = await server.request(new URL(file, `${server.url}/docs/`).pathname);
+    const { status, headers } = await server.request(new URL(file, `${server.url}/docs/api/`).pathname);
     expect([file, status]).toEqual([file, 200]);
     expect(headers.get('content-type')).not.toMatch(/html/);
   }
-  const initializer = await server.request('/docs/static/swagger-initializer.js');
+  const initializer = await server.request('/docs/api/static/swagger-initializer.js');
   expect(initializer.text).toContain('/openapi.json');
   expect(initializer.text).toContain('"validatorUrl":null');
+});
+
+it('leads from schemas that refer to themselves to where they are in the document', async () => {
+  const server = await documented();
+  const tree: z.ZodType = z.lazy(() => z.object({ children: z.array(tree) }));
+  registry.add(task({ name: 'tree', args: z.object({ tree }) }, nothing));
+  const { json } = await server.request('/openapi.json');
+  const references = [...JSON.stringify((json as Document).paths['/tree']).matchAll(/"\$ref":"#([^"]+)"/g)];
+  expect(references.length).toBeGreaterThan(1);
+  for (const [, pointer = ''] of references) {
+    const found = pointer
+      .split('/')
+      .slice(1)
+      .reduce<unknown>((at, part) => {
+        const name = decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~');
+        return (at as Record<string, unknown> | undefined)?.[name];
+      }, json);
+    expect([pointer, found]).toEqual([pointer, expect.objectContaining({ type: 'object' })]);
+  }
 });
 
 it('is behind the token; a browser may ask for it as a password there, and nowhere else', async () => {
   const server = await documented({ token: 'secret' });
   const basic = { headers: { authorization: `Basic ${Buffer.from('me:secret').toString('base64')}` } };
-  for (const path of ['/docs/', '/openapi.json', '/docs/static/swagger-ui.css']) {
+  for (const path of [
+    '/docs',
+    '/docs/page.js',
+    '/docs/api/',
+    '/openapi.json',
+    '/asyncapi.json',
+    '/docs/api/static/swagger-ui.css',
+  ]) {
     const asked = await server.request(path);
     expect([path, asked.status, asked.headers.get('www-authenticate')]).toEqual([path, 401, 'Basic realm="svc-comm"']);
     expect([path, (await server.request(path, basic)).status]).toEqual([path, 200]);

@@ -1,50 +1,94 @@
 import type { SvcCommService } from '../../assemble.ts';
 import { MissingPackageError } from '../../errors.ts';
 import type { HttpServer } from '../../http/server.ts';
+import { group } from '../../lifecycle/group.ts';
 import type { Logger } from '../../lifecycle/logger.ts';
-import { Lifecycle } from '../../lifecycle/service.ts';
+import { Lifecycle, type Service } from '../../lifecycle/service.ts';
+import type { Settings } from '../../settings/define.ts';
 import type { ResolvedSettings } from '../../settings/resolved.ts';
 import type { CommandContext } from '../context.ts';
+import type { WholeProject } from '../project.ts';
 
 export interface ServeOptions {
   readonly host?: string;
   readonly port?: number;
+  /** Tells of messages too. */
+  readonly docs?: boolean;
+  /** Does all of the project's work in this process. */
+  readonly all?: boolean;
 }
 
-/** The project's tasks as functions over HTTP, until a signal. */
-export async function serve(context: CommandContext, options: ServeOptions): Promise<0 | 1> {
-  const settings = await context.loadSettings();
-  const http = { ...settings.http, ...options };
-  const { loadTasks } = await import('../tasks.ts');
+const DOCS_PORT = 4000;
+/** What a process that does everything needs, without a server beside it. */
+const EMBEDDED = Object.freeze({ brokerUrl: 'embedded:', databaseUrl: 'embedded:' });
+
+const defaultsOf = ({ docs, all }: ServeOptions): Settings => ({
+  ...(docs ? { http: { port: DOCS_PORT } } : {}),
+  ...(all ? EMBEDDED : {}),
+});
+
+/** The project's tasks and processes over HTTP, until a signal; with `all` the rest of its work too. */
+export async function serve(context: CommandContext, { docs, all, ...address }: ServeOptions): Promise<0 | 1> {
+  const loaded = await context.loadSettings(defaultsOf({ docs: docs ?? false, all: all ?? false }));
+  const settings: ResolvedSettings = { ...loaded, http: { ...loaded.http, ...address } };
   const logger = await context.createLogger('server', settings);
   const { createService } = await import('../../assemble.ts');
-  const { useAsDefault } = await import('../../default-service.ts');
+  const { messageRouter, useAsDefault } = await import('../../default-service.ts');
   const { runService } = await import('../run-service.ts');
-  const service = createService(settings, { logger });
+  const service = createService(loaded, { logger, messageRouter });
   useAsDefault(service);
-  const project = await loadTasks(settings, { preferSources: false });
-  const { definitions } = project.taskRegistry;
-  const names = [...definitions.map(({ name }) => name), ...project.processRegistry.descriptions.map(({ id }) => id)];
-  return runService(server(service, { ...settings, http }, logger), {
+  const project = await projectOf(settings, docs === true || all === true);
+  const roles = all === true ? rolesOf(service, project, logger) : [];
+  const names = [
+    ...project.taskRegistry.definitions.map(({ name }) => name),
+    ...project.processRegistry.descriptions.map(({ id }) => id),
+  ];
+  return runService(group('server', [...roles, server(service, { settings, project, logger })]), {
     logger,
     settings,
-    readyText: `serving ${names.join(', ')}`,
+    readyText: `serving ${names.join(', ') || 'documentation'}`,
     close: () => service.close(),
   });
 }
 
-function server(service: SvcCommService, settings: ResolvedSettings, logger: Logger): Lifecycle {
+/** Everything that the project registers; else tasks and processes, one of which there must be. */
+async function projectOf(settings: ResolvedSettings, isWhole: boolean): Promise<WholeProject> {
+  if (isWhole) return (await import('../project.ts')).loadProject(settings);
+  const { loadTasks } = await import('../tasks.ts');
+  const { messageRouter } = await import('../../default-service.ts');
+  const { files, ...registries } = await loadTasks(settings, { preferSources: false });
+  return { ...registries, messageRouter, taskFiles: files };
+}
+
+/** What of a project's work there is to do: it starts before the first request can ask for it. */
+function rolesOf(service: SvcCommService, { messageRouter, taskFiles }: WholeProject, logger: Logger): Service[] {
+  const onOutput = (chunk: Buffer) => void process.stdout.write(chunk);
+  if (messageRouter.routes.length === 0) logger.info({}, 'nothing is consumed: the project has no consumers');
+  return [
+    service.relay(),
+    ...(messageRouter.routes.length > 0 ? [service.consumer()] : []),
+    ...(taskFiles.length > 0 ? [service.worker({ files: taskFiles, onOutput })] : []),
+  ];
+}
+
+interface ServerParts {
+  readonly settings: ResolvedSettings;
+  readonly project: WholeProject;
+  readonly logger: Logger;
+}
+
+function server(service: SvcCommService, parts: ServerParts): Lifecycle {
   let running: HttpServer | undefined;
   return new Lifecycle('HTTP server', {
     async start(signal) {
       // The database may be down, and waited for.
       const giveUp = () => void service.close();
       signal.addEventListener('abort', giveUp, { once: true });
-      const made = await createServer(service, settings, logger);
+      const made = await createServer(service, parts);
       running = made;
       await made.start();
       signal.removeEventListener('abort', giveUp);
-      logger.info({ url: made.url }, `listening on ${made.url}; for people: ${made.url}/docs`);
+      parts.logger.info({ url: made.url }, `listening on ${made.url}; for people: ${made.url}/docs`);
     },
     async stop() {
       await running?.stop();
@@ -52,13 +96,10 @@ function server(service: SvcCommService, settings: ResolvedSettings, logger: Log
   });
 }
 
-async function createServer(
-  service: SvcCommService,
-  { http, appId, worker, instances }: ResolvedSettings,
-  logger: Logger,
-): Promise<HttpServer> {
+async function createServer(service: SvcCommService, { settings, project, logger }: ServerParts): Promise<HttpServer> {
   const { HttpServer, docs, functionServer, health, processApi } = await loadDoor();
-  const { version } = await import('../version.ts');
+  const { packageVersion } = await import('../../settings/project.ts');
+  const { http, appId, worker, instances, brokerUrls, root, tests } = settings;
   const tasks = await service.tasks();
   const processes = await service.processes();
   const cancelWait = worker.graceMs + 1000;
@@ -73,16 +114,20 @@ async function createServer(
     async register(app) {
       await app.register(health, { tasks });
       const { headers } = instances;
-      if (hasTasks)
-        await app.register(functionServer, {
-          tasks,
-          cancelWait,
-          processes: async () => processes.registry.descriptions,
-        });
+      const descriptions = async () => processes.registry.descriptions;
+      if (hasTasks) await app.register(functionServer, { tasks, cancelWait, processes: descriptions });
       if (hasProcesses) {
         await app.register(processApi, { processes, cancelWait, headers, serves: hasTasks ? 'registered' : 'all' });
       }
-      await app.register(docs, { title: appId, version: version() });
+      await app.register(docs, {
+        title: appId,
+        version: packageVersion(root),
+        tasks: project.taskRegistry,
+        processes: project.processRegistry,
+        messageRouter: project.messageRouter,
+        brokerUrls,
+        tests: { root, tests },
+      });
     },
   });
 }
@@ -93,6 +138,6 @@ async function loadDoor(): Promise<typeof import('../../http-door.ts')> {
   } catch (error) {
     const isMissing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND';
     if (!isMissing) throw error;
-    throw new MissingPackageError('svc-comm serve', ['fastify', '@fastify/swagger-ui'], { cause: error });
+    throw new MissingPackageError('svc-comm serve', ['fastify'], { cause: error });
   }
 }

@@ -81,7 +81,7 @@ export const functionServer: FastifyPluginAsync<FunctionServerOptions> = async (
     const handle = await functions.start(request);
     return handle === undefined ? functions.refusal(request) : functions.answerWithResult(reply, handle);
   });
-  openApi(scope).add({ prefix: scope.prefix, paths: async () => functionPaths(await functions.all()) });
+  openApi(scope).add({ prefix: scope.prefix, of: 'tasks', paths: async () => functionPaths(await functions.all()) });
 };
 
 /** With and without a slash at the end; which of the two is asked for makes no difference. */

@@ -1,6 +1,6 @@
 import type { JsonSchema } from '../../message/json-schema.ts';
+import { argumentsSchema } from '../../task/arguments-schema.ts';
 import type { TaskDefinition } from '../../task/definition.ts';
-import { argumentsSchema } from '../openapi/arguments-schema.ts';
 import { IDEMPOTENCY_KEY, json, jsonBody, pathParameter, queryParameter, TASK_ID } from '../openapi/parts.ts';
 import type { ApiResponse, Operation, PathItem, Paths } from '../openapi/types.ts';
 

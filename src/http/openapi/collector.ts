@@ -1,10 +1,13 @@
 import type { FastifyInstance } from 'fastify';
+import { rerooted } from '../../message/json-schema.ts';
 import type { PathItem, Paths } from './types.ts';
 
 /** What a plugin tells of itself, each time it is asked: what is registered later is in it. */
 export interface ApiSource {
   /** Stands before its paths. */
   readonly prefix: string;
+  /** What it serves, where the page for people asks for that. */
+  readonly of?: 'tasks' | 'processes';
   paths(): Paths | Promise<Paths>;
 }
 
@@ -24,11 +27,17 @@ export class ApiCollector {
     this.#sources.push(source);
   }
 
+  /** The path that tasks or processes are under; undefined: nobody serves them. */
+  prefixOf(served: 'tasks' | 'processes'): string | undefined {
+    return this.#sources.find(({ of }) => of === served)?.prefix;
+  }
+
   /** An OpenAPI 3.1 document of what is registered now. */
   async document({ title, version, description }: DocumentOptions): Promise<object> {
     const paths: Record<string, unknown> = {};
     for (const { prefix, paths: tell } of this.#sources) {
-      for (const [path, item] of Object.entries(await tell())) paths[prefix + path] = named(item, prefix);
+      for (const [path, item] of Object.entries(await tell()))
+        paths[prefix + path] = named(rooted(item, prefix + path), prefix);
     }
     return {
       openapi: '3.1.0',
@@ -42,6 +51,24 @@ export class ApiCollector {
     };
   }
 }
+
+/** What schemas of bodies refer to is in themselves. */
+const rooted = (item: PathItem, path: string): PathItem =>
+  Object.fromEntries(
+    Object.entries(item).map(([method, operation]) => {
+      const { requestBody } = operation;
+      if (!requestBody) return [method, operation];
+      const at = `/paths/${escaped(path)}/${method}/requestBody/content`;
+      const content = Object.entries(requestBody.content).map(([type, { schema }]) => [
+        type,
+        { schema: rerooted(schema, `${at}/${escaped(type)}/schema`) },
+      ]);
+      return [method, { ...operation, requestBody: { ...requestBody, content: Object.fromEntries(content) } }];
+    }),
+  );
+
+/** As a part of a JSON pointer (RFC 6901) in a URL fragment. */
+const escaped = (name: string): string => encodeURIComponent(name.replaceAll('~', '~0').replaceAll('/', '~1'));
 
 /** Ids are of the whole document, and a plugin may be registered twice. */
 const named = (item: PathItem, prefix: string): PathItem =>

@@ -44,6 +44,7 @@ export const processApi: FastifyPluginAsync<ProcessApiOptions> = async (scope, o
   }
   openApi(scope).add({
     prefix: scope.prefix,
+    of: 'processes',
     paths: async () => processPaths(await instances.descriptions(), { listsAll: serves === 'all' }),
   });
 };

@@ -33,6 +33,21 @@ export const postgresBinaries = async (): Promise<string | undefined> =>
     '/usr/local/pgsql/bin',
   ]);
 
+/** A Chromium for the tests that look at pages. */
+export const chromiumBinary = async (): Promise<string | undefined> => {
+  const candidates = [
+    ...given('SVC_COMM_TEST_CHROMIUM'),
+    ...['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) =>
+      inPath().map((folder) => join(folder, name)),
+    ),
+    '/usr/bin/chromium',
+    '/Applications/Chromium.app/Contents/MacOS/Chromium',
+    '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  ];
+  for (const file of candidates) if (await isThere(file)) return file;
+  return undefined;
+};
+
 /** PostgreSQL does not run as root: who runs it instead. Undefined when we are somebody else already. */
 export async function postgresUser(): Promise<UserIds | undefined> {
   if (process.getuid?.() !== 0) return undefined;
@@ -53,11 +68,13 @@ async function subfolders(parent: string, child: string): Promise<string[]> {
 
 async function firstFolderWith(program: string, folders: readonly string[]): Promise<string | undefined> {
   for (const folder of folders) {
-    const found = await access(join(folder, program)).then(
-      () => true,
-      () => false,
-    );
-    if (found) return folder;
+    if (await isThere(join(folder, program))) return folder;
   }
   return undefined;
 }
+
+const isThere = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    () => false,
+  );

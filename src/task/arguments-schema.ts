@@ -1,6 +1,6 @@
-import { type JsonSchema, standardJsonSchema } from '../../message/json-schema.ts';
-import { type ArgumentDescription, type ArgumentType, isStandardSchema } from '../../task/argument.ts';
-import type { TaskDefinition } from '../../task/definition.ts';
+import { type JsonSchema, standardJsonSchema } from '../message/json-schema.ts';
+import { type ArgumentDescription, type ArgumentType, isStandardSchema } from './argument.ts';
+import type { TaskDefinition } from './definition.ts';
 
 const JSON_TYPES: Readonly<Record<ArgumentType, string>> = {
   INTEGER: 'integer',
