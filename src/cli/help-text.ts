@@ -21,6 +21,7 @@ Commands:
   runworker                   run tasks, each in a process
   devworker                   the same, started anew when a file changes
   serve                       serve tasks over HTTP, with documentation
+  docs                        build the documentation as files
   migrate                     create or update the tables; safe to run again
   doctor                      say what is wrong, from settings to queues, and
                               what to do

@@ -107,6 +107,7 @@ export function createProgram(start: Start): Command {
     .option('--host <address>', 'address to listen on (default: the setting http.host)')
     .option('-p, --port <n>', 'TCP port; 0 takes a free one (default: the setting http.port, with --docs 4000)', port)
     .option('--docs', 'tell of events, commands and calls too')
+    .option('--make-token', 'make a token when http.token is not set, and print it once')
     .option('--all', 'publisher, consumers and worker in this process too, on embedded servers unless others are set');
   const docs = program
     .command('docs')

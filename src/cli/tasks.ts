@@ -41,7 +41,8 @@ export const projectGlobs = (settings: ResolvedSettings, search: TaskSearch): re
 export async function loadTasks(settings: ResolvedSettings, search: TaskSearch): Promise<LoadedProject> {
   const globs = projectGlobs(settings, search);
   const lookedIn = globs.map((pattern) => join(relative(process.cwd(), settings.root), pattern));
-  const ignore = ['**/node_modules/**', '**/*.d.ts', '**/*.d.mts'];
+  // Tests stand beside what they test.
+  const ignore = ['**/node_modules/**', '**/*.d.ts', '**/*.d.mts', '**/*.{test,spec}.*'];
   const files = (await glob([...globs], { cwd: settings.root, absolute: true, ignore })).toSorted();
   if (files.length === 0) throw new NoTasksError(lookedIn, 'no file with tasks or processes was found');
   const project = await importProject(files, settings.root);

@@ -44,10 +44,12 @@ export class Behaviours {
    */
   of(name: string): readonly string[] {
     const isNamed = mentions(name);
+    // `comms.sendHello` is in comms/sendHello.ts, and its test beside it.
+    const last = name.split('.').at(-1);
     const found = this.#files.flatMap(({ stem, titles }) =>
       titles.flatMap(({ groups, title }) => {
         const inner = groups.slice(groups.findLastIndex(isNamed) + 1);
-        if (stem === name || groups.some(isNamed))
+        if (stem === name || stem === last || groups.some(isNamed))
           return [sentence([...inner.filter((group) => group !== name), title])];
         return begins(name, title) ? [title] : [];
       }),

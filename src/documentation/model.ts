@@ -1,4 +1,5 @@
 import type { ProcessDescription } from '../process/description.ts';
+import type { StepKind } from '../process/step.ts';
 import type { MessageCatalogue } from '../router/message-catalogue.ts';
 import type { TaskDefinition } from '../task/definition.ts';
 
@@ -9,6 +10,15 @@ export interface DocumentedProcess {
 
 export interface DocumentedTask {
   readonly definition: TaskDefinition;
+  readonly behaviours: readonly string[];
+}
+
+/** A validation or task that processes can call by its name. */
+export interface DocumentedStep {
+  readonly kind: StepKind;
+  readonly name: string;
+  readonly description: string;
+  readonly env: readonly string[];
   readonly behaviours: readonly string[];
 }
 
@@ -41,6 +51,7 @@ export interface Documentation {
   readonly description: string | undefined;
   readonly processes: readonly DocumentedProcess[];
   readonly tasks: readonly DocumentedTask[];
+  readonly steps: readonly DocumentedStep[];
   readonly messages: MessageCatalogue;
   readonly tryOut: TryOut | undefined;
   readonly links: DocumentationLinks;

@@ -73,7 +73,16 @@ describe('the page /docs', () => {
     messageRouter.consumer(updated)(async function onUser() {});
     callable('page_pricing', 'quote', { input: z.string(), output: z.number() });
     const text = await page();
-    for (const part of ['orders', '1.2.3', 'HelloWorld', 'Greets somebody', 'requiredFields', 'The first', 'onUser']) {
+    for (const part of [
+      'orders',
+      '1.2.3',
+      'HelloWorld',
+      'Greets somebody',
+      'requiredFields',
+      'Lets time pass.',
+      'The first',
+      'onUser',
+    ]) {
       expect(text).toContain(part);
     }
     expect(text).toContain('A user was changed');
@@ -227,7 +236,16 @@ describe('the documentation as files', () => {
   test('says so where there is nothing', () => {
     const messages = { consumed: [], sent: [] };
     const links = { openApi: undefined, asyncApi: 'a', reference: undefined, style: 's', script: undefined };
-    const empty = { title: 't', version: '1', description: undefined, processes: [], tasks: [], messages, links };
+    const empty = {
+      title: 't',
+      version: '1',
+      description: undefined,
+      processes: [],
+      tasks: [],
+      steps: [],
+      messages,
+      links,
+    };
     const text = documentationPage({ ...empty, tryOut: undefined });
     expect(text).toContain('No process is registered.');
     expect(text).toContain('No task is registered.');

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { SvcCommService } from '../../assemble.ts';
 import { MissingPackageError } from '../../errors.ts';
 import type { HttpServer } from '../../http/server.ts';
@@ -16,6 +17,8 @@ export interface ServeOptions {
   readonly docs?: boolean;
   /** Does all of the project's work in this process. */
   readonly all?: boolean;
+  /** Makes a token when none is set. */
+  readonly makeToken?: boolean;
 }
 
 const DOCS_PORT = 4000;
@@ -28,9 +31,13 @@ const defaultsOf = ({ docs, all }: ServeOptions): Settings => ({
 });
 
 /** The project's tasks and processes over HTTP, until a signal; with `all` the rest of its work too. */
-export async function serve(context: CommandContext, { docs, all, ...address }: ServeOptions): Promise<0 | 1> {
+export async function serve(
+  context: CommandContext,
+  { docs, all, makeToken, ...address }: ServeOptions,
+): Promise<0 | 1> {
   const loaded = await context.loadSettings(defaultsOf({ docs: docs ?? false, all: all ?? false }));
-  const settings: ResolvedSettings = { ...loaded, http: { ...loaded.http, ...address } };
+  const token = loaded.http.token ?? (makeToken === true ? newToken(context) : undefined);
+  const settings: ResolvedSettings = { ...loaded, http: { ...loaded.http, ...address, token } };
   const logger = await context.createLogger('server', settings);
   const { createService } = await import('../../assemble.ts');
   const { messageRouter, useAsDefault } = await import('../../default-service.ts');
@@ -49,6 +56,13 @@ export async function serve(context: CommandContext, { docs, all, ...address }: 
     readyText: `serving ${names.join(', ') || 'documentation'}`,
     close: () => service.close(),
   });
+}
+
+/** Shown this once, and kept nowhere: the next start makes another. */
+function newToken(context: CommandContext): string {
+  const token = randomBytes(32).toString('base64url');
+  context.print({ token }, `token: ${token}\n(made for this start: set SVC_COMM_HTTP_TOKEN to choose it)`);
+  return token;
 }
 
 /** Everything that the project registers; else tasks and processes, one of which there must be. */

@@ -4,6 +4,7 @@ import type { Documentation } from '../model.ts';
 import { anchor } from './anchor.ts';
 import { consumedItem, messageAnchor, messageName, sentItem } from './message-item.ts';
 import { processItem } from './process-item.ts';
+import { stepAnchor, stepItem } from './step-item.ts';
 import { taskItem } from './task-item.ts';
 
 interface Item {
@@ -101,7 +102,7 @@ const sectionHtml = ({
 ${items.map(({ content }) => content)}
 </section>`;
 
-function sectionsOf({ processes, tasks, messages, tryOut }: Documentation): Section[] {
+function sectionsOf({ processes, tasks, steps, messages, tryOut }: Documentation): Section[] {
   const taken = (kinds: readonly ConsumedMessage['kind'][]): Item[] =>
     messages.consumed
       .filter(({ kind }) => kinds.includes(kind))
@@ -140,6 +141,12 @@ function sectionsOf({ processes, tasks, messages, tryOut }: Documentation): Sect
         name: one.definition.name,
         content: taskItem(one, tryOut),
       })),
+    },
+    {
+      id: 'steps',
+      heading: 'Steps',
+      lead: 'Validations and tasks that a process can call by their names.',
+      items: steps.map((step) => ({ id: stepAnchor(step), name: step.name, content: stepItem(step) })),
     },
     {
       id: 'events',

@@ -1,7 +1,9 @@
 import { asyncApiDocument } from '../../documentation/asyncapi.ts';
 import { Behaviours, type TestSearch } from '../../documentation/behaviours.ts';
-import type { Documentation } from '../../documentation/model.ts';
+import type { Documentation, DocumentedStep } from '../../documentation/model.ts';
+import type { StepCatalogue } from '../../process/catalogue.ts';
 import { type ProcessRegistry, processRegistry } from '../../process/registry.ts';
+import type { StepKind } from '../../process/step.ts';
 import { defaultRouter } from '../../router/default-router.ts';
 import { messageCatalogue } from '../../router/message-catalogue.ts';
 import type { MessageRouter } from '../../router/router.ts';
@@ -17,7 +19,7 @@ export interface DocumentedParts {
   /** @default the process's own */
   readonly tasks?: Pick<TaskRegistry, 'definitions'> | undefined;
   /** @default the process's own */
-  readonly processes?: Pick<ProcessRegistry, 'descriptions'> | undefined;
+  readonly processes?: Pick<ProcessRegistry, 'descriptions' | 'steps'> | undefined;
   /** Whose consumers. @default the process's own */
   readonly messageRouter?: MessageRouter | undefined;
   /** AMQP URLs, named in the AsyncAPI document without what is secret in them. @default none */
@@ -28,6 +30,14 @@ export interface DocumentedParts {
 
 /** Tests change while they are written; a page that is loaded often need not read them each time. */
 const TESTS_KEPT_MS = 5_000;
+
+const STEP_KINDS = ['validation', 'task'] as const satisfies readonly StepKind[];
+
+const stepsOf = (steps: StepCatalogue, kind: StepKind, behaviours: Behaviours): DocumentedStep[] =>
+  steps.names(kind).flatMap((name) => {
+    const { description = '', env = [] } = steps.find(kind, name)?.step ?? {};
+    return [{ kind, name, description, env, behaviours: behaviours.of(name) }];
+  });
 
 /** Tells what is registered at the moment, each time it is asked. */
 export class DocumentationSource {
@@ -55,6 +65,7 @@ export class DocumentationSource {
       description,
       processes: processes.descriptions.map((process) => ({ process, behaviours: behaviours.of(process.id) })),
       tasks: tasks.definitions.map((definition) => ({ definition, behaviours: behaviours.of(definition.name) })),
+      steps: STEP_KINDS.flatMap((kind) => stepsOf(processes.steps, kind, behaviours)),
       messages: messageCatalogue(await this.#router()),
       ...rest,
     };
