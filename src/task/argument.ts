@@ -1,6 +1,8 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type ArgumentProblem, InvalidTaskArgumentsError } from '../errors.ts';
+import { standardJsonSchema } from '../message/json-schema.ts';
 import { COERCIONS, shown } from './coerce.ts';
+import { describeJsonSchema } from './described-schema.ts';
 
 export const ARGUMENT_TYPES = ['INTEGER', 'FLOAT', 'STRING', 'BOOLEAN', 'LIST', 'DICT'] as const;
 export type ArgumentType = (typeof ARGUMENT_TYPES)[number];
@@ -93,9 +95,9 @@ export const arg = Object.freeze({
 
 export const isStandardSchema = (schema: ArgumentsSchema): schema is StandardSchemaV1 => '~standard' in schema;
 
-/** None for a Standard Schema, which says nothing of its members. */
+/** Of a Standard Schema what its JSON Schema says, where its library tells one. */
 export function describeArguments(schema: ArgumentsSchema): readonly ArgumentDescription[] {
-  if (isStandardSchema(schema)) return [];
+  if (isStandardSchema(schema)) return describeJsonSchema(standardJsonSchema(schema));
   return Object.entries(schema).map(([name, { type, isRequired, description, default: value }]) => ({
     name,
     type,

@@ -1,5 +1,9 @@
+import { type } from 'arktype';
+import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { InvalidArgumentError, InvalidTaskArgumentsError } from '../../src/errors.ts';
+import { definitionData, definitionsText } from '../../src/http/function-server/listing.ts';
 import { arg, parseArguments } from '../../src/task/argument.ts';
 import { task } from '../../src/task/definition.ts';
 import { TaskRegistry } from '../../src/task/registry.ts';
@@ -53,6 +57,68 @@ describe('arguments become what they are declared as', () => {
 
   it('are not taken from the prototype', async () => {
     await expect(parseArguments('t', { constructor: arg.dict() }, {})).rejects.toThrow(InvalidTaskArgumentsError);
+  });
+});
+
+describe('a Standard Schema whose library tells its JSON Schema', () => {
+  const nested = z.object({ street: z.string() }).meta({ id: 'Address' });
+  const schema = z.object({
+    count: z.int().describe('How many'),
+    price: z.number(),
+    name: z.string(),
+    flag: z.boolean().default(false),
+    tags: z.array(z.string()),
+    home: nested,
+    work: nested.optional(),
+    kind: z.enum(['a', 'b']),
+    one: z.literal(1),
+    maybe: z.string().nullable(),
+    either: z.union([z.string(), z.number()]),
+    whatever: z.unknown(),
+  });
+
+  it('describes its members as declared arguments are', () => {
+    const { definition } = task({ name: 'zod', args: schema }, () => undefined);
+    const types = Object.fromEntries(definition.args.map(({ name, type }) => [name, type]));
+    expect(types).toEqual({
+      count: 'INTEGER',
+      price: 'FLOAT',
+      name: 'STRING',
+      flag: 'BOOLEAN',
+      tags: 'LIST',
+      home: 'DICT',
+      work: 'DICT',
+      kind: 'STRING',
+      one: 'FLOAT',
+      maybe: 'STRING',
+      either: 'DICT',
+      whatever: 'DICT',
+    });
+    expect(definition.args[0]).toEqual({ name: 'count', type: 'INTEGER', isRequired: true, description: 'How many' });
+    const notRequired = definition.args.filter(({ isRequired }) => !isRequired).map(({ name }) => name);
+    expect(notRequired).toEqual(['flag', 'work', 'whatever']);
+    expect(definition.args.find(({ name }) => name === 'flag')).toMatchObject({ default: false });
+  });
+
+  it('is told by the function server in its layout', () => {
+    const args = type({ x: 'number.integer', 'note?': 'string' });
+    const { definition } = task({ name: 'ark', description: 'By arktype', args }, () => undefined);
+    expect(definitionData(definition)).toMatchObject({
+      arg_definitions: [
+        { name: 'x', type: 'INTEGER', is_required: true, description: '' },
+        { name: 'note', type: 'STRING', is_required: false, description: '' },
+      ],
+    });
+    expect(definitionsText([definition], '')).toContain(
+      'Args\n    x INTEGER Requiered\n    note STRING NOT-Required\n',
+    );
+  });
+
+  it('that does not tell, or has no words for it, has no arguments to show and takes them all the same', async () => {
+    const silent = v.object({ x: v.number() });
+    const dated = z.object({ at: z.date() });
+    for (const args of [silent, dated]) expect(task({ name: 't', args }, () => undefined).definition.args).toEqual([]);
+    expect(await parseArguments('t', silent, { x: 1 })).toEqual({ x: 1 });
   });
 });
 

@@ -35,7 +35,10 @@ const nap = ({ ms }, { signal }) => sleep(ms, ms, { signal });
 export const quick = task({ name: 'quick', args, retry }, ({ ms }) => ms);
 export const slow = task({ name: 'slow', args, retry }, nap);
 export const limited = task({ name: 'limited', args, retry, maxConcurrency: ${LIMIT}, onFull: 'queue' }, nap);
-export const late = task({ name: 'late', args, retry, timeout: '300ms' }, (_, { signal }) => sleep(20_000, 0, { signal }));
+export const late = task({ name: 'late', args, retry, timeout: '300ms' }, (_, { signal }) => {
+  console.log('begun', Date.now());
+  return sleep(20_000, 0, { signal });
+});
 export const fails = task({ name: 'fails', args, retry }, () => { throw new Error('it fails'); });
 export const stubborn = task({ name: 'stubborn', args, retry, timeout: '400ms' }, () => {
   process.on('SIGTERM', () => undefined);
@@ -176,9 +179,15 @@ it(
       `SELECT state, count(*)::int AS n FROM ${table('svc_comm_task')} GROUP BY state ORDER BY state`,
     );
     const { rows: changed } = await database.query(`SELECT * FROM ${table('changed_after_end')}`);
+    // A task's time is counted from when its process gets it. A busy machine has not always one ready at the claim, which
+    // is no overshoot; the second figure tells it.
     const { rows: overshoot } = await database.query(
-      `SELECT percentile_disc(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - started_at) * 1000 - 300)::int AS ms
-         FROM ${table('svc_comm_task')} WHERE name = 'late' AND state = 'TIMEOUT'`,
+      `SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY ended - begun - 300)::int AS p50,
+          percentile_disc(0.99) WITHIN GROUP (ORDER BY ended - begun - 300)::int AS p99,
+          percentile_disc(0.99) WITHIN GROUP (ORDER BY begun - started)::int AS waited
+         FROM (SELECT extract(epoch FROM finished_at) * 1000 AS ended, extract(epoch FROM started_at) * 1000 AS started,
+             substring(log FROM 'begun ([0-9]+)')::float8 AS begun
+           FROM ${table('svc_comm_task')} WHERE name = 'late' AND state = 'TIMEOUT') AS t WHERE begun IS NOT NULL`,
     );
     const { rows: handedOver } = await database.query(
       `SELECT count(*)::int AS n FROM ${table('svc_comm_task')} WHERE losses > 0`,
@@ -197,7 +206,8 @@ it(
         states: counts,
         changedAfterEnd: changed.length,
         orphans: orphans.length,
-        timeoutOvershootP99Ms: overshoot[0].ms,
+        timeoutOvershootMs: { p50: overshoot[0].p50, p99: overshoot[0].p99 },
+        waitedForProcessP99Ms: overshoot[0].waited,
       }),
     );
 
