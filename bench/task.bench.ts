@@ -3,14 +3,18 @@ import { fileURLToPath } from 'node:url';
 import { BenchBroker } from './broker.ts';
 import { compiled } from './compiled.ts';
 import { BenchDatabase } from './database.ts';
-import { atMost, quantile, type Row } from './harness.ts';
+import { graphile, isGraphileInstalled } from './graphile.ts';
+import { atLeast, atMost, quantile, type Row, ratio, timed } from './harness.ts';
+
+const CONCURRENCY = 4;
 
 export const head = `
 A function that doubles a number, from the call of run() to its result. Ours: row and message in one transaction, relay,
 quorum queue, claim, a process, the result written and told; relay and worker in this process, the tasks' processes beside
 it. Warm: processes are reused (worker.reuse); fresh: each run has its own, which is the default. Beside it: amqplib, a
-request on a classic queue and its answer by direct reply-to, nothing kept anywhere. One at a time for the latency, 32 at a
-time for the rate. Dispatch: from the worker to a process that waits, and back, without broker and database.
+request on a classic queue and its answer by direct reply-to, nothing kept anywhere; and graphile-worker (npm ci in
+bench/peers), jobs and results in PostgreSQL, the function in the worker's own process. One at a time for the latency, 32 at
+a time for the rate, ${CONCURRENCY} running at once on every side. Celery is Python's, and cannot be had from npm: not measured. Dispatch: from the worker to a process that waits, and back, without broker and database.
 Cheating would be: processes that were not forked, a result that is not in the database when it is told.`;
 
 const ONE_AT_A_TIME = Number(process.env.SVC_COMM_BENCH_TASKS ?? 200);
@@ -21,7 +25,10 @@ type Call = (n: number) => Promise<unknown>;
 
 interface Figures {
   readonly latenciesMs: number[];
+  /** Medians within rounds. */
+  readonly p50s: number[];
   readonly rates: number[];
+  readonly cpuUs: number[];
 }
 
 export async function run(rounds: number): Promise<Row[]> {
@@ -30,35 +37,59 @@ export async function run(rounds: number): Promise<Row[]> {
   const floor = await requestReply(broker);
   const warm = await ours(broker, database, 'warm', { reuse: 1_000_000, spare: 4 });
   const fresh = await ours(broker, database, 'fresh', { reuse: 1, spare: 8 });
-  const sides = { floor: floor.call, warm: warm.call, fresh: fresh.call };
-  const figures: Record<keyof typeof sides, Figures> = {
-    floor: { latenciesMs: [], rates: [] },
-    warm: { latenciesMs: [], rates: [] },
-    fresh: { latenciesMs: [], rates: [] },
-  };
+  const peer = isGraphileInstalled() ? await graphile(database, CONCURRENCY) : undefined;
+  if (!peer) console.log('  graphile-worker is left out: npm ci --prefix bench/peers');
+  const calls: [string, Call][] = [
+    ['floor', floor.call],
+    ['warm', warm.call],
+    ...(peer ? ([['graphile', peer.call]] as [string, Call][]) : []),
+    ['fresh', fresh.call],
+  ];
+  const figures = new Map<string, Figures>(
+    calls.map(([name]) => [name, { latenciesMs: [], p50s: [], rates: [], cpuUs: [] }]),
+  );
   try {
     const dispatched = await dispatch();
     for (let round = -1; round < rounds; round++) {
-      for (const name of ['floor', 'warm', 'fresh'] as const) {
+      for (const [name, call] of calls) {
         const count = name === 'fresh' ? Math.ceil(ONE_AT_A_TIME / 8) : ONE_AT_A_TIME;
-        const latenciesMs = await oneByOne(sides[name], count);
-        const rate = await atOnce(sides[name], count * (name === 'fresh' ? 2 : 5));
+        const latenciesMs = await oneByOne(call, count);
+        const { rate, cpuUs } = await atOnce(call, count * (name === 'fresh' ? 2 : 5));
         if (round < 0) continue;
-        figures[name].latenciesMs.push(...latenciesMs);
-        figures[name].rates.push(rate);
+        const of = figures.get(name);
+        of?.latenciesMs.push(...latenciesMs);
+        of?.p50s.push(quantile(latenciesMs, 0.5));
+        of?.rates.push(rate);
+        of?.cpuUs.push(cpuUs);
       }
     }
-    for (const [name, { latenciesMs, rates }] of Object.entries(figures)) {
+    for (const [name, { latenciesMs, rates, cpuUs }] of figures) {
       const [p50, p99] = [0.5, 0.99].map((q) => quantile(latenciesMs, q).toFixed(2));
-      const rate = Math.round(quantile(rates, 0.5));
-      console.log(`  ${name.padEnd(8)} p50 ${p50} ms, p99 ${p99} ms, ${rate} tasks/s at ${AT_ONCE} at once`);
+      const [rate, cpu] = [rates, cpuUs].map((values) => Math.round(quantile(values, 0.5)));
+      console.log(
+        `  ${name.padEnd(8)} p50 ${p50} ms, p99 ${p99} ms; ${AT_ONCE} at once: ${rate} tasks/s, ${cpu} us of this process`,
+      );
     }
-    const p50 = (name: keyof typeof sides) => quantile(figures[name].latenciesMs, 0.5);
+    const within = (what: 'p50s' | 'rates', ours: string, other: string) =>
+      ratio(figures.get(ours)?.[what] ?? [], figures.get(other)?.[what] ?? []);
     const bench = 'task, submit → result';
     const beside = 'amqplib, request/reply';
+    const rows = peer
+      ? [
+          {
+            bench,
+            ours: 'warm process',
+            beside: 'graphile-worker',
+            unit: '' as const,
+            figure: 'throughput',
+            value: within('rates', 'warm', 'graphile'),
+          },
+        ]
+      : [];
     return [
-      row({ bench, ours: 'warm process', beside, figure: 'p50', value: p50('warm') / p50('floor'), most: 2 }),
-      row({ bench, ours: 'fresh process', beside, figure: 'p50', value: p50('fresh') / p50('floor') }),
+      row({ bench, ours: 'warm process', beside, figure: 'p50', value: within('p50s', 'warm', 'floor'), most: 2 }),
+      row({ bench, ours: 'fresh process', beside, figure: 'p50', value: within('p50s', 'fresh', 'floor') }),
+      ...rows.map((one) => ({ ...one, ...atLeast(3, one.value) })),
       row({
         bench: 'task, dispatch',
         ours: 'warm process',
@@ -70,7 +101,7 @@ export async function run(rounds: number): Promise<Row[]> {
       }),
     ];
   } finally {
-    await Promise.all([warm.stop(), fresh.stop()]);
+    await Promise.all([warm.stop(), fresh.stop(), peer?.stop()]);
     for (const name of ['warm', 'fresh']) await broker.channel.deleteQueue(`${broker.name}.${name}.tasks`);
     await database.close();
     await broker.close();
@@ -97,15 +128,13 @@ async function oneByOne(call: Call, count: number): Promise<number[]> {
   return latencies;
 }
 
-/** @returns calls a second */
-async function atOnce(call: Call, count: number): Promise<number> {
-  const before = performance.now();
+async function atOnce(call: Call, count: number): Promise<{ readonly rate: number; readonly cpuUs: number }> {
   let next = 0;
   const worker = async () => {
     while (next < count) await call(next++);
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return (count * 1000) / (performance.now() - before);
+  const { ms, cpuMs } = await timed(count, () => Promise.all(Array.from({ length: AT_ONCE }, worker)));
+  return { rate: (count * 1000) / ms, cpuUs: (cpuMs * 1000) / count };
 }
 
 async function ours(
@@ -119,7 +148,7 @@ async function ours(
   const taskRegistry = new TaskRegistry();
   taskRegistry.addExports(await import(files[0] ?? ''));
   const settings = { appId: `${broker.name}.${name}`, brokerUrl: broker.url, databaseUrl: url, schema };
-  const worker = { concurrency: 4, reuse, spare };
+  const worker = { concurrency: CONCURRENCY, reuse, spare };
   const service = createService({ ...settings, worker, logLevel: 'error' }, { taskRegistry });
   await service.relay().start();
   await service.worker({ files }).start();
@@ -172,7 +201,7 @@ async function dispatch(): Promise<number> {
     env: [],
     isolation: await measureIsolation(),
     guard: undefined,
-    memoryBytes: 1024 ** 3,
+    limits: { memoryBytes: 1024 ** 3, processes: 256 },
     logBytes: 1024,
     onOutput: () => undefined,
   });

@@ -4,6 +4,7 @@ import { RETENTION_MARGIN_MS } from '../database/inbox-retention.ts';
 import { QueueUnavailableError } from '../errors.ts';
 import { group } from '../lifecycle/group.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
+import { type Isolation, measureIsolation } from '../task/isolation.ts';
 import { brokerFindings } from './broker-checks.ts';
 import { databaseFindings } from './database-checks.ts';
 import { type Examination, forPeople } from './examination.ts';
@@ -23,18 +24,29 @@ export async function examine(settings: ResolvedSettings, { logger, messageRoute
     router: messageRouter.routes.length > 0 ? messageRouter : undefined,
   };
   try {
-    const [broker, database] = await Promise.all([brokerFindings(examination), databaseFindings(examination)]);
+    const [broker, database, isolation] = await Promise.all([
+      brokerFindings(examination),
+      databaseFindings(examination),
+      measureIsolation(),
+    ]);
     const lettersMs = broker.deadLetters && settings.inbox.enabled ? await oldestLetterMs(assembly) : undefined;
     const findings = [
       ...settingsFindings(examination),
       ...broker.findings,
       ...database.findings,
+      isolationFinding(isolation),
       ...retentionFindings(settings, { outbox: database.oldestMs, 'dead letters': lettersMs }),
     ];
     return findings.toSorted((a, b) => AREAS.indexOf(a.area) - AREAS.indexOf(b.area));
   } finally {
     await assembly.stop();
   }
+}
+
+/** No problem of its own: many a machine allows no more, and many a service has no tasks. */
+function isolationFinding({ level, why }: Isolation): Finding {
+  if (level === 'namespace') return ok('tasks', 'isolation namespace: a worker here ends whatever a task has started');
+  return ok('tasks', `isolation group: a worker here does not end what a task moves to another session (${why})`);
 }
 
 function retentionFindings({ inbox }: ResolvedSettings, ages: Readonly<Record<string, number | undefined>>): Finding[] {

@@ -1,7 +1,17 @@
 /** `wrong`: something does not work, or loses or doubles. `warning`: it works, and somebody should look. */
 export type ProblemStatus = 'warning' | 'wrong';
 
-export const AREAS = ['settings', 'consumers', 'broker', 'topology', 'queues', 'database', 'tables', 'outbox'] as const;
+export const AREAS = [
+  'settings',
+  'consumers',
+  'broker',
+  'topology',
+  'queues',
+  'database',
+  'tables',
+  'outbox',
+  'tasks',
+] as const;
 export type Area = (typeof AREAS)[number];
 
 export interface Problem {

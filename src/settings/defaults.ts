@@ -35,6 +35,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
     lease: '30s',
     grace: '5s',
     memoryBytes: 1024 * MIB,
+    processes: 256,
     resultBytes: MIB,
     logBytes: 64 * 1024,
     poll: '1s',

@@ -163,8 +163,10 @@ export interface Settings {
     readonly lease?: Duration | undefined;
     /** From SIGTERM to SIGKILL, at a task's cancel or timeout. @default '5s' */
     readonly grace?: Duration | undefined;
-    /** Memory of a task's process; more ends it. @default 1 GiB */
+    /** Memory of a task's processes together; more ends it. @default 1 GiB */
     readonly memoryBytes?: number | undefined;
+    /** Processes that a task has at once, with those that it starts; more ends it. @default 256 */
+    readonly processes?: number | undefined;
     /** Longest result of a task, as JSON. @default 1 MiB */
     readonly resultBytes?: number | undefined;
     /** The end of what a task prints that is kept with it. @default 64 KiB */

@@ -66,6 +66,7 @@ export interface ResolvedSettings {
     readonly leaseMs: number;
     readonly graceMs: number;
     readonly memoryBytes: number;
+    readonly processes: number;
     readonly resultBytes: number;
     readonly logBytes: number;
     readonly pollMs: number;

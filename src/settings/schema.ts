@@ -235,7 +235,11 @@ export const settingsSchema = z.strictObject({
     ),
     memoryBytes: described(
       wholeNumber(16 * 1024 * 1024).prefault(DEFAULTS.worker.memoryBytes),
-      count(16 * 1024 * 1024, "Memory of a task's process; more ends it"),
+      count(16 * 1024 * 1024, "Memory of a task's processes together; more ends it"),
+    ),
+    processes: described(
+      wholeNumber(1).prefault(DEFAULTS.worker.processes),
+      count(1, 'Processes that a task has at once, with those that it starts; more ends it'),
     ),
     resultBytes: described(
       wholeNumber(1, 16 * 1024 * 1024).prefault(DEFAULTS.worker.resultBytes),

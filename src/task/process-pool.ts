@@ -14,6 +14,7 @@ export interface ProcessPoolOptions {
   /** Runs of a process; 1: each run has a fresh one. */
   readonly reuse: number;
   readonly memoryBytes: number;
+  readonly processes: number;
   readonly logBytes: number;
   readonly onOutput: (chunk: Buffer) => void;
   readonly logger: Logger;
@@ -118,9 +119,10 @@ export class ProcessPool implements Service {
   }
 
   #fork(env: readonly string[]): TaskProcess {
-    const { nodeArguments, load, isolation, memoryBytes, logBytes, onOutput, logger } = this.#options;
+    const { nodeArguments, load, isolation, memoryBytes, processes, logBytes, onOutput, logger } = this.#options;
     const guard = this.#guard;
-    const one = new TaskProcess({ nodeArguments, load, env, isolation, guard, memoryBytes, logBytes, onOutput });
+    const limits = { memoryBytes, processes };
+    const one = new TaskProcess({ nodeArguments, load, env, isolation, guard, limits, logBytes, onOutput });
     this.#all.add(one);
     void one.over.then(() => this.#all.delete(one));
     one.ready.catch((error: unknown) => {

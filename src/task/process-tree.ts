@@ -42,6 +42,24 @@ export class ProcessTree {
     }
   }
 
+  /**
+   * What the main process and those that it has started take. Memory that several share is counted once: of the others
+   * only what is their own. Nothing where /proc does not tell.
+   * @param most processes; above it no more are counted
+   */
+  usage(most: number): { readonly processes: number; readonly bytes: number } {
+    const main = this.mainPid;
+    if (main === undefined || process.platform !== 'linux') return { processes: 0, bytes: 0 };
+    const pids = [main];
+    let bytes = this.residentBytes ?? 0;
+    // It grows while it is gone through.
+    for (const pid of pids) {
+      if (pid !== main) bytes += ownBytes(pid);
+      if (pids.length <= most) pids.push(...childrenOf(pid));
+    }
+    return { processes: pids.length, bytes };
+  }
+
   /** To the whole group. `unshare` leaves the signal to its child. */
   terminate(): void {
     signalGroup(this.#leader, 'SIGTERM');
@@ -63,6 +81,27 @@ export class ProcessTree {
       if (!signalGroup(this.#leader, 'SIGKILL') || !hasLiving(this.#leader)) return true;
     }
     return false;
+  }
+}
+
+/** Each thread has a list of those that it has started. */
+function childrenOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+      const list = readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim();
+      return list === '' ? [] : list.split(' ').map(Number);
+    });
+  } catch {
+    return [];
+  }
+}
+
+/** Resident memory that belongs to no file; 0 when it has gone. */
+function ownBytes(pid: number): number {
+  try {
+    return Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
   }
 }
 

@@ -5,7 +5,7 @@ import { sleep } from '../util/sleep.ts';
 import { environmentOf } from './environment.ts';
 import type { ProcessGuard } from './guard.ts';
 import type { Isolation } from './isolation.ts';
-import { MemoryWatch } from './memory-watch.ts';
+import { LimitWatch, type RunLimits } from './limit-watch.ts';
 import { OutputTail } from './output-tail.ts';
 import { type FromProcess, parseFromProcess, type ToProcess } from './process-message.ts';
 import { ProcessTree } from './process-tree.ts';
@@ -20,8 +20,8 @@ export interface TaskProcessOptions {
   readonly isolation: Isolation;
   /** Undefined where there are namespaces. */
   readonly guard: ProcessGuard | undefined;
-  /** Memory of the run, in bytes: more ends it. */
-  readonly memoryBytes: number;
+  /** More than these ends the run. */
+  readonly limits: RunLimits;
   readonly logBytes: number;
   /** Gets what the process prints, line breaks and all, as it comes. */
   readonly onOutput: (chunk: Buffer) => void;
@@ -53,7 +53,7 @@ export class TaskProcess {
   readonly tree: ProcessTree;
   readonly #child: ChildProcess;
   readonly #output: OutputTail;
-  readonly #memory: MemoryWatch;
+  readonly #limits: LimitWatch;
   readonly #options: TaskProcessOptions;
   readonly #ready = deferred();
   readonly #over = deferred();
@@ -66,8 +66,8 @@ export class TaskProcess {
     this.ready = this.#ready.promise;
     this.ready.catch(() => undefined);
     this.over = this.#over.promise;
-    const { isolation, nodeArguments, memoryBytes, env } = options;
-    const heap = `--max-old-space-size=${Math.max(16, Math.floor(memoryBytes / MIB))}`;
+    const { isolation, nodeArguments, limits, env } = options;
+    const heap = `--max-old-space-size=${Math.max(16, Math.floor(limits.memoryBytes / MIB))}`;
     const [command = process.execPath, ...args] = [...isolation.command, process.execPath, heap, ...nodeArguments];
     this.#child = spawn(command, args, {
       // A group of its own, which can be ended as a whole, and no terminal's signals.
@@ -77,7 +77,7 @@ export class TaskProcess {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.tree = new ProcessTree(this.#child.pid ?? 0, isolation.level);
-    this.#memory = new MemoryWatch(this.tree, memoryBytes);
+    this.#limits = new LimitWatch(this.tree, limits);
     this.#listen();
     this.#send({ kind: 'load', ...options.load });
   }
@@ -102,7 +102,7 @@ export class TaskProcess {
     });
     if (this.isOver) this.#runEnded(this.#death(null, null));
     else {
-      this.#memory.begin();
+      this.#limits.begin();
       this.#send({ kind: 'run', ...message });
     }
     return ended;
@@ -180,7 +180,7 @@ export class TaskProcess {
   }
 
   #runEnded(end: RunEnd): void {
-    this.#memory.end();
+    this.#limits.end();
     const onEnd = this.#onEnd;
     this.#onEnd = undefined;
     this.#onProgress = undefined;
@@ -210,13 +210,9 @@ export class TaskProcess {
 
   #death(code: number | null, signal: NodeJS.Signals | null): RunEnd & { readonly kind: 'failed' } {
     const name = 'TaskProcessError';
-    if (this.#memory.isOver || this.#output.includes('JavaScript heap out of memory')) {
-      const mib = Math.floor(this.#options.memoryBytes / MIB);
-      return {
-        kind: 'failed',
-        error: { name, code: 'OUT_OF_MEMORY', message: `it needed more memory than ${mib} MiB` },
-      };
-    }
+    const isHeap = this.#output.includes('JavaScript heap out of memory');
+    const over = this.#limits.exceeded ?? (isHeap ? this.#limits.overMemory : undefined);
+    if (over) return { kind: 'failed', error: { name, ...over } };
     const how = signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
     return {
       kind: 'failed',

@@ -12,8 +12,10 @@ export interface WorkerOptions {
   readonly leaseMs: number;
   /** From SIGTERM to SIGKILL. */
   readonly graceMs: number;
-  /** Memory of a run's process. */
+  /** Memory of a run's processes together. */
   readonly memoryBytes: number;
+  /** Processes that a run has at once. */
+  readonly processes: number;
   /** Longest result, as JSON. */
   readonly resultBytes: number;
   /** The end of what a run prints that is kept. */
@@ -31,6 +33,7 @@ export const DEFAULT_WORKER_OPTIONS: WorkerOptions = Object.freeze({
   leaseMs: 30_000,
   graceMs: 5_000,
   memoryBytes: 1024 * 1024 * 1024,
+  processes: 256,
   resultBytes: 1024 * 1024,
   logBytes: 64 * 1024,
   pollMs: 1_000,

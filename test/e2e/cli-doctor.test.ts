@@ -70,6 +70,7 @@ describe('doctor', () => {
       'database',
       'tables',
       'outbox',
+      'tasks',
     ]);
     const { stdout } = await healthy.cli('doctor');
     expect(stdout).toMatch(/^ok {7}settings {3}app id /);

@@ -13,8 +13,6 @@ export interface Row {
   /** Why there is no test of it, or of all of it. */
   readonly but?: string;
 }
-
-const NOT_HERE = 'not killed here yet: the harness has no task workers';
 const TIER = 'every seed of the tier pr may bring it';
 
 export const ROWS: readonly Row[] = [
@@ -388,10 +386,24 @@ export const ROWS: readonly Row[] = [
     row: 36,
     mode: 'a worker dies with a job',
     promise: 'P11',
-    tests: [['integration/task-run.test.ts', 'whose process ends by itself has failed, and says how']],
-    but: NOT_HERE,
+    tests: [
+      ['e2e/kill/task-failpoints.test.ts', 'T3, while it runs: every process of it goes, and it is begun anew'],
+      ['integration/task-run.test.ts', 'whose process ends by itself has failed, and says how'],
+    ],
+    n: 'nine kills: TASK_FAILPOINT_TIMES for more',
   },
-  { row: 37, mode: 'a job that runs twice', promise: 'P11', tests: [], but: NOT_HERE },
+  {
+    row: 37,
+    mode: 'a job that runs twice',
+    promise: 'P11',
+    tests: [
+      [
+        'e2e/kill/task-frozen.test.ts',
+        'what a worker writes of a task that was handed over while it stood still is not accepted',
+      ],
+    ],
+    n: 'twice: TASK_FROZEN_TIMES for more',
+  },
   {
     row: 38,
     mode: 'cancel, timeout and end race for a state',

@@ -26,7 +26,7 @@ beforeAll(async () => {
   process.env.TASK_TEST_DECLARED = 'declared';
   process.env.TASK_TEST_CANARY = 'c4n4ry';
   kit = await WorkerKit.create();
-  worker = kit.worker({ memoryBytes: 256 * 1024 * 1024 });
+  worker = kit.worker({ memoryBytes: 256 * 1024 * 1024, processes: 30 });
   await worker.start();
 });
 afterAll(async () => {
@@ -96,8 +96,25 @@ describe('a task', () => {
     });
   });
 
-  it.each(['heap-bomb', 'buffer-bomb'])('that takes memory without end fails with a reason: %s', async (name) => {
-    await expect(run(name)).rejects.toMatchObject({ reason: 'it needed more memory than 256 MiB' });
+  it.each(['heap-bomb', 'buffer-bomb', 'child-bomb'])(
+    'that takes memory without end fails with a reason: %s',
+    async (name) => {
+      await expect(run(name)).rejects.toMatchObject({ reason: 'it needed more memory than 256 MiB' });
+      expect(await run('addition', { x: 1, y: 1 })).toBe(2);
+    },
+  );
+
+  it('that starts processes without end fails with a reason, and none of them is left', async () => {
+    const mark = 'fork-bomb-mark';
+    await expect(run('fork-bomb', { mark })).rejects.toMatchObject({ reason: 'it had more than 30 processes' });
+    expect(processesWith(mark)).toEqual([]);
+    expect(await run('addition', { x: 1, y: 1 })).toBe(2);
+  });
+
+  it('that takes the processor without end is ended at its timeout and the grace time, and the worker lives', async () => {
+    const before = performance.now();
+    await expect(run('cpu-bomb')).rejects.toThrow(TaskTimeoutError);
+    expect(performance.now() - before).toBeLessThan(10_000);
     expect(await run('addition', { x: 1, y: 1 })).toBe(2);
   });
 

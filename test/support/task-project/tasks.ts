@@ -86,6 +86,25 @@ export const bufferBomb = task({ name: 'buffer-bomb' }, async () => {
   }
 });
 
+/** A process of another program, which it starts, takes the memory. */
+export const childBomb = task({ name: 'child-bomb' }, () => {
+  const script = 'const kept = []; setInterval(() => kept.push(Buffer.alloc(8 * 1024 * 1024, 1)), 1)';
+  spawn(process.execPath, ['-e', script], { stdio: 'ignore', detached: true }).unref();
+  return new Promise(() => undefined);
+});
+
+/** As many processes as one would, to see that they are found and ended, and not more. */
+export const forkBomb = task({ name: 'fork-bomb', args: { mark: arg.string() } }, ({ mark }) => {
+  const script = `for i in 1 2 3 4 5 6 7 8 9 10; do (sleep 60; : ${mark}) & done; wait`;
+  for (let n = 0; n < 5; n++) spawn('setsid', ['sh', '-c', script], { stdio: 'ignore' }).unref();
+  return new Promise(() => undefined);
+});
+
+/** Heeds nothing. */
+export const cpuBomb = task({ name: 'cpu-bomb', timeout: '500ms' }, () => {
+  for (;;);
+});
+
 export const exits = task({ name: 'exits' }, () => process.exit(3));
 
 export const huge = task({ name: 'huge', args: { bytes: arg.integer() } }, ({ bytes }) => 'x'.repeat(bytes));
