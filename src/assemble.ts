@@ -2,6 +2,7 @@ import { Assembly } from './assembly/assembly.ts';
 import { assembleConsumer } from './assembly/consumer.ts';
 import type { EmbeddedServers, Endpoints } from './assembly/embedded.ts';
 import { assembleRelay } from './assembly/relay.ts';
+import { appReport, consumerReport, publisherReport, serverReport, workerReport } from './assembly/reports.ts';
 import { type ConsumerService, type RelayService, roleService, type WorkerService } from './assembly/role-service.ts';
 import { Roles } from './assembly/roles.ts';
 import { assembleWatch } from './assembly/watch.ts';
@@ -22,6 +23,7 @@ import {
 import { pendingMigrations } from './database/migrate.ts';
 import type { KnexTransaction } from './database/transactions.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
+import type { ServicesOverview } from './discovery/overview.ts';
 import { examine } from './doctor/examine.ts';
 import type { Finding } from './doctor/problems.ts';
 import type { Clock } from './lifecycle/clock.ts';
@@ -210,20 +212,45 @@ export class SvcCommService {
   consumer(): ConsumerService {
     const assembled = assembleConsumer(this.#assembly);
     const { main } = assembled;
-    return roleService<Consumer, ConsumerService>(this.#roles.add(assembled, main.name), main, ['isReady', 'stats']);
+    const role = this.#roles.add(assembled, main.name, consumerReport(this.#assembly, main));
+    return roleService<Consumer, ConsumerService>(role, main, ['isReady', 'stats']);
   }
 
   /** What `svc-comm runpublisher` runs: start it, and stop it to drain. */
   relay(): RelayService {
     const assembled = assembleRelay(this.#assembly);
-    return roleService<Relay, RelayService>(this.#roles.add(assembled, 'publisher'), assembled.main, ['stats']);
+    const role = this.#roles.add(assembled, 'publisher', publisherReport());
+    return roleService<Relay, RelayService>(role, assembled.main, ['stats']);
   }
 
   /** What `svc-comm runworker` runs: start it, and stop it to drain. The tasks must be in the registry too. */
   worker(project: WorkerProject): WorkerService {
     const assembled = assembleWorker(this.#assembly, project);
     const { main } = assembled;
-    return roleService<Worker, WorkerService>(this.#roles.add(assembled, main.name), main, ['isReady', 'stats']);
+    const role = this.#roles.add(assembled, main.name, workerReport(this.#assembly, main));
+    return roleService<Worker, WorkerService>(role, main, ['isReady', 'stats']);
+  }
+
+  /**
+   * Tells other services of this process while it runs, for one that has none of the roles above: it publishes, sends,
+   * calls, or serves HTTP. `start` waits for no broker.
+   * @param role what it is told of as. @default 'app'
+   */
+  announcement(role: 'app' | 'server' = 'app'): Service {
+    const report = role === 'server' ? serverReport(this.#assembly) : appReport(this.#assembly);
+    const told = this.#roles.discovery().report(report);
+    return this.#roles.add({ main: told, services: [told] }, told.name);
+  }
+
+  /**
+   * Which services are there, who listens to what, and which events, commands and calls nobody takes. What
+   * `svc-comm services` prints. The first time it asks all and waits for their answers, half a second or so; from then
+   * on it listens, and answers at once.
+   * @throws DiscoveryUnavailableError (SVC_COMM_DISCOVERY_UNAVAILABLE) when it is off or the broker does not permit it,
+   * BrokerUnavailableError (SVC_COMM_BROKER_UNAVAILABLE)
+   */
+  services(): Promise<ServicesOverview> {
+    return this.#roles.discovery().overview();
   }
 
   /** Creates or updates our tables. @returns the files that ran */

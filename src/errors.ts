@@ -264,6 +264,30 @@ export class ExchangeUnavailableError extends SvcCommError {
   }
 }
 
+/** Nobody can be asked which services are there: the setting is off, or the broker does not permit it. */
+export class DiscoveryUnavailableError extends SvcCommError {
+  readonly code = 'SVC_COMM_DISCOVERY_UNAVAILABLE';
+  readonly reason: string;
+  constructor(reason: string, options?: ErrorOptions) {
+    super(`which services are there cannot be asked: ${reason}`, options);
+    this.reason = reason;
+  }
+}
+
+/** No service of this name has said lately that it is there. */
+export class UnknownServiceError extends SvcCommError {
+  readonly code = 'SVC_COMM_UNKNOWN_SERVICE';
+  readonly service: string;
+  /** Those that are. */
+  readonly services: readonly string[];
+  constructor(service: string, services: readonly string[]) {
+    const others = services.length === 0 ? 'nobody is' : `there are ${services.join(', ')}`;
+    super(`no service "${service}" is there: ${others}`);
+    this.service = service;
+    this.services = services;
+  }
+}
+
 export interface TopologyDifference {
   /** `queue "orders"`, `exchange "user"`. */
   readonly what: string;

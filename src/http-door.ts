@@ -1,7 +1,10 @@
+import { useServicesSource } from './discovery/source.ts';
 import './process-door.ts';
 import { useDefaultRouter } from './router/default-router.ts';
 
 useDefaultRouter(async () => (await import('./default-service.ts')).messageRouter);
+
+useServicesSource(async () => (await (await import('./default-service.ts')).defaultService()).services());
 
 export { MissingPackageError, OpenAddressError } from './errors.ts';
 export { asyncResource } from './http/async-resource/async-resource.ts';
@@ -27,3 +30,5 @@ export type { ProcessApiOptions } from './http/process-api/process-api.ts';
 export { processApi } from './http/process-api/process-api.ts';
 export type { HttpServerOptions } from './http/server.ts';
 export { HttpServer, SERVER_OPTIONS } from './http/server.ts';
+export type { ServicesOptions } from './http/services.ts';
+export { services } from './http/services.ts';

@@ -89,6 +89,9 @@ export type { DeadLetterFilter } from './dead-letters/filter.ts';
 export type { DeadLetterGroup } from './dead-letters/groups.ts';
 export type { SweepOptions, SweepResult } from './dead-letters/sweep.ts';
 export { close, messageRouter } from './default-service.ts';
+export type { Consumed, ProcessBrief, Published, ServiceRole, TaskBrief } from './discovery/description.ts';
+export type { Listeners, ServicesOverview, Unheard } from './discovery/overview.ts';
+export type { InstanceView, ServiceView } from './discovery/service-view.ts';
 export type { Finding, ProblemCode } from './doctor/problems.ts';
 export {
   BackpressureError,
@@ -106,6 +109,7 @@ export {
   DeadlineExceededError,
   DeadlockError,
   DeliveryLostError,
+  DiscoveryUnavailableError,
   DuplicateConsumerError,
   DuplicateProcessError,
   DuplicateTaskError,
@@ -176,6 +180,7 @@ export {
   TransactionRequiredError,
   UnhandledMessageError,
   UnknownProcessError,
+  UnknownServiceError,
   UnknownTaskError,
   UnreadableReplyError,
   UnregisteredConsumerError,

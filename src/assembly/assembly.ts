@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { BrokerConnection } from '../broker/connection.ts';
+import { BrokerConnection, type BrokerConnectionOptions } from '../broker/connection.ts';
 import { BrokerPublisher } from '../broker/publisher.ts';
 import { FileStartMarks } from '../consumer/file-start-marks.ts';
 import { connectDatabase, type DatabaseConnection } from '../database/connection.ts';
@@ -172,7 +172,7 @@ export class Assembly {
   }
 
   /** A connection to the broker. @param role what the broker's list of connections calls it, behind the app id */
-  connection(role: string): BrokerConnection {
+  connection(role: string, others: Pick<BrokerConnectionOptions, 'logger' | 'closeTimeoutMs'> = {}): BrokerConnection {
     const { appId, wait, heartbeatMs, connectTimeoutMs } = this.settings;
     return new BrokerConnection({
       name: `${appId} ${role}`,
@@ -181,6 +181,7 @@ export class Assembly {
       heartbeatMs,
       connectTimeoutMs,
       logger: this.logger,
+      ...others,
     });
   }
 

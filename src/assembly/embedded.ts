@@ -46,6 +46,7 @@ export class Embedded {
   readonly broker: EmbeddedServer | undefined;
   readonly database: EmbeddedServer | undefined;
   readonly #settings: ResolvedSettings;
+  readonly #hasGivenServers: boolean;
   /** Files that the database was brought up to date by when it started. */
   #migrated: string[] = [];
 
@@ -63,6 +64,7 @@ export class Embedded {
       });
     const [brokerUrl] = brokerUrls;
     this.#settings = settings;
+    this.#hasGivenServers = servers !== undefined;
     this.broker = isEmbeddedUrl(brokerUrl) ? server('broker', brokerUrl) : undefined;
     this.database = isEmbeddedUrl(databaseUrl)
       ? server('database', databaseUrl, async (url) => {
@@ -70,6 +72,11 @@ export class Embedded {
           this.#migrated = await withPool(url, (pool) => patiently(() => migrate(pool.knex, { schema })));
         })
       : undefined;
+  }
+
+  /** Servers of a test harness: nobody else is on them. */
+  get hasGivenServers(): boolean {
+    return this.#hasGivenServers;
   }
 
   /** How connections reach the broker. */

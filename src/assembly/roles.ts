@@ -1,4 +1,5 @@
 import type { DeadLetters } from '../dead-letters/dead-letters.ts';
+import type { RoleReport } from '../discovery/presence.ts';
 import { group } from '../lifecycle/group.ts';
 import type { Service } from '../lifecycle/service.ts';
 import type { CoreServices } from '../process/core/services.ts';
@@ -11,6 +12,7 @@ import type { Assembly } from './assembly.ts';
 import { assembleCallSender, assembleCalls } from './calls.ts';
 import { assembleCommands } from './commands.ts';
 import { assembleDeadLetters } from './dead-letters.ts';
+import { Discovery } from './discovery.ts';
 import { assembleProcesses } from './processes.ts';
 import { assembleRestClient } from './rest-client.ts';
 import { assembleTaker, type Taker } from './taker.ts';
@@ -34,6 +36,7 @@ export class Roles {
   readonly calls = once(() => this.#known(assembleCalls(this.#assembly)));
   /** Started by the first command. */
   readonly commands = once(() => this.#known(assembleCommands(this.#assembly)));
+  readonly discovery = once(() => new Discovery(this.#assembly));
   readonly #tasks = once(() => this.#made(assembleTasks(this.#assembly), 'tasks'));
   #processes: Started<Assembled<Processes>> | undefined;
   readonly #deadLetters = once(() => this.#made(assembleDeadLetters(this.#assembly), 'dead letters'));
@@ -79,13 +82,18 @@ export class Roles {
     return this.#restClient;
   }
 
-  /** Parts in their order of start, as one service that ends with the others. */
-  add(assembled: Assembled<Service>, name: string): Service {
-    return this.#made(assembled, name).service;
+  /**
+   * Parts in their order of start, as one service that ends with the others.
+   * @param report what other services are told of it. @default nothing
+   */
+  add({ main, services }: Assembled<Service>, name: string, report?: RoleReport): Service {
+    const told = report ? [this.discovery().report(report)] : [];
+    return this.#made({ main, services: [...services, ...told] }, name).service;
   }
 
   async stop(): Promise<void> {
     await Promise.all([...this.#services].map((service) => service.stop()));
+    if (this.discovery.isMade) await this.discovery().stop();
     const restClient = this.#restClient;
     this.#restClient = undefined;
     await (await restClient?.catch(() => undefined))?.close();

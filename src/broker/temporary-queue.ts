@@ -7,6 +7,7 @@ import { brokerText, replyCode } from './amqp-error.ts';
 import { answered, closeChannel, openChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
 import type { OpenConnection } from './connection-listener.ts';
+import { within } from './within.ts';
 
 export interface TemporaryQueueOptions {
   readonly connection: BrokerConnection;
@@ -22,8 +23,13 @@ export interface TemporaryQueueOptions {
   readonly onMessage: (message: ConsumeMessage, channel: Channel) => void;
   /** Called with a refusal by the broker. @returns false to give up; a throw is the start's */
   readonly onRefused: (error: Error) => boolean;
+  /** It has received, and does not for now. Not called by `stop`. @default nothing is done */
+  readonly onLost?: () => void;
   readonly logger: Logger;
 }
+
+/** For a channel to close: nothing of it is to be settled. */
+const CLOSE_MS = 1_000;
 
 /**
  * An exclusive classic queue that the broker names, and that goes with the connection. On the next connection there is
@@ -52,6 +58,18 @@ export class TemporaryQueue implements Service {
     return this.#channel !== undefined;
   }
 
+  /** For what is sent on the channel that receives. @returns false when there is none, or it closes */
+  withChannel(work: (channel: Channel) => void): boolean {
+    if (!this.#channel) return false;
+    try {
+      work(this.#channel);
+      return true;
+    } catch {
+      // amqplib throws on a channel that is closing; its `close` comes next.
+      return false;
+    }
+  }
+
   /** Resolves when it receives, or has given up. @throws what `onRefused` throws */
   start(): Promise<void> {
     return this.#lifecycle.start();
@@ -68,8 +86,10 @@ export class TemporaryQueue implements Service {
     this.#unlisten = connection.listen({
       opened: (open) => this.#attachAgain(open, 0),
       lost: () => {
-        if (this.#channel) logger.warn({ queue: this.name }, 'not receiving: the connection is lost');
+        if (!this.#channel) return;
         this.#channel = undefined;
+        logger.warn({ queue: this.name }, 'not receiving: the connection is lost');
+        this.#options.onLost?.();
       },
     });
     if (connection.current) await this.#attach(connection.current, 0);
@@ -80,7 +100,9 @@ export class TemporaryQueue implements Service {
     this.#unlisten();
     const channel = this.#channel;
     this.#channel = undefined;
-    if (channel) await closeChannel(channel).catch(() => undefined);
+    // A broker that answers no more: the queue goes with the connection.
+    const silent = () => this.#options.connection.unavailable(`no answer within ${CLOSE_MS} ms`);
+    if (channel) await within(CLOSE_MS, closeChannel(channel), silent).catch(() => undefined);
   }
 
   #attachAgain(open: OpenConnection, failures: number): void {
@@ -132,6 +154,7 @@ export class TemporaryQueue implements Service {
     channel.once('close', () => {
       if (this.#channel !== channel) return;
       this.#channel = undefined;
+      this.#options.onLost?.();
       this.#attachAgain(open, 1);
     });
   }

@@ -32,6 +32,7 @@ Commands:
   call <service> <method>     ask a service and print its answer
   publish <aggregate> <type>  publish an event at once
   watch <exchange> [pattern]  print what passes an exchange
+  services                    say who is there, and who listens to what
   dlq                         look at dead letters, put them back, drop them
   future                      look at future events, cancel them
   task                        run tasks, look at them, end them

@@ -4,6 +4,7 @@ import type { LogLevel } from '../lifecycle/logger.ts';
 import { addDlq } from './commands/dlq-usage.ts';
 import { addFuture } from './commands/future-usage.ts';
 import { addMessaging } from './commands/messaging-usage.ts';
+import { addServices } from './commands/services-usage.ts';
 import { addTask } from './commands/task-usage.ts';
 import { type CommandContext, createContext, type GlobalOptions } from './context.ts';
 import { errorReport, exitCodeOf } from './report-error.ts';
@@ -144,6 +145,7 @@ export function createProgram(start: Start): Command {
     .argument('<exchange>', 'where the message comes from')
     .argument('<key>', 'its routing key');
   addMessaging(add);
+  addServices(add);
   const dlq = program
     .command('dlq')
     .description('look at dead letters, put them back, drop them')

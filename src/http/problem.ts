@@ -1,8 +1,10 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
+  BrokerUnavailableError,
   DatabaseBusyError,
   DatabaseUnavailableError,
+  DiscoveryUnavailableError,
   InstanceNotFoundError,
   InvalidArgumentError,
   InvalidProcessInputError,
@@ -15,6 +17,7 @@ import {
   TaskConflictError,
   TaskNotFoundError,
   UnknownProcessError,
+  UnknownServiceError,
   UnknownTaskError,
   UnserialisablePayloadError,
 } from '../errors.ts';
@@ -69,7 +72,11 @@ export function problemOf(error: unknown): HttpProblem {
 }
 
 const isUnavailable = (error: SvcCommError): boolean =>
-  error instanceof DatabaseUnavailableError || error instanceof DatabaseBusyError || error instanceof NotRunningError;
+  error instanceof BrokerUnavailableError ||
+  error instanceof DiscoveryUnavailableError ||
+  error instanceof DatabaseUnavailableError ||
+  error instanceof DatabaseBusyError ||
+  error instanceof NotRunningError;
 
 function statusOf(error: SvcCommError): number | undefined {
   if (error instanceof MalformedMessageError) {
@@ -78,6 +85,7 @@ function statusOf(error: SvcCommError): number | undefined {
   if (error instanceof InvalidArgumentError || error instanceof UnserialisablePayloadError) return 400;
   if (error instanceof UnknownTaskError || error instanceof TaskNotFoundError) return 404;
   if (error instanceof UnknownProcessError || error instanceof InstanceNotFoundError) return 404;
+  if (error instanceof UnknownServiceError) return 404;
   if (error instanceof TaskConflictError) return 422;
   if (error instanceof ProcessConflictError) return 409;
   return undefined;

@@ -47,6 +47,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
     folder: 'data',
   }),
   heartbeat: '30s',
+  discovery: Object.freeze({ enabled: true, heartbeat: '10s' }),
   stall: Object.freeze({ every: '5s', after: '30s' }),
   connectTimeout: '10s',
   deadline: Object.freeze({ skewTolerance: 0 }),

@@ -190,6 +190,13 @@ export interface Settings {
   };
   /** AMQP heartbeat, in whole seconds. @default '30s' */
   readonly heartbeat?: Duration | undefined;
+  /** Telling other services of this one, and hearing of them. No effect with `declare: 'none'`: it is off then. */
+  readonly discovery?: {
+    /** @default true */
+    readonly enabled?: boolean | undefined;
+    /** How often a service says that it is there, 1s to 60s; two and a half of them unheard, and it is gone. @default '10s' */
+    readonly heartbeat?: Duration | undefined;
+  };
   /** When a consumer's connection that is alive and brings nothing, though messages wait, is given up for another. */
   readonly stall?: {
     /** How often a consumer that is brought nothing asks whether something waits. @default '5s' */

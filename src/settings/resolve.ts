@@ -124,6 +124,10 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
       folder: resolve(root, checked.instances.folder),
     },
     heartbeatMs: checked.heartbeat,
+    discovery: {
+      enabled: checked.discovery.enabled,
+      everyMs: checked.discovery.heartbeat,
+    },
     stall: { everyMs: checked.stall.every, afterMs: checked.stall.after },
     connectTimeoutMs: checked.connectTimeout,
     deadline: { skewToleranceMs: checked.deadline.skewTolerance },

@@ -81,6 +81,8 @@ export interface ResolvedSettings {
   };
   /** Whole seconds, 0 turns it off. */
   readonly heartbeatMs: number;
+  /** Off with `declare: 'none'`. */
+  readonly discovery: { readonly enabled: boolean; readonly everyMs: number };
   readonly stall: { readonly everyMs: number; readonly afterMs: number };
   readonly connectTimeoutMs: number;
   readonly deadline: { readonly skewToleranceMs: number };

@@ -3,7 +3,9 @@ import type { TransactionsSetting } from '../database/transactions.ts';
 import { LOG_LEVELS } from '../lifecycle/logger.ts';
 import { DECLARE_MODES } from '../message/topology.ts';
 import { DEFAULT_SETTINGS as DEFAULTS } from './defaults.ts';
+import { discoverySchema } from './discovery-schema.ts';
 import { isTransactions, parseBind, parseBrokerUrls, parseDatabaseUrl, parseExchange, parseHttpUrl } from './forms.ts';
+import { group } from './group.ts';
 import { described, duration, parsed, wholeNumber } from './leaf.ts';
 import { choice, count, flag, globs, json, text, time, timeout } from './phrases.ts';
 import { NAME, name, queueSchema } from './queue-schema.ts';
@@ -282,6 +284,7 @@ export const settingsSchema = z.strictObject({
       .prefault(DEFAULTS.heartbeat),
     { ...time('AMQP heartbeat; 0 turns it off', '30s'), expected: "a duration of whole seconds, such as '30s', or 0" },
   ),
+  discovery: discoverySchema,
   stall: group({
     every: described(duration({ min: 1, max: MAX_TIMER_MS }).prefault(DEFAULTS.stall.every), {
       ...time('How often a consumer that is brought nothing asks whether messages wait', '5s'),
@@ -351,16 +354,6 @@ export const settingsSchema = z.strictObject({
     ),
   }),
 });
-
-/** Settings under one name; left out, each of them has its own default. */
-function group<Shape extends Readonly<Record<string, z.ZodType>>>(shape: Shape) {
-  const names = Object.keys(shape).join(', ');
-  return described(z.strictObject(shape).prefault({} as never), {
-    expected: `an object with ${names}`,
-    meaning: '',
-    textForm: 'json',
-  });
-}
 
 function quote(values: readonly string[]): string {
   return `[${values.map((value) => `'${value}'`).join(', ')}]`;

@@ -167,6 +167,8 @@ class Harness {
         brokerUrl: 'embedded:memory',
         databaseUrl: 'embedded:memory',
         relay: { ...settings.relay, poll: RELAY_POLL },
+        // It has no others, and what it says of itself is nothing that a test has published.
+        discovery: { enabled: false },
       },
       {
         logger,

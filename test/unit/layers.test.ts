@@ -15,7 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['broker', 'database', 'embedded', 'router'],
   ['consumer', 'outbox', 'command', 'call', 'rest-api', 'task'],
   ['process', 'dead-letters', 'contract'],
-  ['documentation'],
+  ['documentation', 'discovery'],
   ['http', 'console'],
   // The top of the house: settings say what is wanted, assemble.ts builds it, the doors hand it out.
   ['settings'],

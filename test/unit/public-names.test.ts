@@ -112,5 +112,6 @@ it('svc-comm/http exports its plugins, its server and their errors, and no other
     'guard',
     'health',
     'processApi',
+    'services',
   ]);
 });

@@ -50,7 +50,8 @@ export async function serve(
     ...project.taskRegistry.definitions.map(({ name }) => name),
     ...project.processRegistry.descriptions.map(({ id }) => id),
   ];
-  return runService(group('server', [...roles, server(service, { settings, project, logger })]), {
+  const parts = [...roles, server(service, { settings, project, logger }), service.announcement('server')];
+  return runService(group('server', parts), {
     logger,
     settings,
     readyText: `serving ${names.join(', ') || 'documentation'}`,
@@ -111,7 +112,7 @@ function server(service: SvcCommService, parts: ServerParts): Lifecycle {
 }
 
 async function createServer(service: SvcCommService, { settings, project, logger }: ServerParts): Promise<HttpServer> {
-  const { HttpServer, docs, functionServer, health, processApi } = await loadDoor();
+  const { HttpServer, docs, functionServer, health, processApi, services } = await loadDoor();
   const { packageVersion } = await import('../../settings/project.ts');
   const { http, appId, worker, instances, brokerUrls, root, tests } = settings;
   const tasks = await service.tasks();
@@ -127,6 +128,7 @@ async function createServer(service: SvcCommService, { settings, project, logger
     guard: { token, allowedHosts, rateLimit },
     async register(app) {
       await app.register(health, { tasks });
+      await app.register(services, { services: () => service.services() });
       const { headers } = instances;
       const descriptions = async () => processes.registry.descriptions;
       if (hasTasks) await app.register(functionServer, { tasks, cancelWait, processes: descriptions });

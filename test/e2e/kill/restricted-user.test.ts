@@ -42,6 +42,30 @@ test('doctor finds nothing amiss for that user, and with declare: create what it
   await expect(world.run(['doctor', '--json'], { brokerUrl })).rejects.toThrow(finding);
 });
 
+test('that user with declare: verify consumes too, and says once that others do not hear of it', async () => {
+  const brokerUrl = world.rabbit.url.replace('guest:guest', 'plain:secret');
+  const consumer = world.consumer({}, { brokerUrl, declare: 'verify', discovery: { heartbeat: '1s' } });
+  const refusal = /other services do not hear of this one: the broker does not permit it/g;
+  await eventually('the consumer is subscribed', async () => consumer.log.includes('consuming from queue'));
+  await eventually('it says so', async () => refusal.test(consumer.log));
+  // As many as there are heartbeats in that time would be a line each.
+  await world.rabbit.ctl('list_queues');
+  expect(await consumer.stop()).toBe(0);
+  expect(consumer.log.match(refusal)).toHaveLength(1);
+  await expect(world.run(['services', '--json'], { brokerUrl, declare: 'verify' })).rejects.toThrow(
+    /SVC_COMM_DISCOVERY_UNAVAILABLE/,
+  );
+});
+
+test('a user with the rights that docs/services.md names, and no others, is heard of and hears', async () => {
+  await world.rabbit.ctl('add_user', 'teller', 'secret');
+  const temporary = 'amq\\.gen-.*';
+  const both = `^(svc-comm\\.services|${temporary})$`;
+  await world.rabbit.ctl('set_permissions', 'teller', `^${temporary}$`, both, both);
+  const brokerUrl = world.rabbit.url.replace('guest:guest', 'teller:secret');
+  expect(JSON.parse(await world.run(['services', '--json'], { brokerUrl }))).toMatchObject({ isCurrent: true });
+});
+
 test('the same user with declare: create is told at once what the broker refuses', async () => {
   const brokerUrl = world.rabbit.url.replace('guest:guest', 'plain:secret');
   const consumer = world.consumer({}, { brokerUrl, queue: { name: 'not-there' } });
