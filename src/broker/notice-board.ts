@@ -33,6 +33,7 @@ export class BrokerNoticeBoard implements NoticeBoard {
   readonly #queue: TemporaryQueue;
   /** Why the exchange is not there and cannot be made. */
   #refusal: string | undefined;
+  #unlisten: (() => void) | undefined;
 
   constructor(options: BrokerNoticeBoardOptions) {
     const { connection, exchange, declare, logger, onRefused, onDeaf } = options;
@@ -61,16 +62,23 @@ export class BrokerNoticeBoard implements NoticeBoard {
   }
 
   get isHearing(): boolean {
-    return this.#queue.isReceiving;
+    return this.#queue.isReceiving && this.#options.connection.blockedReason === undefined;
   }
 
   start(): Promise<void> {
+    this.#unlisten ??= this.#options.connection.listen({
+      // It is short of memory or disk, and holds everybody back: that nobody is heard says nothing.
+      blocked: () => this.#options.onDeaf(),
+      unblocked: () => this.#greetAgain(),
+    });
     return this.#queue.start();
   }
 
   /** What was posted before has reached the broker then. */
-  stop(): Promise<void> {
-    return this.#queue.stop();
+  async stop(): Promise<void> {
+    this.#unlisten?.();
+    this.#unlisten = undefined;
+    await this.#queue.stop();
   }
 
   post(notice: Notice): boolean {
@@ -78,6 +86,11 @@ export class BrokerNoticeBoard implements NoticeBoard {
     // A broker that holds us back reads nothing: what is written would only pile up here.
     if (connection.blockedReason !== undefined) return false;
     return this.#queue.withChannel((channel) => this.#publish(channel, notice));
+  }
+
+  #greetAgain(): void {
+    if (!this.#queue.isReceiving) return;
+    for (const notice of this.#options.greeting()) this.post(notice);
   }
 
   async #bind(channel: Channel, queue: string): Promise<void> {

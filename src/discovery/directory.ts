@@ -27,6 +27,7 @@ export class Directory implements Service {
   readonly #lifecycle: Lifecycle;
   readonly #newcomer = new Bell();
   #refusal: string | undefined;
+  #sounding: NodeJS.Timeout | undefined;
 
   constructor({ openBoard, clock }: DirectoryOptions) {
     this.#roster = new Roster(clock);
@@ -44,7 +45,10 @@ export class Directory implements Service {
     });
     this.#lifecycle = new Lifecycle(this.name, {
       start: (signal) => this.#start(signal),
-      stop: () => this.#board.stop(),
+      stop: async () => {
+        clearInterval(this.#sounding);
+        await this.#board.stop();
+      },
     });
   }
 
@@ -75,7 +79,9 @@ export class Directory implements Service {
     await this.#board.start();
     if (this.#refusal !== undefined) throw new DiscoveryUnavailableError(this.#refusal);
     // A broker tells nobody how many have heard a question: what ends the wait is that nobody new answers.
-    const { quietMs, answersMs } = DISCOVERY_TIMES;
+    const { quietMs, answersMs, soundingMs } = DISCOVERY_TIMES;
+    this.#sounding = setInterval(() => this.#board.post({ topic: TOPIC.sounding, body: Buffer.of() }), soundingMs);
+    this.#sounding.unref();
     const end = AbortSignal.any([signal, AbortSignal.timeout(answersMs)]);
     while (!end.aborted && (await this.#newcomer.wait(end, quietMs)));
   }

@@ -12,6 +12,8 @@ export const DISCOVERY_TIMES = Object.freeze({
   quietMs: 500,
   /** And that long in all. */
   answersMs: 2_000,
+  /** How often a listener, which says nothing else, says something: below the least time until somebody is gone. */
+  soundingMs: 1_000,
   /** Until a broker that does not answer is told of as such. */
   brokerMs: 5_000,
   /** A connection that does not close in that time is cut: nothing of it is to be settled. */

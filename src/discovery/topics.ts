@@ -14,7 +14,9 @@ export const TOPIC = Object.freeze({
   leave: 'leave',
   /** Somebody asks all instances what they are. */
   ask: 'ask',
-  /** The same, of one instance. */
+  /** To nobody: a broker that is short of memory or disk says so only to those who publish. */
+  sounding: 'sounding',
+  /** The same as `ask`, of one instance. */
   askOf: (instance: string) => `ask.${instance}`,
   /** An instance's announcement, to one who asked. */
   answerTo: (asker: string) => `announcement.${asker}`,

@@ -14,7 +14,7 @@ export interface NoticeOptions {
   readonly onNotice: (notice: Notice) => void;
   /** Said each time that it begins to hear: at the start, and again after every loss. */
   readonly greeting: () => readonly Notice[];
-  /** What was said before is heard no more, until the next greeting. */
+  /** Nothing is heard any more, of us or of anybody, until the next greeting. */
   readonly onDeaf: () => void;
   /** It may not be used at all: nothing is heard or said from now on. */
   readonly onRefused: (reason: string) => void;

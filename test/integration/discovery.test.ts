@@ -12,7 +12,7 @@ import { LogLines } from '../support/broker-kit.ts';
 import { eventually } from '../support/eventually.ts';
 import { testBrokerUrl, uniqueName } from '../support/servers.ts';
 import { stressService } from '../support/start-stop-stress.ts';
-import { TcpProxy } from '../support/tcp-proxy.ts';
+import { blockedFrame, TcpProxy } from '../support/tcp-proxy.ts';
 
 let name: string;
 let lab: AmqpLab;
@@ -169,6 +169,45 @@ describe('services on one broker', () => {
     expect(await namesSeenBy(looker)).toEqual([`${name}.orders`]);
     await proxy.close();
   }, 60_000);
+
+  test('lose nobody while the broker holds everybody back, since nobody can be heard then', async () => {
+    const proxy = await TcpProxy.to(testBrokerUrl());
+    const looker = service('billing', undefined, { brokerUrl: proxy.url(testBrokerUrl()) });
+    const app = service('orders', undefined, quick).announcement();
+    await app.start();
+    await eventually('it has come', async () => (await namesSeenBy(looker)).length === 1);
+    // As when the broker is short of memory: it says so to the listener, and brings no heartbeats.
+    proxy.holdToClient();
+    await eventually('a heartbeat is held', async () => proxy.held > 0);
+    proxy.injectToClient(blockedFrame('low on memory'));
+    await eventually('the listener knows', async () => !(await looker.services()).isCurrent);
+    const blockedAt = performance.now();
+    await eventually('they would be gone', async () => performance.now() - blockedAt > 3_500);
+    expect(await namesSeenBy(looker)).toEqual([`${name}.orders`]);
+    proxy.injectToClient(blockedFrame(undefined));
+    proxy.heal();
+    await eventually('it hears again', async () => (await looker.services()).isCurrent);
+    expect(await namesSeenBy(looker)).toEqual([`${name}.orders`]);
+    await proxy.close();
+  });
+
+  test('of several parts in one process are one instance with all roles, and lose only the role that ends', async () => {
+    const router = new MessageRouter();
+    router.consumer(`${name}.orders`, 'a')(eventConsumer(async () => undefined));
+    const consumer = service('orders', router).consumer();
+    const app = service('orders').announcement();
+    await app.start();
+    await consumer.start();
+    const looker = service('billing');
+    const rolesOf = async () =>
+      (await seenBy(looker)).services.map(({ instances }) => instances.map((one) => one.roles));
+    await eventually('both', async () => JSON.stringify(await rolesOf()) === '[[["app","consumer"]]]');
+    // The first to come speaks for both; when it goes the other does.
+    await app.stop();
+    await eventually('one', async () => JSON.stringify(await rolesOf()) === '[[["consumer"]]]');
+    await consumer.stop();
+    await eventually('none', async () => (await rolesOf()).length === 0);
+  });
 
   test('ignore what is not said by one of them, and a service of a version to come is understood in the rest', async () => {
     const looker = service('billing');

@@ -49,6 +49,11 @@ export class TcpProxy {
     return url.href;
   }
 
+  /** Pieces that are kept from clients at the moment. */
+  get held(): number {
+    return this.#heldToClient?.length ?? 0;
+  }
+
   get connections(): number {
     return this.#pairs.size;
   }
