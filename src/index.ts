@@ -222,6 +222,8 @@ export { rawConsumer } from './router/raw-consumer.ts';
 export { MessageRouter } from './router/router.ts';
 export type { Settings } from './settings/define.ts';
 export { defineConfig } from './settings/define.ts';
+export { type LoadOptions, loadSettings } from './settings/load.ts';
+export type { ResolvedSettings } from './settings/resolved.ts';
 export type { Correlation } from './util/correlation.ts';
 export { currentCorrelation, withCorrelation } from './util/correlation.ts';
 export type { Duration } from './util/duration.ts';

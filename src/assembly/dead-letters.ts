@@ -17,6 +17,7 @@ export function assembleDeadLetters(assembly: Assembly): DeadLettersRole {
     publisher,
     parking: assembly.hasDatabase ? assembly.inboxStore() : undefined,
     queue: settings.queue.name,
+    retentionMs: assembly.hasDatabase ? settings.inbox.retentionMs : undefined,
     keepsKeyOrder: settings.retry.keyed === 'park',
   });
   return { main: reading, services: [...assembly.poolServices(), publishing, publisher, reading], deadLetters };

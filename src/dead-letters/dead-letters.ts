@@ -3,6 +3,7 @@ import type { Publisher } from '../message/publisher.ts';
 import type { QueueReader } from '../message/queue-reader.ts';
 import type { Delivery } from '../message/subscriber.ts';
 import { deadQueueName } from '../message/topology.ts';
+import { forPeople } from '../util/for-people.ts';
 import { type DeadLetter, isOurs, readDeadLetter } from './dead-letter.ts';
 import { type DeadLetterFilter, matches } from './filter.ts';
 import { type DeadLetterGroup, GroupCounter } from './groups.ts';
@@ -24,6 +25,13 @@ export interface DeadLettersParts {
   readonly queue: string;
   /** Whether a failing key is parked: then no letter is put back to work before an earlier one of its key. */
   readonly keepsKeyOrder: boolean;
+  /** How long the inbox remembers what was handled. @default nothing is asked: there is no inbox */
+  readonly retentionMs?: number | undefined;
+}
+
+export interface RedriveOptions extends SweepOptions {
+  /** Takes letters as well that are older than what the inbox remembers. @default false */
+  readonly force?: boolean | undefined;
 }
 
 export interface DeadLetterSummary {
@@ -79,12 +87,16 @@ export class DeadLetters {
    * Puts them back to work, oldest first: a confirmed copy to the queue, then the letter is acked. Being killed in
    * between leaves a letter and its copy; of these the inbox lets one have its effect. Letters that come meanwhile stay.
    * Afterwards the keys of which no letter is left come free.
+   *
+   * A letter that is older than what the inbox remembers is refused without `force`: a copy of it that was handled long
+   * ago is forgotten, and it would have its effect once more.
    */
-  redrive(options: SweepOptions): Promise<SweepResult> {
+  redrive(options: RedriveOptions): Promise<SweepResult> {
     const { publisher, queue, keepsKeyOrder } = this.#parts;
     return this.#sweep(options, keepsKeyOrder, async (delivery, letter) => {
       if (!isOurs(letter))
         throw new InvalidArgumentError('dead letter', 'a copy that a consumer of ours made', 'another');
+      if (!options.force) this.#assertRemembered(letter);
       // As large as it came: what the broker gave us it takes back.
       const limits = { maxBodyBytes: Number.POSITIVE_INFINITY };
       await publisher.publish(redrivenCopy(delivery, queue, new Date()), limits);
@@ -94,6 +106,19 @@ export class DeadLetters {
   /** Takes them out for good. Keys of which no letter is left come free, as with `redrive`. */
   drop(options: SweepOptions): Promise<SweepResult> {
     return this.#sweep(options, false, () => Promise.resolve());
+  }
+
+  /** @throws InvalidArgumentError, which refuses this letter alone */
+  #assertRemembered({ id, time }: DeadLetter): void {
+    const { retentionMs } = this.#parts;
+    // One whose time cannot be read is no older than another.
+    const ageMs = Date.now() - Date.parse(time ?? '');
+    if (retentionMs === undefined || !(ageMs > retentionMs)) return;
+    throw new InvalidArgumentError(
+      `dead letter ${id ?? 'without id'}`,
+      `one given up within inbox.retention (${forPeople(retentionMs)}), or --force`,
+      `one given up ${forPeople(ageMs)} ago, of which the inbox has forgotten whether it was handled`,
+    );
   }
 
   async #sweep(

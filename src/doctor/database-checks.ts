@@ -4,7 +4,8 @@ import { pendingMigrations } from '../database/migrate.ts';
 import { DatabaseAccessRefusedError } from '../errors.ts';
 import { readBacklog } from '../outbox/backlog.ts';
 import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
-import { type Examination, forPeople } from './examination.ts';
+import { forPeople } from '../util/for-people.ts';
+import type { Examination } from './examination.ts';
 import { type Finding, ok, problem } from './problems.ts';
 
 const OLDEST_MAJOR = 13;

@@ -5,9 +5,10 @@ import { QueueUnavailableError } from '../errors.ts';
 import { group } from '../lifecycle/group.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
 import { type Isolation, measureIsolation } from '../task/isolation.ts';
+import { forPeople } from '../util/for-people.ts';
 import { brokerFindings } from './broker-checks.ts';
 import { databaseFindings } from './database-checks.ts';
-import { type Examination, forPeople } from './examination.ts';
+import type { Examination } from './examination.ts';
 import { AREAS, type Finding, ok, problem } from './problems.ts';
 import { settingsFindings } from './settings-checks.ts';
 

@@ -379,8 +379,14 @@ export const ROWS: readonly Row[] = [
   {
     row: 35,
     mode: 'a copy that comes after its inbox row was forgotten',
-    promise: 'not promised: `inbox.retention` is yours to choose',
-    tests: [['integration/inbox.test.ts', 'retention forgets what is older, in batches, and nothing else']],
+    promise: 'not promised: `inbox.retention` is yours to choose; `dlq redrive` refuses what is older',
+    tests: [
+      ['integration/inbox.test.ts', 'retention forgets what is older, in batches, and nothing else'],
+      [
+        'integration/dead-letters.test.ts',
+        'what was given up longer ago than the inbox remembers is refused, its key waits, and force puts it back',
+      ],
+    ],
   },
   {
     row: 36,

@@ -137,6 +137,25 @@ test('what no consumer of ours put there stays, and is said; it can be dropped',
   expect(await kit.count(dead)).toBe(0);
 });
 
+test('what was given up longer ago than the inbox remembers is refused, its key waits, and force puts it back', async () => {
+  const day = 86_400_000;
+  const ago = (ms: number) => new Date(Date.now() - ms).toISOString();
+  const { queue, dead } = await deadLetters('forgotten', 4, 'quorum', (n) => ({
+    ...headersOf(n, { [HEADER.key]: n < 2 ? 'old' : 'new' }),
+    [HEADER.failures]: JSON.stringify([
+      { time: ago(n === 0 ? 8 * day : 6 * day), code: 'NO', message: 'no', host: 'here' },
+    ]),
+  }));
+  const letters = deadLettersOf(queue, { retentionMs: 7 * day });
+  const result = await letters.redrive({ filter: {} });
+  expect(result).toMatchObject({ taken: 2, refused: 1, heldBack: 1, isComplete: true });
+  expect(result.lastRefusal).toMatch(/m0: expected .* inbox\.retention \(7 d\), or --force, got one given up 8 d ago/);
+  expect(await bodies(queue)).toEqual(['2', '3']);
+  expect(await letters.redrive({ filter: {}, force: true })).toMatchObject({ taken: 2, refused: 0 });
+  expect(await bodies(queue)).toEqual(['0', '1']);
+  expect(await bodies(dead)).toEqual([]);
+});
+
 test('a letter whose copy goes nowhere stays', async () => {
   const { queue, dead } = await deadLetters('nowhere', 3);
   await kit.channel.deleteQueue(queue);

@@ -34,6 +34,7 @@ const NAMES = [
   'expressCorrelation',
   'fastifyCorrelation',
   'knexTransactions',
+  'loadSettings',
   'messageRouter',
   'publishAggregateEvent',
   'publishAggregateEvents',

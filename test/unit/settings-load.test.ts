@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { createService } from '../../src/assemble.ts';
 import { SettingsError } from '../../src/errors.ts';
 import { findConfigFile, type LoadOptions, loadSettings } from '../../src/settings/load.ts';
 
@@ -75,6 +76,13 @@ describe('the settings file', () => {
       options: [{ path: ['wait'], value: false, from: '--no-wait' }],
     });
     expect(settings).toMatchObject({ prefetch: 8, wait: false, concurrency: 2 });
+  });
+
+  it('makes a service as the commands have it, variables over the file', async () => {
+    const root = project({ 'svc-comm.config.json': '{ "prefetch": 7, "concurrency": 3 }' });
+    const service = createService(await load(root, { environment: { SVC_COMM_PREFETCH: '9' } }));
+    expect(service.settings).toMatchObject({ appId: 'orders', prefetch: 9, concurrency: 3, root });
+    await service.close();
   });
 
   it('is named with every wrong value in it', async () => {

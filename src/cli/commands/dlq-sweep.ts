@@ -13,6 +13,7 @@ interface TakeOptions extends FilterOptions {
 
 export interface RedriveOptions extends TakeOptions {
   readonly rate?: number;
+  readonly force?: boolean;
 }
 
 export interface DropOptions extends TakeOptions {
@@ -22,7 +23,7 @@ export interface DropOptions extends TakeOptions {
 export function redrive(context: CommandContext, options: RedriveOptions): Promise<0 | 1> {
   return withDeadLetters(context, async (deadLetters) => {
     const result = await sweep(context, (more) =>
-      deadLetters.redrive({ ...sweepOptions(options), perSecond: options.rate, ...more }),
+      deadLetters.redrive({ ...sweepOptions(options), perSecond: options.rate, force: options.force, ...more }),
     );
     return report(context, options, result, 'redriven');
   });

@@ -19,7 +19,8 @@ export function addDlq(add: Add): void {
   filtered(add('redrive', 'put them back to work', async () => (await import('./dlq-sweep.ts')).redrive))
     .option('-n, --limit <n>', 'at most so many', atLeastOne)
     .option('--dry-run', 'only say how many')
-    .option('--rate <n/s>', 'at most so many each second', rate);
+    .option('--rate <n/s>', 'at most so many each second', rate)
+    .option('--force', 'also those that are older than what the inbox remembers (inbox.retention)');
   filtered(add('drop', 'take them out for good', async () => (await import('./dlq-sweep.ts')).drop))
     .option('-n, --limit <n>', 'at most so many', atLeastOne)
     .option('--dry-run', 'only say how many')
