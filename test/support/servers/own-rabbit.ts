@@ -162,6 +162,8 @@ async function prepare(home: ServerHome, { nodes: count = 1, config = {} }: OwnR
         RABBITMQ_NODENAME: name,
         RABBITMQ_NODE_PORT: String(port),
         RABBITMQ_DIST_PORT: String(await freePort()),
+        // One that dies, as a `rabbitmqctl` whose folder has gone, would leave megabytes in the working directory.
+        ERL_CRASH_DUMP_SECONDS: '0',
         RABBITMQ_CONF_ENV_FILE: '/dev/null',
         RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
         RABBITMQ_ADVANCED_CONFIG_FILE: join(folder, 'advanced.config'),
