@@ -14,7 +14,7 @@ interface Suite {
 }
 
 /** What keeps a test from hanging for ever promises nothing: a busy machine gets more of it. */
-const TIMEOUT_MS = 300_000 * Math.ceil(slowness());
+const TIMEOUT_MS = 300_000 * Math.min(3, Math.ceil(slowness()));
 /** What measures has the machine to itself. */
 const ALONE = ['test/e2e/{cli-dev,cli-serve,cli-start-up}.test.ts'];
 let order = 0;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Reject, RetryLater } from '../../src/errors.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
@@ -9,6 +9,7 @@ let kit: ConsumerKit;
 beforeAll(async () => {
   kit = await ConsumerKit.create();
 });
+afterEach(() => kit.stopConsumers());
 afterAll(() => kit.remove());
 
 interface Seen {

@@ -121,8 +121,13 @@ export class ConsumerKit {
     return (await this.channel.checkQueue(queue)).messageCount;
   }
 
+  /** Those of a test that failed, too: they would take the messages of the next one. */
+  async stopConsumers(): Promise<void> {
+    await Promise.all(this.#consumers.splice(0).map((consumer) => consumer.stop()));
+  }
+
   async remove(): Promise<void> {
-    await Promise.all(this.#consumers.map((consumer) => consumer.stop()));
+    await this.stopConsumers();
     await this.publisher.stop();
     await Promise.all([this.receiving.stop(), this.publishing.stop()]);
     await this.#newChannel();
