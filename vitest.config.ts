@@ -16,7 +16,7 @@ interface Suite {
 /** What keeps a test from hanging for ever promises nothing: a busy machine gets more of it. */
 const TIMEOUT_MS = 300_000 * Math.min(3, Math.ceil(slowness()));
 /** What measures has the machine to itself. */
-const ALONE = ['test/e2e/{cli-dev,cli-serve,cli-start-up}.test.ts'];
+const ALONE = ['test/e2e/{cli-dev,cli-serve,cli-start-up}.test.ts', 'test/integration/relay-wakeup.test.ts'];
 let order = 0;
 
 const suite = (name: string, { include, exclude = [], servers = false, workers = availableParallelism() }: Suite) => ({
@@ -41,6 +41,7 @@ export default defineConfig({
       suite('unit', { include: ['test/unit/**/*.test.ts', 'test/wire/**/*.test.ts'] }),
       suite('integration', {
         include: ['test/integration/**/*.test.ts', 'test/conformance/**/*.test.ts'],
+        exclude: ALONE,
         servers: true,
         workers: 2 * availableParallelism(),
       }),

@@ -110,6 +110,8 @@ async function run(file, titles) {
   await vitest([
     '--project',
     project === 'wire' ? 'unit' : project,
+    '--project',
+    'alone',
     `test/${file}`,
     '-t',
     pattern,
