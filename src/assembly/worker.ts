@@ -22,6 +22,17 @@ function processArguments(): readonly string[] {
   return isSource ? ['--import', 'tsx', file] : [file];
 }
 
+/**
+ * A task's process could not join the embedded servers by itself: in a PID namespace of its own it sees no process that
+ * serves them.
+ */
+function embeddedUrls({ embedded: { broker, database } }: Assembly): Record<string, string> {
+  return {
+    ...(broker?.state === 'running' ? { SVC_COMM_BROKER_URL: broker.url } : {}),
+    ...(database?.state === 'running' ? { SVC_COMM_DATABASE_URL: database.url } : {}),
+  };
+}
+
 /** What `svc-comm runworker` runs. */
 export function assembleWorker(assembly: Assembly, { files, onOutput }: WorkerProject): Assembled<Worker> {
   const { settings, logger, taskRegistry, processRegistry } = assembly;
@@ -33,6 +44,7 @@ export function assembleWorker(assembly: Assembly, { files, onOutput }: WorkerPr
   const ensureTopology = () => topology.ensure(topologySpec);
   const main = new Worker({
     nodeArguments: processArguments(),
+    variables: () => embeddedUrls(assembly),
     load: { root: settings.root, files },
     ...(onOutput ? { onOutput } : {}),
     registry,

@@ -4,6 +4,7 @@ import type { LogLevel } from '../lifecycle/logger.ts';
 import { addDlq } from './commands/dlq-usage.ts';
 import { addFuture } from './commands/future-usage.ts';
 import { addMessaging } from './commands/messaging-usage.ts';
+import { addProcess } from './commands/process-usage.ts';
 import { addServices } from './commands/services-usage.ts';
 import { addTask } from './commands/task-usage.ts';
 import { type CommandContext, createContext, type GlobalOptions } from './context.ts';
@@ -104,7 +105,11 @@ export function createProgram(start: Start): Command {
     'the same, started anew when a file changes',
     async () => (await import('./commands/devworker.ts')).devworker,
   );
-  add('serve', 'serve tasks over HTTP, with documentation', async () => (await import('./commands/serve.ts')).serve)
+  add(
+    'serve',
+    'serve tasks and processes over HTTP, with documentation',
+    async () => (await import('./commands/serve.ts')).serve,
+  )
     .option('--host <address>', 'address to listen on (default: the setting http.host)')
     .option('-p, --port <n>', 'TCP port; 0 takes a free one (default: the setting http.port, with --docs 4000)', port)
     .option('--docs', 'tell of events, commands and calls too')
@@ -161,6 +166,11 @@ export function createProgram(start: Start): Command {
     .description('run tasks, look at them, end them')
     .helpOption('-h, --help', 'print this help');
   addTask((...command) => add(...command, task));
+  const processes = program
+    .command('process')
+    .description('look at processes, create instances, end them')
+    .helpOption('-h, --help', 'print this help');
+  addProcess((...command) => add(...command, processes));
   return program;
 }
 

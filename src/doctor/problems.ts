@@ -50,6 +50,18 @@ export const PROBLEMS = {
     meaning: 'The files of the setting `consumers` cannot be loaded, or clash: `runconsumer` does not start.',
     todo: 'mend what the line names; `svc-comm runconsumer --log-level debug` prints the stack',
   },
+  'tasks-broken': {
+    area: 'tasks',
+    status: 'wrong',
+    meaning: 'The files of tasks, steps or processes cannot be loaded, or clash: `serve` and `runworker` do not start.',
+    todo: 'mend what the line names',
+  },
+  'variable-missing': {
+    area: 'tasks',
+    status: 'warning',
+    meaning: 'A task or a step of a process names an environment variable that is not set here.',
+    todo: 'set it where `serve` and `runworker` run, or take it out of `env`',
+  },
   'broker-unreachable': {
     area: 'broker',
     status: 'wrong',

@@ -4,7 +4,7 @@ import type { BoundStep } from './definition.ts';
 import type { Problems } from './problems.ts';
 import type { RequestSnapshot } from './request.ts';
 import { requestFor } from './run-step.ts';
-import type { ProcessStep } from './step.ts';
+import { type ProcessStep, withEnvironment } from './step.ts';
 
 /** What an asynchronous step travels with. */
 export interface AsyncTaskArguments {
@@ -17,33 +17,44 @@ export interface AsyncTaskArguments {
 const MAX_TASK_NAME = 100;
 const PLACEHOLDER = Object.freeze({});
 
-/** The ordinary tasks that the asynchronous steps of one process are: `<process>.<step>`. */
+/**
+ * The ordinary tasks that the asynchronous steps of one process are: `<process>.<step>`. The same step again, with other
+ * arguments, is the same task.
+ */
 export class AsyncTasks {
   readonly #processId: string;
-  readonly #known = new Map<string, { readonly step: ProcessStep; readonly task: Task<never> }>();
+  readonly #steps = new Map<string, ProcessStep>();
+  readonly #tasks = new Map<string, Task<never>>();
 
   constructor(processId: string) {
     this.#processId = processId;
   }
 
-  /** The same step again, with other arguments, is the same task. @returns undefined when it cannot be one */
-  of({ name, step }: Pick<BoundStep, 'name' | 'step'>, problems: Problems): Task<never> | undefined {
-    const known = this.#known.get(name);
-    if (known && known.step.run === step.run) return known.task;
-    if (known) {
-      problems.add('a task with a name of its own', `another one called ${name}`);
-      return undefined;
-    }
-    const taskName = `${this.#processId}.${name}`;
-    if (taskName.length > MAX_TASK_NAME) {
+  add({ name, step }: Pick<BoundStep, 'name' | 'step'>, problems: Problems): void {
+    const known = this.#steps.get(name);
+    const taskName = this.#nameOf(name);
+    if (known && known.run !== step.run) problems.add('a task with a name of its own', `another one called ${name}`);
+    else if (taskName.length > MAX_TASK_NAME) {
       problems.add(`ids and names that are at most ${MAX_TASK_NAME} characters together`, taskName);
-      return undefined;
-    }
-    const made = asyncTask(taskName, step);
-    this.#known.set(name, { step, task: made });
+    } else this.#steps.set(name, known ? withEnvironment(known, step.env) : step);
+  }
+
+  /** One that was added. */
+  get(name: string): Task<never> {
+    const step = this.#steps.get(name);
+    const made = this.#tasks.get(name) ?? (step && asyncTask(this.#nameOf(name), step));
+    // One with a problem is in no process.
+    if (!made) return NO_TASK;
+    this.#tasks.set(name, made);
     return made;
   }
+
+  #nameOf(name: string): string {
+    return `${this.#processId}.${name}`;
+  }
 }
+
+const NO_TASK = task({ name: 'none' }, () => undefined) as unknown as Task<never>;
 
 function asyncTask(name: string, step: ProcessStep): Task<never> {
   const { description, timeoutMs, retry } = step;
@@ -75,6 +86,9 @@ function asyncTask(name: string, step: ProcessStep): Task<never> {
   ) as unknown as Task<never>;
 }
 
-/** Those that are set: what a service is made of where settings come from variables. */
-const settingsVariables = (): readonly string[] =>
-  Object.keys(process.env).filter((name) => name.startsWith('SVC_COMM_'));
+/** What a service is made of: those that are set, and where the servers are, which the worker says when they are embedded. */
+const settingsVariables = (): readonly string[] => [
+  'SVC_COMM_BROKER_URL',
+  'SVC_COMM_DATABASE_URL',
+  ...Object.keys(process.env).filter((name) => name.startsWith('SVC_COMM_')),
+];

@@ -1,4 +1,4 @@
-import { isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
+import { type Document, isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
 import { type DefinitionProblem, ProcessDefinitionError } from '../errors.ts';
 import { Process } from './definition.ts';
 
@@ -27,9 +27,21 @@ export function readProcesses(text: string, file: string): readonly Process[] {
     const items = isSeq(contents) ? contents.items : contents === null ? [] : [contents];
     return items.map((item) => {
       const lineOf = (path: readonly (string | number)[]) => lineAt(item, path, lineCounter);
-      return new Process(isNode(item) ? item.toJS(document) : item, { file, lineOf });
+      return new Process(valueOfNode(item, document, file), { file, lineOf });
     });
   });
+}
+
+function valueOfNode(item: unknown, document: Document, file: string): unknown {
+  if (!isNode(item)) return item;
+  try {
+    return item.toJS(document);
+  } catch (error) {
+    // Aliases of aliases, which would be gigabytes.
+    throw new ProcessDefinitionError(file, [problem('YAML that is not too much', String(error))], file, {
+      cause: error,
+    });
+  }
 }
 
 const problem = (expected: string, got: string, line?: number): DefinitionProblem => ({

@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { InputProblem } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { shown } from '../task/coerce.ts';
+import { failureOf } from '../task/process-message.ts';
 import type { BoundStep, ProcessDefinition } from './definition.ts';
 import { type FieldValues, readFields } from './field-value.ts';
 import type { RequestSnapshot } from './request.ts';
@@ -44,23 +45,28 @@ function whyNot(value: unknown): string | undefined {
   return typeof value === 'string' ? value : `it returned ${shown(value)}: neither true nor false nor why not`;
 }
 
+export interface DueTimes {
+  /** Of each asynchronous task. */
+  readonly times: readonly (Date | null)[];
+  readonly problems: readonly InputProblem[];
+}
+
 /** When each asynchronous task is to begin; null: when it is submitted, or a delay after that. */
-export function dueTimes(
-  { tasksAsync }: ProcessDefinition,
-  body: unknown,
-): { readonly times: readonly (Date | null)[]; readonly problems: readonly InputProblem[] } {
+export async function dueTimes({ tasksAsync }: ProcessDefinition, body: unknown): Promise<DueTimes> {
   const problems: InputProblem[] = [];
-  const times = tasksAsync.map(({ name, when }) => {
-    if (when.kind !== 'at') return null;
+  const times: (Date | null)[] = [];
+  for (const [index, { name, when }] of tasksAsync.entries()) {
+    times[index] = null;
+    if (when.kind !== 'at') continue;
     try {
-      const at = when.at(body as never);
+      const at = await when.at(body as never);
       const date = at instanceof Date ? at : new Date(typeof at === 'string' || typeof at === 'number' ? at : NaN);
-      if (!Number.isNaN(date.getTime())) return date;
-      problems.push({ kind: 'time', name, why: `it is to begin at ${shown(at)}, which is no time` });
+      if (Number.isNaN(date.getTime())) {
+        problems.push({ kind: 'time', name, why: `it is to begin at ${shown(at)}, which is no time` });
+      } else times[index] = date;
     } catch (error) {
-      problems.push({ kind: 'time', name, why: error instanceof Error ? error.message : String(error) });
+      problems.push({ kind: 'time', name, why: failureOf(error).message });
     }
-    return null;
-  });
+  }
   return { times, problems };
 }

@@ -58,6 +58,12 @@ export interface ProcessInstance {
 
 export const hasEnded = ({ state }: Pick<ProcessInstance, 'state'>): boolean => state !== 'New' && state !== 'Running';
 
-/** The synchronous task that ended it: the one that failed, or ran when its server died. */
-export const failedTask = ({ tasks }: ProcessInstance): InstanceTask | undefined =>
-  tasks.find(({ kind, status }) => kind === 'sync' && ['FAILURE', 'TIMEOUT', 'LOST'].includes(status));
+/**
+ * What ended it before its asynchronous tasks were submitted: the synchronous task that failed or was lost, or the first
+ * one that was not begun any more when its server died. undefined: it has not Failed so.
+ */
+export const failedTask = ({ state, tasks }: ProcessInstance): InstanceTask | undefined =>
+  state !== 'Failed'
+    ? undefined
+    : (tasks.find(({ kind, status }) => kind === 'sync' && ['FAILURE', 'TIMEOUT', 'LOST'].includes(status)) ??
+      tasks.find(({ status }) => status === 'SKIPPED'));

@@ -194,7 +194,7 @@ export class Processes implements Service {
     const { body, problems } = await readInput(definition, given);
     const snapshot = snapshotOf(body, options, definition.id);
     const until = new AbortController().signal;
-    const due = problems.length === 0 ? dueTimes(definition, snapshot.body) : { times: [], problems: [] };
+    const due = problems.length === 0 ? await dueTimes(definition, snapshot.body) : { times: [], problems: [] };
     const failed = await failedValidations(definition.validations, { snapshot, logger, until });
     const all = [...problems, ...failed, ...due.problems];
     if (all.length > 0) throw new InvalidProcessInputError(definition.id, all);

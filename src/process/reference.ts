@@ -1,9 +1,10 @@
 import { type Duration, parseDuration } from '../util/duration.ts';
 import { AsyncTasks } from './async-task.ts';
 import type { StepCatalogue } from './catalogue.ts';
+import { evaluate } from './core/expression.ts';
 import type { AsyncBoundStep, BoundStep, When } from './definition.ts';
 import type { Problems } from './problems.ts';
-import { ProcessStep, type StepFunction, type StepKind } from './step.ts';
+import { ProcessStep, type StepFunction, type StepKind, withEnvironment } from './step.ts';
 
 /** A function, what `processTask` or `validation` gave, or the name of one of the package or the project. */
 export type Step = StepFunction | ProcessStep | string;
@@ -11,6 +12,8 @@ export type Step = StepFunction | ProcessStep | string;
 /** What a step is called with after the request: a list, or one value that is no list. */
 export interface StepArguments {
   readonly args?: unknown;
+  /** Environment variables that it gets besides those that it declares itself. @default [] */
+  readonly env?: readonly string[];
 }
 
 /** A step, alone or with its arguments. */
@@ -37,21 +40,20 @@ export class StepResolver {
 
   list(kind: StepKind, given: unknown, problems: Problems): readonly BoundStep[] {
     return entriesOf(given, problems).flatMap((reference, index) => {
-      const found = this.#bind(kind, reference, ['args'], problems.at(index));
+      const found = this.#bind(kind, reference, ['args', 'env'], problems.at(index));
       return found ? [{ name: found.name, step: found.step, args: found.args }] : [];
     });
   }
 
   asyncList(given: unknown, problems: Problems): readonly AsyncBoundStep[] {
-    return entriesOf(given, problems).flatMap((reference, index) => {
+    const bound = entriesOf(given, problems).map((reference, index) => {
       const at = problems.at(index);
-      const found = this.#bind('task', reference, ['args', 'delay', 'at'], at);
-      if (!found) return [];
-      const task = this.#tasks.of(found, at);
-      const when = whenOf(found.options, at);
-      const { name, step, args } = found;
-      return task && when ? [{ name, step, args, when, task }] : [];
+      const found = this.#bind('task', reference, ['args', 'env', 'delay', 'at'], at);
+      const when = found && whenOf(found.options, at);
+      if (found) this.#tasks.add(found, at);
+      return found && when ? [{ name: found.name, step: found.step, args: found.args, when }] : [];
     });
+    return bound.flat().map((one) => ({ ...one, task: this.#tasks.get(one.name) }));
   }
 
   #bind(kind: StepKind, reference: unknown, keys: readonly string[], problems: Problems) {
@@ -71,7 +73,9 @@ export class StepResolver {
       problems.add(`${found.name} with ${expected}`, list);
       return undefined;
     }
-    return { ...found, args: Object.freeze([...list]), options };
+    const env = environmentOf(options, problems.at(1));
+    const step = withEnvironment(found.step, env);
+    return { name: found.name, step, args: Object.freeze([...list]), options };
   }
 
   #find(kind: StepKind, given: unknown, problems: Problems): Pick<BoundStep, 'name' | 'step'> | undefined {
@@ -105,6 +109,14 @@ function stepOf(kind: StepKind, given: unknown): ProcessStep | undefined {
   return typeof given === 'function' ? new ProcessStep(kind, {}, given as StepFunction) : undefined;
 }
 
+function environmentOf({ env }: Readonly<Record<string, unknown>>, problems: Problems): readonly string[] {
+  if (env === undefined) return [];
+  const names = Array.isArray(env) ? env : [env];
+  if (names.every((name) => typeof name === 'string' && /^[A-Za-z_]\w*$/.test(name))) return names as string[];
+  problems.at('env').add('names of environment variables', env);
+  return [];
+}
+
 function entriesOf(given: unknown, problems: Problems): readonly unknown[] {
   if (given === undefined || given === null) return [];
   if (Array.isArray(given)) return given;
@@ -126,6 +138,9 @@ function whenOf(options: Readonly<Record<string, unknown>>, problems: Problems):
   }
   if (at === undefined) return { kind: 'now' };
   if (typeof at === 'function') return { kind: 'at', at: at as (input: never) => unknown };
-  problems.at('at').add('a function of the input', at);
+  if (typeof at === 'string' && at.startsWith('=')) {
+    return { kind: 'at', at: (input: unknown) => evaluate(at.slice(1), { body: input }) };
+  }
+  problems.at('at').add("a function of the input, or an expression such as '= body.when'", at);
   return undefined;
 }

@@ -79,6 +79,24 @@ export class ProcessStep {
   }
 }
 
+/** The same step, given more variables. */
+export const withEnvironment = (step: ProcessStep, env: readonly string[]): ProcessStep =>
+  env.length === 0
+    ? step
+    : new ProcessStep(
+        step.kind,
+        {
+          description: step.description,
+          needsService: step.needsService,
+          env: [...step.env, ...env],
+          ...(step.name === undefined ? {} : { name: step.name }),
+          ...(step.timeoutMs === undefined ? {} : { timeout: `${step.timeoutMs}ms` as const }),
+          ...(step.retry === undefined ? {} : { retry: step.retry }),
+        },
+        step.run,
+        step.checkArguments,
+      );
+
 export const STEP_NAME = /^[A-Za-z_][\w.-]{0,79}$/;
 const NAME_RULE = 'a letter, then up to 79 letters, digits, _, - and .';
 

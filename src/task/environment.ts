@@ -12,7 +12,11 @@ const PLAIN_VARIABLES = [
 ] as const;
 
 /** @param declared names of variables that it gets besides */
-export function environmentOf(declared: readonly string[]): NodeJS.ProcessEnv {
-  const names = new Set<string>([...PLAIN_VARIABLES, ...declared]);
-  return Object.fromEntries([...names].flatMap((name) => (name in process.env ? [[name, process.env[name]]] : [])));
+export function environmentOf(
+  declared: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): NodeJS.ProcessEnv {
+  const names = [...new Set<string>([...PLAIN_VARIABLES, ...declared])];
+  const value = (name: string) => (Object.hasOwn(variables, name) ? variables[name] : process.env[name]);
+  return Object.fromEntries(names.map((name) => [name, value(name)]).filter(([, set]) => set !== undefined));
 }

@@ -18,6 +18,8 @@ export interface ProcessPoolOptions {
   readonly logBytes: number;
   readonly onOutput: (chunk: Buffer) => void;
   readonly logger: Logger;
+  /** Asked at each fork. See `TaskProcessOptions`. @default none */
+  readonly variables?: (() => Readonly<Record<string, string>>) | undefined;
   /** Lists of variables that tasks declare: processes are kept for each. */
   readonly environments: readonly (readonly string[])[];
 }
@@ -122,7 +124,9 @@ export class ProcessPool implements Service {
     const { nodeArguments, load, isolation, memoryBytes, processes, logBytes, onOutput, logger } = this.#options;
     const guard = this.#guard;
     const limits = { memoryBytes, processes };
-    const one = new TaskProcess({ nodeArguments, load, env, isolation, guard, limits, logBytes, onOutput });
+    const variables = this.#options.variables?.() ?? {};
+    const options = { nodeArguments, load, env, variables, isolation, guard, limits, logBytes, onOutput };
+    const one = new TaskProcess(options);
     this.#all.add(one);
     void one.over.then(() => this.#all.delete(one));
     one.ready.catch((error: unknown) => {

@@ -17,6 +17,8 @@ export interface TaskProcessOptions {
   readonly load: { readonly root: string; readonly files: readonly string[] };
   /** Declared environment variables that it gets. */
   readonly env: readonly string[];
+  /** Values of variables, as far as they are declared, in place of this process's own. @default none */
+  readonly variables?: Readonly<Record<string, string>>;
   readonly isolation: Isolation;
   /** Undefined where there are namespaces. */
   readonly guard: ProcessGuard | undefined;
@@ -66,14 +68,14 @@ export class TaskProcess {
     this.ready = this.#ready.promise;
     this.ready.catch(() => undefined);
     this.over = this.#over.promise;
-    const { isolation, nodeArguments, limits, env } = options;
+    const { isolation, nodeArguments, limits, env, variables = {} } = options;
     const heap = `--max-old-space-size=${Math.max(16, Math.floor(limits.memoryBytes / MIB))}`;
     const [command = process.execPath, ...args] = [...isolation.command, process.execPath, heap, ...nodeArguments];
     this.#child = spawn(command, args, {
       // A group of its own, which can be ended as a whole, and no terminal's signals.
       detached: true,
       cwd: options.load.root,
-      env: environmentOf(env),
+      env: environmentOf(env, variables),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.tree = new ProcessTree(this.#child.pid ?? 0, isolation.level);

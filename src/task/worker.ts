@@ -5,6 +5,7 @@ import type { Subscriber, Subscription } from '../message/subscriber.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
 import type { Intake } from './intake.ts';
 import { type Isolation, measureIsolation } from './isolation.ts';
+import type { ProcessPoolOptions } from './process-pool.ts';
 import type { TaskRegistry } from './registry.ts';
 import { makeSlots } from './sql/submit.ts';
 import type { WorkerOptions } from './worker-options.ts';
@@ -28,6 +29,8 @@ export interface WorkerParts {
   readonly options: WorkerOptions;
   /** See `TaskProcessOptions`. */
   readonly nodeArguments: readonly string[];
+  /** See `ProcessPoolOptions`. */
+  readonly variables?: ProcessPoolOptions['variables'];
   readonly load: { readonly root: string; readonly files: readonly string[] };
   /** Gets what the tasks print. @default nothing */
   readonly onOutput?: (chunk: Buffer) => void;

@@ -27,7 +27,7 @@ export interface Workings {
 
 /** Puts them together; nothing is started. */
 export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats: WorkerStats): Workings {
-  const { connect, schema, logger, listen, options, registry, nodeArguments, load, onOutput } = parts;
+  const { connect, schema, logger, listen, options, registry, nodeArguments, variables, load, onOutput } = parts;
   const owner = uuidv7();
   const queue = parts.topologySpec.queue.name;
   const db = new DatabaseLink({ name: 'worker', connect: () => connect('worker'), logger });
@@ -35,6 +35,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
   const watch = new TaskWatch({ connect: () => connect('worker listen'), db, schema, logger, pollMs, listen });
   const pool = new ProcessPool({
     nodeArguments,
+    variables,
     load,
     isolation,
     ...options,

@@ -6,6 +6,8 @@ import { processApi } from '../../src/http/process-api/process-api.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import type { Processes } from '../../src/process/processes.ts';
 import { ProcessRegistry } from '../../src/process/registry.ts';
+import { MessageRouter } from '../../src/router/router.ts';
+import type { Settings } from '../../src/settings/define.ts';
 import { resolveSettings } from '../../src/settings/resolve.ts';
 import { TaskRegistry } from '../../src/task/registry.ts';
 import { startServer, type TestServer } from './fastify-kit.ts';
@@ -44,7 +46,7 @@ export class ProcessKit {
     return this.#db;
   }
 
-  service(instances: { readonly lease?: '1s' | '30s' } = {}): SvcCommService {
+  service(instances: Settings['instances'] = {}, messageRouter = new MessageRouter()): SvcCommService {
     const isReal = this.ground === 'real servers';
     const settings = resolveSettings(
       {
@@ -62,15 +64,17 @@ export class ProcessKit {
     const made = createService(settings, {
       taskRegistry: new TaskRegistry(),
       processRegistry: this.registry,
+      messageRouter,
       logger: silentLogger,
     });
     this.#services.push(made);
     return made;
   }
 
-  async startWorker(service: SvcCommService): Promise<void> {
+  /** @param files define the processes, in the worker's own too */
+  async startWorker(service: SvcCommService, files = [here('./process-project/processes.ts')]): Promise<void> {
     await service.relay().start();
-    await service.worker({ files: [here('./process-project/processes.ts')] }).start();
+    await service.worker({ files }).start();
   }
 
   async serve(processes: Processes, guard: GuardOptions = {}): Promise<TestServer> {
@@ -87,7 +91,9 @@ export class ProcessKit {
     for (const service of this.#services.toReversed()) await service.close();
     if (!this.#db) return;
     const broker = await connect(testBrokerUrl());
-    await (await broker.createChannel()).deleteQueue(`${this.schema}.tasks`);
+    const channel = await broker.createChannel();
+    for (const queue of ['.tasks', '', '.dead']) await channel.deleteQueue(this.schema + queue);
+    for (const aggregate of ['greeting', 'sms']) await channel.deleteExchange(`${this.schema}.${aggregate}`);
     await broker.close();
     await this.#db.close();
   }

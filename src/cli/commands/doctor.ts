@@ -42,8 +42,10 @@ async function examineProject(context: CommandContext): Promise<Finding[]> {
         return problem('consumers-broken', error instanceof Error ? error.message : String(error));
       },
     );
+    const { examineTasks } = await import('./doctor-tasks.ts');
+    const tasks = await examineTasks(settings);
     const [first, ...rest] = await service.examine();
-    return [...(first ? [first] : []), consumers, ...rest];
+    return [...(first ? [first] : []), consumers, ...tasks, ...rest];
   } finally {
     await closeSoon(() => service.close());
   }

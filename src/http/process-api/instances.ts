@@ -73,7 +73,7 @@ export class Instances {
     const { processId } = request.params;
     const processes = await this.#processes();
     const { instance, wasKnown } = await processes.create(processId, request.body ?? {}, this.#optionsOf(request, id));
-    const failed = instance.state === 'Failed' ? failedTask(instance) : undefined;
+    const failed = failedTask(instance);
     reply.header('location', this.#uri(instance));
     if (failed) throw badGateway(instance, failed);
     return reply.code(wasKnown ? 200 : 201).send(instanceBody(instance));
@@ -165,8 +165,11 @@ const hadEnded = (state: InstanceState): HttpProblem => new HttpProblem(409, `it
 
 /** The seed's rule: a synchronous task that fails is a bad gateway. */
 function badGateway(instance: ProcessInstance, { name, status, error }: ReturnType<typeof failedTask> & object) {
-  const why = error?.message ?? status;
-  return new HttpProblem(502, `task ${name} failed: ${why}`, {
+  const what =
+    status === 'SKIPPED'
+      ? 'was not begun: the server that created the instance is gone'
+      : `failed: ${error?.message ?? status}`;
+  return new HttpProblem(502, `task ${name} ${what}`, {
     members: { code: 'SVC_COMM_PROCESS_TASK_FAILED', task: name, status, instance: instanceBody(instance) },
   });
 }

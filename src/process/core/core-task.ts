@@ -9,20 +9,21 @@ export type CoreOptions = Readonly<Record<string, unknown>>;
 export function coreTask(
   options: TaskStepOptions & { readonly needsService?: boolean },
   check: ArgumentsCheck,
-  run: (options: CoreOptions, request: ProcessRequest<unknown>) => Promise<unknown>,
+  /** @param written as the process's author wrote them */
+  run: (options: CoreOptions, request: ProcessRequest<unknown>, written: CoreOptions) => Promise<unknown>,
 ): ProcessStep {
   return new ProcessStep(
     'task',
     options,
     (async (request: ProcessRequest<unknown>, given: unknown) =>
-      run((await filled(given ?? {}, inputOf(request))) as CoreOptions, request)) as never,
+      run((await filled(given, inputOf(request))) as CoreOptions, request, given as CoreOptions)) as never,
     check,
   );
 }
 
 export function inputOf({ context, ...request }: ProcessRequest<unknown>): ExpressionInput {
   const { raw: _, ...snapshot } = request as typeof request & { raw?: unknown };
-  return { ...snapshot, results: context.results };
+  return { ...snapshot, results: context.results, env: context.env };
 }
 
 /** @returns what it is instead of an object with these members; undefined when it is one */

@@ -1,11 +1,11 @@
-import { type OutputUnit, type Schema, Validator } from '@cfworker/json-schema';
+import type { OutputUnit, Schema, Validator } from '@cfworker/json-schema';
 import { type ProcessStep, validation } from '../step.ts';
 
 /** `[jsonSchema, [{ type: object, … }]]`, draft 2020-12. References lead only into the schema itself. */
 export const jsonSchema: ProcessStep = validation(
   { description: 'The body is as a JSON Schema says.' },
-  ({ body }, schema: Schema) => {
-    const { valid, errors } = validatorOf(schema).validate(body);
+  async ({ body }, schema: Schema) => {
+    const { valid, errors } = (await validatorOf(schema)).validate(body);
     return valid || textOf(errors);
   },
   ([schema]) => (typeof schema === 'object' && schema !== null ? undefined : 'a JSON Schema, draft 2020-12'),
@@ -13,10 +13,12 @@ export const jsonSchema: ProcessStep = validation(
 
 const validators = new WeakMap<object, Validator>();
 
-function validatorOf(schema: Schema): Validator {
+async function validatorOf(schema: Schema): Promise<Validator> {
   const known = validators.get(schema);
   if (known) return known;
-  const made = new Validator(schema, '2020-12', false);
+  // Loaded when it is first needed: most processes have none.
+  const { Validator: JsonSchemaValidator } = await import('@cfworker/json-schema');
+  const made = new JsonSchemaValidator(schema, '2020-12', false);
   validators.set(schema, made);
   return made;
 }

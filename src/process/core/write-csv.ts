@@ -1,0 +1,70 @@
+import { constants } from 'node:fs';
+import { mkdir, open, realpath } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { type CoreOptions, coreTask, membersProblem, textOf } from './core-task.ts';
+import { coreServices } from './services.ts';
+
+/**
+ * `[csv.write, { args: { file: hits.csv, rows: '= [body]', columns: [foo, bar] } }]`
+ * Adds to the file, below the folder of the setting `instances.folder`; a new one begins with the columns' names. A task
+ * that is run again after its worker died writes its rows again.
+ */
+export const writeCsv = coreTask(
+  { description: 'Adds rows to a CSV file in the folder of the setting instances.folder.', needsService: true },
+  ([options]) => membersProblem(options, ['file', 'rows'], ['columns']),
+  async (options) => {
+    const rows = rowsOf(options);
+    const columns = columnsOf(options, rows);
+    const { stringify } = await import('csv-stringify/sync');
+    // A cell that begins like a formula would be one to whoever opens the file in a spreadsheet.
+    const text = (list: readonly unknown[]) => stringify([...list], { columns, escape_formulas: true });
+    const path = await placeOf((await coreServices()).folder, textOf(options, 'file'));
+    const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
+    const file = await open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o640);
+    try {
+      const { size } = await file.stat();
+      // In one write, which others' do not come into.
+      await file.appendFile(size === 0 ? text([columns, ...rows]) : text(rows));
+    } finally {
+      await file.close();
+    }
+    return { file: textOf(options, 'file'), rows: rows.length };
+  },
+);
+
+type CsvRow = Readonly<Record<string, unknown>> | readonly unknown[];
+
+function rowsOf({ rows }: CoreOptions): readonly CsvRow[] {
+  const list = Array.isArray(rows) ? rows : [rows];
+  if (list.every((row) => typeof row === 'object' && row !== null)) return list;
+  throw new TypeError('rows: expected objects, or lists');
+}
+
+function columnsOf({ columns }: CoreOptions, rows: readonly CsvRow[]): string[] {
+  const given = columns ?? Object.keys(rows[0] ?? {});
+  if (Array.isArray(given) && given.every((name) => typeof name === 'string')) return given;
+  throw new TypeError('columns: expected names');
+}
+
+/** @throws TypeError for a file that is not below the folder, by its name or by a link on the way */
+async function placeOf(folder: string, file: string): Promise<string> {
+  const parts = file.split(/[/\\]/);
+  if (isAbsolute(file) || file.includes('\0') || parts.some((part) => part === '' || /^\.+$/.test(part))) {
+    throw new TypeError(`file: expected a path below the folder, got ${JSON.stringify(file.slice(0, 100))}`);
+  }
+  await mkdir(folder, { recursive: true });
+  const root = await realpath(folder);
+  let place = root;
+  for (const part of parts.slice(0, -1)) {
+    await mkdir(join(place, part)).catch(ignoreExisting);
+    place = await realpath(join(place, part));
+    if (relative(root, place).startsWith('..') || !`${place}${sep}`.startsWith(`${root}${sep}`)) {
+      throw new TypeError(`file: ${JSON.stringify(dirname(file))} leads out of the folder`);
+    }
+  }
+  return join(place, parts.at(-1) ?? '');
+}
+
+function ignoreExisting(error: unknown): void {
+  if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+}

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { Process } from '../../src/process/definition.ts';
+import type { FieldOptions } from '../../src/process/field.ts';
+import { readFields } from '../../src/process/field-value.ts';
+import { ProcessRegistry } from '../../src/process/registry.ts';
+
+function fieldsOf(...fields: readonly FieldOptions[]) {
+  const registry = new ProcessRegistry();
+  registry.add(new Process({ id: 'p', meta: { fields } }));
+  return registry.get('p').fields;
+}
+
+/** What a value becomes as a type; undefined: it is refused. */
+function read(type: string, value: unknown, choices?: readonly unknown[]): unknown {
+  const fields = fieldsOf({ name: 'a', type, ...(choices ? { choices } : {}) });
+  const { body, problems } = readFields(fields, { a: value });
+  return problems.length > 0 ? undefined : (body as { a: unknown }).a;
+}
+
+describe('a field', () => {
+  it.each([
+    ['CharField', 7, '7'],
+    ['text', 'a\nb', 'a\nb'],
+    ['integer', '42', 42],
+    ['IntegerField', 42.5, undefined],
+    ['integer', '9007199254740993', undefined],
+    ['integer', true, undefined],
+    ['float', '4.5e1', 45],
+    ['float', 'much', undefined],
+    ['boolean', 'yes', true],
+    ['BooleanField', 0, false],
+    ['boolean', 'perhaps', undefined],
+    ['date', '2024-02-29', '2024-02-29'],
+    ['DateField', '2026-02-30', undefined],
+    ['datetime', '2026-11-23T10:00:00+02:00', '2026-11-23T08:00:00.000Z'],
+    ['DateTimeField', 'tomorrow', undefined],
+    ['email', 'ada@example.com', 'ada@example.com'],
+    ['EmailField', 'ada@example', undefined],
+    ['email', 'a@b@example.com', undefined],
+    ['email', 'a b@example.com', undefined],
+    ['url', 'https://example.com/x?y', 'https://example.com/x?y'],
+    ['URLField', 'javascript:alert(1)', undefined],
+    ['list', [1], [1]],
+    ['ListField', '1', undefined],
+    ['json', { a: [null] }, { a: [null] }],
+    ['JSONField', '', ''],
+  ])('of the type %s makes of %j %j', (type, value, expected) => {
+    expect(read(type, value)).toEqual(expected);
+  });
+
+  it('of the type choice takes its choices, also as the texts that forms send', () => {
+    expect([1, '1', '2', 's', 'S', 3].map((value) => read('choice', value, [1, 's']))).toEqual([
+      1,
+      1,
+      undefined,
+      's',
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('has its default when it is left out, null or empty; without one it is missing, unless it is not required', () => {
+    const fields = fieldsOf(
+      { name: 'a' },
+      { name: 'b', default: 'x' },
+      { name: 'c', required: false },
+      { name: 'd', required: true, default: 3, type: 'integer' },
+    );
+    expect(readFields(fields, { a: '', b: null, other: 1 })).toEqual({
+      body: { a: '', b: 'x', d: 3, other: 1 },
+      problems: [{ kind: 'field', name: 'a', why: 'it is required' }],
+    });
+  });
+
+  it('is a member of the body itself, never of its prototype', () => {
+    const { problems } = readFields(fieldsOf({ name: 'toString' }), {});
+    expect(problems).toHaveLength(1);
+    expect(() => fieldsOf({ name: 'constructor' })).toThrow(/letter/);
+  });
+
+  it.each([null, 'text', [1]])('is looked for in an object only: %j is none', (body) => {
+    expect(readFields(fieldsOf({ name: 'a' }), body).problems).toMatchObject([{ kind: 'body' }]);
+  });
+});
