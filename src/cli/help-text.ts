@@ -20,7 +20,8 @@ Commands:
   checkpublisher              fail when too many events wait, or for too long
   runworker                   run tasks, each in a process
   devworker                   the same, started anew when a file changes
-  serve                       serve tasks over HTTP, with documentation
+  serve                       serve tasks and processes over HTTP, with
+                              documentation
   docs                        build the documentation as files
   migrate                     create or update the tables; safe to run again
   doctor                      say what is wrong, from settings to queues, and
@@ -36,5 +37,6 @@ Commands:
   dlq                         look at dead letters, put them back, drop them
   future                      look at future events, cancel them
   task                        run tasks, look at them, end them
+  process                     look at processes, create instances, end them
   help [command]              display help for command
 `;

@@ -1,0 +1,123 @@
+import { connect } from 'amqplib';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { bin, CliProject } from '../support/cli-project.ts';
+import { json, request } from '../support/fastify-kit.ts';
+import { testBrokerUrl } from '../support/servers.ts';
+
+const FILES = {
+  'processes/hello.yml': `
+id: hello
+meta: { name: Hello, description: Says it, fields: [{ name: foo, description: whom }] }
+tasksSync: [say.hello]
+tasksAsync: [say.later]
+---
+id: waiting
+tasksAsync: [[wait, { args: { for: 1ms }, delay: 1h }]]
+`,
+  'tasks/custom/say.js': `
+import { processTask } from 'svc-comm/process';
+export const hello = ({ body }) => {
+  if (body.foo === 'fail') throw new Error('no hello today');
+  return 'hello ' + body.foo;
+};
+export const later = processTask({ env: ['LATER_TOKEN'] }, ({ body }) => 'later ' + body.foo);
+`,
+  'src/tasks.js': `
+import { arg, task } from 'svc-comm/task';
+export const double = task({ name: 'double', args: { x: arg.integer() } }, ({ x }) => 2 * x);
+`,
+};
+const project = new CliProject(FILES);
+const ENV = { SVC_COMM_WORKER_CONCURRENCY: '2', SVC_COMM_WORKER_SPARE: '1' };
+let base: string;
+
+interface Instance {
+  readonly id: string;
+  readonly state: string;
+  readonly tasks: readonly { readonly result?: unknown }[];
+}
+
+beforeAll(async () => {
+  expect(await project.cli('migrate')).toMatchObject({ code: 0 });
+  const server = project.start([bin, 'serve', '--port', '0'], ENV);
+  base = /http:\/\/127\.0\.0\.1:\d+/.exec(await server.line('listening on'))?.[0] ?? '';
+  const [worker, publisher] = [project.start([bin, 'runworker'], ENV), project.start([bin, 'runpublisher'], ENV)];
+  await Promise.all([worker.line('hello.say.later'), publisher.line('publishing from the outbox')]);
+});
+afterAll(async () => {
+  const broker = await connect(testBrokerUrl());
+  await (await broker.createChannel()).deleteQueue(`${project.queue}.tasks`);
+  await broker.close();
+  await project.remove();
+});
+
+const cli = async (...args: string[]) => {
+  const { code, stdout, stderr } = await project.run([bin, ...args], ENV);
+  return { code, stderr, text: stdout, json: args.includes('--json') ? JSON.parse(stdout) : undefined };
+};
+
+it('process ls and show tell of processes, for people and as JSON', async () => {
+  expect((await cli('process', 'ls')).text).toMatch(/^id +name +what it does\nhello +Hello +Says it\nwaiting/);
+  expect((await cli('process', 'ls', '--json')).json.processes).toMatchObject([{ id: 'hello' }, { id: 'waiting' }]);
+  const { text } = await cli('process', 'show', 'hello');
+  expect(text).toMatch(/field +foo char, required +whom/);
+  expect(text).toMatch(/async +say.later +env LATER_TOKEN/);
+  const wrong = await cli('process', 'show', 'hallo', '--json');
+  expect([wrong.code, wrong.json.error.code]).toEqual([1, 'SVC_COMM_UNKNOWN_PROCESS']);
+});
+
+it('process run creates an instance and waits for its end; ls, show and cancel look at it and end it', async () => {
+  const ran = await cli('process', 'run', 'hello', '-d', '{"foo":"you"}', '--json');
+  expect(ran).toMatchObject({ code: 0, json: { state: 'Complete', process: 'hello' } });
+  const { id, tasks } = ran.json as Instance;
+  expect(tasks.map(({ result }) => result)).toEqual(['hello you', 'later you']);
+  expect((await cli('process', 'show', id)).text).toMatch(
+    /state +Complete\n[\s\S]*async +say.later SUCCESS "later you"/,
+  );
+  expect((await cli('process', 'ls', 'hello', '--json')).json.instances).toMatchObject([{ id, state: 'Complete' }]);
+  expect(await cli('process', 'run', 'hello', '-d', '{"foo":"fail"}')).toMatchObject({
+    code: 1,
+    text: expect.stringContaining('FAILURE Error: no hello today'),
+  });
+  const refused = await cli('process', 'run', 'hello', '--json');
+  expect(refused).toMatchObject({ code: 1, json: { error: { code: 'SVC_COMM_INVALID_PROCESS_INPUT' } } });
+  const waiting = (await cli('process', 'run', 'waiting', '--detach', '--json')).json as Instance;
+  expect(waiting.state).toBe('Running');
+  expect(await cli('process', 'cancel', waiting.id)).toMatchObject({
+    code: 0,
+    text: expect.stringContaining('Cancelled'),
+  });
+});
+
+it('serve has tasks and processes beside each other, each by its name', async () => {
+  expect((await request(`${base}/hello`, json({ foo: 'you' }))).status).toBe(201);
+  expect((await request(`${base}/double`, json({ x: 2 }))).json).toMatchObject({ success: true });
+  expect((await request(`${base}/function/list/data`)).json).toMatchObject([{ function_name: 'double' }]);
+  const paths = await request(`${base}/`);
+  expect(paths.text).toMatch(/^\/function\/list\/data\n[\s\S]*\/hello\n\/waiting\n$/);
+  const both = await request(`${base}/`, { headers: { accept: 'application/json' } });
+  expect(both.json).toMatchObject({ processes: [{ id: 'hello' }, {}], functions: [{ function_name: 'double' }] });
+  // A process's own tasks are started by it, and by nobody else.
+  expect((await request(`${base}/hello.say.later`, json({}))).status).toBe(404);
+});
+
+it('doctor names the environment variables that are missing', async () => {
+  const { json: found } = await cli('doctor', '--json');
+  expect(found.findings).toContainEqual(
+    expect.objectContaining({
+      code: 'variable-missing',
+      text: 'LATER_TOKEN is not set, for say.later of process hello',
+    }),
+  );
+});
+
+it('serve says of a broken file where, and what was expected', async () => {
+  const broken = new CliProject({ 'processes/bad.yml': 'id: bad\ntasksSync:\n  - wat\n' });
+  try {
+    const { code, stderr } = await broken.run([bin, 'serve', '--port', '0']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('processes/bad.yml:3: tasksSync[0]: expected the name of a task: did you mean wait?');
+  } finally {
+    await broken.remove();
+  }
+});
