@@ -23,7 +23,7 @@ const doors = Object.keys(manifest.exports)
   .filter((door) => !door.endsWith('.json'))
   .map((door) => `svc-comm${door.slice(1)}`);
 /** Doors that need packages which a user installs beside ours. */
-const PEERS: Readonly<Record<string, readonly string[]>> = { 'svc-comm/http': ['fastify', '@fastify/swagger-ui'] };
+const PEERS: Readonly<Record<string, readonly string[]>> = { 'svc-comm/http': ['fastify'] };
 const plainDoors = doors.filter((door) => !(door in PEERS));
 
 let folder: string;
@@ -52,7 +52,7 @@ afterAll(async () => {
 describe('the packed tarball', () => {
   it('holds the compiled code, the migrations and the papers, and nothing else', async () => {
     const expected =
-      /^(dist\/(src|bin)\/.+\.(js|d\.ts|js\.map)|dist\/embedded-database\.tar\.gz|migrations\/\d+_.+\.sql|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+      /^(dist\/(src|bin)\/.+\.(js|d\.ts|js\.map)|dist\/embedded-database\.tar\.gz|dist\/documentation\/page\.(css|js)|migrations\/\d+_.+\.sql|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
     expect(packedFiles.filter((file) => !expected.test(file))).toEqual([]);
     const migrations = await readdir(at('migrations'));
     expect(packedFiles).toEqual(
@@ -145,6 +145,21 @@ describe('installed beside fastify', () => {
   it.each(Object.keys(PEERS))('%s is imported by ESM and required by CommonJS, with the same names', sameNames);
 
   it('type-checks with every door', () => typeChecks(doors));
+
+  it('has the page /docs with its files, and no Swagger UI unless that package is there', async () => {
+    const program = `
+      import { fastify } from 'fastify';
+      import { docs } from 'svc-comm/http';
+      const app = fastify();
+      await app.register(docs);
+      const paths = ['/docs', '/docs/page.js', '/docs/page.css', '/openapi.json', '/asyncapi.json', '/docs/api'];
+      const answers = await Promise.all(paths.map((url) => app.inject({ url, headers: { host: 'localhost' } })));
+      console.log(JSON.stringify([answers.map(({ statusCode }) => statusCode), answers[0].body.includes('/docs/api')]));
+    `;
+    await writeFile(join(folder, 'page.js'), program);
+    const { stdout } = await run(process.execPath, ['page.js'], { cwd: folder });
+    expect(JSON.parse(stdout)).toEqual([[200, 200, 200, 200, 200, 404], false]);
+  });
 });
 
 async function sameNames(door: string): Promise<void> {

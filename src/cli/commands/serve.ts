@@ -113,6 +113,7 @@ function server(service: SvcCommService, parts: ServerParts): Lifecycle {
 
 async function createServer(service: SvcCommService, { settings, project, logger }: ServerParts): Promise<HttpServer> {
   const { HttpServer, docs, functionServer, health, processApi, services } = await loadDoor();
+  const { leadPeopleToDocs } = await import('../../http/docs/home.ts');
   const { packageVersion } = await import('../../settings/project.ts');
   const { http, appId, worker, instances, brokerUrls, root, tests } = settings;
   const tasks = await service.tasks();
@@ -127,6 +128,7 @@ async function createServer(service: SvcCommService, { settings, project, logger
     logger,
     guard: { token, allowedHosts, rateLimit },
     async register(app) {
+      leadPeopleToDocs(app);
       await app.register(health, { tasks });
       await app.register(services, { services: () => service.services() });
       const { headers } = instances;
@@ -134,6 +136,9 @@ async function createServer(service: SvcCommService, { settings, project, logger
       if (hasTasks) await app.register(functionServer, { tasks, cancelWait, processes: descriptions });
       if (hasProcesses) {
         await app.register(processApi, { processes, cancelWait, headers, serves: hasTasks ? 'registered' : 'all' });
+      }
+      if (!hasTasks && !hasProcesses) {
+        app.get('/', { config: { svcComm: { takesBasic: true } } }, (_request, reply) => reply.redirect('/docs'));
       }
       await app.register(docs, {
         title: appId,

@@ -91,8 +91,10 @@ function route(
   path: string,
   handler: (request: never, reply: FastifyReply) => unknown,
 ): void {
+  // What a person finds at the server's name.
+  const config = path === '/' ? { svcComm: { takesBasic: true } } : {};
   for (const url of path === '/' ? ['/'] : [path, `${path}/`]) {
-    scope.route({ method, url, handler: async (request, reply) => handler(request as never, reply) });
+    scope.route({ method, url, config, handler: async (request, reply) => handler(request as never, reply) });
   }
 }
 

@@ -58,7 +58,9 @@ function route(
   path: string,
   handler: (request: FastifyRequest, reply: FastifyReply) => unknown,
 ): void {
+  // What a person finds at the server's name.
+  const config = path === '/' ? { svcComm: { takesBasic: true } } : {};
   for (const url of path === '/' ? ['/'] : [path, `${path}/`]) {
-    scope.route({ method, url, handler: async (request, reply) => handler(request, reply) });
+    scope.route({ method, url, config, handler: async (request, reply) => handler(request, reply) });
   }
 }
