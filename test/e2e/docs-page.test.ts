@@ -173,6 +173,25 @@ describe.skipIf(skipReason)(`the page /docs in Chromium${skipReason ? ` (${skipR
     await close();
   });
 
+  it('is behind the token, which a browser asks for as a password and the forms for in a field', async () => {
+    const token = 'c4n4ry';
+    const guarded = project.start([bin, 'serve', '--docs', '--port', '0'], { SVC_COMM_HTTP_TOKEN: token });
+    const [at = ''] = /https?:\/\/[^ "]+/.exec(await guarded.line('listening on')) ?? [];
+    const { page, close } = await openPage(browser, { httpCredentials: { username: 'me', password: token } });
+    await page.goto(at);
+    const addition = form(page, 'addition');
+    await addition.getByLabel('x', { exact: false }).first().fill('3');
+    await addition.getByRole('button', { name: 'Run' }).click();
+    await addition.locator('.state[data-state="failed"]').waitFor();
+    expect(await addition.getByRole('status').textContent()).toBe('401 Unauthorized');
+    await page.getByLabel('Token').fill(token);
+    await addition.getByRole('button', { name: 'Run' }).click();
+    await addition.locator('.state[data-state="done"]').waitFor();
+    expect(await addition.locator('.answer').textContent()).toContain('"result": 4');
+    await close();
+    expect(await guarded.stop()).toBe(0);
+  });
+
   it('works by keyboard alone', async () => {
     const { page, close } = await openPage(browser);
     await page.goto(`${url}/docs#process.hello-world`);

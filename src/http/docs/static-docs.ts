@@ -15,8 +15,8 @@ export interface StaticDocsParts extends DocumentedParts {
 }
 
 /**
- * The documentation as files for any web server or a folder: the page without forms, and the documents as `svc-comm
- * serve` answers them. Nothing is connected to.
+ * The documentation as files for any web server or a folder: the page without forms, the messages, and the HTTP side of
+ * tasks and processes; what else a server answers (`/health`, …) is in its own document. Nothing is connected to.
  * @returns content by file name
  */
 export async function staticDocs(parts: StaticDocsParts): Promise<ReadonlyMap<string, string>> {
