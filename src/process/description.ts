@@ -1,5 +1,6 @@
-/** JSON Schema, draft 2020-12. */
-export type JsonSchema = Readonly<Record<string, unknown>>;
+import type { JsonSchema } from '../message/json-schema.ts';
+
+export type { JsonSchema } from '../message/json-schema.ts';
 
 export const FIELD_TYPES = [
   'char',

@@ -10,7 +10,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
   exchanges: Object.freeze([]),
   declare: 'create',
   processes: Object.freeze(['processes/**/*.{ts,js,yml,yaml,json}']),
-  tests: Object.freeze(['{src,test,tests,tasks,processes}/**/*.{test,spec}.{ts,mts,js,mjs}']),
+  tests: Object.freeze(['{src,test,tests,tasks,validations,processes}/**/*.{test,spec}.{ts,mts,js,mjs}']),
   prefetch: 100,
   concurrency: 20,
   retry: Object.freeze({
