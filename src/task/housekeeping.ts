@@ -16,7 +16,7 @@ export interface HousekeepingParts {
   /** Those that run, by task id. */
   readonly runs: ReadonlyMap<string, TaskRun>;
   readonly stats: WorkerStats;
-  readonly lookForWork: () => Promise<void>;
+  readonly lookForMissed: () => Promise<void>;
   /** Tells the other workers that this one listens. */
   readonly announce: () => Promise<void>;
 }
@@ -125,9 +125,9 @@ export class Housekeeping {
   }
 
   async #look(): Promise<void> {
-    const { db, schema, owner, runs, lookForWork } = this.#parts;
+    const { db, schema, owner, runs, lookForMissed } = this.#parts;
     if (runs.size > 0) for (const id of await readCancelled(db, schema, owner)) runs.get(id)?.end('cancel');
-    await lookForWork();
+    await lookForMissed();
   }
 
   async #recover(): Promise<void> {

@@ -54,10 +54,16 @@ export class Intake {
     else this.#hold({ id, delivery });
   }
 
-  /** Rows that were found without a message. */
+  /** Whether what was found still waits. */
+  get hasFound(): boolean {
+    return this.#offers.some(({ delivery, isTold }) => !delivery && !isTold);
+  }
+
+  /** Rows that were found without a message: they have waited for longer than what came with one. */
   found(ids: readonly string[]): void {
     if (!this.#isOpen) return;
-    for (const id of ids) this.#offers.push({ id, delivery: undefined });
+    const known = new Set(this.#offers.map(({ id }) => id));
+    this.#offers.unshift(...ids.filter((id) => !known.has(id)).map((id) => ({ id, delivery: undefined })));
     this.#onOffer();
   }
 

@@ -191,14 +191,17 @@ export class TaskProcess {
 
   async #exited(code: number | null, signal: NodeJS.Signals | null, error?: Error): Promise<void> {
     if (this.isOver) return;
+    const wasReady = this.isReady;
     this.isOver = true;
     this.isReady = false;
     // What it printed last may still be in the pipe: it says why.
     if (!error) await Promise.race([closed(this.#child), sleep(LEAVE_MS)]);
     const death = this.#death(code, signal);
-    this.#ready.reject(
-      new TaskProcessError(error?.message ?? `${death.error.message}${this.#lastLines()}`, { cause: error }),
-    );
+    // Of one that was ready what it printed belongs to its run.
+    if (!wasReady) {
+      const why = error?.message ?? `${death.error.message}${this.#lastLines()}`;
+      this.#ready.reject(new TaskProcessError(why, { cause: error }));
+    }
     if (this.pid !== undefined) await this.tree.gone();
     if (this.pid !== undefined) this.#options.guard?.drop(this.pid);
     this.#over.resolve();

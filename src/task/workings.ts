@@ -12,7 +12,7 @@ import { TaskWatch } from './watch.ts';
 import type { WorkerParts } from './worker.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
-/** A task that has waited for so long with nothing to do here: its message is lost, or nobody publishes. */
+/** A task that has waited for so long: its message is lost, or nobody publishes, or all have much to do. */
 const MISSED_MS = 3_000;
 /** What one start of a worker is made of. */
 export interface Workings {
@@ -45,10 +45,16 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
   });
   const ledger = new Ledger({ db, schema, owner, leaseMs, definitions: () => registry.definitions });
   const intake = new Intake(logger, () => runner.fill());
-  const lookForWork = async (waitedMs: number, name?: string) => {
-    if (runner.room <= 0 || intake.size > 0) return;
-    const ids = await ledger.find(waitedMs, runner.room, name);
+  const look = async (waitedMs: number, limit: number, name?: string) => {
+    const ids = await ledger.find(waitedMs, limit, name);
     intake.found(ids.filter((id) => !runner.runs.has(id)));
+  };
+  // Also without room: one without a message would else wait for as long as others come with theirs.
+  const lookForMissed = async () => {
+    if (!intake.hasFound) await look(MISSED_MS, options.concurrency);
+  };
+  const lookForWork = async (name: string) => {
+    if (runner.room > 0 && intake.size === 0) await look(0, runner.room, name);
   };
   const runner: Runner = new Runner({
     ledger,
@@ -63,7 +69,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     onBegin: (id, sinceMs) => housekeeping.begun(id, sinceMs),
     isOver: (id) => db.isClosed || housekeeping.isOver(id),
     onPlaceFree: (name) => {
-      lookForWork(0, name).catch((error: unknown) => {
+      lookForWork(name).catch((error: unknown) => {
         logger.warn({ error, task: name }, 'could not look for tasks that wait for a place');
       });
     },
@@ -76,7 +82,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     options,
     runs: runner.runs,
     stats,
-    lookForWork: () => lookForWork(MISSED_MS),
+    lookForMissed,
     announce: () => announceWorker(db, owner, queue),
   });
   const peers = new Peers(owner);

@@ -118,6 +118,31 @@ describe('a task', () => {
     expect(await run('addition', { x: 1, y: 1 })).toBe(2);
   });
 
+  it('whose message is lost has its turn, also while others keep coming with theirs', async () => {
+    const { transactions, db } = kit.kit;
+    const lost = await transactions.run(async () => {
+      const handle = await kit.tasks.submit('addition', { x: 2, y: 2 });
+      const executor = transactions.current()?.executor;
+      await executor?.query(`DELETE FROM ${db.table('svc_comm_outbox')} WHERE body LIKE $1`, [`%${handle.id}%`]);
+      return handle;
+    });
+    const over = new AbortController();
+    const keepBusy = async () => {
+      while (!over.signal.aborted) await (await kit.tasks.submit('nap', { ms: 100 })).result({ timeout: 60 });
+    };
+    // Twice as many as run at once: there is always one that waits with its message.
+    const busy = Array.from({ length: 8 }, keepBusy);
+    expect(await lost.result({ timeout: 40 })).toBe(4);
+    over.abort();
+    await Promise.all(busy);
+  }, 120_000);
+
+  it('that is ended keeps what it printed', async () => {
+    const handle = await kit.tasks.submit('talker', {});
+    await expect(handle.result({ timeout: 20 })).rejects.toThrow(TaskTimeoutError);
+    expect((await handle.record()).log).toMatch(/^hello\n/);
+  });
+
   it('whose result is too large or no JSON has failed, and says so', async () => {
     expect(await run('huge', { bytes: 1024 * 1024 - 2 })).toHaveLength(1024 * 1024 - 2);
     await expect(run('huge', { bytes: 1024 * 1024 })).rejects.toMatchObject({

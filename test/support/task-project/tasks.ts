@@ -100,6 +100,11 @@ export const forkBomb = task({ name: 'fork-bomb', args: { mark: arg.string() } }
   return new Promise(() => undefined);
 });
 
+export const talker = task({ name: 'talker', timeout: '300ms' }, (_args, { signal }) => {
+  console.log('hello');
+  return sleep(60_000, undefined, { signal });
+});
+
 /** Heeds nothing. */
 export const cpuBomb = task({ name: 'cpu-bomb', timeout: '500ms' }, () => {
   for (;;);
