@@ -6,7 +6,7 @@ import { heldLease } from './held-lease.ts';
 import { machine, versions } from './report.ts';
 import type { Slot } from './slot.ts';
 import { consumerSlot } from './tier.ts';
-import { Witness } from './witness.ts';
+import { type Deliveries, Witness } from './witness.ts';
 import { PATIENCE, World } from './world.ts';
 
 export interface FailpointResult {
@@ -39,7 +39,7 @@ export interface FailpointOptions {
   readonly say: (line: string) => void;
 }
 
-const LEASE_MS = 1500;
+const LEASE_MS = 2000;
 const ARRIVAL_MS = 200;
 const NEVER = '1000000000';
 /** A process starts and comes to its step in this time. */
@@ -100,6 +100,7 @@ class FailpointRun {
   readonly #kills = new Map<Failpoint, (readonly string[])[]>();
   readonly #caught = new Set<string>();
   readonly #unsettledAtKills = new Map<string, number>();
+  readonly #deliveriesAtKills = new Map<string, Deliveries>();
 
   constructor(world: World, times: number, say: (line: string) => void) {
     this.#world = world;
@@ -158,10 +159,14 @@ class FailpointRun {
     const ids = await promise;
     clearTimeout(timer);
     await slot.kill9();
+    // What was held dies with the process that sent it: passed on now, a COMMIT would still take place.
+    for (const proxy of [slot.pg, ...slot.amqp]) proxy.cut();
     if (slot.kind === 'relay') await this.#noteUnsettled(slot);
-    slot.pg.heal();
-    for (const proxy of slot.amqp) proxy.heal();
-    for (const id of ids) this.#caught.add(id);
+    for (const proxy of [slot.pg, ...slot.amqp]) proxy.heal();
+    for (const id of ids) {
+      this.#caught.add(id);
+      this.#deliveriesAtKills.set(id, this.witness.deliveries(id));
+    }
     if (ids.length === 0)
       throw new Error(`${failpoint.name}: ${slot.name} never came to ${failpoint.at}:\n${slot.role?.log.slice(-2000)}`);
     return ids;
@@ -237,7 +242,7 @@ class FailpointRun {
       isCommitted: produced.has(id),
       publishes: this.witness.publishes(id),
       unsettledAtKills: this.#unsettledAtKills.get(id) ?? 0,
-      deliveries: this.witness.deliveries(id),
+      deliveries: since(this.#deliveriesAtKills.get(id), this.witness.deliveries(id)),
       handlerRuns: runs.get(id) ?? 0,
       effects: effects.get(id) ?? 0,
       deadCopies: deadCopies.get(id) ?? 0,
@@ -248,6 +253,11 @@ class FailpointRun {
     return (await this.#world.oracle.query<{ id: string }>(sql)).map(({ id }) => id);
   }
 }
+
+const since = (before: Deliveries = { fresh: 0, again: 0 }, now: Deliveries): Deliveries => ({
+  fresh: now.fresh - before.fresh,
+  again: now.again - before.again,
+});
 
 function tally(items: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();

@@ -96,7 +96,9 @@ export class Wire<S> {
     this.lanes['to-client'].release();
   }
 
+  /** What is held is thrown away. */
   cut(): void {
+    for (const lane of Object.values(this.lanes)) lane.close();
     this.client.resetAndDestroy();
     this.server.resetAndDestroy();
   }
