@@ -179,6 +179,18 @@ export const FAILPOINTS: readonly Failpoint[] = [
       effects === 0 && deliveries.again >= 1 && deadCopies >= 1 && deadCopies <= 2,
   },
   {
+    name: 'C6 held',
+    victim: 'consumer',
+    at: 'the publish to the dead letters, not passed on',
+    expects: 'delivered again, no effect, one copy in the dead letters',
+    isPoison: true,
+    onAmqp: ({ kind, channel }, direction, wire, witness) => {
+      if (kind !== 'content-body' || direction !== 'to-server') return undefined;
+      return caught(witness.lastPublished(wire, channel), 'hold');
+    },
+    isAsExpected: ({ effects, deliveries, deadCopies }) => effects === 0 && deliveries.again >= 1 && deadCopies === 1,
+  },
+  {
     name: 'C7',
     victim: 'consumer',
     at: 'the answer to the mark of a dead letter, not passed on',

@@ -85,6 +85,7 @@ async function scenario(): Promise<Outcome> {
   if (!Object.hasOwn(SCENARIOS, name)) usage(`no scenario ${name}; there are: ${Object.keys(SCENARIOS).join(', ')}`);
   const chosen: Scenario = SCENARIOS[name];
   if (chosen.kind === 'failpoints') return failpoints(number('times') ?? 3, chosen.names);
+  if (chosen.kind === 'test') usage(`"${name}" is a test: ${chosen.file}`);
   const { kind: _, ...options } = chosen;
   return judged({ ...options, name, seed, say, logFile: join(folder, 'scenario.faults.jsonl') });
 }

@@ -17,7 +17,7 @@ export interface RowResult {
   readonly problems: readonly string[];
 }
 
-interface VitestReport {
+export interface VitestReport {
   readonly testResults: readonly {
     readonly name: string;
     readonly assertionResults: readonly { fullName: string; title: string; status: string; duration?: number }[];
@@ -55,14 +55,17 @@ function runTests(tests: readonly TestName[]): (test: TestName) => TestRun[] {
       [files.filter((name) => !all.includes(name)), ['-t', titles.filter((title) => title !== '').join('|')]],
       [files.filter((name) => all.includes(name)), []],
     ] as const;
-    const reports = runs.map(([names, pattern]) => {
-      const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-      spawnSync(process.execPath, [vitest, 'run', '--reporter=json', `--outputFile=${file}`, ...names, ...pattern], {
-        cwd: root,
-        stdio: 'ignore',
+    // vitest takes no names for all files that there are.
+    const reports = runs
+      .filter(([names]) => names.length > 0)
+      .map(([names, pattern]) => {
+        const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+        spawnSync(process.execPath, [vitest, 'run', '--reporter=json', `--outputFile=${file}`, ...names, ...pattern], {
+          cwd: root,
+          stdio: 'ignore',
+        });
+        return JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
       });
-      return JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
-    });
     const found = reports.flatMap(({ testResults }) =>
       testResults.flatMap(({ name, assertionResults }) => assertionResults.map((result) => ({ ...result, name }))),
     );

@@ -134,7 +134,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   },
   {
     name: 'settled on the channel that is current',
-    scenario: 'connections are cut',
+    scenario: 'connections are cut under long runs',
     edits: [
       edit('consumer/pipeline.ts', '({ delivery }) => delivery.lost === lost', '() => false'),
       edit(
@@ -161,7 +161,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   },
   {
     name: 'dead letters at most once',
-    scenario: 'much poison',
+    scenario: 'killed before a dead letter is out',
     edits: [
       edit(
         'consumer/settler.ts',
@@ -185,5 +185,43 @@ export const SABOTAGES: readonly Sabotage[] = [
     name: 'a single active consumer goes before its messages are back',
     scenario: 'consumers roll over',
     edits: [edit('broker/subscription.ts', 'if (this.#options.isSingleActive) await this.#leave();', '')],
+  },
+  {
+    name: 'deadlines by this machine’s clock',
+    scenario: 'clocks differ',
+    edits: [
+      edit(
+        'assembly/assembly.ts',
+        'return this.#givenClock ?? (this.hasDatabase ? this.#databaseClock() : systemClock);',
+        'return this.#givenClock ?? systemClock;',
+      ),
+    ],
+  },
+  {
+    name: 'a process is killed, not its group',
+    scenario: 'a task that starts others is cancelled',
+    edits: [
+      edit(
+        'task/process-tree.ts',
+        "else signalGroup(this.#leader, 'SIGKILL');",
+        "else signal(this.#leader, 'SIGKILL');",
+      ),
+      edit(
+        'task/process-tree.ts',
+        "if (!signalGroup(this.#leader, 'SIGKILL') ||",
+        "if (!signal(this.#leader, 'SIGKILL') ||",
+      ),
+    ],
+  },
+  {
+    name: 'an end is written without comparing the attempt',
+    scenario: 'a run ends twice',
+    edits: [
+      edit(
+        'task/sql/finish.ts',
+        "WHERE t.id = r.id AND t.attempt = r.attempt AND t.state = 'STARTED'",
+        'WHERE t.id = r.id AND r.attempt IS NOT NULL',
+      ),
+    ],
   },
 ];

@@ -1,8 +1,9 @@
 import type { TierOptions } from './tier.ts';
 
-/** A run of the pr tier's kind, small and aimed at one rule; or failpoints. */
+/** A run of the pr tier's kind, small and aimed at one rule; failpoints; or, for commands and tasks, tests by file and title. */
 export type Scenario =
   | { readonly kind: 'failpoints'; readonly names: readonly string[] }
+  | { readonly kind: 'test'; readonly project: string; readonly file: string; readonly title: string }
   | ({ readonly kind: 'tier' } & Omit<TierOptions, 'name' | 'seed' | 'say' | 'logFile'>);
 
 const small = {
@@ -15,11 +16,28 @@ const small = {
   stuckMs: 15_000,
 } as const;
 const ordered = ['ordered'] as const;
+const test = { kind: 'test', project: 'integration' } as const;
 
 export const SCENARIOS = {
   'killed at the commit': { kind: 'failpoints', names: ['C3'] },
   'killed after the commit': { kind: 'failpoints', names: ['C4'] },
   'lease held back': { kind: 'failpoints', names: ['R5'] },
+  'killed before a dead letter is out': { kind: 'failpoints', names: ['C6 held'] },
+  'clocks differ': {
+    ...test,
+    file: 'integration/commands.test.ts',
+    title: 'deadlines go by the database',
+  },
+  'a task that starts others is cancelled': {
+    ...test,
+    file: 'integration/task-lease.test.ts',
+    title: 'a cancel ends the whole process group of a task',
+  },
+  'a run ends twice': {
+    ...test,
+    file: 'integration/task-lease.test.ts',
+    title: 'takes no end of an attempt that is over',
+  },
   'publishes vanish': { ...small, only: ['publishes vanish'], victims: ['relay'] },
   'bindings come and go': { ...small, consumers: ordered, only: ['binding gone'] },
   'queues are full': {
@@ -45,6 +63,13 @@ export const SCENARIOS = {
     ...{ faults: 12, only: ['cut from broker', 'acks vanish'] },
     consumerEnv: { FAULTS_WORK_MS: '10' },
     producerEnv: { FAULTS_FAILS_ONE_IN: '5', FAULTS_KEYS: '50' },
+  },
+  // A run outlasts the loss of its channel, and ends on the next one.
+  'connections are cut under long runs': {
+    ...small,
+    ...{ events: 1200, faults: 10, rate: 60, consumers: ['pool'], only: ['cut from broker'], victims: ['consumer'] },
+    consumerEnv: { FAULTS_WORK_MS: '700' },
+    producerEnv: { FAULTS_UNKEYED_ONE_IN: '1', FAULTS_POISON_ONE_IN: '1000000000', FAULTS_FAILS_ONE_IN: '1000000000' },
   },
   'consumers roll over': {
     ...small,
