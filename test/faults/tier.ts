@@ -57,6 +57,8 @@ export type Consumer = (typeof CONSUMERS)[number];
 const STUCK_MS = 60_000 * PATIENCE;
 /** Attempts are five; a fault may repeat each of them, and double the copy that waits. Above this a message spins. */
 const MOST_RUNS = 30;
+/** What RabbitMQ says of an ack on another channel than the delivery's, most of the time. */
+const UNKNOWN_TAG = 'unknown delivery tag';
 
 interface LoggedFault extends PlannedFault {
   readonly inFlight: { readonly unconfirmed: number; readonly unacked: number; readonly outboxRows: number };
@@ -97,7 +99,7 @@ export async function runTier(options: TierOptions): Promise<Report> {
     const connections = world.slots.map((slot) => slot.amqp.reduce((sum, { wires }) => sum + wires.length, 0));
     await stopAll(world, watch);
     const runs = readRuns(world.runsFile, verdict.effects);
-    const unknownTags = world.brokerLog('unknown delivery tag').length;
+    const unknownTags = world.brokerLog(UNKNOWN_TAG).length;
     const overlapped = faults.filter(({ inFlight }) => inFlight.unconfirmed + inFlight.unacked > 0).length;
     const wrong = VIOLATIONS.filter((name) => verdict[name] !== 0).map((name) => `${verdict[name]} ${name}`);
     if (stuckRows > 0 && watch.violation === undefined) wrong.push(`${stuckRows} rows stuck in the outbox`);
@@ -222,6 +224,8 @@ class Watch {
     const { most } = readRuns(this.#world.runsFile, verdict.effects);
     if (found) this.violation ??= `${verdict[found]} ${found}`;
     if (most > MOST_RUNS) this.violation ??= `a message was handled ${most} times`;
+    const unknownTags = this.#world.brokerLog(UNKNOWN_TAG).length;
+    if (unknownTags > 0) this.violation ??= `${unknownTags} acks with an unknown delivery tag`;
   }
 }
 
