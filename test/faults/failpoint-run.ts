@@ -58,7 +58,7 @@ export async function runFailpoints({ times, seed, names, say }: FailpointOption
     await run.start(seed);
     for (const failpoint of FAILPOINTS.filter(({ name, victim }) => victim === 'relay' && wanted(name)))
       await run.killAt(world.slot('relay-victim'), failpoint);
-    const held = wanted('R5') ? await heldLease({ world, witness: run.witness, times }) : undefined;
+    const held = wanted('R5') ? await heldLease({ world, witness: run.witness, times, leaseMs: LEASE_MS }) : undefined;
     if (held) say(`R5: ${held.asExpected} of ${held.messages} as expected`);
     // From here on no relay dies, so that what is delivered twice was delivered twice by the consumer's doing.
     const [producer, consumer] = [world.slot('producer-victim'), world.slot('pool-1')];
