@@ -4,7 +4,13 @@ import { root } from './places.ts';
 import type { Report } from './report.ts';
 import { runTier, type TierOptions } from './tier.ts';
 
-export const PEERS = ['amqplib', 'amqp-connection-manager', 'rascal', 'rabbitmq-client'] as const;
+export const PEERS = [
+  'amqplib',
+  'amqp-connection-manager',
+  'rascal',
+  'rabbitmq-client',
+  'pg-transactional-outbox',
+] as const;
 
 export interface ComparisonOptions {
   readonly seed: number;
@@ -16,7 +22,7 @@ export interface ComparisonOptions {
   readonly logFile: string;
 }
 
-/** The same seed and the same oracle for ours and for what others build on: none has an outbox or an inbox. */
+/** The same seed and the same oracle for ours and for what others build on: the last has an outbox and an inbox as well. */
 export async function compare({ names, ...options }: ComparisonOptions): Promise<Report[]> {
   const folder = join(root, 'test/faults/peers');
   execFileSync('npm', ['ci', '--silent', '--no-audit', '--no-fund'], { cwd: folder, stdio: 'inherit' });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
@@ -150,6 +151,8 @@ async function addPeers(
     await channel.bindQueue(queue, 'ledger', 'entry.#');
   }
   await connection.close();
+  const env = { ...process.env, FAULTS_PEER: peer, FAULTS_DATABASE_URL: world.postgres.url };
+  execFileSync(process.execPath, [join(root, 'test/faults/peers/set-up.mjs')], { env, stdio: 'inherit' });
   const command = (role: string) => ['--import', 'tsx', join(root, 'test/faults/peers', `${role}.mjs`)];
   for (const i of [1, 2]) {
     const env = {
@@ -159,6 +162,8 @@ async function addPeers(
       ...producerEnv,
     };
     await world.addSlot({ name: `producer-${i}`, kind: 'producer', env, peer: command('producer') });
+    if (peer === 'pg-transactional-outbox')
+      await world.addSlot({ name: `relay-${i}`, kind: 'relay', env, peer: command('relay') });
   }
   for (const consumer of consumers) {
     for (const i of [1, 2]) {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
@@ -148,13 +148,20 @@ export class World {
     return copies;
   }
 
-  /** Lines of the broker's logs that have the text. */
+  /** Lines of the broker's logs that have the text: what clients did wrong is in the file, not on the console. */
   brokerLog(text: string): string[] {
-    return this.rabbit.nodeNames.flatMap((name) =>
-      readFileSync(join(this.rabbit.home, name, 'console.log'), 'utf8')
-        .split('\n')
-        .filter((line) => line.includes(text)),
-    );
+    return this.rabbit.nodeNames.flatMap((name) => {
+      const node = join(this.rabbit.home, name);
+      const logs = [
+        join(node, 'console.log'),
+        ...readdirSync(join(node, 'log')).map((file) => join(node, 'log', file)),
+      ];
+      return logs.flatMap((file) =>
+        readFileSync(file, 'utf8')
+          .split('\n')
+          .filter((line) => line.includes(text)),
+      );
+    });
   }
 
   /** Starts these and waits until each has its queue bound. */

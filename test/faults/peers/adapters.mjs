@@ -1,8 +1,15 @@
 // What a user of each library writes to publish with confirms and to consume with acks, and no more: reconnects are the
 // library's own where it has them. `publisher` gives a function that resolves at the confirm; a handler that throws has
-// its message given back to the queue.
+// its message given back to the queue. One has tables of its own: `setUp` makes them, `store` writes an entry in the
+// transaction that it is told of, and its handlers run in a transaction that the library opens.
 import amqpConnectionManager from 'amqp-connection-manager';
 import amqplib from 'amqplib';
+import {
+  DatabaseSetup,
+  getDisabledLogger,
+  initializeMessageStorage,
+  initializePollingMessageListener,
+} from 'pg-transactional-outbox';
 import { Connection } from 'rabbitmq-client';
 import rascal from 'rascal';
 
@@ -124,6 +131,78 @@ export const ADAPTERS = {
       const consumer = connection.createConsumer(options, (message) => handle(message.body, message.redelivered));
       consumer.on('error', log);
     },
+  },
+};
+
+const OUTBOX = { outboxOrInbox: 'outbox', table: 'outbox', nextMessagesName: 'next_outbox_messages' };
+const inboxOf = (queue) => ({ outboxOrInbox: 'inbox', table: `inbox_${queue}`, nextMessagesName: `next_${queue}` });
+/** Of its README's recommendations the larger batches, and a time-out that ours has as well. */
+const pollingConfig = (databaseUrl, { outboxOrInbox, table, nextMessagesName }, enableMaxAttemptsProtection) => ({
+  outboxOrInbox,
+  dbListenerConfig: { connectionString: databaseUrl, connectionTimeoutMillis: 3000 },
+  settings: {
+    dbSchema: 'public',
+    dbTable: table,
+    enableMaxAttemptsProtection,
+    enablePoisonousMessageProtection: false,
+    nextMessagesBatchSize: 100,
+    nextMessagesFunctionName: nextMessagesName,
+    nextMessagesPollingIntervalInMs: 100,
+  },
+});
+
+/** An entry as the library stores it: entries of a key are of one segment, which is worked through in order. */
+const messageOf = (entry) => ({
+  id: entry.id,
+  aggregateType: 'ledger',
+  aggregateId: entry.key ?? entry.id,
+  messageType: entry.kind,
+  segment: entry.key ?? entry.id,
+  concurrency: 'sequential',
+  payload: entry,
+  createdAt: new Date().toISOString(),
+});
+
+ADAPTERS['pg-transactional-outbox'] = {
+  setUp: ['outbox', 'ordered', 'pool'].map((name) => {
+    const config = { ...(name === 'outbox' ? OUTBOX : inboxOf(name)), schema: 'public', listenerRole: 'postgres' };
+    const sql = DatabaseSetup.dropAndCreateTable(config) + DatabaseSetup.createPollingFunction(config);
+    // Names of indexes are of the kind, and there are two inboxes.
+    const indexes = DatabaseSetup.setupPollingIndexes(config);
+    return sql + indexes.replaceAll(/\b(in|out)box_(\w+_idx)/g, `${config.table}_$2`);
+  }),
+  async storage(databaseUrl) {
+    const store = initializeMessageStorage(pollingConfig(databaseUrl, OUTBOX, false), getDisabledLogger());
+    return (entry, client) => store(messageOf(entry), client);
+  },
+  async relay(url, databaseUrl) {
+    const send = await ADAPTERS.amqplib.publisher(url);
+    const handle = ({ id, messageType, payload }) =>
+      send('ledger', `entry.${messageType}`, Buffer.from(JSON.stringify(payload)), id);
+    initializePollingMessageListener(pollingConfig(databaseUrl, OUTBOX, false), { handle }, getDisabledLogger());
+  },
+  async consumer(url, { queue, prefetch, databaseUrl, pool, handleIn }) {
+    const config = pollingConfig(databaseUrl, inboxOf(queue), true);
+    const store = initializeMessageStorage(config, getDisabledLogger());
+    const handle = ({ payload, startedAttempts }, client) => handleIn(payload, client, startedAttempts > 1);
+    initializePollingMessageListener(config, { handle }, getDisabledLogger());
+    await ADAPTERS.amqplib.consumer(url, {
+      queue,
+      prefetch,
+      handle: async (bytes) => {
+        const client = await pool.connect();
+        client.on('error', () => undefined);
+        let damage;
+        try {
+          await store(messageOf(JSON.parse(bytes.toString())), client);
+        } catch (error) {
+          damage = error;
+          throw error;
+        } finally {
+          client.release(damage);
+        }
+      },
+    });
   },
 };
 

@@ -1,5 +1,6 @@
-// A producer of a peer: commits, then publishes with confirms, and tries a publish that failed five times in all. One
-// transaction in ten is rolled back, and nothing of it is published.
+// A producer of a peer: commits, then publishes with confirms, and tries a publish that failed five times in all; or, with
+// a library that has an outbox, writes to it, and relay.mjs does the rest. One transaction in ten is rolled back, and nothing of it
+// is published.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { Random, Zipf } from '../random.ts';
@@ -37,6 +38,7 @@ async function commit(entries) {
         seq,
         entry.kind,
       ]);
+      await store?.(entry, client);
     }
     if (random.isOneIn(10)) return await client.query('ROLLBACK').then(() => false);
     await client.query('COMMIT');
@@ -62,7 +64,9 @@ async function publish(send, entry) {
   }
 }
 
-const send = await ADAPTERS[FAULTS_PEER].publisher(FAULTS_BROKER_URL);
+const adapter = ADAPTERS[FAULTS_PEER];
+const store = await adapter.storage?.(FAULTS_DATABASE_URL);
+const send = await adapter.publisher?.(FAULTS_BROKER_URL);
 let dueMs = performance.now();
 while (!isStopping) {
   const entries = Array.from({ length: random.isOneIn(3) ? 1 + random.below(12) : 1 }, () => ({
@@ -75,7 +79,7 @@ while (!isStopping) {
   try {
     if (await commit(entries)) {
       process.send?.(entries.length);
-      for (const entry of entries) await publish(send, entry);
+      if (send) for (const entry of entries) await publish(send, entry);
     }
   } catch {
     await pause(100);
