@@ -18,7 +18,10 @@ const IDLE_MS = 50;
 /** RabbitMQ forgets acks of a quorum queue that it still held back when their channel closes. */
 const SETTLING_MS = 100;
 
-/** Looks at a queue that someone reads, before it is given up: about 2 s. */
+/** What the broker had sent when it first said that none is left arrives before its second answer. */
+const ENOUGH = 2;
+
+/** Looks at a queue that someone reads, or that owes us messages, before it is given up: about 2 s. */
 const PATIENCE = 40;
 
 const CLOSE_MS = 5_000;
@@ -105,18 +108,18 @@ class BrokerOpenQueue implements OpenQueue {
 
   async next(): Promise<Read> {
     const { connection, open, channel, queue } = this.#source;
-    for (let found = Number.POSITIVE_INFINITY; ; ) {
+    for (let looks = 0; ; ) {
       const delivery = this.#shift();
       if (delivery) return { kind: 'message', delivery };
       if (this.#end !== undefined) throw new QueueUnavailableError(queue, this.#end);
       if (this.#deliveries.unfinished >= MAX_UNSETTLED) return { kind: 'full' };
       await this.#arrival();
       if (this.#arrived.length > 0) continue;
-      // Twice: what the broker had sent when it first said that none is left arrives before its second answer.
-      const before = found;
-      const answer = answered(connection, open, channel.checkQueue(queue));
-      found = (await answer.catch(() => undefined))?.messageCount ?? Number.POSITIVE_INFINITY;
-      if (before === 0 && found === 0 && this.#arrived.length === 0) return { kind: 'empty' };
+      const answer = await answered(connection, open, channel.checkQueue(queue)).catch(() => undefined);
+      looks = answer?.messageCount === 0 && this.#arrived.length === 0 ? looks + 1 : 0;
+      // A quorum queue counts what it hands out before it is sent; what expired meanwhile, or was purged, never comes.
+      const isShort = this.#stats.delivered < this.waiting;
+      if (looks >= (isShort ? PATIENCE : ENOUGH)) return { kind: 'empty' };
     }
   }
 
