@@ -63,7 +63,7 @@ it('process ls and show tell of processes, for people and as JSON', async () => 
   expect(text).toMatch(/field +foo char, required +whom/);
   expect(text).toMatch(/async +say.later +env LATER_TOKEN/);
   const wrong = await cli('process', 'show', 'hallo', '--json');
-  expect([wrong.code, wrong.json.error.code]).toEqual([1, 'SVC_COMM_UNKNOWN_PROCESS']);
+  expect([wrong.code, wrong.json.error.code]).toEqual([2, 'SVC_COMM_UNKNOWN_PROCESS']);
 });
 
 it('process run creates an instance and waits for its end; ls, show and cancel look at it and end it', async () => {
@@ -80,7 +80,7 @@ it('process run creates an instance and waits for its end; ls, show and cancel l
     text: expect.stringContaining('FAILURE Error: no hello today'),
   });
   const refused = await cli('process', 'run', 'hello', '--json');
-  expect(refused).toMatchObject({ code: 1, json: { error: { code: 'SVC_COMM_INVALID_PROCESS_INPUT' } } });
+  expect(refused).toMatchObject({ code: 2, json: { error: { code: 'SVC_COMM_INVALID_PROCESS_INPUT' } } });
   const waiting = (await cli('process', 'run', 'waiting', '--detach', '--json')).json as Instance;
   expect(waiting.state).toBe('Running');
   expect(await cli('process', 'cancel', waiting.id)).toMatchObject({
@@ -111,11 +111,28 @@ it('doctor names the environment variables that are missing', async () => {
   );
 });
 
+it('serve refuses a process that has the name of a task, or of a path of its own', async () => {
+  const clash = new CliProject({ 'processes/clash.yml': 'id: double\n', 'src/tasks.js': FILES['src/tasks.js'] });
+  const own = new CliProject({ 'processes/own.yml': 'id: health\n' });
+  try {
+    for (const [one, why] of [
+      [clash, 'an id that no task has'],
+      [own, 'a path of the server'],
+    ] as const) {
+      const { code, stderr } = await one.run([bin, 'serve', '--port', '0']);
+      expect(code).toBe(2);
+      expect(stderr).toContain(why);
+    }
+  } finally {
+    await Promise.all([clash.remove(), own.remove()]);
+  }
+});
+
 it('serve says of a broken file where, and what was expected', async () => {
   const broken = new CliProject({ 'processes/bad.yml': 'id: bad\ntasksSync:\n  - wat\n' });
   try {
     const { code, stderr } = await broken.run([bin, 'serve', '--port', '0']);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(stderr).toContain('processes/bad.yml:3: tasksSync[0]: expected the name of a task: did you mean wait?');
   } finally {
     await broken.remove();

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { SvcCommService } from '../../assemble.ts';
-import { MissingPackageError } from '../../errors.ts';
+import { InvalidArgumentError, MissingPackageError } from '../../errors.ts';
 import type { HttpServer } from '../../http/server.ts';
 import { group } from '../../lifecycle/group.ts';
 import type { Logger } from '../../lifecycle/logger.ts';
@@ -45,6 +45,7 @@ export async function serve(
   const service = createService(loaded, { logger, messageRouter });
   useAsDefault(service);
   const project = await projectOf(settings, docs === true || all === true);
+  assertNames(project);
   const roles = all === true ? rolesOf(service, project, logger) : [];
   const names = [
     ...project.taskRegistry.definitions.map(({ name }) => name),
@@ -73,6 +74,18 @@ async function projectOf(settings: ResolvedSettings, isWhole: boolean): Promise<
   const { messageRouter } = await import('../../default-service.ts');
   const { files, ...registries } = await loadTasks(settings, { preferSources: false });
   return { ...registries, messageRouter, taskFiles: files };
+}
+
+/** Paths of the server itself. */
+const OWN_NAMES: ReadonlySet<string> = new Set(['docs', 'health', 'services', 'openapi.json', 'asyncapi.json']);
+
+/** A process is served at its name, and so is a task. @throws InvalidArgumentError */
+function assertNames({ taskRegistry, processRegistry }: WholeProject): void {
+  for (const { id } of processRegistry.definitions) {
+    if (taskRegistry.has(id))
+      throw new InvalidArgumentError(`process ${id}`, 'an id that no task has', 'that of a task');
+    if (OWN_NAMES.has(id)) throw new InvalidArgumentError(`process ${id}`, 'an id of its own', 'a path of the server');
+  }
 }
 
 /** What of a project's work there is to do: it starts before the first request can ask for it. */
