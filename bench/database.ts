@@ -6,18 +6,20 @@ import { compiled } from './compiled.ts';
 
 /** A schema of the bench's own with our tables. */
 export class BenchDatabase {
-  readonly url = testDatabaseUrl();
+  readonly url: string;
   readonly schema: string;
-  readonly pool = new pg.Pool({ connectionString: this.url, max: 4 });
+  readonly pool: pg.Pool;
   #users: pg.Pool | undefined;
   readonly #closers: (() => Promise<unknown>)[] = [];
 
-  private constructor(schema: string) {
+  private constructor(url: string, schema: string) {
+    this.url = url;
     this.schema = schema;
+    this.pool = new pg.Pool({ connectionString: url, max: 4 });
   }
 
-  static async open(bench: string): Promise<BenchDatabase> {
-    const database = new BenchDatabase(uniqueName(`bench_${bench}`));
+  static async open(bench: string, ofServer = testDatabaseUrl()): Promise<BenchDatabase> {
+    const database = new BenchDatabase(ofServer, uniqueName(`bench_${bench}`));
     const { createService } = await compiled('index');
     const { url, schema } = database;
     const service = createService({ appId: 'bench', databaseUrl: url, schema, logLevel: 'error' });

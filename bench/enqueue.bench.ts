@@ -9,7 +9,7 @@ import { EVENT_TYPE, fullPayload, sampleEvent } from './event.ts';
 import { interleave, judge, type Row, type Side, timed } from './harness.ts';
 
 export const head = `
-One event: knex.transaction() with publishAggregateEvent and their handle, beside the same transaction with a bare knex
+Ours, one event: knex.transaction() with publishAggregateEvent and their handle, beside the same transaction with a bare knex
 insert of the same row into the same table (its trigger included); one client. 100 events: transaction() with 100 awaited
 publishes, beside 100 such inserts one by one in a transaction. Committers: 8 and 64 clients of pg, each BEGIN, our
 insert, COMMIT, again and again, while a relay works in this process; on: woken by notifications; off: no trigger, polling.

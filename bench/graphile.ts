@@ -4,7 +4,7 @@ import type { PoolClient } from 'pg';
 import pg from 'pg';
 import type { BenchDatabase } from './database.ts';
 
-const PEER = new URL('./peers/node_modules/graphile-worker/dist/index.js', import.meta.url);
+const PEER = new URL('./node_modules/graphile-worker/dist/index.js', import.meta.url);
 
 export const isGraphileInstalled = (): boolean => existsSync(PEER);
 

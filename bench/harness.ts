@@ -1,5 +1,3 @@
-import { cpus } from 'node:os';
-
 /** What one run of a side took. CPU is that of this process. */
 export interface Run {
   readonly messages: number;
@@ -160,5 +158,3 @@ export function printTable(rows: readonly Row[]): void {
     console.log(`| ${[r.bench, r.ours, r.beside, r.figure, value, r.target, verdict].join(' | ')} |`);
   }
 }
-
-export const machine = (): string => `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}`;

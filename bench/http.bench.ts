@@ -7,14 +7,15 @@ import { interleave, judge, type Row, type Side, timed } from './harness.ts';
 import type { Done, Ready, Work } from './http-server.ts';
 
 export const head = `
-The servers are in a process of their own, asked by undici with 50 connections from this one. 202: POST of an async
+Both: the servers are in a process of their own, asked by undici with 50 connections from this one. Ours, 202: POST of an async
 resource that submits a task (row and outbox row in one statement, one transaction each), the answer read; beside it
 tasks.submit of the same task in the server's process, 50 at once, which the HTTP client's CPU does not slow down; and the
 same two inserts as one prepared statement, each its own transaction, by 50 callers on 10 connections of pg, the pool that
 users have. tasks.submit writes submits of the same moment with one commit; whoever waits for one is answered after it.
-Synchronous: GET /function/definition/NAME with the guard's defaults (host, origin, body rules, buckets, security
+Ours, synchronous: GET /function/definition/NAME with the guard's defaults (host, origin, body rules, buckets, security
 headers), beside a bare fastify route that answers the same object.
-CPU is that of the servers' process. Cheating would be: no guard, answers before the commit, synchronous_commit off, answers that are not read.`;
+CPU is that of the servers' process.
+Cheating would be: no guard, answers before the commit, synchronous_commit off, answers that are not read.`;
 
 const SUBMITS = Number(process.env.SVC_COMM_BENCH_HTTP_SUBMITS ?? 1_000);
 const REQUESTS = Number(process.env.SVC_COMM_BENCH_HTTP_REQUESTS ?? 4_000);

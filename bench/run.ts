@@ -1,48 +1,55 @@
 /**
- * `npm run bench` (all, written to docs/records) or `npm run bench -- relay publish`: ours beside the plain libraries in one interleaved run.
- * SVC_COMM_BENCH_ROUNDS (default 5) is the number of counted rounds.
+ * `npm run bench` (all) or `npm run bench -- relay publish`: ours beside the plain libraries in one interleaved run.
+ * --rounds N (5): counted rounds. --minutes N (30): of the soak. --record: also written to docs/records, with versions,
+ * machine and settings; --record-to FILE: there.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { machine, printTable, type Row } from './harness.ts';
+import { type Bench, type BenchArguments, readArguments } from './arguments.ts';
+import { printTable, type Row } from './harness.ts';
+import { writeRecord } from './record.ts';
+import { load, machine, readVersions } from './versions.ts';
 
-const BENCHES = [
-  'publish',
-  'consume',
-  'relay',
-  'latency',
-  'enqueue',
-  'call',
-  'rest',
-  'embedded',
-  'http',
-  'task',
-] as const;
-type Bench = (typeof BENCHES)[number];
 interface BenchModule {
   /** Both sides' settings, and what would be cheating. */
   readonly head: string;
-  run(rounds: number): Promise<Row[]>;
+  /** @param context `keep` puts something beside the rows into the record */
+  run(rounds: number, context: BenchArguments & { keep(name: string, value: unknown): void }): Promise<Row[]>;
 }
 
-const isBench = (name: string): name is Bench => (BENCHES as readonly string[]).includes(name);
-const asked = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
-const unknown = asked.filter((name) => !isBench(name));
-if (unknown.length > 0) {
-  console.error(`no such bench: ${unknown.join(', ')}; there are ${BENCHES.join(', ')}`);
-  process.exit(2);
-}
-const rounds = Number(process.env.SVC_COMM_BENCH_ROUNDS ?? 5);
-console.log(`${machine()}, ${rounds} rounds, medians of ratios within a round`);
+const given = argumentsOrExit();
+const { names, rounds } = given;
+console.log(`${machine()}, load ${load()}, ${rounds} rounds, medians of ratios within a round`);
 const rows: Row[] = [];
-for (const name of asked.length > 0 ? asked : BENCHES) {
+const kept: Record<string, unknown> = {};
+const benches: Partial<Record<Bench, { readonly settings: string; readonly seconds: number }>> = {};
+const loadBefore = load();
+// Before anything runs: a checkout may move on meanwhile.
+const versions = await readVersions();
+const began = performance.now();
+for (const name of names) {
   const bench: BenchModule = await import(`./${name}.bench.ts`);
   console.log(`\n${name}\n${bench.head.trim().replaceAll(/^/gm, '  ')}`);
-  rows.push(...(await bench.run(rounds)));
+  const started = performance.now();
+  const keep = (what: string, value: unknown) => {
+    kept[what] = value;
+  };
+  rows.push(...(await bench.run(rounds, { ...given, keep })));
+  benches[name] = { settings: bench.head.trim(), seconds: seconds(started) };
 }
 printTable(rows);
-if (asked.length === 0) {
-  mkdirSync('docs/records', { recursive: true });
-  const file = `docs/records/bench-${new Date().toISOString().slice(0, 10)}.json`;
-  writeFileSync(file, `${JSON.stringify({ machine: machine(), rounds, rows }, null, 2)}\n`);
-  console.log(`\nwritten to ${file}`);
+console.log(`\n${seconds(began)} s; load ${loadBefore} before, ${load()} after`);
+if (given.record !== undefined) {
+  console.log(`written to ${writeRecord(given, { loadBefore, versions, benches, rows, ...kept })}`);
+}
+
+function argumentsOrExit(): BenchArguments {
+  try {
+    return readArguments(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(2);
+  }
+}
+
+function seconds(sinceMs: number): number {
+  return Math.round((performance.now() - sinceMs) / 1000);
 }

@@ -12,9 +12,10 @@ export const head = `
 A function that doubles a number, from the call of run() to its result. Ours: row and message in one transaction, relay,
 quorum queue, claim, a process, the result written and told; relay and worker in this process, the tasks' processes beside
 it. Warm: processes are reused (worker.reuse); fresh: each run has its own, which is the default. Beside it: amqplib, a
-request on a classic queue and its answer by direct reply-to, nothing kept anywhere; and graphile-worker (npm ci in
-bench/peers), jobs and results in PostgreSQL, the function in the worker's own process. One at a time for the latency, 32 at
-a time for the rate, ${CONCURRENCY} running at once on every side. Celery is Python's, and cannot be had from npm: not measured. Dispatch: from the worker to a process that waits, and back, without broker and database.
+request on a classic queue and its answer by direct reply-to, nothing kept anywhere; and graphile-worker (npm ci --prefix
+bench), jobs and results in PostgreSQL, the function in the worker's own process. One at a time for the latency, 32 at
+a time for the rate, ${CONCURRENCY} running at once on every side. Celery is Python's, and cannot be had from npm: not measured.
+Dispatch: from the worker to a process that waits, and back, without broker and database.
 Cheating would be: processes that were not forked, a result that is not in the database when it is told.`;
 
 const ONE_AT_A_TIME = Number(process.env.SVC_COMM_BENCH_TASKS ?? 200);
@@ -38,7 +39,7 @@ export async function run(rounds: number): Promise<Row[]> {
   const warm = await ours(broker, database, 'warm', { reuse: 1_000_000, spare: 4 });
   const fresh = await ours(broker, database, 'fresh', { reuse: 1, spare: 8 });
   const peer = isGraphileInstalled() ? await graphile(database, CONCURRENCY) : undefined;
-  if (!peer) console.log('  graphile-worker is left out: npm ci --prefix bench/peers');
+  if (!peer) console.log('  graphile-worker is left out: npm ci --prefix bench');
   const calls: [string, Call][] = [
     ['floor', floor.call],
     ['warm', warm.call],

@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util';
+
+/** What `npm run bench` runs when it is told no names: the targets, ten minutes at most. */
+export const BENCHES = [
+  'publish',
+  'consume',
+  'relay',
+  'latency',
+  'enqueue',
+  'call',
+  'rest',
+  'embedded',
+  'http',
+  'task',
+] as const;
+/** Run only when they are named: they take their own time, or need no other side. */
+export const NAMED_ONLY = ['soak'] as const;
+
+export type Bench = (typeof BENCHES)[number] | (typeof NAMED_ONLY)[number];
+
+export interface BenchArguments {
+  readonly names: readonly Bench[];
+  /** Whether nothing was named. */
+  readonly isAll: boolean;
+  /** Counted rounds. */
+  readonly rounds: number;
+  /** Of the soak. */
+  readonly minutes: number;
+  /** Where the record goes: undefined: nowhere; '': docs/records, under a name with the date. */
+  readonly record: string | undefined;
+}
+
+const known: readonly string[] = [...BENCHES, ...NAMED_ONLY];
+const isBench = (name: string): name is Bench => known.includes(name);
+
+/** @throws Error with what is wrong, for a person to read */
+export function readArguments(args: readonly string[]): BenchArguments {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      record: { type: 'boolean', default: false },
+      'record-to': { type: 'string' },
+      rounds: { type: 'string', default: process.env.SVC_COMM_BENCH_ROUNDS ?? '5' },
+      minutes: { type: 'string', default: '30' },
+    },
+  });
+  const unknown = positionals.filter((name) => !isBench(name));
+  if (unknown.length > 0) throw new Error(`no such bench: ${unknown.join(', ')}; there are ${known.join(', ')}`);
+  const isAll = positionals.length === 0;
+  return {
+    names: isAll ? BENCHES : positionals.filter(isBench),
+    isAll,
+    rounds: positive('--rounds', values.rounds, true),
+    minutes: positive('--minutes', values.minutes, false),
+    record: values['record-to'] ?? (values.record ? '' : undefined),
+  };
+}
+
+function positive(option: string, text: string, isWhole: boolean): number {
+  const value = Number(text);
+  if (value > 0 && Number.isFinite(value) && (!isWhole || Number.isInteger(value))) return value;
+  throw new Error(`${option}: expected a ${isWhole ? 'whole ' : ''}number above 0, got ${JSON.stringify(text)}`);
+}
