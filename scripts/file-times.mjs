@@ -1,11 +1,11 @@
 // A reporter for vitest: how long each file took, its hooks and imports included, a line of JSON each into the file that
-// SVC_COMM_FILE_TIMES names.
+// SVC_COMM_TEST_FILE_TIMES names.
 import { appendFileSync } from 'node:fs';
 import { relative } from 'node:path';
 
 export default class FileTimes {
   onTestModuleEnd(module) {
-    const file = process.env.SVC_COMM_FILE_TIMES;
+    const file = process.env.SVC_COMM_TEST_FILE_TIMES;
     if (!file) return;
     const { collectDuration, prepareDuration, setupDuration, duration } = module.diagnostic();
     const ms = collectDuration + prepareDuration + setupDuration + duration;

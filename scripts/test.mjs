@@ -141,7 +141,7 @@ async function runVitest([command, args], prefix) {
   try {
     const reporters = ['--reporter=default', `--reporter=${timesReporter}`, '--reporter=json'];
     const ok = await run([command, [...args, ...reporters, `--outputFile.json=${file}`]], prefix, {
-      SVC_COMM_FILE_TIMES: times,
+      SVC_COMM_TEST_FILE_TIMES: times,
     });
     add(JSON.parse(readFileSync(file, 'utf8')));
     fileTimes.push(...readFileSync(times, 'utf8').trim().split('\n').map(JSON.parse));
