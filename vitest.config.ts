@@ -16,7 +16,7 @@ interface Suite {
 /** What keeps a test from hanging for ever promises nothing: a busy machine gets more of it. */
 const TIMEOUT_MS = 300_000 * Math.min(3, Math.ceil(slowness()));
 /** What measures has the machine to itself. */
-const ALONE = ['test/e2e/{cli-dev,cli-serve,cli-start-up}.test.ts', 'test/integration/relay-wakeup.test.ts'];
+const ALONE = ['test/e2e/{cli-dev,cli-serve,cli-start-up,cost}.test.ts', 'test/integration/relay-wakeup.test.ts'];
 let order = 0;
 
 const suite = (name: string, { include, exclude = [], servers = false, workers = availableParallelism() }: Suite) => ({
@@ -50,7 +50,7 @@ export default defineConfig({
         include: [
           'test/conformance/**/*.test.ts',
           'test/integration/{task-embedded,testing}.test.ts',
-          'test/e2e/{example-rest,package}.test.ts',
+          'test/e2e/{cost,example-rest,package}.test.ts',
         ],
       }),
       suite('e2e', {

@@ -14,7 +14,7 @@ export const BENCHES = [
   'task',
 ] as const;
 /** Run only when they are named: they take their own time, or need no other side. */
-export const NAMED_ONLY = ['soak'] as const;
+export const NAMED_ONLY = ['cost', 'soak'] as const;
 
 export type Bench = (typeof BENCHES)[number] | (typeof NAMED_ONLY)[number];
 

@@ -11,6 +11,15 @@ interface Compiled {
   readonly 'task-door': typeof import('../src/task-door.ts');
   readonly 'outbox/sql/enqueue': typeof import('../src/outbox/sql/enqueue.ts');
   readonly 'task/isolation': typeof import('../src/task/isolation.ts');
+  readonly 'broker/message-check': typeof import('../src/broker/message-check.ts');
+  readonly 'consumer/pipeline': typeof import('../src/consumer/pipeline.ts');
+  readonly 'consumer/workings': typeof import('../src/consumer/workings.ts');
+  readonly 'outbox/lease-grant': typeof import('../src/outbox/lease-grant.ts');
+  readonly 'outbox/relay-lanes': typeof import('../src/outbox/relay-lanes.ts');
+  readonly 'outbox/relay-row': typeof import('../src/outbox/relay-row.ts');
+  readonly 'router/router': typeof import('../src/router/router.ts');
+  readonly 'wire/event': typeof import('../src/wire/event.ts');
+  readonly 'wire/json': typeof import('../src/wire/json.ts');
   readonly 'task/task-process': typeof import('../src/task/task-process.ts');
 }
 
