@@ -14,7 +14,7 @@ export const BENCHES = [
   'task',
 ] as const;
 /** Run only when they are named: they take their own time, or need no other side. */
-export const NAMED_ONLY = ['cost', 'soak'] as const;
+export const NAMED_ONLY = ['cost', 'growth', 'soak'] as const;
 
 export type Bench = (typeof BENCHES)[number] | (typeof NAMED_ONLY)[number];
 
@@ -26,6 +26,8 @@ export interface BenchArguments {
   readonly rounds: number;
   /** Of the soak. */
   readonly minutes: number;
+  /** Longest backlog of the growth. */
+  readonly largest: number;
   /** Where the record goes: undefined: nowhere; '': docs/records, under a name with the date. */
   readonly record: string | undefined;
 }
@@ -43,6 +45,7 @@ export function readArguments(args: readonly string[]): BenchArguments {
       'record-to': { type: 'string' },
       rounds: { type: 'string', default: process.env.SVC_COMM_BENCH_ROUNDS ?? '5' },
       minutes: { type: 'string', default: '30' },
+      largest: { type: 'string', default: '100000' },
     },
   });
   const unknown = positionals.filter((name) => !isBench(name));
@@ -53,6 +56,7 @@ export function readArguments(args: readonly string[]): BenchArguments {
     isAll,
     rounds: positive('--rounds', values.rounds, true),
     minutes: positive('--minutes', values.minutes, false),
+    largest: atLeastTwoSizes(positive('--largest', values.largest, true)),
     record: values['record-to'] ?? (values.record ? '' : undefined),
   };
 }
@@ -61,4 +65,10 @@ function positive(option: string, text: string, isWhole: boolean): number {
   const value = Number(text);
   if (value > 0 && Number.isFinite(value) && (!isWhole || Number.isInteger(value))) return value;
   throw new Error(`${option}: expected a ${isWhole ? 'whole ' : ''}number above 0, got ${JSON.stringify(text)}`);
+}
+
+/** A curve of one size has no slope. */
+function atLeastTwoSizes(largest: number): number {
+  if (largest >= 10_000) return largest;
+  throw new Error(`--largest: expected 10000 or more, got ${largest}`);
 }

@@ -1,6 +1,6 @@
 /**
  * `npm run bench` (all) or `npm run bench -- relay publish`: ours beside the plain libraries in one interleaved run.
- * --rounds N (5): counted rounds. --minutes N (30): of the soak. --record: also written to docs/records, with versions,
+ * --rounds N (5): counted rounds. --minutes N (30): of the soak. --largest N (100000): backlog of the growth. --record: also written to docs/records, with versions,
  * machine and settings; --record-to FILE: there.
  */
 import { type Bench, type BenchArguments, readArguments } from './arguments.ts';

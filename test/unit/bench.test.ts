@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { BENCHES, NAMED_ONLY, readArguments } from '../../bench/arguments.ts';
+import { judgeGrowth } from '../../bench/growth/curve.ts';
+import { drawing } from '../../bench/growth/svg.ts';
 import { leastSquares } from '../../bench/least-squares.ts';
 
 describe('npm run bench', () => {
@@ -14,7 +16,14 @@ describe('npm run bench', () => {
   );
 
   it('runs everything that has a target when it is told no names, and keeps what it is told to keep', () => {
-    expect(readArguments([])).toEqual({ names: BENCHES, isAll: true, rounds: 5, minutes: 30, record: undefined });
+    expect(readArguments([])).toEqual({
+      names: BENCHES,
+      isAll: true,
+      rounds: 5,
+      minutes: 30,
+      largest: 100_000,
+      record: undefined,
+    });
     expect(readArguments(['relay', '--rounds', '3', '--record'])).toMatchObject({
       names: ['relay'],
       isAll: false,
@@ -31,6 +40,7 @@ describe('npm run bench', () => {
     expect(() => readArguments(['relais'])).toThrow(/no such bench: relais; there are publish, /);
     expect(() => readArguments(['--rounds', '2.5'])).toThrow('--rounds: expected a whole number above 0, got "2.5"');
     expect(() => readArguments(['--minutes', 'long'])).toThrow('--minutes: expected a number above 0, got "long"');
+    expect(() => readArguments(['growth', '--largest', '1000'])).toThrow('--largest: expected 10000 or more, got 1000');
     expect(() => readArguments(['--round', '2'])).toThrow(/--round/);
   });
 
@@ -45,5 +55,35 @@ describe('leastSquares', () => {
     const noisy = leastSquares([0, 1, 2, 3, 4, 5].map((x) => [x, x + (x % 2 === 0 ? 0.1 : -0.1)]));
     expect(noisy.slope).toBeCloseTo(1, 1);
     expect(noisy.standardError).toBeGreaterThan(0);
+  });
+});
+
+describe('growth', () => {
+  const measured = (costs: readonly number[], power: 0 | 1 = 0) => ({
+    name: 'relay',
+    of: 'rows',
+    power,
+    points: costs.map((us, i) => ({ size: 10 ** (3 + i), cost: { cpuUs: us, wallUs: us } })),
+  });
+  const verdict = (...given: Parameters<typeof measured>) => judgeGrowth(measured(...given))[0];
+
+  it('takes a cost for one that stays for linear, and one that grows with their number for worse', () => {
+    expect(verdict([30, 28, 31])).toMatchObject({ isMet: true });
+    expect(verdict([30, 60, 120])).toMatchObject({ isMet: false, target: '≤ 0.15' });
+  });
+
+  it('lets the cost of a message grow with its bytes, and no faster', () => {
+    expect(verdict([10, 90, 800], 1)).toMatchObject({ isMet: true });
+    expect(verdict([10, 300, 9000], 1)).toMatchObject({ isMet: false });
+  });
+
+  it('draws every curve with its name inside of its axes', () => {
+    const curves = [{ name: 'CPU <own>', points: [[1, 0.4] as const, [10_000, 30] as const] }];
+    const svg = drawing([{ title: 'a & b', xLabel: 'rows', yLabel: 'µs', curves }]);
+    expect(svg).toContain('a &amp; b');
+    expect(svg).toContain('CPU &lt;own>');
+    const places = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"/g)].map(([, x, y]) => [Number(x), Number(y)]);
+    expect(places).toHaveLength(2);
+    for (const [x = 0, y = 0] of places) expect(x >= 60 && x <= 344 && y >= 34 && y <= 208).toBe(true);
   });
 });
