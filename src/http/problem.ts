@@ -26,7 +26,7 @@ export interface ProblemExtras {
   /** Seconds. */
   readonly retryAfter?: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Further members of the answer. */
+  /** Further members of the answer, besides those that every problem has. */
   readonly members?: Readonly<Record<string, unknown>>;
 }
 
@@ -109,11 +109,11 @@ export function sendProblem(reply: FastifyReply, { statusCode, message, extras }
     .type('application/problem+json')
     .send(
       JSON.stringify({
+        ...members,
         type: 'about:blank',
         title: STATUS_CODES[statusCode] ?? 'Error',
         status: statusCode,
         detail: message,
-        ...members,
       }),
     );
 }

@@ -55,6 +55,8 @@ export class Creation {
   readonly #created: Created;
   readonly #running: RunningInstance;
   readonly #results: Record<string, unknown> = {};
+  /** The step that was done last. */
+  #ended: EndedStep | undefined;
 
   constructor(parts: CreationParts, created: Created, running: RunningInstance) {
     this.#parts = parts;
@@ -62,26 +64,47 @@ export class Creation {
     this.#running = running;
   }
 
-  /** Resolves when it is with the workers, or has ended. */
+  /**
+   * Resolves when it is with the workers, or has ended. What was not foreseen ends it as Failed before it is thrown: else
+   * it would be New until its lease runs out.
+   */
   async run(): Promise<void> {
+    try {
+      await this.#run();
+    } catch (error) {
+      if (this.#running.isOurs() && !isPassing(error)) await this.#giveUp();
+      throw error;
+    }
+  }
+
+  async #run(): Promise<void> {
     const { tasksSync } = this.#created.definition;
-    let ended: EndedStep | undefined;
     for (const [position, bound] of tasksSync.entries()) {
       const advanced = await this.#written((db, lease) =>
-        advanceInstance(db, this.#parts.schema, lease, { ended, starting: position }),
+        advanceInstance(db, this.#parts.schema, lease, { ended: this.#ended, starting: position }),
       );
       if (advanced === 'lost') return;
       if (advanced === 'cancelled') return this.#settle('Cancelled');
       const end = await this.#runStep(bound);
       if (end.kind === 'aborted') return this.#aborted(position);
-      ended = endedStep(position, end);
+      this.#ended = endedStep(position, end);
       if (end.kind !== 'done') {
         this.#logFailure(bound.name, end.error);
-        return this.#settle('Failed', ended);
+        return this.#settle('Failed', this.#ended);
       }
       this.#results[bound.name] = end.value;
     }
-    await this.#handOver(ended);
+    await this.#handOver(this.#ended);
+  }
+
+  /** What was not begun is skipped; of a step that has been it is not written what became of it. */
+  async #giveUp(): Promise<void> {
+    try {
+      await this.#settle('Failed', this.#ended);
+    } catch (error) {
+      const { instanceId } = this.#created.snapshot;
+      this.#parts.logger.warn({ error, instanceId }, 'a process instance could not be ended; its lease will end it');
+    }
   }
 
   #runStep(bound: ProcessDefinition['tasksSync'][number]): Promise<StepEnd> {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Processes } from '../../src/process/processes.ts';
+import { Tasks } from '../../src/task/tasks.ts';
 import { json, type TestServer } from '../support/fastify-kit.ts';
 import { ProcessKit } from '../support/process-kit.ts';
 import { GROUNDS } from '../support/seed-project.ts';
@@ -109,11 +110,28 @@ describe.each(GROUNDS)('the process API on %s', (ground) => {
     ];
     expect(failed).toMatchObject({
       status: 502,
-      json: { task: 'fails', detail: 'task fails failed: no such thing', instance: { state: 'Failed', tasks } },
+      json: {
+        status: 502,
+        task: 'fails',
+        taskStatus: 'FAILURE',
+        detail: 'task fails failed: no such thing',
+        instance: { state: 'Failed', tasks },
+      },
     });
     const { id } = (failed.json as { instance: Instance }).instance;
     expect((await get(`/failing/${id}`)).json).toMatchObject({ state: 'Failed', tasks });
     expect((await get('/failing/instances')).json).toMatchObject([{ id, state: 'Failed' }]);
+  });
+
+  it('ends an instance at once when it cannot be handed to the workers', async () => {
+    const submit = vi.spyOn(Tasks.prototype, 'startTask').mockRejectedValueOnce(new TypeError('cannot be submitted'));
+    try {
+      expect(await post('/hello', { foo: 'you', bar: 1 })).toMatchObject({ status: 500 });
+    } finally {
+      submit.mockRestore();
+    }
+    const [instance] = (await get('/hello/instances?limit=1')).json as unknown as Instance[];
+    expect(instance).toMatchObject({ state: 'Failed', tasks: [{ status: 'SUCCESS' }, { status: 'SKIPPED' }] });
   });
 
   it('ends an instance as Failed when an asynchronous task fails, after the others have ended', async () => {

@@ -167,10 +167,10 @@ const hadEnded = (state: InstanceState): HttpProblem => new HttpProblem(409, `it
 function badGateway(instance: ProcessInstance, { name, status, error }: ReturnType<typeof failedTask> & object) {
   const what =
     status === 'SKIPPED'
-      ? 'was not begun: the server that created the instance is gone'
+      ? 'was not begun: the server that created the instance is gone, or could not hand it to the workers'
       : `failed: ${error?.message ?? status}`;
   return new HttpProblem(502, `task ${name} ${what}`, {
-    members: { code: 'SVC_COMM_PROCESS_TASK_FAILED', task: name, status, instance: instanceBody(instance) },
+    members: { code: 'SVC_COMM_PROCESS_TASK_FAILED', task: name, taskStatus: status, instance: instanceBody(instance) },
   });
 }
 
