@@ -6,7 +6,7 @@ import { failureOf } from '../task/process-message.ts';
 import type { BoundStep, ProcessDefinition } from './definition.ts';
 import { type FieldValues, readFields } from './field-value.ts';
 import type { RequestSnapshot } from './request.ts';
-import { runStep } from './run-step.ts';
+import { DEFAULT_STEP_TIMEOUT_MS, runStep } from './run-step.ts';
 
 /** The body as the fields, or the schema, of a process read it. */
 export function readInput({ fields, schema }: ProcessDefinition, body: unknown): Promise<FieldValues> {
@@ -14,7 +14,12 @@ export function readInput({ fields, schema }: ProcessDefinition, body: unknown):
 }
 
 async function readBySchema(schema: StandardSchemaV1, body: unknown): Promise<FieldValues> {
-  const result = await schema['~standard'].validate(body);
+  let result: StandardSchemaV1.Result<unknown>;
+  try {
+    result = await inTime(schema['~standard'].validate(body), 'the schema');
+  } catch (error) {
+    return { body, problems: [{ kind: 'body', name: 'body', why: failureOf(error).message }] };
+  }
   if (!result.issues) return { body: result.value, problems: [] };
   const problems = result.issues.map(({ path, message }): InputProblem => {
     const keys = (path ?? []).map((part) => String(typeof part === 'object' ? part.key : part));
@@ -42,7 +47,26 @@ export async function failedValidations(
 function whyNot(value: unknown): string | undefined {
   if (value === true || value === null) return undefined;
   if (value === false) return 'it does not hold';
+  if (value === '') return 'it does not hold, and does not say why';
   return typeof value === 'string' ? value : `it returned ${shown(value)}: neither true nor false nor why not`;
+}
+
+/** What can be written with four digits for the year, as everybody reads it. */
+const isWithinReach = (date: Date): boolean => date.getTime() >= 0 && date.getUTCFullYear() <= 9999;
+
+/** The caller waits for it, and so does a server that stops. */
+async function inTime<T>(work: T | Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`${what} took longer than ${DEFAULT_STEP_TIMEOUT_MS / 1000} s`));
+    }, DEFAULT_STEP_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 export interface DueTimes {
@@ -59,10 +83,12 @@ export async function dueTimes({ tasksAsync }: ProcessDefinition, body: unknown)
     times[index] = null;
     if (when.kind !== 'at') continue;
     try {
-      const at = await when.at(body as never);
+      const at = await inTime(when.at(body as never), `at of ${name}`);
       const date = at instanceof Date ? at : new Date(typeof at === 'string' || typeof at === 'number' ? at : NaN);
       if (Number.isNaN(date.getTime())) {
         problems.push({ kind: 'time', name, why: `it is to begin at ${shown(at)}, which is no time` });
+      } else if (!isWithinReach(date)) {
+        problems.push({ kind: 'time', name, why: `it is to begin at ${shown(at)}: expected a year from 1970 to 9999` });
       } else times[index] = date;
     } catch (error) {
       problems.push({ kind: 'time', name, why: failureOf(error).message });

@@ -57,6 +57,15 @@ function progressOf({ fraction, note }: Readonly<Record<string, unknown>>): From
 
 /** Whatever was thrown, without its stack: results are read by others than those who may read logs. */
 export function failureOf(thrown: unknown): TaskFailure {
+  try {
+    return readFailure(thrown);
+  } catch {
+    // Its members are code of whoever threw it.
+    return { name: 'Error', message: 'it threw an object that cannot be read' };
+  }
+}
+
+function readFailure(thrown: unknown): TaskFailure {
   if (typeof thrown !== 'object' || thrown === null) return { name: 'Error', message: textOf(thrown, MAX_ERROR) };
   const { name, message, code } = thrown as { name?: unknown; message?: unknown; code?: unknown };
   return {
