@@ -1,4 +1,4 @@
-import { type Document, isMap, isNode, isSeq, LineCounter, parseAllDocuments } from 'yaml';
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from 'yaml';
 import { type DefinitionProblem, ProcessDefinitionError } from '../errors.ts';
 import { Process } from './definition.ts';
 
@@ -23,12 +23,23 @@ export function readProcesses(text: string, file: string): readonly Process[] {
       problem('YAML', error.message, lineCounter.linePos(error.pos[0]).line),
     );
     if (broken.length > 0) throw new ProcessDefinitionError(id, broken, file);
+    withoutNone(document);
     const { contents } = document;
     const items = isSeq(contents) ? contents.items : contents === null ? [] : [contents];
     return items.map((item) => {
       const lineOf = (path: readonly (string | number)[]) => lineAt(item, path, lineCounter);
       return new Process(valueOfNode(item, document, file), { file, lineOf });
     });
+  });
+}
+
+/** `default: None` is how DJProcess says that there is none; a quoted text says what it says. */
+function withoutNone(document: Document): void {
+  visit(document, {
+    Pair: (_, { key, value }) => {
+      const isDefault = isScalar(key) && key.value === 'default';
+      if (isDefault && isScalar(value) && value.type === 'PLAIN' && value.value === 'None') value.value = null;
+    },
   });
 }
 

@@ -17,7 +17,8 @@ const SCHEMAS: Readonly<Record<FieldType, JsonSchema>> = Object.freeze({
 
 /** JSON Schema of a body with these fields; it may have other members as well. */
 export function fieldsSchema(fields: readonly FieldDescription[]): JsonSchema {
-  const required = fields.filter(({ isRequired }) => isRequired).map(({ name }) => name);
+  // What has a default may be left out, whatever its author calls it.
+  const required = fields.flatMap((field) => (field.isRequired && field.default === undefined ? [field.name] : []));
   return {
     type: 'object',
     properties: Object.fromEntries(fields.map((field) => [field.name, fieldSchema(field)])),

@@ -1,5 +1,6 @@
 import { shown } from '../task/coerce.ts';
 import { FIELD_TYPES, type FieldDescription, type FieldType } from './description.ts';
+import { expectedOf, readAs } from './field-value.ts';
 import type { Problems } from './problems.ts';
 
 /** A member of the body that creates an instance. */
@@ -47,6 +48,12 @@ export function resolveFields(given: unknown, problems: Problems): readonly Fiel
   return fields;
 }
 
+/** What stands in for a value must be one: nobody looks at it again. */
+function checkDefault(type: FieldType, value: unknown, choices: readonly unknown[], problems: Problems): void {
+  const isOne = type === 'choice' ? choices.length === 0 || choices.includes(value) : readAs(type, value) !== undefined;
+  if (!isOne) problems.at('default').add(type === 'choice' ? 'one of the choices' : expectedOf(type), value);
+}
+
 function resolveField(given: unknown, problems: Problems): FieldDescription | undefined {
   const options = problems.object(given, KEYS);
   if (!options) return undefined;
@@ -64,6 +71,7 @@ function resolveField(given: unknown, problems: Problems): FieldDescription | un
     problems.at('required').add('true or false', options.required);
   }
   const value = options.default ?? undefined;
+  if (type !== undefined && value !== undefined) checkDefault(type, value, hasChoices ? choices : [], problems);
   const isRequired = typeof options.required === 'boolean' ? options.required : value === undefined;
   return Object.freeze({
     name,

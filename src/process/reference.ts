@@ -124,6 +124,9 @@ function entriesOf(given: unknown, problems: Problems): readonly unknown[] {
   return [];
 }
 
+/** A hundred years: with more, a date could not be written any more. */
+const MAX_DELAY_MS = 36_500 * 86_400_000;
+
 function whenOf(options: Readonly<Record<string, unknown>>, problems: Problems): When | undefined {
   const { delay, at } = options;
   if (delay !== undefined && at !== undefined) {
@@ -132,8 +135,8 @@ function whenOf(options: Readonly<Record<string, unknown>>, problems: Problems):
   }
   if (delay !== undefined) {
     const ms = parseDuration(delay, 's');
-    if (ms !== undefined) return { kind: 'delay', ms };
-    problems.at('delay').add("a duration such as '30s' or '10m'", delay);
+    if (ms !== undefined && ms <= MAX_DELAY_MS) return { kind: 'delay', ms };
+    problems.at('delay').add("a duration such as '30s' or '10m', at most 36500d", delay);
     return undefined;
   }
   if (at === undefined) return { kind: 'now' };

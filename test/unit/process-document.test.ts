@@ -61,6 +61,29 @@ tasksAsync:
     expect(load(text)[0]).toMatch(expected);
   });
 
+  it('says None of a default as DJProcess does: there is none; in quotes it is a text', () => {
+    const field = (rest: string) => `id: a\nmeta: { fields: [{ name: foo, ${rest} }] }\n`;
+    const registryOf = (text: string) => {
+      const registry = new ProcessRegistry();
+      registry.add(...readProcesses(text, 'a.yml'));
+      return registry.get('a').fields;
+    };
+    expect(registryOf(field('default: None, required: True'))).toEqual([
+      { name: 'foo', description: '', type: 'char', isRequired: true },
+    ]);
+    expect(registryOf(field("default: 'None'"))).toMatchObject([{ default: 'None', isRequired: false }]);
+  });
+
+  it.each([
+    ['meta: { fields: [{ name: n, type: integer, default: abc }] }', 'meta.fields.0.default: a whole number'],
+    ['meta: { fields: [{ name: c, type: choice, choices: [a], default: z }] }', 'default: one of the choices'],
+    ['tasksAsync: [[wait, { args: { for: 1s }, delay: 99999999999d }]]', 'delay: a duration'],
+    ['tasksSync: [[wait, { args: { for: -5s } }]]', 'for: a duration'],
+    ['validations: [[range, [a, 10, 1]]]', 'a least and a greatest number'],
+  ])('is refused for what could never be: %s', (text, expected) => {
+    expect(load(`id: a\n${text}\n`)[0]).toContain(expected);
+  });
+
   it('is not opened by a bomb of aliases', () => {
     const levels = Array.from(
       { length: 12 },

@@ -16,7 +16,11 @@ export const range: ProcessStep = validation(
     return `${field}: expected a number${limitText('from', min)}${limitText('to', max)}, got ${shown(value)}`;
   },
   ([field, min, max]) =>
-    typeof field === 'string' && isLimit(min) && isLimit(max) && (typeof min === 'number' || typeof max === 'number')
+    typeof field === 'string' &&
+    isLimit(min) &&
+    isLimit(max) &&
+    (typeof min === 'number' || typeof max === 'number') &&
+    Number(min ?? -Infinity) <= Number(max ?? Infinity)
       ? undefined
       : 'a member, a least and a greatest number, of which one may be null',
 );
