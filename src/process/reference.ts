@@ -1,7 +1,7 @@
 import { type Duration, parseDuration } from '../util/duration.ts';
 import { AsyncTasks } from './async-task.ts';
 import type { StepCatalogue } from './catalogue.ts';
-import { evaluate } from './core/expression.ts';
+import { evaluate, expressionProblem } from './core/expression.ts';
 import type { AsyncBoundStep, BoundStep, When } from './definition.ts';
 import type { Problems } from './problems.ts';
 import { ProcessStep, type StepFunction, type StepKind, withEnvironment } from './step.ts';
@@ -142,6 +142,11 @@ function whenOf(options: Readonly<Record<string, unknown>>, problems: Problems):
   if (at === undefined) return { kind: 'now' };
   if (typeof at === 'function') return { kind: 'at', at: at as (input: never) => unknown };
   if (typeof at === 'string' && at.startsWith('=')) {
+    const problem = expressionProblem(at.slice(1));
+    if (problem !== undefined) {
+      problems.at('at').add(problem, at);
+      return undefined;
+    }
     return { kind: 'at', at: (input: unknown) => evaluate(at.slice(1), { body: input }) };
   }
   problems.at('at').add("a function of the input, or an expression such as '= body.when'", at);

@@ -78,6 +78,9 @@ tasksAsync:
     ['meta: { fields: [{ name: n, type: integer, default: abc }] }', 'meta.fields.0.default: a whole number'],
     ['meta: { fields: [{ name: c, type: choice, choices: [a], default: z }] }', 'default: one of the choices'],
     ['tasksAsync: [[wait, { args: { for: 1s }, delay: 99999999999d }]]', 'delay: a duration'],
+    ["tasksSync: [[transform, { args: { expression: '(((' } }]]", 'a JSONata expression: '],
+    ["tasksSync: [[http.request, { args: { url: 'http://a/', json: { b: ['= (('] } } }]]", 'a JSONata expression: '],
+    ["tasksAsync: [[wait, { args: { for: 1s }, at: '= ((' }]]", 'tasksAsync.0.at: a JSONata expression: '],
     ['tasksSync: [[wait, { args: { for: -5s } }]]', 'for: a duration'],
     ['validations: [[range, [a, 10, 1]]]', 'a least and a greatest number'],
   ])('is refused for what could never be: %s', (text, expected) => {

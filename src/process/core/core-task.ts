@@ -1,6 +1,6 @@
 import type { ProcessRequest } from '../request.ts';
 import { type ArgumentsCheck, ProcessStep, type TaskStepOptions } from '../step.ts';
-import { type ExpressionInput, filled } from './expression.ts';
+import { type ExpressionInput, filled, filledProblem } from './expression.ts';
 
 /** Options of a task of the package, with their expressions evaluated. */
 export type CoreOptions = Readonly<Record<string, unknown>>;
@@ -17,7 +17,7 @@ export function coreTask(
     options,
     (async (request: ProcessRequest<unknown>, given: unknown) =>
       run((await filled(given, inputOf(request))) as CoreOptions, request, given as CoreOptions)) as never,
-    check,
+    (args) => check(args) ?? filledProblem(args),
   );
 }
 
