@@ -5,7 +5,7 @@ import { fastifyCorrelation } from '../util/request-correlation.ts';
 import { guard } from './guard/guard.ts';
 import type { GuardOptions } from './guard/options.ts';
 import { fastifyLogger } from './logger.ts';
-import { answerNotFound } from './problem.ts';
+import { answerError, answerNotFound } from './problem.ts';
 
 export interface HttpServerOptions {
   /** @default '127.0.0.1' */
@@ -76,7 +76,13 @@ export class HttpServer implements Service {
       register,
     } = this.#options;
     const logController = new LogController({ disableRequestLogging: true });
-    const app = fastify({ ...SERVER_OPTIONS, loggerInstance: fastifyLogger(logger), logController });
+    const app = fastify({
+      ...SERVER_OPTIONS,
+      loggerInstance: fastifyLogger(logger),
+      logController,
+      // Of a URL that cannot be read: no route, and so no error handler, is asked.
+      frameworkErrors: answerError,
+    });
     this.#app = app;
     app.server.maxConnections = MOST_CONNECTIONS;
     app.setNotFoundHandler(answerNotFound);

@@ -236,6 +236,8 @@ describe.skipIf(skipReason)(`the page /docs in Chromium${skipReason ? ` (${skipR
       SVC_COMM_DATABASE_URL: 'postgres://127.0.0.1:1/none',
     });
     expect([built.code, built.stderr]).toEqual([0, '']);
+    const refused = await project.run([bin, 'docs', 'build', 'package.json'], nothing);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('"package.json" cannot be a folder')]);
     const files = ['asyncapi.json', 'index.html', 'openapi.json', 'page.css', 'page.js'];
     expect(readdirSync(join(project.root, 'site')).sort()).toEqual(files);
     const { page, requests, complaints, close } = await openPage(browser);

@@ -82,6 +82,18 @@ describe('a server without a token', () => {
     await called.close();
   });
 
+  it.each(['/%E0%A4%A', '/a/%ff'])('answers %s, which is no URL, as it answers all that is wrong', async (path) => {
+    const server = new HttpServer({ port: 0, logger: silentLogger, register: () => undefined });
+    await server.start();
+    try {
+      const response = await fetch(`${server.url}${path}`);
+      expect(response.headers.get('content-type')).toContain('application/problem+json');
+      expect([response.status, await response.json()]).toMatchObject([400, { title: 'Bad Request', status: 400 }]);
+    } finally {
+      await server.stop();
+    }
+  });
+
   it.each(['127.0.0.1', '::1', 'localhost'])('starts on %s', async (host) => {
     const server = await startServer(() => undefined, { host });
     running.push(server);

@@ -1,8 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { UsageError } from '../../errors.ts';
 import type { CommandContext } from '../context.ts';
 
-/** Writes the documentation of the project into a folder; connects to nothing. */
+/**
+ * Writes the documentation of the project into a folder; connects to nothing.
+ * @throws UsageError (SVC_COMM_USAGE) when there can be no such folder
+ */
 export async function docsBuild(context: CommandContext, folder: string): Promise<0 | 1> {
   const settings = await context.loadSettings();
   const { loadProject } = await import('../project.ts');
@@ -19,7 +23,10 @@ export async function docsBuild(context: CommandContext, folder: string): Promis
     tests: { root: settings.root, tests: settings.tests },
     isSecured: settings.http.token !== undefined,
   });
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${JSON.stringify(folder)} cannot be a folder: ${why}`, { cause: error });
+  });
   for (const [name, content] of files) await writeFile(join(folder, name), content);
   const names = [...files.keys()];
   context.print({ folder: resolve(folder), files: names }, `${names.map((name) => join(folder, name)).join('\n')}`);
