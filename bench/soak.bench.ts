@@ -36,7 +36,13 @@ export async function run(_rounds: number, { minutes, keep }: SoakContext): Prom
     await drained(world, pace.produced);
     const effects = await world.effects();
     if (effects !== pace.produced) throw new Error(`${pace.produced} events had ${effects} effects`);
-    keep('soak', { fullPerSecond: Math.round(full), perSecond: Math.round(perSecond), minutes, samples });
+    keep('soak', {
+      fullPerSecond: Math.round(full),
+      perSecond: Math.round(perSecond),
+      minutes,
+      refused: pace.refused,
+      samples,
+    });
     return judgeSamples(samples, perSecond, minutes);
   } finally {
     await world.close();

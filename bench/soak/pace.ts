@@ -8,6 +8,7 @@ export class Pace {
   readonly #produce: (n: number) => Promise<void>;
   #started = 0;
   #produced = 0;
+  #refused = 0;
 
   constructor(produce: (n: number) => Promise<void>) {
     this.#produce = produce;
@@ -15,6 +16,11 @@ export class Pace {
 
   get produced(): number {
     return this.#produced;
+  }
+
+  /** Not begun, for want of a connection: what a busy machine gives its users to try again. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** @param perSecond Infinity: as fast as it goes */
@@ -29,8 +35,13 @@ export class Pace {
         if (Math.max(dueMs, nowMs) >= startMs + ms) return;
         this.#started += 1;
         if (dueMs > nowMs) await sleep(dueMs - nowMs);
-        await this.#produce(n);
-        this.#produced += 1;
+        try {
+          await this.#produce(n);
+          this.#produced += 1;
+        } catch (error) {
+          if ((error as { code?: unknown }).code !== 'SVC_COMM_DATABASE_BUSY') throw error;
+          this.#refused += 1;
+        }
       }
     };
     await Promise.all(Array.from({ length: COMMITTERS }, committer));

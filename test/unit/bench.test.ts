@@ -1,9 +1,12 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BENCHES, NAMED_ONLY, readArguments } from '../../bench/arguments.ts';
 import { judgeGrowth } from '../../bench/growth/curve.ts';
 import { drawing } from '../../bench/growth/svg.ts';
 import { leastSquares } from '../../bench/least-squares.ts';
+import { writeRecord } from '../../bench/record.ts';
 
 describe('npm run bench', () => {
   it.each([...BENCHES, ...NAMED_ONLY])(
@@ -42,6 +45,31 @@ describe('npm run bench', () => {
     expect(() => readArguments(['--minutes', 'long'])).toThrow('--minutes: expected a number above 0, got "long"');
     expect(() => readArguments(['growth', '--largest', '1000'])).toThrow('--largest: expected 10000 or more, got 1000');
     expect(() => readArguments(['--round', '2'])).toThrow(/--round/);
+  });
+
+  it('keeps figures with what they were measured on, each on a line', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'svc-comm-record-'));
+    try {
+      const file = join(folder, 'record.json');
+      const versions = {
+        commit: 'abc',
+        packages: { amqplib: '2' },
+        rabbitmq: '3',
+        postgresql: '15',
+        postgresqlSettings: {},
+      };
+      const rows = [
+        { bench: 'relay', value: 0.9 },
+        { bench: 'call', value: 1.1 },
+      ];
+      const given = readArguments(['relay', '--record-to', file]);
+      expect(writeRecord(given, { loadBefore: 1.5, versions, rows })).toBe(file);
+      const text = readFileSync(file, 'utf8');
+      expect(JSON.parse(text)).toMatchObject({ rounds: 5, versions, rows, load: { before: 1.5 } });
+      expect(text).toContain('\n    {"bench":"relay","value":0.9},\n');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   it('has its peers in a package of its own, which nobody needs who does not measure', () => {
