@@ -25,8 +25,8 @@ const STAGES = {
   faults: ['npm', ['run', '--silent', 'faults', '--', 'ci']],
   alone: vitest('alone'),
 };
-/** Stages of a group run at the same time. `alone` measures, so it is. */
-const GROUPS = [['lint', 'types', 'build'], ['unit'], ['integration'], ['e2e', 'faults'], ['alone']];
+/** Stages of a group run at the same time; those that kill and measure are by themselves. */
+const GROUPS = [['lint', 'types', 'build'], ['unit'], ['integration'], ['e2e'], ['faults'], ['alone']];
 const NEED_SERVERS = ['integration', 'e2e', 'faults', 'alone'];
 /** Test files that the end tells of. */
 const SLOWEST = 10;
