@@ -176,7 +176,17 @@ describe('three shells in one folder', () => {
     const again = runcli(hosts ? 'runconsumer' : 'runpublisher');
     expect(await producer.exit).toBe(0);
     const seen = await untilAllHandled(630);
-    expect(seen).toEqual({ written: 630, waiting: 0, effects: 630, lost: 0, ghosts: 0, doubled: 0, inversions: 0 });
+    // What each process said last tells where the others are.
+    const said = [again, hosts ? publisher : consumer].map(({ lines }) => lines.slice(-15).join('\n')).join('\n\n');
+    expect(seen, said).toEqual({
+      written: 630,
+      waiting: 0,
+      effects: 630,
+      lost: 0,
+      ghosts: 0,
+      doubled: 0,
+      inversions: 0,
+    });
     console.log(`served again ${tookMs.toFixed(0)} ms after the ${hosts ? 'consumer' : 'publisher'} was killed`);
     for (const running of [again, hosts ? publisher : consumer]) expect(await running.stop('SIGTERM')).toBe(0);
   });
