@@ -62,7 +62,7 @@ export default defineConfig({
         include: ['test/e2e/**/*.test.ts', 'test/seeds/**/*.test.ts'],
         exclude: ALONE,
         servers: true,
-        workers: 2 * availableParallelism(),
+        workers: availableParallelism() + 1,
       }),
       suite('alone', { include: ALONE, servers: true, workers: 1 }),
     ],
