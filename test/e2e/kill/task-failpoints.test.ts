@@ -132,6 +132,8 @@ async function killAt({ name = 'again', ms = 0, at, when, first, environment }: 
   await (when ? when(lines, handle) : caught.promise);
   const before = { lines: lines(), row: await handle.record() };
   await victim.stop('SIGKILL');
+  // What was held dies with the worker: passed on by the proxy, it would still be done.
+  proxy.cut();
   proxy.heal();
   await expect.poll(processesOfProject, { timeout: 10_000, interval: 20 }).toEqual([]);
   rmSync(inProject('slow-load'), { force: true });
