@@ -58,6 +58,8 @@ export type Consumer = (typeof CONSUMERS)[number];
 const STUCK_MS = 60_000 * PATIENCE;
 /** Attempts are five; a fault may repeat each of them, and double the copy that waits. Above this a message spins. */
 const MOST_RUNS = 30;
+/** To consume, to publish, and to tell other services of itself. */
+const MOST_CONNECTIONS = 3;
 /** What RabbitMQ says of an ack on another channel than the delivery's, most of the time. */
 const UNKNOWN_TAG = 'unknown delivery tag';
 
@@ -106,7 +108,8 @@ export async function runTier(options: TierOptions): Promise<Report> {
     if (stuckRows > 0 && watch.violation === undefined) wrong.push(`${stuckRows} rows stuck in the outbox`);
     if (runs.most > MOST_RUNS) wrong.push(`a message was handled ${runs.most} times`);
     if (unknownTags > 0) wrong.push(`${unknownTags} acks with an unknown delivery tag`);
-    if (Math.max(...connections) > 2) wrong.push(`a process has ${Math.max(...connections)} connections to the broker`);
+    if (Math.max(...connections) > MOST_CONNECTIONS)
+      wrong.push(`a process has ${Math.max(...connections)} connections to the broker`);
     wrong.push(...world.unaskedExits);
     for (const { fault, error } of faults) if (error !== undefined) wrong.push(`the fault "${fault}" failed: ${error}`);
     const problems = watch.violation === undefined ? wrong : [watch.violation];
