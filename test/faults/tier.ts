@@ -58,8 +58,8 @@ export type Consumer = (typeof CONSUMERS)[number];
 const STUCK_MS = 60_000 * PATIENCE;
 /** Attempts are five; a fault may repeat each of them, and double the copy that waits. Above this a message spins. */
 const MOST_RUNS = 30;
-/** To consume, to publish, and to tell other services of itself. */
-const MOST_CONNECTIONS = 3;
+/** To consume and to publish. */
+const MOST_CONNECTIONS = 2;
 /** What RabbitMQ says of an ack on another channel than the delivery's, most of the time. */
 const UNKNOWN_TAG = 'unknown delivery tag';
 
@@ -88,6 +88,15 @@ export async function runTier(options: TierOptions): Promise<Report> {
   try {
     await (options.peer === undefined ? addSlots : addPeers)(world, options);
     const planned = options.replay ?? plan({ ...options, slots: world.slots });
+    // A process tells other services of itself over one connection more, which names itself in its start-ok.
+    const telling = new WeakSet<object>();
+    for (const slot of world.slots) {
+      for (const proxy of slot.amqp)
+        proxy.watch(({ bytes }, direction, wire) => {
+          if (direction === 'to-server' && bytes.includes('connection_name') && bytes.includes(' services'))
+            telling.add(wire);
+        });
+    }
     await world.startConsumers(world.slots.filter(({ kind }) => kind === 'consumer'));
     for (const slot of world.slots) trace.watch(slot);
     for (const slot of world.slots) if (slot.kind !== 'consumer') slot.start();
@@ -99,7 +108,9 @@ export async function runTier(options: TierOptions): Promise<Report> {
     say(`faults are over after ${seconds(began)}`);
     const { verdict, stuckRows, drainMs } = await settle(world, options, watch);
     const usage = Object.fromEntries(world.slots.map((slot) => [slot.name, slot.usage()]));
-    const connections = world.slots.map((slot) => slot.amqp.reduce((sum, { wires }) => sum + wires.length, 0));
+    const wires = world.slots.map((slot) => slot.amqp.flatMap((proxy) => proxy.wires));
+    const tells = (wire: object) => telling.has(wire);
+    const connections = wires.map((all) => all.filter((wire) => !tells(wire)).length);
     await stopAll(world, watch);
     const runs = readRuns(world.runsFile, verdict.effects);
     const unknownTags = world.brokerLog(UNKNOWN_TAG).length;
@@ -108,6 +119,7 @@ export async function runTier(options: TierOptions): Promise<Report> {
     if (stuckRows > 0 && watch.violation === undefined) wrong.push(`${stuckRows} rows stuck in the outbox`);
     if (runs.most > MOST_RUNS) wrong.push(`a message was handled ${runs.most} times`);
     if (unknownTags > 0) wrong.push(`${unknownTags} acks with an unknown delivery tag`);
+    if (wires.some((all) => all.filter(tells).length > 1)) wrong.push('a process tells of itself over two connections');
     if (Math.max(...connections) > MOST_CONNECTIONS)
       wrong.push(`a process has ${Math.max(...connections)} connections to the broker`);
     wrong.push(...world.unaskedExits);
