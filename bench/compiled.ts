@@ -1,3 +1,5 @@
+import { bundle } from '../scripts/bundle.mjs';
+
 interface Compiled {
   readonly assemble: typeof import('../src/assemble.ts');
   readonly index: typeof import('../src/index.ts');
@@ -23,7 +25,40 @@ interface Compiled {
   readonly 'task/task-process': typeof import('../src/task/task-process.ts');
 }
 
-/** A module of dist/, which is what users run, under the types of the sources. */
-export async function compiled<Name extends keyof Compiled>(name: Name): Promise<Compiled[Name]> {
-  return (await import(new URL(`../dist/src/${name}.js`, import.meta.url).href)) as Compiled[Name];
+const MODULES = [
+  'assemble',
+  'index',
+  'broker/connection',
+  'broker/publisher',
+  'database/sql/claim-inbox',
+  'http-door',
+  'outbox/event-row',
+  'router/call-consumer',
+  'rest-api-door',
+  'task-door',
+  'outbox/sql/enqueue',
+  'task/isolation',
+  'broker/message-check',
+  'consumer/pipeline',
+  'consumer/workings',
+  'outbox/lease-grant',
+  'outbox/relay-lanes',
+  'outbox/relay-row',
+  'router/router',
+  'wire/event',
+  'wire/json',
+  'task/task-process',
+] as const satisfies (keyof Compiled)[];
+
+/** What the benches import, bundled as dist/ is, into a folder of its own: others may be running what is in dist/. */
+export async function bundleMeasured(): Promise<void> {
+  await bundle(
+    MODULES.map((name) => `src/${name}.ts`),
+    'bench/dist',
+  );
+}
+
+/** A module as it is bundled for users, under the types of the sources. */
+export async function compiled<Name extends (typeof MODULES)[number]>(name: Name): Promise<Compiled[Name]> {
+  return (await import(new URL(`dist/src/${name}.js`, import.meta.url).href)) as Compiled[Name];
 }

@@ -1,20 +1,30 @@
-// dist/ anew: JavaScript and declarations of src/ and bin/. Imports end in .ts here and in .js there (tsc rewrites them).
+// dist/ anew: declarations of src/ and bin/ file by file, by tsc; JavaScript bundled into few files.
 // What browsers load is bundled from src/**/browser.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, rmSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundle } from './bundle.mjs';
 import { writeSeed } from './seed.mjs';
 
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+/** What is not imported but run or loaded by its path: see src/util/own-files.ts. */
+const RUN_BY_PATH = ['bin/svc-comm.ts', 'src/cli/task-process.ts'];
+
+const { exports } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
+const doors = Object.values(exports)
+  .map(({ default: file }) => file)
+  .filter((file) => file !== undefined)
+  .map((file) => file.replace('./dist/', '').replace(/\.js$/, '.ts'));
 
 rmSync(at('dist'), { recursive: true, force: true });
 const tsc = at('node_modules/typescript/bin/tsc');
 const { status } = spawnSync(process.execPath, [tsc, '-p', at('tsconfig.build.json')], { stdio: 'inherit' });
 if (status !== 0) process.exit(status ?? 1);
+await bundle([...new Set([...doors, ...RUN_BY_PATH])], 'dist');
 // npm sets the mode when it installs; this is for a checkout.
-const bin = at('dist/bin/svc-comm.js');
-if (existsSync(bin)) chmodSync(bin, 0o755);
+chmodSync(at('dist/bin/svc-comm.js'), 0o755);
 await build({
   entryPoints: [at('src/documentation/browser/page.ts'), at('src/documentation/browser/page.css')],
   outdir: at('dist/documentation'),

@@ -17,7 +17,7 @@ import type { NoticeBoard, NoticeOptions } from '../message/notices.ts';
 import { packageVersion } from '../settings/project.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
 import { once } from '../util/once.ts';
-import { packageRoot } from '../util/package-root.ts';
+import { packageRoot } from '../util/own-files.ts';
 import { sleep } from '../util/sleep.ts';
 import type { Assembly } from './assembly.ts';
 

@@ -1,10 +1,10 @@
-import { fileURLToPath } from 'node:url';
 import { BrokerSubscriber } from '../broker/subscriber.ts';
 import { BrokerTopology } from '../broker/topology.ts';
 import { InstanceSweeper } from '../process/sweeper.ts';
 import { taskTopologySpec, workerOptions } from '../settings/parts.ts';
 import { TaskRegistry } from '../task/registry.ts';
 import { Worker, type WorkerParts } from '../task/worker.ts';
+import { isSource, ownFile } from '../util/own-files.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
 
@@ -17,9 +17,8 @@ export interface WorkerProject {
 
 /** What a task's process runs; it is never imported here. */
 function processArguments(): readonly string[] {
-  const isSource = import.meta.url.endsWith('.ts');
-  const file = fileURLToPath(new URL(`../cli/task-process.${isSource ? 'ts' : 'js'}`, import.meta.url));
-  return isSource ? ['--import', 'tsx', file] : [file];
+  const file = ownFile('src/cli/task-process');
+  return isSource() ? ['--import', 'tsx', file] : [file];
 }
 
 /**

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { glob } from 'tinyglobby';
 import { NoConsumersError, UnregisteredConsumerError } from '../errors.ts';
 import type { MessageRouter } from '../router/router.ts';
 import { DEFAULT_CONSUMER_GLOBS } from '../settings/defaults.ts';
 import { defaultExport, importFile, isRunThroughTsx } from '../settings/import-file.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
+import { ownFile } from '../util/own-files.ts';
 
 export interface ConsumerSearch {
   /** Look for sources although there is a build: a `dev*` command, which runs what is being edited. */
@@ -62,7 +62,7 @@ function whyNothing(root: string): string {
 function otherCopy(root: string): string | undefined {
   try {
     const theirs = createRequire(join(root, 'package.json')).resolve('svc-comm');
-    const ours = fileURLToPath(new URL('../index.js', import.meta.url));
+    const ours = ownFile('src/index');
     return theirs === ours ? undefined : theirs;
   } catch {
     return undefined;

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Knex } from 'knex';
-import { packageRoot } from '../util/package-root.ts';
+import { packageRoot } from '../util/own-files.ts';
 import { toDatabaseError } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import { assertSchemaName, qualified, quoteIdentifier } from './identifier.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { packageRoot } from '../util/package-root.ts';
+import { packageRoot } from '../util/own-files.ts';
 
 export const PAGE_ASSETS = Object.freeze({
   'page.css': 'text/css; charset=utf-8',

@@ -1,7 +1,8 @@
-import { dirname, isAbsolute, relative, sep } from 'node:path';
+import { isAbsolute, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ownFolder } from '../util/own-files.ts';
 
-const OURS = dirname(dirname(fileURLToPath(import.meta.url)));
+const OURS = ownFolder();
 /** Compilers' decorator helpers stand between us and the user's file: tslib, oxc's runtime. */
 const LIBRARY = /[\\/]node_modules[\\/]|oxc-project/;
 
@@ -9,8 +10,7 @@ const LIBRARY = /[\\/]node_modules[\\/]|oxc-project/;
 export function callSite(): string | undefined {
   for (const file of callers()) {
     const path = file.startsWith('file:') ? fileURLToPath(file) : file;
-    if (isAbsolute(path) && !path.startsWith(`${OURS}${sep}`) && !LIBRARY.test(path))
-      return relative(process.cwd(), path);
+    if (isAbsolute(path) && !path.startsWith(OURS) && !LIBRARY.test(path)) return relative(process.cwd(), path);
   }
   return undefined;
 }

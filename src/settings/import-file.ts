@@ -1,8 +1,9 @@
 import { existsSync, realpathSync } from 'node:fs';
 import Module from 'node:module';
 import { join, sep } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { ModuleLoadError } from '../errors.ts';
+import { ownFolder } from '../util/own-files.ts';
 import { ancestors } from './project.ts';
 
 const TYPESCRIPT = /\.[cm]?tsx?$/;
@@ -53,7 +54,7 @@ type Extensions = Record<string, (module: object, file: string) => void>;
  */
 async function register(root: string): Promise<void> {
   const extensions = (Module as unknown as { readonly _extensions: Extensions })._extensions;
-  const own = realpathSync(fileURLToPath(new URL('..', import.meta.url))) + sep;
+  const own = realpathSync(ownFolder()) + sep;
   const requireNatively = extensions['.js'];
   const [commonJs, esm] = await Promise.all([import('tsx/cjs/api'), import('tsx/esm/api')]);
   const tsconfig = ancestors(root)

@@ -9,7 +9,7 @@ import type { PoolOptions } from '../../src/database/pool-options.ts';
 import { knexTransactions, resolveTransactions, Transactions } from '../../src/database/transactions.ts';
 import type { Logger } from '../../src/lifecycle/logger.ts';
 import { deferred } from '../../src/util/deferred.ts';
-import { packageRoot } from '../../src/util/package-root.ts';
+import { packageRoot } from '../../src/util/own-files.ts';
 import { testDatabaseUrl, uniqueName } from '../support/servers.ts';
 import { stressService } from '../support/start-stop-stress.ts';
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SqlExecutor } from '../../src/database/executor.ts';
 import { migrate, pendingMigrations } from '../../src/database/migrate.ts';
 import { DatabasePool } from '../../src/database/pool.ts';
-import { packageRoot } from '../../src/util/package-root.ts';
+import { packageRoot } from '../../src/util/own-files.ts';
 import { testDatabaseUrl, uniqueName } from '../support/servers.ts';
 
 const pool = new DatabasePool({ url: testDatabaseUrl() });
@@ -82,7 +82,7 @@ test('the files are found from dist inside node_modules of another project', asy
       cpSync(join(packageRoot(), part), join(home, part), { recursive: true });
     cpSync(join(packageRoot(), 'src'), join(home, 'dist', 'src'), { recursive: true });
     symlinkSync(join(packageRoot(), 'node_modules'), join(home, 'node_modules'));
-    const module = pathToFileURL(join(home, 'dist/src/util/package-root.ts'));
+    const module = pathToFileURL(join(home, 'dist/src/util/own-files.ts'));
     const { output, errors } = await run(
       `import { packageRoot } from ${JSON.stringify(module)}; console.log(packageRoot());`,
       {},

@@ -1,9 +1,9 @@
 import { basename, dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { group } from '../../lifecycle/group.ts';
 import { runUntilSignal } from '../../lifecycle/signals.ts';
 import { CONFIG_VARIABLE } from '../../settings/environment-names.ts';
 import { projectRoot } from '../../settings/project.ts';
+import { ownFile } from '../../util/own-files.ts';
 import type { CommandContext, GlobalOptions } from '../context.ts';
 import { ParentServers } from './parent-servers.ts';
 import { Supervisor } from './supervisor.ts';
@@ -33,7 +33,7 @@ export async function runDev(
   });
   const servers = new ParentServers(logger);
   const supervisor = new Supervisor(command, {
-    module: binFile(),
+    module: ownFile('bin/svc-comm'),
     args: [command, '--dev-child', ...childArguments(context.options)],
     logger,
     onWatch: (paths) => void watch.add(paths),
@@ -49,10 +49,4 @@ function childArguments({ config, json, wait, logLevel }: GlobalOptions): string
     ...(wait ? [] : ['--no-wait']),
     ...(logLevel === undefined ? [] : ['--log-level', logLevel]),
   ];
-}
-
-/** The bin beside this tree, in `dist` as in the sources. */
-function binFile(): string {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return fileURLToPath(new URL(`../../../bin/svc-comm.${extension}`, import.meta.url));
 }

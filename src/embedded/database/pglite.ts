@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmbeddedDatabaseMissingError } from '../../errors.ts';
-import { packageRoot } from '../../util/package-root.ts';
+import { packageRoot } from '../../util/own-files.ts';
 
 /** The part of PGlite that we use: PostgreSQL's one backend as a function of protocol messages. */
 export interface Pglite {
