@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { folderSecret } from '../embedded/hosting/folder-secret.ts';
 import type { HostedServer } from '../embedded/hosting/shared-server.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
@@ -70,8 +71,7 @@ export class EmbeddedServer implements Service {
     const { kind, root, canHost, logger } = this.#options;
     const { SharedServer } = await import('../embedded/hosting/shared-server.ts');
     const folder = stateFolder(root);
-    const create =
-      kind === 'broker' ? await brokerIn(folder, logger) : await databaseIn(join(folder, 'database'), logger);
+    const create = kind === 'broker' ? await brokerIn(folder, logger) : await databaseIn(folder, logger);
     return new SharedServer({ name: kind, folder, create, canHost, logger });
   }
 
@@ -89,12 +89,15 @@ type Create = (port: number, onBroken: () => void) => HostedServer;
 
 async function brokerIn(folder: string | undefined, logger: Logger): Promise<Create> {
   const { EmbeddedBroker } = await import('../embedded/broker/embedded-broker.ts');
-  const kept = folder === undefined ? {} : { stateFile: join(folder, 'broker.journal') };
+  const kept =
+    folder === undefined
+      ? {}
+      : { stateFile: join(folder, 'broker.journal'), users: { 'svc-comm': await folderSecret(folder) } };
   return (port, onBroken) => new EmbeddedBroker({ port, logger, onBroken, ...kept });
 }
 
 async function databaseIn(folder: string | undefined, logger: Logger): Promise<Create> {
   const { EmbeddedDatabase } = await import('../embedded/database/embedded-database.ts');
-  const kept = folder === undefined ? {} : { folder };
+  const kept = folder === undefined ? {} : { folder: join(folder, 'database'), password: await folderSecret(folder) };
   return (port, onBroken) => new EmbeddedDatabase({ port, logger, onBroken, ...kept });
 }

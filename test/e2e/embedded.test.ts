@@ -1,5 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
+import { EmbeddedDatabase } from '../../src/embedded/database/embedded-database.ts';
+import { HostLock } from '../../src/embedded/hosting/host-lock.ts';
 import { bin, CliProject, type Running } from '../support/cli-project.ts';
 
 const EMBEDDED = {
@@ -190,4 +194,40 @@ describe('three shells in one folder', () => {
     console.log(`served again ${tookMs.toFixed(0)} ms after the ${hosts ? 'consumer' : 'publisher'} was killed`);
     for (const running of [again, hosts ? publisher : consumer]) expect(await running.stop('SIGTERM')).toBe(0);
   });
+});
+
+it('a consumer whose host is killed does not work on the servers of another project that took its ports', async () => {
+  const other = new CliProject({ 'src/consumers.js': CONSUMERS, 'produce.mjs': PRODUCE, 'report.mjs': REPORT });
+  const run = (...args: string[]): Running => other.start(args, EMBEDDED);
+  const theirs: (EmbeddedBroker | EmbeddedDatabase)[] = [];
+  try {
+    await other.run(['produce.mjs', '1', '0'], EMBEDDED);
+    const publisher = run(bin, 'runpublisher');
+    await publisher.line('publishing from the outbox');
+    const consumer = run(bin, 'runconsumer');
+    await consumer.line('consuming from queue');
+    const portOf = async (what: string) =>
+      (await HostLock.holder(join(other.root, '.svc-comm'), what))?.port ?? expect.fail(`nobody serves the ${what}`);
+    const ports = { broker: await portOf('broker'), database: await portOf('database') };
+
+    consumer.child.kill('SIGSTOP');
+    await publisher.stop('SIGKILL');
+    const broker = new EmbeddedBroker({ port: ports.broker });
+    const database = new EmbeddedDatabase({ port: ports.database, password: 'another' });
+    theirs.push(broker, database);
+    for (const server of theirs) await server.start();
+    consumer.child.kill('SIGCONT');
+    await consumer.line('took over the embedded broker');
+    await consumer.line('took over the embedded database');
+
+    run(bin, 'runpublisher');
+    expect(await run('produce.mjs', '1', '50').exit).toBe(0);
+    await expect
+      .poll(async () => (await other.run(['report.mjs'], EMBEDDED)).stdout, { timeout: 90_000 })
+      .toContain('{"written":45,"waiting":0,"effects":45,"lost":0,"ghosts":0,"doubled":0,"inversions":0}');
+    expect({ connections: broker.connectionCount, queues: broker.queues() }).toEqual({ connections: 0, queues: [] });
+  } finally {
+    await other.remove();
+    for (const server of theirs) await server.stop();
+  }
 });

@@ -146,3 +146,34 @@ describe('a folder', () => {
     }
   });
 });
+
+describe('with a password', () => {
+  const guarded = new EmbeddedDatabase({ password: 'p/wörd' });
+  beforeAll(() => guarded.start());
+  afterAll(() => guarded.stop());
+
+  it('answers whoever knows it', async () => {
+    const one = new pg.Client(guarded.url);
+    await one.connect();
+    expect((await one.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    await one.end();
+  });
+
+  it.each(['postgres', 'postgres:wrong'])('refuses %s, as PostgreSQL does', async (user) => {
+    const one = new pg.Client({ connectionString: `postgres://${user}@127.0.0.1:${guarded.port}/postgres` });
+    one.on('error', () => undefined);
+    await expect(one.connect()).rejects.toThrow(/password/);
+  });
+
+  it('refuses a statement in the place of the password', async () => {
+    const socket = connect(guarded.port, '127.0.0.1');
+    const parameters = Buffer.from('user\0postgres\0\0');
+    const head = Buffer.alloc(8);
+    head.writeInt32BE(parameters.length + 8);
+    head.writeInt32BE(196_608, 4);
+    socket.write(Buffer.concat([head, parameters, message('Q', 'SELECT 1')]));
+    const answer = Buffer.concat((await socket.toArray()) as Buffer[]).toString('latin1');
+    expect(answer).toContain('08P01');
+    expect(answer).not.toContain('SELECT');
+  });
+});

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
+import { folderSecret } from '../../src/embedded/hosting/folder-secret.ts';
 import { HostLock } from '../../src/embedded/hosting/host-lock.ts';
 import { ownIdentity } from '../../src/embedded/hosting/process-identity.ts';
 import { SharedServer } from '../../src/embedded/hosting/shared-server.ts';
@@ -72,6 +73,20 @@ describe('the lock of a folder', () => {
     for (let at = 0; at < lines.length; at += 2) {
       expect(lines[at + 1]).toBe(lines[at]?.replace('from', 'to'));
     }
+  });
+});
+
+describe('the secret of a folder', () => {
+  it('is the same for all who ask at once, and nobody else may read it', async () => {
+    const secrets = await Promise.all(Array.from({ length: 20 }, () => folderSecret(folder)));
+    expect(new Set(secrets).size).toBe(1);
+    expect(await folderSecret(folder)).toBe(secrets[0]);
+    expect(await readdir(folder)).toEqual(['secret']);
+    expect((await stat(join(folder, 'secret'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('is another one in another folder', async () => {
+    expect(await folderSecret(join(folder, 'a'))).not.toBe(await folderSecret(join(folder, 'b')));
   });
 });
 

@@ -17,6 +17,7 @@ export function int32(value: number): Buffer {
 }
 
 export const AUTHENTICATION_OK = message('R', int32(0));
+export const ASK_FOR_PASSWORD = message('R', int32(3));
 export const READY_IDLE = message('Z', Buffer.from('I'));
 /** Answers a request for TLS or GSSAPI: neither. */
 export const NOT_ENCRYPTED = Buffer.from('N');

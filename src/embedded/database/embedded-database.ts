@@ -15,6 +15,8 @@ export interface EmbeddedDatabaseOptions {
   readonly folder?: string;
   /** TCP port on 127.0.0.1; 0 takes a free one. @default 0 */
   readonly port?: number;
+  /** That clients are asked for. @default none */
+  readonly password?: string;
   readonly logger?: Logger;
   /** The database has broken down by itself; it is stopped then. */
   readonly onBroken?: (error: unknown) => void;
@@ -30,14 +32,15 @@ const STOP_GRACE_MS = 500;
  */
 export class EmbeddedDatabase implements Service {
   readonly #lifecycle: Lifecycle;
-  readonly #options: Required<Omit<EmbeddedDatabaseOptions, 'folder'>> & { readonly folder: string | undefined };
+  readonly #options: Required<Omit<EmbeddedDatabaseOptions, 'folder' | 'password'>> &
+    Pick<EmbeddedDatabaseOptions, 'folder' | 'password'>;
   readonly #sessions = new Set<Session>();
   #server: Server | undefined;
   #backend: Backend | undefined;
   #lastProcessId = 0;
 
-  constructor({ folder, port = 0, logger = silentLogger, onBroken = () => undefined }: EmbeddedDatabaseOptions = {}) {
-    this.#options = { folder, port, logger, onBroken };
+  constructor(options: EmbeddedDatabaseOptions = {}) {
+    this.#options = { port: 0, logger: silentLogger, onBroken: () => undefined, ...options };
     this.#lifecycle = new Lifecycle('embedded database', { start: () => this.#start(), stop: () => this.#stop() });
   }
 
@@ -62,9 +65,11 @@ export class EmbeddedDatabase implements Service {
     return portOf(this.#server);
   }
 
-  /** @throws NotRunningError (SVC_COMM_NOT_RUNNING) */
+  /** With the password. @throws NotRunningError (SVC_COMM_NOT_RUNNING) */
   get url(): string {
-    return `postgres://${ROLE}@${HOST}:${this.port}/${DATABASE}`;
+    const { password } = this.#options;
+    const secret = password === undefined ? '' : `:${encodeURIComponent(password)}`;
+    return `postgres://${ROLE}${secret}@${HOST}:${this.port}/${DATABASE}`;
   }
 
   async #start(): Promise<void> {
@@ -111,6 +116,7 @@ export class EmbeddedDatabase implements Service {
     return {
       backend,
       parameters,
+      password: this.#options.password,
       notified: (channel, payload) => {
         for (const session of this.#sessions) session.notify(this.#lastProcessId, channel, payload);
       },

@@ -11,6 +11,8 @@ export interface SessionHost {
   readonly backend: Backend;
   /** ParameterStatus messages that every client gets. */
   readonly parameters: Buffer;
+  /** That every client is asked for; undefined: none. */
+  readonly password: string | undefined;
   /** A transaction of this session notified; its own session may be among those that listen. */
   notified(channel: string, payload: string): void;
   /** The backend has forgotten what the sessions listen to. */
@@ -46,7 +48,7 @@ export class Session {
     this.processId = processId;
     this.#socket = socket;
     this.#host = host;
-    this.#greeting = new Greeting(processId, host.parameters);
+    this.#greeting = new Greeting(processId, host.parameters, host.password);
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('error', () => this.#end());

@@ -1,5 +1,6 @@
 import type { Logger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/service.ts';
+import { maskUrl } from '../../util/mask.ts';
 import { sleep } from '../../util/sleep.ts';
 import { HostLock, type HostRecord } from './host-lock.ts';
 
@@ -110,7 +111,7 @@ export class SharedServer implements Service {
       if (found?.state === 'serving' && found.url !== undefined) {
         this.#role = { kind: 'joined', host: found, url: found.url };
         this.#lastUrl = found.url;
-        logger.info({ host: found.pid, url: found.url }, `joined the embedded ${name} of another process`);
+        logger.info({ host: found.pid, url: maskUrl(found.url) }, `joined the embedded ${name} of another process`);
       } else if (found === undefined && this.#options.canHost) {
         await this.#host(signal, lost);
       } else {
@@ -143,7 +144,7 @@ export class SharedServer implements Service {
       throw error;
     }
     if (signal.aborted) return;
-    const fields = { url: this.#lastUrl, folder };
+    const fields = { url: maskUrl(this.#lastUrl), folder };
     if (lost) logger.warn({ ...fields, lost: lost.pid }, `took over the embedded ${name}: its host is gone`);
     else logger.info(fields, `serving the embedded ${name} to the processes of this project`);
   }
