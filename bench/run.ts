@@ -4,7 +4,6 @@
  * machine and settings; --record-to FILE: there.
  */
 import { type Bench, type BenchArguments, readArguments } from './arguments.ts';
-import { bundleMeasured } from './compiled.ts';
 import { printTable, type Row } from './harness.ts';
 import { writeRecord } from './record.ts';
 import { load, machine, readVersions } from './versions.ts';
@@ -17,7 +16,6 @@ interface BenchModule {
 }
 
 const given = argumentsOrExit();
-await bundleMeasured();
 const { names, rounds } = given;
 console.log(`${machine()}, load ${load()}, ${rounds} rounds, medians of ratios within a round`);
 const rows: Row[] = [];

@@ -1,16 +1,19 @@
-// dist/ anew: declarations of src/ and bin/ file by file, by tsc; JavaScript bundled into few files.
+// dist/ anew: declarations of src/ and bin/ file by file, by tsc; JavaScript bundled into few files, since of a process's
+// start most was spent on finding and reading some 400 small ones. Dependencies stay outside.
 // What browsers load is bundled from src/**/browser.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { bundle } from './bundle.mjs';
 import { writeSeed } from './seed.mjs';
 
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 /** What is not imported but run or loaded by its path: see src/util/own-files.ts. */
 const RUN_BY_PATH = ['bin/svc-comm.ts', 'src/cli/task-process.ts'];
+
+/** For the benches; package.json leaves it out of the package. */
+const MEASURED = ['bench/internals.ts'];
 
 const { exports } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
 const doors = Object.values(exports)
@@ -22,7 +25,21 @@ rmSync(at('dist'), { recursive: true, force: true });
 const tsc = at('node_modules/typescript/bin/tsc');
 const { status } = spawnSync(process.execPath, [tsc, '-p', at('tsconfig.build.json')], { stdio: 'inherit' });
 if (status !== 0) process.exit(status ?? 1);
-await bundle([...new Set([...doors, ...RUN_BY_PATH])], 'dist');
+await build({
+  absWorkingDir: at('.'),
+  entryPoints: [...new Set(doors), ...RUN_BY_PATH, ...MEASURED],
+  outbase: '.',
+  outdir: 'dist',
+  chunkNames: 'src/chunks/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  packages: 'external',
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  sourcemap: true,
+  logLevel: 'warning',
+});
 // npm sets the mode when it installs; this is for a checkout.
 chmodSync(at('dist/bin/svc-comm.js'), 0o755);
 await build({

@@ -6,6 +6,7 @@ import { type FinishedRun, finishTasks, saveProgress } from './sql/finish.ts';
 
 export interface LedgerParts {
   readonly db: DatabaseLink;
+  readonly ends: DatabaseLink;
   readonly schema: string;
   /** This worker, in the rows of what it runs. */
   readonly owner: string;
@@ -88,7 +89,7 @@ export class Ledger {
   }
 
   async #finish(runs: readonly FinishedRun[]): Promise<boolean[]> {
-    const ended = await finishTasks(this.#parts.db, this.#parts.schema, runs);
+    const ended = await finishTasks(this.#parts.ends, this.#parts.schema, runs);
     return runs.map(({ id }) => ended.has(id));
   }
 }

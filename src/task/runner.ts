@@ -33,6 +33,8 @@ export interface RunnerParts {
 }
 
 const RETRY_MS = 200;
+/** Ends that wait for the database: with more of them nothing new is begun. */
+const MOST_UNWRITTEN = 100;
 
 /** Takes offers as long as it has room for them, and brings each from its claim to the end that is written. */
 export class Runner {
@@ -41,8 +43,10 @@ export class Runner {
   readonly #parts: RunnerParts;
   /** Why they are to end, when somebody said so before the claim was answered. */
   readonly #claiming = new Map<string, EndReason | undefined>();
-  /** Claimed or being claimed, running, or being written: each takes one of `concurrency`. */
+  /** Being claimed, or running: each takes one of `concurrency`. */
   #busy = 0;
+  /** Have ended, and their end is being written. */
+  #writing = 0;
   readonly #quiet = deferred();
   #isDraining = false;
 
@@ -52,7 +56,9 @@ export class Runner {
 
   /** How many more it would take. */
   get room(): number {
-    return this.#isDraining ? 0 : this.#parts.options.concurrency - this.#busy;
+    if (this.#isDraining) return 0;
+    const { concurrency } = this.#parts.options;
+    return Math.min(concurrency - this.#busy, concurrency + MOST_UNWRITTEN - this.#busy - this.#writing);
   }
 
   /** Takes offers until it is full, or there is none. */
@@ -63,12 +69,18 @@ export class Runner {
       this.#busy += 1;
       this.#take(offer)
         .catch((error: unknown) => this.#parts.logger.error({ error, taskId: offer.id }, 'a task could not be run'))
-        .finally(() => {
-          this.#busy -= 1;
-          if (this.#isDraining && this.#busy === 0) this.#quiet.resolve();
-          this.fill();
-        });
+        .finally(() => this.#free());
     }
+  }
+
+  #free(): void {
+    this.#busy -= 1;
+    this.#rest();
+    this.fill();
+  }
+
+  #rest(): void {
+    if (this.#isDraining && this.#busy + this.#writing === 0) this.#quiet.resolve();
   }
 
   /** Also of one whose claim has not been answered yet. */
@@ -80,7 +92,7 @@ export class Runner {
   /** Takes no more; resolves when nothing runs. What still runs after `patienceMs` is ended and given back. */
   async drain(patienceMs: number): Promise<void> {
     this.#isDraining = true;
-    if (this.#busy === 0) this.#quiet.resolve();
+    this.#rest();
     const isQuiet = this.#quiet.promise.then(() => true);
     const given = new AbortController();
     const isLate = sleep(patienceMs, given.signal).then(() => false);
@@ -118,7 +130,7 @@ export class Runner {
   }
 
   async #run({ task, sinceMs }: Claimed, early: EndReason | undefined): Promise<void> {
-    const { registry, options, ledger, stats, onBegin, onAgain, onPlaceFree } = this.#parts;
+    const { registry, options, ledger, stats, onBegin, onAgain } = this.#parts;
     const { definition } = registry.get(task.name);
     const run = new TaskRun({ task, definition, options, onProgress: ledger.progressOf(task) });
     this.runs.set(task.id, run);
@@ -127,10 +139,21 @@ export class Runner {
     if (early ?? this.#isDraining) run.end(early ?? 'stop');
     const finished = await this.#inProcess(run);
     if (finished?.retryMs !== null) onAgain(task.id);
+    this.#writing += 1;
+    // The next one begins while this one's end is written.
+    this.#end(run, finished).finally(() => {
+      this.#writing -= 1;
+      this.#rest();
+      this.fill();
+    });
+  }
+
+  async #end(run: TaskRun, finished: FinishedRun | undefined): Promise<void> {
+    const { task, definition } = run;
     if (finished) await this.#write(finished);
-    else stats.lost += 1;
+    else this.#parts.stats.lost += 1;
     if (this.runs.get(task.id) === run) this.runs.delete(task.id);
-    if (definition.maxConcurrency > 0 && definition.onFull === 'queue') onPlaceFree(definition.name);
+    if (definition.maxConcurrency > 0 && definition.onFull === 'queue') this.#parts.onPlaceFree(definition.name);
   }
 
   async #inProcess(run: TaskRun): Promise<FinishedRun | undefined> {

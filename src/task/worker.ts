@@ -14,7 +14,7 @@ import { assembleWorkings, type Workings } from './workings.ts';
 
 export interface WorkerParts {
   readonly registry: TaskRegistry;
-  /** Opens connections of its own: one for statements, one to listen. */
+  /** Opens connections of its own: for claims, for ends, and one to listen. */
   readonly connect: (name: string) => Promise<DatabaseConnection>;
   readonly subscriber: Subscriber;
   readonly topology: Topology;
@@ -96,8 +96,9 @@ export class Worker implements Service {
     this.#isolation = this.#parts.isolation ?? (await measureIsolation());
     const workings = assembleWorkings(this.#parts, this.#isolation, this.#stats);
     this.#workings = workings;
-    const { db, watch, pool, housekeeping, intake } = workings;
+    const { db, ends, watch, pool, housekeeping, intake } = workings;
     await db.open(signal, wait);
+    await ends.open(signal, wait);
     for (const { name, maxConcurrency } of registry.definitions) await makeSlots(db, schema, name, maxConcurrency);
     await watch.open(signal);
     await pool.start();
@@ -131,16 +132,16 @@ export class Worker implements Service {
   async #stop(): Promise<void> {
     const workings = this.#workings;
     if (!workings) return;
-    const { intake, runner, housekeeping, pool, watch, db } = workings;
+    const { intake, runner, housekeeping, pool, watch, db, ends } = workings;
     const { drainMs, graceMs } = this.#parts.options;
     await this.#subscription?.pause();
     intake.close();
     // A database that is down is not waited for: what cannot be written is run again by others.
-    const giveUp = setTimeout(() => void db.close(), drainMs + GIVE_UP_MS);
+    const giveUp = setTimeout(() => void Promise.all([db.close(), ends.close()]), drainMs + GIVE_UP_MS);
     // What then still runs has its grace time within the whole.
     await runner.drain(Math.max(0, drainMs - graceMs));
     clearTimeout(giveUp);
-    await Promise.all([housekeeping.stop(), db.close()]);
+    await Promise.all([housekeeping.stop(), db.close(), ends.close()]);
     await pool.stop();
     await this.#subscription?.stop();
     await watch.close();

@@ -17,6 +17,8 @@ const MISSED_MS = 3_000;
 /** What one start of a worker is made of. */
 export interface Workings {
   readonly db: DatabaseLink;
+  /** For the ends of runs: claims need not wait for their commit, nor they for a claim's. */
+  readonly ends: DatabaseLink;
   readonly watch: TaskWatch;
   readonly pool: ProcessPool;
   readonly ledger: Ledger;
@@ -31,6 +33,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
   const owner = uuidv7();
   const queue = parts.topologySpec.queue.name;
   const db = new DatabaseLink({ name: 'worker', connect: () => connect('worker'), logger });
+  const ends = new DatabaseLink({ name: 'worker ends', connect: () => connect('worker ends'), logger });
   const { pollMs, leaseMs } = options;
   const watch = new TaskWatch({ connect: () => connect('worker listen'), db, schema, logger, pollMs, listen });
   const pool = new ProcessPool({
@@ -43,7 +46,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     logger,
     environments: [...new Map(registry.definitions.map(({ env }) => [env.join(' '), env])).values()],
   });
-  const ledger = new Ledger({ db, schema, owner, leaseMs, definitions: () => registry.definitions });
+  const ledger = new Ledger({ db, ends, schema, owner, leaseMs, definitions: () => registry.definitions });
   const intake = new Intake(logger, () => runner.fill());
   const look = async (waitedMs: number, limit: number, name?: string) => {
     const ids = await ledger.find(waitedMs, limit, name);
@@ -92,5 +95,5 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     else if (notice.kind === 'waits' && notice.queue === queue && runner.room > 0 && intake.size === 0)
       intake.told(notice.ids.filter((id) => peers.isOurs(id)).slice(0, runner.room));
   });
-  return { db, watch, pool, ledger, intake, runner, housekeeping };
+  return { db, ends, watch, pool, ledger, intake, runner, housekeeping };
 }

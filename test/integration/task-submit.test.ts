@@ -155,6 +155,16 @@ describe('a submit', () => {
   });
 });
 
+describe('the first submits of a task with a limit', () => {
+  it('find the places that another one is just making', async () => {
+    const clients = await Promise.all([kit.tasks(), kit.tasks()]);
+    for (let round = 0; round < 100; round++) {
+      await kit.db.pg.query(`DELETE FROM ${kit.db.table('svc_comm_task_slot')}`);
+      await Promise.all(clients.map((client) => client.submit('narrow', {})));
+    }
+  });
+});
+
 describe('the same id or idempotency key again', () => {
   it('submits nothing more and gives the first one, also at the same time', async () => {
     const [id, args] = [randomUUID(), { x: 1, y: 2 }];
@@ -170,11 +180,16 @@ describe('the same id or idempotency key again', () => {
     expect(other.wasKnown).toBe(false);
   });
 
-  it('takes no second place of a task with a limit', async () => {
+  it('takes no second place of a task with a limit, and is not refused because others ask at the same moment', async () => {
     const clients = await Promise.all([1, 2, 3, 4].map(() => kit.tasks()));
-    const id = randomUUID();
-    await Promise.all(clients.map((client) => client.submit('narrow', {}, { id })));
-    expect(await kit.db.count('svc_comm_task_slot', 'task_id IS NOT NULL')).toBe(1);
+    for (let round = 0; round < 300; round++) {
+      await kit.db.pg.query(
+        `DELETE FROM ${kit.db.table('svc_comm_task')}; DELETE FROM ${kit.db.table('svc_comm_task_slot')}`,
+      );
+      const id = randomUUID();
+      await Promise.all(clients.map((client) => client.submit('narrow', {}, { id })));
+      expect(await kit.db.count('svc_comm_task_slot', 'task_id IS NOT NULL')).toBe(1);
+    }
   });
 
   it('with other arguments is a conflict', async () => {

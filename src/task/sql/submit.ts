@@ -43,13 +43,16 @@ const ID_LOCK_NAMESPACE = 0x5c0e;
 const submitStatement = statement('submit_task', (schema) => {
   const task = qualified(schema, 'svc_comm_task');
   const slot = qualified(schema, 'svc_comm_task_slot');
+  // A condition without columns is looked at before the table is (a one-time filter): joined, a CTE is not run when the
+  // table that is read first has no row.
+  const hasLock = '(SELECT count(*) FROM alone) >= 0';
   return `WITH alone AS MATERIALIZED (
   SELECT pg_advisory_xact_lock(${ID_LOCK_NAMESPACE}, hashtext($15::text)) WHERE $15::text IS NOT NULL AND ${isMarked('$16')}
 ), known AS MATERIALIZED (
-  SELECT id, name, args FROM ${task}, (SELECT count(*) FROM alone) AS waited WHERE id = $1::text::uuid
+  SELECT id, name, args FROM ${task} WHERE ${hasLock} AND id = $1::text::uuid
   UNION ALL
-  SELECT id, name, args FROM ${task}, (SELECT count(*) FROM alone) AS waited
-   WHERE $9::text IS NOT NULL AND name = $2::text AND submitter = $8::text AND idempotency_key = $9::text
+  SELECT id, name, args FROM ${task}
+   WHERE ${hasLock} AND $9::text IS NOT NULL AND name = $2::text AND submitter = $8::text AND idempotency_key = $9::text
    LIMIT 1
 ), free AS MATERIALIZED (
   SELECT name, n FROM ${slot}
@@ -97,18 +100,21 @@ export async function submit(target: SubmitTarget, schema: string, task: NewTask
     if (row.sent !== null) return { kind: 'submitted' };
     const known = knownOf(row);
     if (known) return known;
-    if (row.slot !== null) await freeSlot(target.executor, schema, task, row.slot);
-    else if (!task.holdsSlot || !(await makeSlots(target.executor, schema, task.name, task.maxConcurrency))) {
-      if (task.chosenKey === null) break;
-      // Whoever waited for another with the same id did so with a snapshot from before.
-      const found = await findKnown(target.executor, schema, task);
-      if (found) return found;
+    if (row.slot !== null) {
+      await freeSlot(target.executor, schema, task, row.slot);
+      continue;
     }
+    const isFull = task.holdsSlot && !(await mayFindSlot(target.executor, schema, task));
+    // Whoever waited for another with the same id did so with a snapshot from before; and after the look at the places, one
+    // of which may be that other's.
+    const found = task.chosenKey === null ? undefined : await findKnown(target.executor, schema, task);
+    if (found) return found;
+    if (isFull) break;
   }
   return { kind: 'full' };
 }
 
-/** Once more when the places had to be made, and more often when others submit the same id at the same time. */
+/** More than once when the places had to be made, or others submit at the same time. */
 const TRIES = 5;
 
 const knownOf = ({ id, name, args }: Pick<SubmitRow, 'id' | 'name' | 'args'>): Submission | undefined =>
@@ -154,14 +160,24 @@ async function write(target: SubmitTarget, schema: string, task: NewTask): Promi
   return row;
 }
 
-/** Makes the places that are missing. @returns whether any was */
-export async function makeSlots(db: SqlExecutor, schema: string, name: string, count: number): Promise<boolean> {
+/** Makes the places that are missing. */
+export async function makeSlots(db: SqlExecutor, schema: string, name: string, count: number): Promise<void> {
   const slot = qualified(schema, 'svc_comm_task_slot');
   const sql = `INSERT INTO ${slot} (name, n)
     SELECT $1::text, g.n FROM generate_series(0, $2::text::int - 1) AS g(n)
      WHERE NOT EXISTS (SELECT FROM ${slot} s WHERE s.name = $1::text AND s.n = g.n)
-    ON CONFLICT DO NOTHING RETURNING n`;
-  return (await db.query(sql, [name, String(count)])).length > 0;
+    ON CONFLICT DO NOTHING`;
+  await db.query(sql, [name, String(count)]);
+}
+
+/** Whether there may be a place all the same: some were missing and are made now, or one was locked and looks free. */
+async function mayFindSlot(db: SqlExecutor, schema: string, { name, maxConcurrency }: NewTask): Promise<boolean> {
+  const sql = `SELECT count(*)::int AS made, count(*) FILTER (WHERE task_id IS NULL)::int AS free
+    FROM ${qualified(schema, 'svc_comm_task_slot')} WHERE name = $1::text AND n < $2::text::int`;
+  const [slots] = await db.query<{ made: number; free: number }>(sql, [name, String(maxConcurrency)]);
+  const { made = 0, free = 0 } = slots ?? {};
+  if (Number(made) < maxConcurrency) await makeSlots(db, schema, name, maxConcurrency);
+  return Number(made) < maxConcurrency || Number(free) > 0;
 }
 
 /** A place that was taken for a row that another wrote. Left as it is it would come free when that task ends. */

@@ -1,1 +1,0 @@
-export function bundle(entryPoints: readonly string[], outdir: string): Promise<void>;
