@@ -45,6 +45,8 @@ const ARRIVAL_MS = 200;
 const NEVER = '1000000000';
 /** A process starts and comes to its step in this time. */
 const CATCH_MS = 60_000;
+/** Leases are 2 s here, and nothing waits for a retry. */
+const STUCK_MS = 20_000;
 
 /** Kills processes at the frames that mark their steps, and asks in the end what became of each message that was caught. */
 export async function runFailpoints({ times, seed, names, say }: FailpointOptions): Promise<FailpointReport> {
@@ -231,14 +233,14 @@ class FailpointRun {
     return { results, lost: lost + duplicateEffects + ghosts, stuck: await world.outboxRows() };
   }
 
-  /** @returns false: for a minute, more on a busy machine, nothing has come of it */
+  /** @returns false: for `STUCK_MS`, more on a busy machine, nothing has come of it */
   async #settles(isQuiet: () => Promise<boolean>): Promise<boolean> {
     const done = async () => (await this.#world.oracle.effects()) + (await this.#world.ready(['pool.dead']));
     for (let before = -1; ; ) {
       const now = await done();
       if (now === before) return false;
       before = now;
-      const isOver = await eventually('everything has arrived', isQuiet, 60_000 * PATIENCE).then(
+      const isOver = await eventually('everything has arrived', isQuiet, STUCK_MS * PATIENCE).then(
         () => true,
         () => false,
       );
