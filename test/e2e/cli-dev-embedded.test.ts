@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { bin, CliProject, CONSUMER, isAlive, type Running } from '../support/cli-project.ts';
 
@@ -66,9 +68,13 @@ describe('svc-comm dev', () => {
 });
 
 describe('svc-comm dev in a project with tasks', () => {
-  it('takes them as well, from a file that is added while it runs', async () => {
-    const dev = project.start([bin, 'dev', '--json'], NOT_SET);
+  it('takes and serves them as well, from a file that is added while it runs; where its port is taken, on another', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const dev = project.start([bin, 'dev', '--json'], { ...NOT_SET, SVC_COMM_HTTP: JSON.stringify({ port }) });
     await dev.line('running: publishing from the outbox');
+    expect(dev.lines.join('\n')).not.toContain('listening on http');
     const from = dev.lines.length;
     project.write('src/tasks.js', TASKS);
     await dev.line('taking tasks: addition', from);
@@ -78,7 +84,16 @@ describe('svc-comm dev in a project with tasks', () => {
     );
     expect(ran.code, ran.stderr).toBe(0);
     expect(ran.stdout).toContain('42');
+    await dev.line(`"port":${port}`, from);
+    const { url } = JSON.parse(await dev.line('listening on http', from));
+    const answer = await fetch(`${url}/addition/keep-connection`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"x":3,"y":6}',
+    });
+    expect([answer.status, await answer.json()]).toEqual([200, 9]);
     expect(await dev.stop('SIGINT')).toBe(0);
+    taken.close();
   });
 });
 

@@ -13,11 +13,13 @@ export async function dev(context: CommandContext): Promise<0 | 1> {
   child.askToServe(settings);
   const logger = await context.createLogger('dev', settings);
   const { runService } = await import('../run-service.ts');
-  const { consumerRole, publisherRole, workerRole } = await import('../dev/roles.ts');
+  const { consumerRole, publisherRole, serverRole, workerRole } = await import('../dev/roles.ts');
   const found = [
     await publisherRole(context, settings),
     await consumerRole(context, settings),
     await workerRole(context, settings),
+    // After those that load what it serves.
+    await serverRole(context, settings),
   ];
   const roles = found.filter((role) => role !== undefined);
   const services = roles.map(({ service }) => service);

@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import type { SvcCommService } from '../../assemble.ts';
-import { InvalidArgumentError, MissingPackageError } from '../../errors.ts';
-import type { HttpServer } from '../../http/server.ts';
 import { group } from '../../lifecycle/group.ts';
 import type { Logger } from '../../lifecycle/logger.ts';
-import { Lifecycle, type Service } from '../../lifecycle/service.ts';
+import type { Service } from '../../lifecycle/service.ts';
 import type { Settings } from '../../settings/define.ts';
 import type { ResolvedSettings } from '../../settings/resolved.ts';
 import type { CommandContext } from '../context.ts';
 import type { WholeProject } from '../project.ts';
+import { assertNames, projectServer } from '../project-server.ts';
 
 export interface ServeOptions {
   readonly host?: string;
@@ -51,7 +50,7 @@ export async function serve(
     ...project.taskRegistry.definitions.map(({ name }) => name),
     ...project.processRegistry.descriptions.map(({ id }) => id),
   ];
-  const parts = [...roles, server(service, { settings, project, logger }), service.announcement('server')];
+  const parts = [...roles, projectServer(service, { settings, project, logger }), service.announcement('server')];
   return runService(group('server', parts), {
     logger,
     settings,
@@ -76,18 +75,6 @@ async function projectOf(settings: ResolvedSettings, isWhole: boolean): Promise<
   return { ...registries, messageRouter, taskFiles: files };
 }
 
-/** Paths of the server itself. */
-const OWN_NAMES: ReadonlySet<string> = new Set(['docs', 'health', 'services', 'openapi.json', 'asyncapi.json']);
-
-/** A process is served at its name, and so is a task. @throws InvalidArgumentError */
-function assertNames({ taskRegistry, processRegistry }: WholeProject): void {
-  for (const { id } of processRegistry.definitions) {
-    if (taskRegistry.has(id))
-      throw new InvalidArgumentError(`process ${id}`, 'an id that no task has', 'that of a task');
-    if (OWN_NAMES.has(id)) throw new InvalidArgumentError(`process ${id}`, 'an id of its own', 'a path of the server');
-  }
-}
-
 /** What of a project's work there is to do: it starts before the first request can ask for it. */
 function rolesOf(service: SvcCommService, { messageRouter, taskFiles }: WholeProject, logger: Logger): Service[] {
   const onOutput = (chunk: Buffer) => void process.stdout.write(chunk);
@@ -97,81 +84,4 @@ function rolesOf(service: SvcCommService, { messageRouter, taskFiles }: WholePro
     ...(messageRouter.routes.length > 0 ? [service.consumer()] : []),
     ...(taskFiles.length > 0 ? [service.worker({ files: taskFiles, onOutput })] : []),
   ];
-}
-
-interface ServerParts {
-  readonly settings: ResolvedSettings;
-  readonly project: WholeProject;
-  readonly logger: Logger;
-}
-
-function server(service: SvcCommService, parts: ServerParts): Lifecycle {
-  let running: HttpServer | undefined;
-  return new Lifecycle('HTTP server', {
-    async start(signal) {
-      // The database may be down, and waited for.
-      const giveUp = () => void service.close();
-      signal.addEventListener('abort', giveUp, { once: true });
-      const made = await createServer(service, parts);
-      running = made;
-      await made.start();
-      signal.removeEventListener('abort', giveUp);
-      parts.logger.info({ url: made.url }, `listening on ${made.url}; for people: ${made.url}/docs`);
-    },
-    async stop() {
-      await running?.stop();
-    },
-  });
-}
-
-async function createServer(service: SvcCommService, { settings, project, logger }: ServerParts): Promise<HttpServer> {
-  const { HttpServer, docs, functionServer, health, processApi, services } = await loadDoor();
-  const { leadPeopleToDocs } = await import('../../http/docs/home.ts');
-  const { packageVersion } = await import('../../settings/project.ts');
-  const { http, appId, worker, instances, brokerUrls, root, tests } = settings;
-  const tasks = await service.tasks();
-  const processes = await service.processes();
-  const cancelWait = worker.graceMs + 1000;
-  const hasTasks = tasks.definitions.length > 0;
-  const hasProcesses = processes.registry.definitions.length > 0;
-  const { host, port, token, allowedHosts, rateLimit } = http;
-  return new HttpServer({
-    host,
-    port,
-    logger,
-    guard: { token, allowedHosts, rateLimit },
-    async register(app) {
-      leadPeopleToDocs(app);
-      await app.register(health, { tasks });
-      await app.register(services, { services: () => service.services() });
-      const { headers } = instances;
-      const descriptions = async () => processes.registry.descriptions;
-      if (hasTasks) await app.register(functionServer, { tasks, cancelWait, processes: descriptions });
-      if (hasProcesses) {
-        await app.register(processApi, { processes, cancelWait, headers, serves: hasTasks ? 'registered' : 'all' });
-      }
-      if (!hasTasks && !hasProcesses) {
-        app.get('/', { config: { svcComm: { takesBasic: true } } }, (_request, reply) => reply.redirect('/docs'));
-      }
-      await app.register(docs, {
-        title: appId,
-        version: packageVersion(root),
-        tasks: project.taskRegistry,
-        processes: project.processRegistry,
-        messageRouter: project.messageRouter,
-        brokerUrls,
-        tests: { root, tests },
-      });
-    },
-  });
-}
-
-async function loadDoor(): Promise<typeof import('../../http-door.ts')> {
-  try {
-    return await import('../../http-door.ts');
-  } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND';
-    if (!isMissing) throw error;
-    throw new MissingPackageError('svc-comm serve', ['fastify'], { cause: error });
-  }
 }

@@ -1,4 +1,4 @@
-import { NoConsumersError, NoTasksError } from '../../errors.ts';
+import { MissingPackageError, NoConsumersError, NoTasksError } from '../../errors.ts';
 import type { Service } from '../../lifecycle/service.ts';
 import type { ResolvedSettings } from '../../settings/resolved.ts';
 import type { CommandContext } from '../context.ts';
@@ -58,4 +58,27 @@ export async function workerRole(context: CommandContext, settings: ResolvedSett
     if (error instanceof NoTasksError) return undefined;
     throw error;
   }
+}
+
+/** @returns undefined when the project has nothing to serve, or fastify is not installed */
+export async function serverRole(context: CommandContext, settings: ResolvedSettings): Promise<DevRole | undefined> {
+  const { taskRegistry } = await import('../../task-door.ts');
+  const { processRegistry } = await import('../../process-door.ts');
+  if (taskRegistry.definitions.length + processRegistry.definitions.length === 0) return undefined;
+  const { createService } = await import('../../assemble.ts');
+  const { messageRouter } = await import('../../default-service.ts');
+  const { assertNames, loadDoor, projectServer } = await import('../project-server.ts');
+  const logger = await context.createLogger('server', settings);
+  const project = { taskRegistry, processRegistry, messageRouter, taskFiles: [] };
+  assertNames(project);
+  try {
+    await loadDoor();
+  } catch (error) {
+    if (!(error instanceof MissingPackageError)) throw error;
+    logger.info({}, `tasks and processes are not served over HTTP: ${error.message}`);
+    return undefined;
+  }
+  const made = createService(settings, { logger, messageRouter, canHost: false });
+  const service = projectServer(made, { settings, project, logger, takesOtherPort: true });
+  return { service, text: 'serving them over HTTP', close: () => made.close() };
 }
