@@ -38,7 +38,7 @@ const NEIGHBOURS: readonly string[] = [
 ];
 
 /** Who may know src/http/: for the others fastify need not be there. The command line imports it when it is asked for. */
-const HTTP_USERS: readonly string[] = ['http-door.ts', 'cli/commands/serve.ts', 'cli/commands/docs-build.ts'];
+const HTTP_USERS: readonly string[] = ['http-door.ts', 'cli/project-server.ts', 'cli/commands/docs-build.ts'];
 
 /** Which folders may know a library. */
 const ONLY_IN: Readonly<Record<string, string>> = {
