@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect } from 'amqplib';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bin, CliProject, isAlive, type Running } from '../support/cli-project.ts';
+import { descendants } from '../support/processes.ts';
 import { testBrokerUrl, testDatabaseUrl } from '../support/servers.ts';
 
 const TASKS = `
@@ -61,20 +62,6 @@ const shown = async (id: string, state: string) => {
   await expect.poll(async () => (await row(id)).state, { timeout: 20_000 }).toBe(state);
   return row(id);
 };
-/** All processes that came of this one. */
-function descendants(of: number): number[] {
-  const children = readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      const parent = Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1]);
-      return parent === of ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
-  return children.flatMap((child) => [child, ...descendants(child)]);
-}
-
 beforeAll(async () => {
   const before = await project.cli('runworker', '--no-wait');
   expect(before.stderr).toContain('run `svc-comm migrate`');

@@ -58,11 +58,12 @@ export const SCENARIOS = {
     only: ['publishes vanish'],
     victims: ['consumer'],
   },
+  // Messages rest with others of their key behind them, at whoever is active.
   'connections are cut': {
     ...small,
-    ...{ faults: 12, only: ['cut from broker', 'acks vanish'] },
+    ...{ faults: 12, consumers: ordered, only: ['cut from broker'], victims: ['consumer'] },
     consumerEnv: { FAULTS_WORK_MS: '10' },
-    producerEnv: { FAULTS_FAILS_ONE_IN: '5', FAULTS_KEYS: '50' },
+    producerEnv: { FAULTS_FAILS_ONE_IN: '5', FAULTS_KEYS: '20' },
   },
   // A run outlasts the loss of its channel, and ends on the next one.
   'connections are cut under long runs': {
@@ -71,10 +72,12 @@ export const SCENARIOS = {
     consumerEnv: { FAULTS_WORK_MS: '700' },
     producerEnv: { FAULTS_UNKEYED_ONE_IN: '1', FAULTS_POISON_ONE_IN: '1000000000', FAULTS_FAILS_ONE_IN: '1000000000' },
   },
+  // More comes than is handled: when the process stops, newer messages wait in the queue than those it has.
   'consumers roll over': {
     ...small,
-    ...{ faults: 10, consumers: ordered, only: ['roll over', 'cut from broker'] },
-    consumerEnv: { FAULTS_WORK_MS: '5' },
+    ...{ events: 1500, faults: 6, consumers: ordered, only: ['roll over'], victims: ['consumer'] },
+    consumerEnv: { FAULTS_WORK_MS: '60' },
+    producerEnv: { FAULTS_KEYS: '10', FAULTS_UNKEYED_ONE_IN: '1000' },
   },
 } as const satisfies Record<string, Scenario>;
 

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase } from '../../src/database/connection.ts';
 import { TaskLostError } from '../../src/errors.ts';
 import { finishTasks } from '../../src/task/sql/finish.ts';
+import { processesWith } from '../support/processes.ts';
 import { stressService } from '../support/start-stop-stress.ts';
 import { WorkerKit } from '../support/task-kit.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
@@ -114,13 +115,21 @@ describe('a worker that stops', () => {
 
 describe('without PID namespaces', () => {
   it('a cancel ends the whole process group of a task', async () => {
+    const mark = `group-mark-${process.pid}`;
     const worker = kit.worker({ concurrency: 1 }, { isolation: { level: 'group', command: [], why: 'a test' } });
     await worker.start();
-    const handle = await kit.tasks.submit('stubborn', { mark: 'group-mark' });
-    for await (const event of handle.events()) if (event.kind === 'progress') break;
-    const before = performance.now();
-    expect(await handle.cancel({ timeout: 20 })).toEqual({ state: 'REVOKED', hadEnded: false });
-    expect(performance.now() - before).toBeLessThan(1500);
+    try {
+      const handle = await kit.tasks.submit('stubborn', { mark });
+      for await (const event of handle.events()) if (event.kind === 'progress') break;
+      await expect.poll(() => processesWith(mark).length).toBe(3);
+      const before = performance.now();
+      expect(await handle.cancel({ timeout: 20 })).toEqual({ state: 'REVOKED', hadEnded: false });
+      expect(performance.now() - before).toBeLessThan(1500);
+      // Two had moved to sessions of their own, where only a namespace would have held them.
+      expect(processesWith(mark)).toHaveLength(2);
+    } finally {
+      for (const pid of processesWith(mark)) process.kill(pid, 'SIGKILL');
+    }
     await worker.stop();
   });
 

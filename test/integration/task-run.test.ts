@@ -1,9 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TaskFailedError, TaskRevokedError, TaskTimeoutError } from '../../src/errors.ts';
 import type { Worker } from '../../src/task/worker.ts';
+import { processesWith } from '../support/processes.ts';
 import { WorkerKit } from '../support/task-kit.ts';
 
 let kit: WorkerKit;
@@ -35,18 +36,6 @@ afterAll(async () => {
 });
 
 const run = async (name: string, args: unknown = {}) => (await kit.tasks.submit(name, args)).result({ timeout: 20 });
-
-/** Processes of the machine with this text in their command line. */
-function processesWith(mark: string): number[] {
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      return readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(mark) ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
-}
 
 describe('a task', () => {
   it('runs and gives what its function returned', async () => {

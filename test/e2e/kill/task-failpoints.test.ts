@@ -3,7 +3,7 @@
  * to the database where there are such, and by what the task's process does where there are none.
  * `TASK_FAILPOINT_TIMES=20` kills that often at each.
  */
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -19,6 +19,7 @@ import { deferred } from '../../../src/util/deferred.ts';
 import type { Direction } from '../../faults/proxy/frame-proxy.ts';
 import { type PgFrame, type PgProxy, pgProxy } from '../../faults/proxy/pg-session.ts';
 import { bin, CliProject, type Running } from '../../support/cli-project.ts';
+import { processesIn } from '../../support/processes.ts';
 import { testBrokerUrl, testDatabaseUrl } from '../../support/servers.ts';
 
 const TIMES = Number(process.env.TASK_FAILPOINT_TIMES ?? 1);
@@ -90,17 +91,6 @@ const startWorker = (more: NodeJS.ProcessEnv = {}): Running =>
 const isClaim = ({ sql }: PgFrame) => sql?.includes('attempt = t.attempt + 1') === true;
 const isFinish = ({ sql }: PgFrame) => sql?.includes('r.retry_ms IS NULL THEN r.state') === true;
 
-/** Processes that were started in the project's folder and live. */
-function processesOfProject(): number[] {
-  return readdirSync('/proc').flatMap((name) => {
-    try {
-      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`) === project.root ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
-}
-
 interface Step {
   readonly name?: 'again' | 'once';
   /** How long the first run takes; more than 0: with a process that leaves its group. */
@@ -135,7 +125,7 @@ async function killAt({ name = 'again', ms = 0, at, when, first, environment }: 
   // What was held dies with the worker: passed on by the proxy, it would still be done.
   proxy.cut();
   proxy.heal();
-  await expect.poll(processesOfProject, { timeout: 10_000, interval: 20 }).toEqual([]);
+  await expect.poll(() => processesIn(project.root), { timeout: 10_000, interval: 20 }).toEqual([]);
   rmSync(inProject('slow-load'), { force: true });
   const survivor = startWorker();
   const end = await handle.result({ timeout: RESULT_S }).catch((error: unknown) => error);
@@ -165,12 +155,12 @@ describe.each(Array.from({ length: TIMES }, (_, n) => n + 1))('killed for the %i
       first: async () => {
         const args = { file: inProject('first'), ms: 0 };
         await (await tasks.submit('again', args)).result({ timeout: RESULT_S });
-        await expect.poll(() => processesOfProject().length, { timeout: 20_000 }).toBe(1);
+        await expect.poll(() => processesIn(project.root).length, { timeout: 20_000 }).toBe(1);
         writeFileSync(inProject('slow-load'), '');
       },
       when: async (_, handle) => {
         await expect.poll(() => handle.state(), { timeout: 60_000 }).toBe('STARTED');
-        await expect.poll(() => processesOfProject().length, { timeout: 20_000 }).toBeGreaterThan(1);
+        await expect.poll(() => processesIn(project.root).length, { timeout: 20_000 }).toBeGreaterThan(1);
       },
     });
     expect(before.row).toMatchObject({ state: 'STARTED', attempt: 1 });

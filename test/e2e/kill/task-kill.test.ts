@@ -2,7 +2,6 @@
  * Tasks while workers are killed with -9, tasks are cancelled and run out of time: each ends once, for good, and nothing
  * of it is left. `TASK_KILL_TASKS=10000` makes it the long run.
  */
-import { readdirSync, readlinkSync } from 'node:fs';
 import { connect } from 'amqplib';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -14,6 +13,7 @@ import { TaskRegistry } from '../../../src/task/registry.ts';
 import type { Tasks } from '../../../src/task/tasks.ts';
 import { sleep } from '../../../src/util/sleep.ts';
 import { bin, CliProject, type Running } from '../../support/cli-project.ts';
+import { processesIn } from '../../support/processes.ts';
 import { testBrokerUrl, testDatabaseUrl } from '../../support/servers.ts';
 
 const TASKS = Number(process.env.TASK_KILL_TASKS ?? 240);
@@ -104,17 +104,6 @@ afterAll(async () => {
   await project.remove();
 });
 
-/** Processes that were started in the project's folder and live. */
-function processesOfProject(): number[] {
-  return readdirSync('/proc').flatMap((name) => {
-    try {
-      return /^\d+$/.test(name) && readlinkSync(`/proc/${name}/cwd`) === project.root ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
-}
-
 it(
   `each of ${TASKS} tasks ends once and for good, nothing of it is left, and no limit is exceeded, whatever is killed`,
   async () => {
@@ -196,7 +185,7 @@ it(
       `SELECT count(*)::int AS n FROM ${table('svc_comm_task_slot')} WHERE task_id IS NOT NULL`,
     );
     const counts = Object.fromEntries(states.map(({ state, n }) => [state, n]));
-    const orphans = processesOfProject();
+    const orphans = processesIn(project.root);
     console.log(
       JSON.stringify({
         tasks: TASKS,
