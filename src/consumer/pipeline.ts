@@ -31,6 +31,8 @@ export class Pipeline {
   /** Handlers that have not returned, those of lost messages too. */
   #running = 0;
   #isDraining = false;
+  /** At a stop all goes back to the queue at once, when its channel closes. */
+  #isPatient = false;
   /** Of the channel that brings deliveries; undefined until the first. */
   #lost: AbortSignal | undefined;
   readonly #quiet = deferred();
@@ -77,6 +79,7 @@ export class Pipeline {
    */
   async drain(graceMs: number, isPatient: boolean): Promise<void> {
     this.#isDraining = true;
+    this.#isPatient = isPatient;
     this.#lanes.close();
     this.#isolation?.stop();
     this.#host.onDraining();
@@ -195,9 +198,13 @@ export class Pipeline {
         this.#rest(message, step);
         break;
       case 'release':
-        settler.release(message, step.error);
         this.#lanes.rest();
-        this.#leave(message);
+        // By itself it would be brought again, here, and would then go back behind those of its key that wait here.
+        if (this.#isPatient) message.move('resting');
+        else {
+          settler.release(message, step.error);
+          this.#leave(message);
+        }
         break;
       default:
         step satisfies never;

@@ -75,8 +75,9 @@ export const SCENARIOS = {
   // More comes than is handled: when the process stops, newer messages wait in the queue than those it has.
   'consumers roll over': {
     ...small,
-    ...{ events: 1500, faults: 6, consumers: ordered, only: ['roll over'], victims: ['consumer'] },
-    consumerEnv: { FAULTS_WORK_MS: '60' },
+    ...{ events: 800, faults: 6, rate: 100, consumers: ordered, only: ['roll over'], victims: ['consumer'] },
+    settings: { prefetch: 20 },
+    consumerEnv: { FAULTS_WORK_MS: '90' },
     producerEnv: { FAULTS_KEYS: '10', FAULTS_UNKEYED_ONE_IN: '1000' },
   },
 } as const satisfies Record<string, Scenario>;

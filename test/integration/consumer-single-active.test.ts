@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HEADER } from '../../src/message/message.ts';
+import { MessageRouter } from '../../src/router/router.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 
 let kit: ConsumerKit;
@@ -36,4 +38,38 @@ test('with a single active consumer, keys stay in order from one consumer that s
     expect([key, inversions]).toEqual([key, []]);
     expect(new Set(seen).size).toBe(TOTAL / KEYS);
   }
+});
+
+test('one whose run fails while its consumer stops is the first of its key with the next one', async () => {
+  const own = await ConsumerKit.create();
+  const seen: string[] = [];
+  const begun = deferred();
+  const failing = deferred<never>();
+  const consumerOf = (who: string, run: () => Promise<void>) => {
+    const router = new MessageRouter();
+    router.consumer(
+      own.exchange,
+      'one',
+    )(async (_routingKey, body) => {
+      seen.push(`${who} ${(body as { n: number }).n}`);
+      await run();
+    });
+    return own.consumer({ queue: { singleActiveConsumer: true }, parts: { router } });
+  };
+  const first = consumerOf('first', () => {
+    begun.resolve();
+    return failing.promise;
+  });
+  const second = consumerOf('second', async () => undefined);
+  await first.start();
+  await second.start();
+  for (let n = 1; n <= 5; n++) own.send('one', { n }, { [HEADER.key]: 'k' });
+  await begun.promise;
+  await until(() => first.stats.received === 5);
+  const stopped = first.stop();
+  failing.reject(new Error('on purpose'));
+  await stopped;
+  await until(() => second.stats.handled === 5);
+  expect(seen).toEqual(['first 1', 'second 1', 'second 2', 'second 3', 'second 4', 'second 5']);
+  await own.remove();
 });
