@@ -1,7 +1,7 @@
 import type { Clock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
+import { repeating } from '../lifecycle/repeating.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
-import { sleep } from '../util/sleep.ts';
 import type { Transactions } from './transactions.ts';
 
 export interface DatabaseClockOptions {
@@ -32,22 +32,12 @@ export class DatabaseClock implements Clock, Service {
   readonly #options: Required<DatabaseClockOptions>;
   readonly #lifecycle: Lifecycle;
   #sample: Sample | undefined;
-  #stop = new AbortController();
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(options: DatabaseClockOptions) {
     this.#options = { intervalMs: 60_000, ...options };
-    this.#lifecycle = new Lifecycle(this.name, {
-      start: async () => {
-        this.#stop = new AbortController();
-        await this.#measure();
-        this.#loop = this.#run(this.#stop.signal);
-      },
-      stop: async () => {
-        this.#stop.abort();
-        await this.#loop;
-      },
-    });
+    const everyMs = () => this.#options.intervalMs;
+    const hooks = repeating({ work: () => this.#measure(), everyMs, isFirstAwaited: true });
+    this.#lifecycle = new Lifecycle(this.name, hooks);
   }
 
   get state(): ServiceState {
@@ -74,14 +64,6 @@ export class DatabaseClock implements Clock, Service {
   /** How far the database's time is ahead of this machine's, in ms; undefined until it is measured. */
   get offsetMs(): number | undefined {
     return this.#sample && this.now() - Date.now();
-  }
-
-  async #run(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await sleep(this.#options.intervalMs, signal);
-      if (signal.aborted) return;
-      await this.#measure();
-    }
   }
 
   async #measure(): Promise<void> {

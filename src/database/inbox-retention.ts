@@ -1,7 +1,7 @@
 import { MigrationRequiredError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
+import { repeating } from '../lifecycle/repeating.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
-import { sleep } from '../util/sleep.ts';
 
 export interface InboxRetentionOptions {
   readonly stores: readonly RetainedStore[];
@@ -30,25 +30,21 @@ export class InboxRetention implements Service {
   readonly name = 'inbox retention';
   readonly #options: InboxRetentionOptions;
   readonly #lifecycle: Lifecycle;
-  #stop = new AbortController();
-  #loop: Promise<void> = Promise.resolve();
 
   constructor(options: InboxRetentionOptions) {
     this.#options = options;
+    const everyMs = () => INTERVAL_MS * (0.9 + 0.2 * Math.random());
+    const { start, stop } = repeating({ work: (end) => this.#forget(end), everyMs });
     this.#lifecycle = new Lifecycle(this.name, {
-      start: async () => {
+      stop,
+      start: async (signal) => {
         // Before anything is consumed: without its table every message would fail.
         for (const store of options.stores) {
           await store.verify?.().catch((error: unknown) => {
             if (error instanceof MigrationRequiredError) throw error;
           });
         }
-        this.#stop = new AbortController();
-        this.#loop = this.#run(this.#stop.signal);
-      },
-      stop: async () => {
-        this.#stop.abort();
-        await this.#loop;
+        await start(signal);
       },
     });
   }
@@ -65,19 +61,16 @@ export class InboxRetention implements Service {
     return this.#lifecycle.stop();
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
+  async #forget(end: AbortSignal): Promise<void> {
     const { stores, retentionMs, logger } = this.#options;
-    while (!signal.aborted) {
-      try {
-        await this.#compare();
-        let deleted = 0;
-        for (const store of stores) deleted += await store.deleteExpired(retentionMs, signal);
-        if (deleted > 0) logger.debug({ deleted }, 'inbox rows past the retention were deleted');
-      } catch (error) {
-        // The next round takes them too: a database that is down has others to tell of it.
-        logger.warn({ error }, 'inbox rows past the retention could not be deleted; trying again in an hour');
-      }
-      await sleep(INTERVAL_MS * (0.9 + 0.2 * Math.random()), signal);
+    try {
+      await this.#compare();
+      let deleted = 0;
+      for (const store of stores) deleted += await store.deleteExpired(retentionMs, end);
+      if (deleted > 0) logger.debug({ deleted }, 'inbox rows past the retention were deleted');
+    } catch (error) {
+      // The next round takes them too: a database that is down has others to tell of it.
+      logger.warn({ error }, 'inbox rows past the retention could not be deleted; trying again in an hour');
     }
   }
 

@@ -1,7 +1,7 @@
 import type { SqlExecutor } from '../database/executor.ts';
 import type { Logger } from '../lifecycle/logger.ts';
+import { repeating } from '../lifecycle/repeating.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
-import { sleep } from '../util/sleep.ts';
 import { deleteOldInstances, endLostInstances } from './sql/sweep.ts';
 
 export interface SweeperParts {
@@ -19,21 +19,11 @@ export class InstanceSweeper implements Service {
   readonly name = 'process instances';
   readonly #parts: SweeperParts;
   readonly #lifecycle: Lifecycle;
-  #ended = new AbortController();
-  #loop: Promise<void> | undefined;
 
   constructor(parts: SweeperParts) {
     this.#parts = parts;
-    this.#lifecycle = new Lifecycle(this.name, {
-      start: async () => {
-        this.#ended = new AbortController();
-        this.#loop = this.#run(this.#ended.signal);
-      },
-      stop: async () => {
-        this.#ended.abort();
-        await this.#loop;
-      },
-    });
+    const { everyMs } = parts;
+    this.#lifecycle = new Lifecycle(this.name, repeating({ work: (end) => this.#look(end), everyMs: () => everyMs }));
   }
 
   get state(): ServiceState {
@@ -46,18 +36,15 @@ export class InstanceSweeper implements Service {
     return this.#lifecycle.stop();
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
-    const { withDatabase, schema, everyMs, retentionMs, logger } = this.#parts;
-    while (!signal.aborted) {
-      try {
-        await withDatabase(async (db) => {
-          await sweepLost(db, schema, logger);
-          await deleteOldInstances(db, schema, retentionMs);
-        });
-      } catch (error) {
-        if (!signal.aborted) logger.warn({ error }, 'could not look after process instances; trying again');
-      }
-      await sleep(everyMs, signal);
+  async #look(end: AbortSignal): Promise<void> {
+    const { withDatabase, schema, retentionMs, logger } = this.#parts;
+    try {
+      await withDatabase(async (db) => {
+        await sweepLost(db, schema, logger);
+        await deleteOldInstances(db, schema, retentionMs);
+      });
+    } catch (error) {
+      if (!end.aborted) logger.warn({ error }, 'could not look after process instances; trying again');
     }
   }
 }
