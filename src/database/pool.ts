@@ -1,4 +1,4 @@
-import knexModule, { type Knex } from 'knex';
+import type { Knex } from 'knex';
 import { DatabaseAccessRefusedError, DatabaseBusyError, DatabaseUnavailableError } from '../errors.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { backoffMs } from '../util/backoff.ts';
@@ -84,7 +84,7 @@ export class DatabasePool implements Service {
 
   async #start(signal: AbortSignal): Promise<void> {
     await this.options.ready();
-    const knex = this.#create();
+    const knex = await this.#create();
     this.#knex = knex;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -122,7 +122,9 @@ export class DatabasePool implements Service {
     this.#knex = undefined;
   }
 
-  #create(): Knex {
+  async #create(): Promise<Knex> {
+    // Some 300 files, which many a process never needs: a relay and a worker have connections of their own.
+    const { knex: createKnex, KnexTimeoutError } = (await import('knex')).default;
     const { url, max, connectTimeoutMs, busyTimeoutMs, applicationName, prepare, logger } = this.options;
     const connection = (connectionString: string) =>
       ({
@@ -132,7 +134,7 @@ export class DatabasePool implements Service {
         keepAlive: true,
         keepAliveInitialDelayMillis: KEEPALIVE_MS,
       }) as Knex.PgConnectionConfig;
-    const knex = knexModule.default({
+    const knex = createKnex({
       client: 'pg',
       connection: typeof url === 'function' ? () => expiring(url, connection) : connection(url),
       pool: {
@@ -154,12 +156,16 @@ export class DatabasePool implements Service {
     });
     const client = knex.client as KnexClient;
     const acquire = client.acquireConnection.bind(client);
-    client.acquireConnection = () => this.#watch(acquire, () => client.pool.numUsed() >= max);
+    client.acquireConnection = () => this.#watch(acquire, () => client.pool.numUsed() >= max, KnexTimeoutError);
     return knex;
   }
 
   /** Waits for a connection; long waits name who holds them, because they are usually waiting for us. */
-  async #watch(acquire: () => Promise<unknown>, isFull: () => boolean): Promise<unknown> {
+  async #watch(
+    acquire: () => Promise<unknown>,
+    isFull: () => boolean,
+    TimeoutError: new () => Error,
+  ): Promise<unknown> {
     const { busyWarningMs, logger, max } = this.options;
     const asked = performance.now();
     const timer = setTimeout(() => {
@@ -173,7 +179,7 @@ export class DatabasePool implements Service {
     try {
       return await acquire();
     } catch (error) {
-      if (error instanceof knexModule.KnexTimeoutError) {
+      if (error instanceof TimeoutError) {
         const waitedMs = Math.round(performance.now() - asked);
         if (isFull()) throw new DatabaseBusyError(waitedMs, this.holders.describe(), { cause: error });
         throw new DatabaseUnavailableError(this.url, `no answer within ${waitedMs} ms`, { cause: error });
