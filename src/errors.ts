@@ -594,11 +594,14 @@ export class UnhandledMessageError extends SvcCommError {
   }
 }
 
-/** A handler threw something that is no Error. It counts as a failed run; throw an Error, so that it has a stack. */
+/**
+ * A handler threw something that is no Error, or an Error whose name or message is no text. It counts as a failed run;
+ * throw an Error, so that it has a stack.
+ */
 export class ThrownValueError extends SvcCommError {
   readonly code = 'SVC_COMM_THROWN_VALUE';
-  constructor(value: string) {
-    super(`the handler threw ${value}, which is no Error`);
+  constructor(value: string, lack = 'is no Error') {
+    super(`the handler threw ${value}, which ${lack}`);
   }
 }
 

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { DeliveryLostError, HandlerStoppedError } from '../errors.ts';
 import type { Verdict } from '../message/handler.ts';
 import type { Delivery } from '../message/subscriber.ts';
+import { asError } from '../router/middleware/recover.ts';
 import { deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
 import { failureOf } from './failures.ts';
@@ -264,5 +265,3 @@ export class Pipeline {
     this.#quiet.resolve();
   }
 }
-
-const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));

@@ -85,6 +85,20 @@ test('a keyed message that keeps failing parks its key: it and those behind it g
   expect(runs.filter((run) => run.startsWith('a')).slice(4)).toEqual(['a1#1', 'a2#1', 'a3#1', 'a4#1', 'a5#1']);
 });
 
+test('a keyed message whose handler throws an Error without a readable text parks its key like any other', async () => {
+  kit.router.consumer(
+    kit.exchange,
+    'odd',
+  )(async () => {
+    throw Object.assign(new Error(), { message: { status: 500 } });
+  });
+  consumer = await kit.start({ options: { retry: { attempts: 2, delaysMs: [20] } } });
+  kit.send('odd', {}, keyed('odd'));
+  const { headers } = (await kit.nextDead()).properties;
+  expect(headers?.[HEADER.reason]).toBe('attempts');
+  expect(headers?.[HEADER.failures]).toContain('status: 500');
+});
+
 test("with retry.keyed 'skip' only the failed message goes to the dead letters, the next goes on", async () => {
   const done: number[] = [];
   kit.router.consumer(

@@ -75,6 +75,10 @@ function run(fn: RawHandler, setup: Setup = {}): Promise<Verdict> {
   return routed.handle(incoming as unknown as Incoming, context as MessageContext);
 }
 
+const unreadable = (): never => {
+  throw new Error('unreadable');
+};
+
 const throwing = (error: unknown): RawHandler => {
   return () => {
     throw error;
@@ -115,6 +119,18 @@ describe('what a handler returns or throws becomes a verdict', () => {
       expect(verdict).toMatchObject({ kind: 'retry', error: { code: 'SVC_COMM_THROWN_VALUE' } });
     },
   );
+
+  test.each([
+    ['a message that is no text', Object.assign(new Error(), { message: { status: 500 } })],
+    ['no message', Object.assign(new Error(), { message: undefined })],
+    ['a name that is no text', Object.assign(new Error('x'), { name: Symbol('s') })],
+    ['a code that throws', Object.defineProperty(new Error('x'), 'code', { get: unreadable })],
+    ['a message that throws', Object.defineProperty(new Error(), 'message', { get: unreadable })],
+  ])('an Error with %s is a failed run like any other, and its text can be read', async (_, thrown) => {
+    const verdict = await run(throwing(thrown));
+    expect(verdict).toMatchObject({ kind: 'retry', error: { code: 'SVC_COMM_THROWN_VALUE' } });
+    expect(verdict).toHaveProperty('error.message', expect.stringMatching(/^the handler threw /));
+  });
 
   test.each([[new DeliveryLostError('q')], [new HandlerStoppedError(5)]])(
     'a run cut short by %s gives its message back, no attempt counted',

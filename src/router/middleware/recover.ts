@@ -54,5 +54,17 @@ function delayOf(error: Error): { delayMs?: number } {
   return typeof error.delayMs === 'number' ? { delayMs: error.delayMs } : {};
 }
 
-export const asError = (thrown: unknown): Error =>
-  thrown instanceof Error ? thrown : new ThrownValueError(inspect(thrown, { depth: 1 }));
+/** What was thrown, as history, dead letters and answers need it: name and message are texts, and its code can be read. */
+export function asError(thrown: unknown): Error {
+  // Getters, proxies and inspect functions of its own may throw in turn.
+  try {
+    if (!(thrown instanceof Error)) return new ThrownValueError(inspect(thrown, { depth: 1 }));
+    codeOf(thrown);
+    const { name, message } = thrown as { readonly name: unknown; readonly message: unknown };
+    if (typeof name === 'string' && typeof message === 'string') return thrown;
+    const said = inspect({ name, message }, { depth: 1, breakLength: Number.POSITIVE_INFINITY });
+    return new ThrownValueError(`an Error with ${said}`, 'are not both texts');
+  } catch {
+    return new ThrownValueError('something', 'cannot be read');
+  }
+}
