@@ -15,7 +15,6 @@ export interface CheckedMessage {
 
 /** amqplib encodes headers in a buffer of this size and throws when they do not fit. */
 export const MAX_HEADER_BYTES = 64 * 1024;
-export const MAX_BODY_BYTES = 16 * 1024 * 1024;
 /** A larger one closes the channel with 406. */
 const MAX_EXPIRATION_MS = 4_294_967_295;
 const WHOLE_NUMBER = /^\d{1,10}$/;

@@ -1,13 +1,13 @@
 import { BackpressureError, NotRunningError, PublishTimeoutError } from '../errors.ts';
 import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
-import type { Message } from '../message/message.ts';
+import { MAX_BODY_BYTES, type Message } from '../message/message.ts';
 import type { Publisher, PublishOptions, PublishOutcome, PublishPipe } from '../message/publisher.ts';
 import type { ReplyListener } from '../message/replies.ts';
 import type { DeclareMode, ExchangeType } from '../message/topology.ts';
 import type { BrokerConnection } from './connection.ts';
 import { ExchangeCheck } from './exchange-check.ts';
-import { type CheckedMessage, checkMessage, MAX_BODY_BYTES } from './message-check.ts';
+import { type CheckedMessage, checkMessage } from './message-check.ts';
 import { TOLERANCE_MS } from './publish-deadlines.ts';
 import { type PublishEntry, publishEntry } from './publish-entry.ts';
 import { PublishFlow } from './publish-flow.ts';

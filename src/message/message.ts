@@ -42,6 +42,9 @@ export interface Message {
 /** Longest exchange, queue, routing-key and message-id text in bytes (AMQP shortstr). */
 export const MAX_NAME_BYTES = 255;
 
+/** Bodies over this are refused before anything is written or sent. */
+export const MAX_BODY_BYTES = 16 * 1024 * 1024;
+
 /** Headers of ours; `docs/wire.md` lists them. */
 export const HEADER = Object.freeze({
   /** The aggregate's id: events of one key are delivered and handled in commit order. */

@@ -1,4 +1,2 @@
-/** Bodies over this are refused before anything is written. */
-export const MAX_BODY_BYTES = 16 * 1024 * 1024;
 /** Headers over this, as JSON, are refused before anything is written: the broker's frame holds them all. */
 export const MAX_HEADERS_BYTES = 64 * 1024;

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, InvalidNameError, MessageTooLargeError } from '../errors.ts';
-import { MAX_NAME_BYTES } from '../message/message.ts';
-import { MAX_BODY_BYTES, MAX_HEADERS_BYTES } from './limits.ts';
+import { MAX_BODY_BYTES, MAX_NAME_BYTES } from '../message/message.ts';
+import { MAX_HEADERS_BYTES } from './limits.ts';
 
 const CONTROL = /\p{Cc}/u;
 const LONE_SURROGATE = /\p{Surrogate}/u;

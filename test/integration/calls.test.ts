@@ -14,6 +14,7 @@ import {
   UnroutableError,
 } from '../../src/errors.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
+import { MAX_BODY_BYTES } from '../../src/message/message.ts';
 import { callConsumer } from '../../src/router/call-consumer.ts';
 import { type CallResponseInfo, callResponseConsumer } from '../../src/router/call-response-consumer.ts';
 import { deferred } from '../../src/util/deferred.ts';
@@ -75,6 +76,12 @@ beforeAll(async () => {
       },
       { checkExpiredAfterHandling: true },
     ),
+  );
+  on('huge')(
+    callConsumer(async () => {
+      await write('huge');
+      return 'x'.repeat(MAX_BODY_BYTES);
+    }),
   );
   on('unserialisable')(callConsumer(async () => ({ big: 1n })));
   let tries = 0;
@@ -157,6 +164,12 @@ test('no stack travels', async () => {
 test('an answer that JSON cannot carry is an error of the callee, and rolls back', async () => {
   const failure = await failureOf(orders.call(pricingName, 'unserialisable', {}, { timeout: 5 }));
   expect(failure).toMatchObject({ remoteCode: 'SVC_COMM_UNSERIALISABLE_PAYLOAD' });
+});
+
+test('an answer that is too large to travel is an error of the callee, and rolls back', async () => {
+  const failure = await failureOf(orders.call(pricingName, 'huge', {}, { timeout: 20 }));
+  expect(failure).toMatchObject({ remoteCode: 'SVC_COMM_MESSAGE_TOO_LARGE' });
+  expect(await effects('huge')).toBe(0);
 });
 
 test('RetryLater takes the call again, in its time', async () => {

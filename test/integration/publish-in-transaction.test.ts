@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { recogniseTransaction } from '../../src/database/recognise-transaction.ts';
 import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
-import { MAX_BODY_BYTES } from '../../src/outbox/limits.ts';
+import { MAX_BODY_BYTES } from '../../src/message/message.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { enqueue, enqueueStatement } from '../../src/outbox/sql/enqueue.ts';
 import { withCorrelation } from '../../src/util/correlation.ts';

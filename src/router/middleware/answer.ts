@@ -1,7 +1,7 @@
 import { v5 as uuidv5, v7 as uuidv7 } from 'uuid';
-import { DeadlineExceededError, RemoteError } from '../../errors.ts';
+import { DeadlineExceededError, MessageTooLargeError, RemoteError } from '../../errors.ts';
 import type { Incoming, MessageContext, Verdict } from '../../message/handler.ts';
-import type { Message } from '../../message/message.ts';
+import { MAX_BODY_BYTES, type Message } from '../../message/message.ts';
 import { stampedProperties } from '../../message/stamp.ts';
 import { callResponseKey, decodeCall, encodeCallResponse, type WireCallResponse } from '../../wire/call.ts';
 import { isExpired } from '../../wire/deadline.ts';
@@ -37,6 +37,7 @@ export function answer(options: AnswerOptions, parts: AnsweringParts): Answering
           throw new DeadlineExceededError(context.deadline ?? new Date(), 'the call');
         }
         const message = answerMessage(incoming, { data: verdict.value ?? null }, parts);
+        if (message) assertSize(message);
         const isByMessage = message !== undefined && message.exchange !== '';
         if (!isByMessage || !options.isAtomic || context.transaction === undefined || !parts.inTransaction) {
           return { ...verdict, answer: message };
@@ -56,6 +57,11 @@ export function answer(options: AnswerOptions, parts: AnsweringParts): Answering
         return verdict;
       },
   };
+}
+
+/** While what was done can still be undone, and the caller told: after the commit such an answer would go nowhere. */
+function assertSize({ body }: Message): void {
+  if (body.byteLength > MAX_BODY_BYTES) throw new MessageTooLargeError('the answer', body.byteLength, MAX_BODY_BYTES);
 }
 
 /** What was thrown is the answer, unless the call can still be taken again, or nobody waits any more. */
