@@ -1,4 +1,4 @@
-import { maskUrl } from '../util/mask.ts';
+import { maskJson, maskUrl } from '../util/mask.ts';
 
 /** Codes of what is wrong before any server was asked: usage, settings, the registrations of consumers. */
 const WRONG_USE: ReadonlySet<unknown> = new Set([
@@ -46,7 +46,7 @@ export function errorReport(error: unknown, { command, isJson, withStack }: Repo
   if (isJson) {
     const own = error instanceof Error ? { ...error, name: undefined, cause: undefined } : {};
     const report = { code: code ?? name, message, ...own, ...(withStack ? { stack } : {}) };
-    return maskUrl(`${JSON.stringify({ error: report })}\n`);
+    return maskJson(`${JSON.stringify({ error: report })}\n`);
   }
   const who = command === undefined ? 'svc-comm' : `svc-comm ${command}`;
   const title = code === undefined ? message : `${message}\n  ${code}, see docs/errors.md`;

@@ -1,5 +1,5 @@
 import { destination, pino } from 'pino';
-import { maskUrl } from '../util/mask.ts';
+import { maskJson } from '../util/mask.ts';
 
 /** What we log to: pino's calling form, which bunyan and fastify's logger share. */
 export interface Logger {
@@ -20,7 +20,7 @@ export function createLogger(level: LogLevel = 'info', bindings: object = {}): L
   const sink = destination({ fd: 2, sync: true });
   return pino(
     { level, base: bindings, serializers: { error: pino.stdSerializers.err } },
-    { write: (line: string) => sink.write(maskUrl(line)) },
+    { write: (line: string) => sink.write(maskJson(line)) },
   );
 }
 

@@ -6,3 +6,15 @@ const QUERY_SECRET = /([?&;](?:password|token|secret|key|passphrase)=)[^&\s;]*/g
 export function maskUrl(text: string): string {
   return text.replace(URL_SECRET, '$1:***@').replace(QUERY_SECRET, '$1***');
 }
+
+const JSON_TEXT = /"(?:[^"\\]|\\.)*"/g;
+
+/** The same for every text in a line of JSON, which stays JSON: a secret ends where its text does, and not before. */
+export function maskJson(line: string): string {
+  return line.replace(JSON_TEXT, (text) => {
+    if (!/:\/\/|[?&;]/.test(text)) return text;
+    const plain = JSON.parse(text) as string;
+    const masked = maskUrl(plain);
+    return masked === plain ? text : JSON.stringify(masked);
+  });
+}

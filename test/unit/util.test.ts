@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { InvalidArgumentError } from '../../src/errors.ts';
 import { backoffMs, RECONNECT_BACKOFF } from '../../src/util/backoff.ts';
 import { type Duration, durationMs } from '../../src/util/duration.ts';
-import { maskUrl } from '../../src/util/mask.ts';
+import { maskJson, maskUrl } from '../../src/util/mask.ts';
 import { sleep } from '../../src/util/sleep.ts';
 
 describe('backoff', () => {
@@ -46,6 +46,27 @@ describe('masking', () => {
 
   test('hides a password that holds a slash, a colon or an at sign', () => {
     expect(maskUrl('amqp://u:p/a:s@s@host/v')).not.toMatch(/p\/a|s@s/);
+  });
+});
+
+describe('masking a line of JSON', () => {
+  test('leaves it JSON, with all that is no secret, when a text ends with one', () => {
+    const line = JSON.stringify({
+      url: 'http://h/?token=abc',
+      key: 'k',
+      error: { stack: 'GET http://h/?key=d\n at x' },
+    });
+    expect(JSON.parse(maskJson(line))).toEqual({
+      url: 'http://h/?token=***',
+      key: 'k',
+      error: { stack: 'GET http://h/?key=***\n at x' },
+    });
+  });
+
+  test('hides all of a secret that holds what JSON escapes', () => {
+    expect(JSON.parse(maskJson(JSON.stringify({ url: 'http://h/?token=a"b\\c&x=1' })))).toEqual({
+      url: 'http://h/?token=***&x=1',
+    });
   });
 });
 
