@@ -18,7 +18,8 @@ const MAX_ENCODED_DEPTH = DEFAULT_JSON_LIMITS.depth - 2;
 
 /**
  * A value as JSON text. Properties that are `undefined` are left out, as JSON.stringify does; every other value that
- * JSON would change silently is refused: undefined elsewhere, NaN, Infinity, functions, symbols, Map, Set.
+ * JSON would change silently is refused: undefined elsewhere, NaN, Infinity, functions, symbols, and objects that hold what
+ * they are out of its sight (`EMPTIED`).
  * @param path names the value in the error, e.g. `payload`
  * @throws UnserialisablePayloadError (SVC_COMM_UNSERIALISABLE_PAYLOAD) with the path to the value
  */
@@ -46,7 +47,7 @@ function isPlainJson(value: unknown, depth: number): boolean {
     for (let i = 0; i < value.length; i++) if (!isPlainJson(value[i], depth + 1)) return false;
     return true;
   }
-  if (value instanceof Map || value instanceof Set) return false;
+  if (isEmptied(value)) return false;
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key];
     if (key === '__proto__' || (item !== undefined && !isPlainJson(item, depth + 1))) return false;
@@ -66,7 +67,7 @@ function assertSerialisable(value: unknown, path: string, ancestors: object[]): 
     assertSerialisesItself(value, path, ancestors);
     return;
   }
-  if (value instanceof Map || value instanceof Set) {
+  if (isEmptied(value)) {
     throw new UnserialisablePayloadError(path, `a ${value.constructor.name} would be written as {}`);
   }
   if (ancestors.length >= MAX_ENCODED_DEPTH) {
@@ -95,6 +96,14 @@ function assertSerialisesItself(value: { toJSON(): unknown }, path: string, ance
   }
   if (value instanceof Date && written === null) throw new UnserialisablePayloadError(path, 'it is an invalid Date');
   if (written !== value) assertSerialisable(written, path, [...ancestors, value]);
+}
+
+/** What they are is not in their properties; a Promise is one that nobody awaited. */
+const EMPTIED = [Map, Set, WeakMap, WeakSet, Promise, Error, RegExp, ArrayBuffer] as const;
+
+function isEmptied(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype !== Object.prototype && prototype !== null && EMPTIED.some((kind) => value instanceof kind);
 }
 
 const hasToJson = (value: object): value is { toJSON(): unknown } =>

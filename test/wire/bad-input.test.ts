@@ -34,6 +34,10 @@ describe('a payload that JSON cannot carry is refused, the path to it named', ()
     ['a function', { f: () => 1 }, 'payload.f'],
     ['a symbol', { s: Symbol('s') }, 'payload.s'],
     ['a Map', { m: new Map() }, 'payload.m'],
+    ['a Promise that nobody awaited', { user: Promise.resolve({ id: 1 }) }, 'payload.user'],
+    ['an Error', { error: new TypeError('lost') }, 'payload.error'],
+    ['a RegExp', [/a/], 'payload[0]'],
+    ['an ArrayBuffer', new ArrayBuffer(8), 'payload'],
     ['an invalid Date', { d: new Date(Number.NaN) }, 'payload.d'],
     [
       'a toJSON that throws',
