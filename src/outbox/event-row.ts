@@ -55,6 +55,10 @@ function keyText(key: unknown): string | undefined {
   if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'bigint') {
     throw new InvalidArgumentError('key', 'a string or a number, the id of the aggregate', describe(key));
   }
+  // What became of a missing id: events of all its aggregates would share a key.
+  if (typeof key === 'number' && !Number.isFinite(key)) {
+    throw new InvalidArgumentError('key', 'a string or a number, the id of the aggregate', String(key));
+  }
   const text = String(key);
   assertName('key', text);
   return text;

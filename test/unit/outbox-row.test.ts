@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { arrayLiteral } from '../../src/database/array-literal.ts';
+import { InvalidArgumentError } from '../../src/errors.ts';
 import type { Headers, MessageProperties } from '../../src/message/message.ts';
+import { eventRow } from '../../src/outbox/event-row.ts';
 import { messageRow } from '../../src/outbox/outbox-row.ts';
 import { restoreProperties, storeProperties } from '../../src/outbox/stored-properties.ts';
 
@@ -96,4 +98,9 @@ describe('the row of a message', () => {
 
 test('an array literal says null and text apart', () => {
   expect(arrayLiteral([null, 'NULL', '', 'a"b\\c', '{,}'])).toBe('{NULL,"NULL","","a\\"b\\\\c","{,}"}');
+});
+
+test.each([[Number.NaN], [Number.POSITIVE_INFINITY]])('an event whose key is %d, which is no id, is refused', (key) => {
+  const event = { aggregate: 'order', eventType: 'create', payload: 1, key };
+  expect(() => eventRow(event, new Date(), 'app')).toThrow(InvalidArgumentError);
 });
