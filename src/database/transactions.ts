@@ -169,7 +169,8 @@ export class Transactions {
     throw new InvalidArgumentError(
       'transactions',
       'a function whose promise resolves after the commit',
-      'one that resolved before its work was done: return the promise of your library',
+      'one that resolved before its work was done: return the promise of your library, and end the transaction by ' +
+        'returning or throwing, not by a commit or rollback of its handle',
     );
   }
 

@@ -134,6 +134,17 @@ describe('in an ambient transaction', () => {
   });
 });
 
+test.each(['commit', 'rollback'] as const)(
+  'a %s of the ambient handle fails, and says how to end it instead',
+  async (end) => {
+    const run = transactions.run(async (handle) => {
+      await (handle as Record<typeof end, () => Promise<void>>)[end]();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    });
+    await expect(run).rejects.toThrow(/by returning or throwing, not by a commit or rollback/);
+  },
+);
+
 test('without a transaction in sight nothing is written', async () => {
   for (const choice of [undefined, 'ambient']) {
     const publish = outbox.publishAggregateEvent(event('nowhere'), { transaction: choice });
