@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { deadlineMeta, readDeadline } from './deadline.ts';
-import { type JsonObject, requireObject } from './envelope.ts';
+import { isJsonObject, type JsonObject, requireObject } from './envelope.ts';
 import { encodeJson } from './json.ts';
 
 export interface WireCommand {
@@ -11,13 +11,20 @@ export interface WireCommand {
 /**
  * The body of a command: the arguments with `meta` beside them.
  * @throws InvalidArgumentError when the arguments have a `meta` of their own: it would be overwritten
+ * @throws InvalidArgumentError when JSON does not write them as an object
  * @throws UnserialisablePayloadError
  */
 export function encodeCommand(command: WireCommand): string {
-  if (Object.hasOwn(command.arguments, 'meta')) {
+  const text = encodeJson(command.arguments, 'arguments');
+  // A Date and its like write themselves, and not always as an object.
+  const written: unknown = 'toJSON' in command.arguments ? JSON.parse(text) : command.arguments;
+  if (!isJsonObject(written))
+    throw new InvalidArgumentError('arguments', 'an object', 'one that JSON writes otherwise');
+  if (Object.hasOwn(written, 'meta')) {
     throw new InvalidArgumentError('arguments.meta', 'no key "meta" (the wire format needs it)', 'one');
   }
-  return encodeJson({ ...command.arguments, meta: deadlineMeta(command.deadline) }, 'arguments');
+  const meta = `"meta":${JSON.stringify(deadlineMeta(command.deadline))}`;
+  return text === '{}' ? `{${meta}}` : `${text.slice(0, -1)},${meta}}`;
 }
 
 /** @throws MalformedMessageError (SVC_COMM_MALFORMED_MESSAGE) */

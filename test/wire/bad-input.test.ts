@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { MalformedMessageError, type MalformedReason, SvcCommError } from '../../src/errors.ts';
 import { encodeCommand } from '../../src/wire/command.ts';
 import { expirationFor, isExpired, resolveDeadline } from '../../src/wire/deadline.ts';
+import type { JsonObject } from '../../src/wire/envelope.ts';
 import { decodeEvent } from '../../src/wire/event.ts';
 import { decodeJson, encodeJson } from '../../src/wire/json.ts';
 import { formatTime, parseTime } from '../../src/wire/time.ts';
@@ -169,6 +170,23 @@ describe('deadlines', () => {
   test("a command's own meta is not overwritten", () => {
     expect(failure(() => encodeCommand({ arguments: { meta: 1 }, deadline: undefined })).code).toBe(
       'SVC_COMM_INVALID_ARGUMENT',
+    );
+  });
+
+  test.each<[string, object]>([
+    ['a Map', new Map([['a', 1]])],
+    ['a Promise', Promise.resolve({ a: 1 })],
+    ['a Date', new Date()],
+    ['a toJSON that writes a meta', { toJSON: () => ({ meta: 1 }) }],
+  ])("a command's arguments are not emptied: %s is refused", (_, args) => {
+    const encode = () => encodeCommand({ arguments: args as JsonObject, deadline: undefined });
+    expect(failure(encode).code).toMatch(/^SVC_COMM_(UNSERIALISABLE_PAYLOAD|INVALID_ARGUMENT)$/);
+  });
+
+  test("a command's arguments are written as their toJSON says", () => {
+    const args = { secret: 1, toJSON: () => ({ told: 2 }) };
+    expect(encodeCommand({ arguments: args as unknown as JsonObject, deadline: undefined })).toBe(
+      '{"told":2,"meta":{}}',
     );
   });
 });
