@@ -168,9 +168,9 @@ export class Processes implements Service {
    * its next step. Resolves when it has ended. One that had ended is left as it is.
    * @throws InstanceNotFoundError; InstanceWaitTimeoutError: it was asked for, and is under way
    */
-  async cancel(id: string, options: EndOptions = {}): Promise<ProcessInstance> {
+  async cancel(instanceId: string, options: EndOptions = {}): Promise<ProcessInstance> {
     const { db, leases } = this.#opened;
-    await this.record(id);
+    const { id } = await this.record(instanceId);
     await cancelInstance(db, this.#parts.schema, id);
     leases.end('cancel', id);
     return this.ended(id, options);

@@ -42,7 +42,8 @@ export function newTask(
   if (at !== undefined && delay !== undefined) throw new InvalidArgumentError('at', 'at or delay', 'both');
   const { correlationId, traceparent } = currentCorrelation() ?? {};
   return {
-    id,
+    // As PostgreSQL writes it: notices, messages and rows tell of the task by this text.
+    id: id.toLowerCase(),
     name,
     args: encodeJson(args, 'arguments'),
     maxConcurrency,
@@ -56,7 +57,8 @@ export function newTask(
     handOvers,
     correlationId: correlationId ?? null,
     traceparent: traceparent ?? null,
-    chosenKey: idempotencyKey === undefined ? (options.id ?? null) : `${name} ${submitter} ${idempotencyKey}`,
+    chosenKey:
+      idempotencyKey === undefined ? (options.id?.toLowerCase() ?? null) : `${name} ${submitter} ${idempotencyKey}`,
   };
 }
 

@@ -65,7 +65,9 @@ export class TaskWatch {
   }
 
   /** @returns the function that ends it */
-  watch(id: string, listener: WatchListener): () => void {
+  watch(taskId: string, listener: WatchListener): () => void {
+    // What is heard has it so; whoever waits may have it from outside.
+    const id = taskId.toLowerCase();
     const listeners = this.#listeners.get(id) ?? new Set();
     this.#listeners.set(id, listeners.add(listener));
     this.#schedule();

@@ -272,6 +272,18 @@ describe('who waits', () => {
     expect(await handle.state()).toBe('PENDING');
   });
 
+  it('comes to its end whatever the case of the id that it was given', { timeout: 10_000 }, async () => {
+    const id = randomUUID().toUpperCase();
+    const handle = await tasks.submit('addition', { x: 1, y: 2 }, { id });
+    expect((await tasks.submit('addition', { x: 1, y: 2 }, { id: id.toLowerCase() })).wasKnown).toBe(true);
+    const results = [handle, tasks.handle(id)].map((one) => one.result({ timeout: 5 }));
+    const told = Promise.all(results.map((result) => expect(result).rejects.toThrow(TaskRevokedError)));
+    // Over the one connection after those that wait have looked.
+    await handle.state();
+    await handle.cancel();
+    await told;
+  });
+
   it('is told by looking at the row when nothing can be heard', async () => {
     const deaf = await kit.tasks({ listen: false, pollMs: 20 });
     const handle = await tasks.submit('addition', { x: 1, y: 2 });
