@@ -62,11 +62,12 @@ async function endOf(
   registry: Promise<TaskRegistry> | undefined,
 ): Promise<FromProcess> {
   const { id: taskId, name, attempt, args, maxResultBytes, correlationId, traceparent } = message;
+  const { progress, close } = throttled((fraction, note) => send({ kind: 'progress', fraction, note }));
   const context: TaskContext = {
     taskId,
     attempt,
     signal,
-    progress: throttled((fraction, note) => send({ kind: 'progress', fraction, note })),
+    progress,
     logger: childLogger({ task: name, taskId, attempt }),
   };
   try {
@@ -81,6 +82,8 @@ async function endOf(
   } catch (error) {
     context.logger.error({ error }, 'the task failed');
     return { kind: 'failed', error: failureOf(error) };
+  } finally {
+    close();
   }
 }
 
@@ -91,9 +94,10 @@ const tooLarge = (bytes: number, limit: number): TaskFailure => ({
 });
 
 /** Calls at most so often; the last of those in between is not lost. */
-function throttled(report: TaskContext['progress']): TaskContext['progress'] {
+function throttled(report: TaskContext['progress']): { readonly progress: TaskContext['progress']; close(): void } {
   let timer: NodeJS.Timeout | undefined;
   let latest: [number, string | undefined] | undefined;
+  let isClosed = false;
   const flush = () => {
     timer = undefined;
     if (!latest) return;
@@ -101,8 +105,18 @@ function throttled(report: TaskContext['progress']): TaskContext['progress'] {
     latest = undefined;
     timer = setTimeout(flush, PROGRESS_EVERY_MS).unref();
   };
-  return (fraction, note) => {
-    latest = [fraction, note];
-    if (!timer) flush();
+  return {
+    progress(fraction, note) {
+      if (isClosed) return;
+      latest = [fraction, note];
+      if (!timer) flush();
+    },
+    // The process may be at another run by then, and the worker would take it for that one's.
+    close() {
+      isClosed = true;
+      clearTimeout(timer);
+      if (latest) report(...latest);
+      latest = undefined;
+    },
   };
 }

@@ -212,6 +212,22 @@ describe('the end of a run', () => {
   });
 });
 
+describe('a process that is reused', () => {
+  it('tells no progress of a run before as that of the next', { timeout: 60_000 }, async () => {
+    const own = await WorkerKit.create();
+    try {
+      await own.worker({ reuse: 10, concurrency: 1, spare: 1 }).start();
+      for (let round = 0; round < 3; round++) {
+        const handles = [await own.tasks.submit('hasty', {}), await own.tasks.submit('nap', { ms: 400 })];
+        for (const handle of handles) await handle.result({ timeout: 20 });
+        expect((await handles[1]?.record())?.progress).toBeUndefined();
+      }
+    } finally {
+      await own.close();
+    }
+  });
+});
+
 describe('a limit', () => {
   it('that queues is kept, and all come to their turn', async () => {
     const file = join(folder, 'narrow');

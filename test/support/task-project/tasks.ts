@@ -129,6 +129,12 @@ export const steps = task({ name: 'steps' }, async (_args, { progress }) => {
   return 'done';
 });
 
+/** Tells more of itself than is passed on at once, and once more when it has ended. */
+export const hasty = task({ name: 'hasty' }, (_args, { progress }) => {
+  for (const n of [0.1, 0.5, 0.9]) progress(n, 'hasty');
+  setTimeout(() => progress(1, 'too late'), 150);
+});
+
 export const strange = task({ name: 'strange', args: { what: arg.string() } }, ({ what }) => {
   if (what === 'bigint') return 1n;
   if (what === 'ipc') process.send?.({ kind: 'done', result: 5 });
