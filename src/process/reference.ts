@@ -1,4 +1,4 @@
-import { type Duration, parseDuration } from '../util/duration.ts';
+import { type Duration, MAX_KEPT_MS, parseDuration } from '../util/duration.ts';
 import { AsyncTasks } from './async-task.ts';
 import type { StepCatalogue } from './catalogue.ts';
 import { evaluate, expressionProblem } from './core/expression.ts';
@@ -124,9 +124,6 @@ function entriesOf(given: unknown, problems: Problems): readonly unknown[] {
   return [];
 }
 
-/** A hundred years: with more, a date could not be written any more. */
-const MAX_DELAY_MS = 36_500 * 86_400_000;
-
 function whenOf(options: Readonly<Record<string, unknown>>, problems: Problems): When | undefined {
   const { delay, at } = options;
   if (delay !== undefined && at !== undefined) {
@@ -135,7 +132,7 @@ function whenOf(options: Readonly<Record<string, unknown>>, problems: Problems):
   }
   if (delay !== undefined) {
     const ms = parseDuration(delay, 's');
-    if (ms !== undefined && ms <= MAX_DELAY_MS) return { kind: 'delay', ms };
+    if (ms !== undefined && ms <= MAX_KEPT_MS) return { kind: 'delay', ms };
     problems.at('delay').add("a duration such as '30s' or '10m', at most 36500d", delay);
     return undefined;
   }

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts';
-import { type Duration, durationMs } from '../util/duration.ts';
+import { type Duration, durationMs, keptDurationMs } from '../util/duration.ts';
 import {
   type ArgumentDescription,
   type Arguments,
@@ -189,9 +189,9 @@ function resolveTask(options: TaskOptions<ArgumentsSchema>): TaskDefinition {
     maxConcurrency: wholeNumber(of('maxConcurrency'), options.maxConcurrency ?? d.maxConcurrency, 0),
     timeoutMs,
     attempts,
-    retryDelaysMs: delays.map((delay) => durationMs(delay, of('retry.delays'))),
+    retryDelaysMs: delays.map((delay) => keptDurationMs(delay, of('retry.delays'))),
     handOvers: wholeNumber(of('retry.handOvers'), retry.handOvers ?? d.handOvers, 0),
-    resultTtlMs: durationMs(options.resultTtl ?? d.resultTtl, of('resultTtl'), 's'),
+    resultTtlMs: keptDurationMs(options.resultTtl ?? d.resultTtl, of('resultTtl'), 's'),
     onFull,
     env: [...new Set(env)].sort(),
   });

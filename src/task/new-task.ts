@@ -1,7 +1,7 @@
 import { validate as isUuid } from 'uuid';
 import { InvalidArgumentError } from '../errors.ts';
 import { currentCorrelation } from '../util/correlation.ts';
-import { type Duration, durationMs } from '../util/duration.ts';
+import { type Duration, keptDurationMs } from '../util/duration.ts';
 import { encodeJson } from '../wire/json.ts';
 import type { TaskDefinition } from './definition.ts';
 import type { NewTask } from './sql/submit.ts';
@@ -52,7 +52,7 @@ export function newTask(
     submitter,
     idempotencyKey: idempotencyKey ?? null,
     dueAt: at === undefined ? null : validTime(at),
-    delayMs: delay === undefined ? null : durationMs(delay, 'delay', 's'),
+    delayMs: delay === undefined ? null : keptDurationMs(delay, 'delay', 's'),
     resultTtlMs,
     handOvers,
     correlationId: correlationId ?? null,
@@ -69,8 +69,9 @@ function assertText(argument: string, text: unknown): void {
   throw new InvalidArgumentError(argument, `a text of at most ${MAX_TEXT} characters without NUL`, typeof text);
 }
 
+/** PostgreSQL reads no ISO 8601 of other years. */
 function validTime(at: Date): string {
-  if (!(at instanceof Date) || Number.isNaN(at.getTime()))
-    throw new InvalidArgumentError('at', 'a valid Date', String(at));
-  return at.toISOString();
+  const year = at instanceof Date ? at.getUTCFullYear() : Number.NaN;
+  if (year >= 1 && year <= 9999) return at.toISOString();
+  throw new InvalidArgumentError('at', 'a valid Date of a year from 1 to 9999', String(at));
 }

@@ -19,7 +19,20 @@ export function durationMs(value: Duration, argument = 'duration', numberUnit: k
   return ms;
 }
 
-/** The same, `undefined` instead of an error. */
+/** A hundred years: added to a time it is one that can still be written. */
+export const MAX_KEPT_MS = 36_500 * UNIT_MS.d;
+
+/**
+ * `durationMs` of what is kept and added to times later.
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) also for more than a hundred years
+ */
+export function keptDurationMs(value: Duration, argument: string, numberUnit?: keyof typeof UNIT_MS): number {
+  const ms = durationMs(value, argument, numberUnit);
+  if (ms > MAX_KEPT_MS) throw new InvalidArgumentError(argument, "a duration of at most '36500d'", String(value));
+  return ms;
+}
+
+/** The same as `durationMs`, `undefined` instead of an error. */
 export function parseDuration(value: unknown, numberUnit: keyof typeof UNIT_MS = 'ms'): number | undefined {
   if (typeof value === 'number') {
     return Number.isFinite(value) && value >= 0 ? value * UNIT_MS[numberUnit] : undefined;

@@ -142,13 +142,16 @@ describe('a submit', () => {
     expect(await kit.row(handle.id)).toMatchObject({ correlation_id: 'c-1' });
   });
 
-  it('with a time or a delay sends its message when that has come', async () => {
+  it('with a time or a delay sends its message when that has come, and is refused when that is no time', async () => {
     const handle = await tasks.submit('addition', { x: 1, y: 2 }, { delay: '1h' });
     const { dueAt, createdAt } = await handle.record();
     expect(dueAt.getTime() - createdAt.getTime()).toBeCloseTo(3_600_000, -2);
     expect([await kit.db.count('svc_comm_outbox'), await kit.db.count('svc_comm_future')]).toEqual([0, 1]);
     expect(await handle.cancel()).toEqual({ state: 'REVOKED', hadEnded: false });
     expect(await kit.db.count('svc_comm_future')).toBe(0);
+    for (const never of [{ at: new Date(8.64e15) }, { at: new Date(Number.NaN) }, { delay: '200000000d' as const }]) {
+      await expect(tasks.submit('addition', { x: 1, y: 2 }, never)).rejects.toThrow(InvalidArgumentError);
+    }
     const past = await tasks.submit('addition', { x: 1, y: 2 }, { at: new Date(0) });
     expect((await past.record()).dueAt).toEqual(new Date(0));
     expect(await kit.db.count('svc_comm_outbox')).toBe(1);

@@ -143,6 +143,9 @@ describe('a definition', () => {
     [{ name: 'a', env: ['A=B'] }],
     [{ name: 'a', retry: { attempts: 0 } }],
     [{ name: 'a', retry: { attempts: 2, delays: [] } }],
+    // Added to the time of its end they would be no time of the database's, and the end could not be written.
+    [{ name: 'a', retry: { attempts: 2, delays: ['200000000d' as const] } }],
+    [{ name: 'a', resultTtl: '200000000d' as const }],
   ])('refuses %j', (options) => {
     expect(() => task(options, () => undefined)).toThrow(InvalidArgumentError);
   });
