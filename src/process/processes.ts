@@ -12,9 +12,9 @@ import {
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { Tasks } from '../task/tasks.ts';
+import { canonicalJson } from '../util/canonical-json.ts';
 import type { Duration } from '../util/duration.ts';
 import { encodeJson } from '../wire/json.ts';
-import { canonicalJson } from './canonical-json.ts';
 import { type CoreServices, coreServices, inServiceScope } from './core/services.ts';
 import { type Created, Creation } from './creation.ts';
 import type { ProcessDefinition } from './definition.ts';

@@ -2,6 +2,7 @@ import type { DatabaseLink } from '../database/link.ts';
 import type { Transactions } from '../database/transactions.ts';
 import { DatabaseUnavailableError, OverMaxConcurrencyError, TaskConflictError } from '../errors.ts';
 import { Batcher } from '../util/batcher.ts';
+import { canonicalJson } from '../util/canonical-json.ts';
 import { parseArguments } from './argument.ts';
 import type { TaskDefinition } from './definition.ts';
 import { newTask, type StartOptions } from './new-task.ts';
@@ -71,7 +72,11 @@ const SUBMITTED: Submission = Object.freeze({ kind: 'submitted' });
 function resultOf(task: NewTask, submission: Submission): Submitted {
   if (submission.kind === 'full') throw new OverMaxConcurrencyError(task.name, task.maxConcurrency);
   if (submission.kind === 'submitted') return { registered: task.id, wasKnown: false };
-  const isSame = submission.name === task.name && submission.args === task.args;
+  const isSame = submission.name === task.name && isSameJson(submission.args, task.args);
   if (!isSame) throw new TaskConflictError(submission.id);
   return { registered: submission.id, wasKnown: true };
 }
+
+/** A client that asks again may write the members in another order. */
+const isSameJson = (a: string, b: string): boolean =>
+  a === b || canonicalJson(JSON.parse(a)) === canonicalJson(JSON.parse(b));

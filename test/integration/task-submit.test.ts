@@ -195,6 +195,12 @@ describe('the same id or idempotency key again', () => {
     }
   });
 
+  it('with the same arguments in another order is the same', async () => {
+    const { id } = await tasks.submit('addition', { x: 1, y: 2 }, { idempotencyKey: 'k' });
+    const again = await tasks.submit('addition', { y: 2, x: 1 }, { idempotencyKey: 'k' });
+    expect([again.id, again.wasKnown]).toEqual([id, true]);
+  });
+
   it('with other arguments is a conflict', async () => {
     const { id } = await tasks.submit('addition', { x: 1, y: 2 }, { idempotencyKey: 'k' });
     const other = tasks.submit('addition', { x: 1, y: 3 }, { idempotencyKey: 'k' });
