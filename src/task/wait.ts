@@ -19,6 +19,9 @@ export interface Waiting {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Node's timers wrap around above it. */
+const MAX_TIMER_MS = 2_147_483_647;
+
 /**
  * Waits until the task has ended.
  * @param begin submits it, once it is watched: then its row need not be read before a notice comes. Returns the id to
@@ -45,7 +48,7 @@ export async function waitForEnd(
   const timer =
     timeoutMs === undefined
       ? undefined
-      : setTimeout(() => end.reject(new TaskWaitTimeoutError(id, timeoutMs)), timeoutMs);
+      : setTimeout(() => end.reject(new TaskWaitTimeoutError(id, timeoutMs)), Math.min(timeoutMs, MAX_TIMER_MS));
   try {
     const begun = await begin?.();
     if (begun && begun.id !== id) return await waitForEnd(begun.id, waiting);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
@@ -289,6 +290,15 @@ describe('who waits', () => {
     const told = Promise.all(results.map((result) => expect(result).rejects.toThrow(TaskRevokedError)));
     // Over the one connection after those that wait have looked.
     await handle.state();
+    await handle.cancel();
+    await told;
+  });
+
+  it('takes any timeout, also one of months', async () => {
+    const handle = await tasks.submit('addition', { x: 1, y: 2 });
+    const told = expect(handle.result({ timeout: '100d' })).rejects.toThrow(TaskRevokedError);
+    // Node would make a millisecond of it.
+    await sleep(50);
     await handle.cancel();
     await told;
   });
