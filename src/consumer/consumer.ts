@@ -1,6 +1,7 @@
 import { HandlerStoppedError } from '../errors.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { Subscriber, Subscription } from '../message/subscriber.ts';
+import { aborted } from '../util/aborted.ts';
 import { Pipeline } from './pipeline.ts';
 import { type ConsumerStats, snapshot } from './stats.ts';
 import { createWorkings, type HandlingOptions, type Workings } from './workings.ts';
@@ -96,9 +97,3 @@ export class Consumer implements Service {
     this.#pipeline = undefined;
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });

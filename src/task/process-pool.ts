@@ -1,5 +1,6 @@
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { aborted } from '../util/aborted.ts';
 import { ProcessGuard } from './guard.ts';
 import type { Isolation } from './isolation.ts';
 import { TaskProcess } from './task-process.ts';
@@ -40,7 +41,7 @@ export class ProcessPool implements Service {
 
   constructor(options: ProcessPoolOptions) {
     this.#options = options;
-    this.#lifecycle = new Lifecycle(this.name, { start: () => this.#start(), stop: () => this.#stop() });
+    this.#lifecycle = new Lifecycle(this.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });
   }
 
   get state(): ServiceState {
@@ -89,14 +90,15 @@ export class ProcessPool implements Service {
     else void one.leave();
   }
 
-  async #start(): Promise<void> {
+  async #start(signal: AbortSignal): Promise<void> {
     const { isolation, environments } = this.#options;
     this.#isClosed = false;
     if (isolation.level === 'group') this.#guard = new ProcessGuard();
     const [first = [], ...others] = environments;
     const one = this.#fork(first);
     this.#sparesOf(first).push(one);
-    await one.ready;
+    await Promise.race([one.ready, aborted(signal)]);
+    if (signal.aborted) return;
     for (const environment of [first, ...others]) this.#refill(environment);
   }
 

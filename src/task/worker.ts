@@ -3,6 +3,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { Subscriber, Subscription } from '../message/subscriber.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
+import { aborted } from '../util/aborted.ts';
 import type { Intake } from './intake.ts';
 import { type Isolation, measureIsolation } from './isolation.ts';
 import type { ProcessPoolOptions } from './process-pool.ts';
@@ -101,7 +102,9 @@ export class Worker implements Service {
     await ends.open(signal, wait);
     for (const { name, maxConcurrency } of registry.definitions) await makeSlots(db, schema, name, maxConcurrency);
     await watch.open(signal);
-    await pool.start();
+    // Loading the task files is the project's code, which may wait for ever.
+    await Promise.race([pool.start(), aborted(signal)]);
+    if (signal.aborted) return;
     this.#tellIsolation(this.#isolation);
     await Promise.race([topology.ensure(topologySpec), aborted(signal)]);
     if (signal.aborted) return;
@@ -162,9 +165,3 @@ export class Worker implements Service {
     );
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase } from '../../src/database/connection.ts';
-import { TaskLostError } from '../../src/errors.ts';
+import { StartAbortedError, TaskLostError } from '../../src/errors.ts';
 import { finishTasks } from '../../src/task/sql/finish.ts';
 import { processesWith } from '../support/processes.ts';
 import { stressService } from '../support/start-stop-stress.ts';
@@ -33,6 +33,18 @@ const isAlive = (pid: number) => {
     return false;
   }
 };
+
+describe('a worker whose task files never finish loading', () => {
+  it('stops all the same, and leaves no process', { timeout: 15_000 }, async () => {
+    const mark = `never-loads-${process.pid}`;
+    const stuck = kit.worker({}, { nodeArguments: ['-e', `setInterval(() => '${mark}', 1000)`] });
+    const started = expect(stuck.start()).rejects.toThrow(StartAbortedError);
+    await expect.poll(() => processesWith(mark), { timeout: 5_000 }).not.toEqual([]);
+    await stuck.stop();
+    await started;
+    expect(processesWith(mark)).toEqual([]);
+  });
+});
 
 describe('a worker that cannot reach the database', () => {
   it('ends its task before another begins it, and writes nothing more of it', async () => {
