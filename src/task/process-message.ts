@@ -41,11 +41,22 @@ export function parseFromProcess(message: unknown): FromProcess | undefined {
     case 'progress':
       return progressOf(given);
     case 'done':
-      return typeof given.result === 'string' ? { kind: 'done', result: given.result } : undefined;
+      return isJson(given.result) ? { kind: 'done', result: given.result } : undefined;
     case 'failed':
       return { kind: 'failed', error: failureOf(given.error) };
     default:
       return undefined;
+  }
+}
+
+/** What is no JSON could not be read by whoever asks for it; with a NUL, the end of the run could not be written. */
+function isJson(text: unknown): text is string {
+  if (typeof text !== 'string') return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -137,7 +137,7 @@ export const hasty = task({ name: 'hasty' }, (_args, { progress }) => {
 
 export const strange = task({ name: 'strange', args: { what: arg.string() } }, ({ what }) => {
   if (what === 'bigint') return 1n;
-  if (what === 'ipc') process.send?.({ kind: 'done', result: 5 });
+  if (what === 'ipc') for (const result of [5, 'no JSON', '"\0"']) process.send?.({ kind: 'done', result });
   if (what === 'throws undefined') throw undefined;
   return undefined;
 });
