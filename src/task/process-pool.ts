@@ -68,16 +68,19 @@ export class ProcessPool implements Service {
 
   /**
    * A process that is ready.
-   * @throws TaskProcessError (SVC_COMM_TASK_PROCESS)
+   * @param signal ends the wait, and the process with it
+   * @throws TaskProcessError (SVC_COMM_TASK_PROCESS); the signal's reason
    */
-  async take(environment: readonly string[]): Promise<TaskProcess> {
+  async take(environment: readonly string[], signal: AbortSignal): Promise<TaskProcess> {
     const spares = this.#sparesOf(environment);
     const readyAt = spares.findIndex((one) => one.isReady);
     const [taken] = spares.splice(Math.max(readyAt, 0), 1);
     const one = taken ?? this.#fork(environment);
     this.#refill(environment);
-    await one.ready;
-    return one;
+    await Promise.race([one.ready, aborted(signal)]);
+    if (one.isReady || !signal.aborted) return one;
+    await one.kill();
+    throw signal.reason;
   }
 
   /** Takes a process back after its run. */

@@ -23,6 +23,7 @@ export class TaskRun {
   readonly task: ClaimedTask;
   readonly definition: TaskDefinition;
   readonly #parts: RunParts;
+  readonly #ended = new AbortController();
   #process: TaskProcess | undefined;
   #reason: EndReason | undefined;
   #gone: Promise<void> | undefined;
@@ -36,6 +37,10 @@ export class TaskRun {
   get isEnding(): boolean {
     return this.#reason !== undefined;
   }
+  /** Aborts when it is ended from outside, for what waits on its behalf. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
 
   /** Ends it; the first reason holds. */
   end(reason: EndReason): void {
@@ -48,6 +53,7 @@ export class TaskRun {
       return;
     }
     this.#reason = reason;
+    this.#ended.abort();
     if (!this.#process) return;
     this.#gone = reason === 'lost' ? this.#process.kill() : this.#process.end(this.#parts.options.graceMs);
   }

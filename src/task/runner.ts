@@ -160,7 +160,7 @@ export class Runner {
     const { pool } = this.#parts;
     const { env } = run.definition;
     try {
-      const taken = await pool.take(env);
+      const taken = await pool.take(env, run.ended);
       const finished = await run.run(taken);
       pool.give(taken, env);
       return finished;

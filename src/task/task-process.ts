@@ -35,6 +35,8 @@ export type RunEnd =
   | { readonly kind: 'failed'; readonly error: TaskFailure };
 
 const LEAVE_MS = 1_000;
+/** A file that waits for what never comes would hold its task for ever. */
+const LOAD_MS = 120_000;
 const MIB = 1024 * 1024;
 
 /**
@@ -59,6 +61,7 @@ export class TaskProcess {
   readonly #options: TaskProcessOptions;
   readonly #ready = deferred();
   readonly #over = deferred();
+  readonly #loading: NodeJS.Timeout;
   #onEnd: ((end: RunEnd) => void) | undefined;
   #onProgress: ((fraction: number, note: string | undefined) => void) | undefined;
 
@@ -80,6 +83,9 @@ export class TaskProcess {
     });
     this.tree = new ProcessTree(this.#child.pid ?? 0, isolation.level);
     this.#limits = new LimitWatch(this.tree, limits);
+    this.#loading = setTimeout(() => {
+      this.#ready.reject(new TaskProcessError(`its files were not loaded within ${LOAD_MS / 1000} s`));
+    }, LOAD_MS);
     this.#listen();
     this.#send({ kind: 'load', ...options.load });
   }
@@ -163,6 +169,7 @@ export class TaskProcess {
   #heard(message: FromProcess): void {
     switch (message.kind) {
       case 'ready':
+        clearTimeout(this.#loading);
         this.isReady = true;
         this.#ready.resolve();
         break;
@@ -191,6 +198,7 @@ export class TaskProcess {
 
   async #exited(code: number | null, signal: NodeJS.Signals | null, error?: Error): Promise<void> {
     if (this.isOver) return;
+    clearTimeout(this.#loading);
     const wasReady = this.isReady;
     this.isOver = true;
     this.isReady = false;

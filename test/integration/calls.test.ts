@@ -55,6 +55,11 @@ beforeAll(async () => {
       throw Object.assign(new Error('out of stock'), { code: 'OUT_OF_STOCK' });
     }),
   );
+  on('leaky')(
+    callConsumer(() => {
+      throw new Error('cannot reach postgres://app:c4n4ry@db/shop');
+    }),
+  );
   on('typeError')(
     callConsumer(() => {
       throw new TypeError('undefined is not a price');
@@ -129,6 +134,11 @@ test('what the callee throws is a RemoteError with its code and text and no stac
   expect(await effects('fail')).toBe(0);
   const typeError = await failureOf(orders.call(pricingName, 'typeError', {}, { timeout: 5 }));
   expect(typeError).toMatchObject({ remoteCode: 'TypeError', message: 'undefined is not a price' });
+});
+
+test('a password in a URL of what the callee throws stays with the callee', async () => {
+  const failure = await failureOf(orders.call(pricingName, 'leaky', {}, { timeout: 5 }));
+  expect(failure).toMatchObject({ message: 'cannot reach postgres://app:***@db/shop' });
 });
 
 test('the error of a call that was made to answer a call keeps its code', async () => {

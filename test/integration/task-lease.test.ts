@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,6 +43,21 @@ describe('a worker whose task files never finish loading', () => {
     await stuck.stop();
     await started;
     expect(processesWith(mark)).toEqual([]);
+  });
+
+  it('ends a task that waits for them when it is cancelled', { timeout: 30_000 }, async () => {
+    const flag = join(folder, 'hang');
+    const code = `import fs from 'node:fs'; if (fs.existsSync('${flag}')) await new Promise((end) => setTimeout(end, 1e8));`;
+    const hangs = ['--import', `data:text/javascript,${encodeURIComponent(code)}`];
+    const worker = kit.worker({ concurrency: 1, spare: 0 }, { nodeArguments: [...hangs, ...kit.nodeArguments] });
+    await worker.start();
+    writeFileSync(flag, '');
+    expect(await (await kit.tasks.submit('addition', { x: 1, y: 2 })).result({ timeout: 20 })).toBe(3);
+    const handle = await kit.tasks.submit('addition', { x: 1, y: 2 });
+    await expect.poll(() => handle.state(), { timeout: 10_000 }).toBe('STARTED');
+    expect(await handle.cancel({ timeout: 10 })).toEqual({ state: 'REVOKED', hadEnded: false });
+    expect(processesWith(encodeURIComponent(flag))).toEqual([]);
+    await worker.stop();
   });
 });
 

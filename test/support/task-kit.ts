@@ -139,6 +139,11 @@ export class WorkerKit {
     return made;
   }
 
+  /** What a task's process runs. */
+  get nodeArguments(): readonly string[] {
+    return [this.#process.file];
+  }
+
   worker(options: Partial<WorkerOptions> = {}, parts: Partial<WorkerParts> = {}): Worker {
     const { url, schema } = this.kit.db;
     const queue = { name: this.queue, type: 'quorum', singleActiveConsumer: false, arguments: {} } as const;
@@ -156,7 +161,7 @@ export class WorkerKit {
       wait: true,
       listen: true,
       options: { ...DEFAULT_WORKER_OPTIONS, concurrency: 4, spare: 1, graceMs: 500, drainMs: 2000, ...options },
-      nodeArguments: [this.#process.file],
+      nodeArguments: this.nodeArguments,
       load: { root: here('../..'), files: [] },
       ...parts,
     });

@@ -3,6 +3,7 @@ import { DeadlineExceededError, MessageTooLargeError, RemoteError } from '../../
 import type { Incoming, MessageContext, Verdict } from '../../message/handler.ts';
 import { MAX_BODY_BYTES, type Message } from '../../message/message.ts';
 import { stampedProperties } from '../../message/stamp.ts';
+import { maskUrl } from '../../util/mask.ts';
 import { callResponseKey, decodeCall, encodeCallResponse, type WireCallResponse } from '../../wire/call.ts';
 import { isExpired } from '../../wire/deadline.ts';
 import type { AnsweringLayers, AnsweringParts } from '../kind.ts';
@@ -133,5 +134,5 @@ function answerMessage(
 
 function wireError(error: Error): NonNullable<WireCallResponse['error']> {
   if (error instanceof RemoteError) return { code: error.remoteCode, message: error.message };
-  return { code: codeOf(error) ?? error.name, message: error.message.slice(0, MAX_MESSAGE_CHARS) };
+  return { code: codeOf(error) ?? error.name, message: maskUrl(error.message).slice(0, MAX_MESSAGE_CHARS) };
 }
