@@ -9,7 +9,7 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   try {
     for (let leftMs = ms; !signal?.aborted; leftMs = endMs - performance.now()) {
       await timer(Math.min(leftMs, MAX_TIMER_MS), undefined, signal ? { signal } : {});
-      if (leftMs <= MAX_TIMER_MS) return;
+      if (!(leftMs > MAX_TIMER_MS)) return;
     }
   } catch (error) {
     if (!signal?.aborted) throw error;
