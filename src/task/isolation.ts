@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 /**
  * How surely a task's processes end.
  * - `namespace`: it has a PID namespace of its own: when its first process ends, the kernel ends all others, whatever they
- *   did to get away, and also when the worker was killed. It sees no process but its own.
+ *   did to get away, and also when the worker was killed. Where /proc can be mounted it sees no process but its own.
  * - `group`: it has a process group of its own, and a guard ends the group when the worker was killed. A process that
  *   leaves the group (`setsid`) is not ended.
  */

@@ -14,6 +14,12 @@ export interface LedgerParts {
   readonly definitions: () => readonly TaskDefinition[];
 }
 
+export interface ProgressOfRun {
+  report(fraction: number, note: string | undefined): void;
+  /** Resolves when nothing of it is left to write: a row that has ended takes none. */
+  written(): Promise<void>;
+}
+
 export interface Claimed {
   readonly task: ClaimedTask;
   /** Before the statement that set its lease, on the monotonic clock. */
@@ -43,22 +49,24 @@ export class Ledger {
   }
 
   /** Keeps the latest of what a run reports while the one before is written. Failures are left: the next is soon there. */
-  progressOf({ id, attempt }: ClaimedTask): (fraction: number, note: string | undefined) => void {
+  progressOf({ id, attempt }: ClaimedTask): ProgressOfRun {
     const { db, schema } = this.#parts;
     let latest: [number, string | undefined] | undefined;
-    let isWriting = false;
+    let writing: Promise<void> | undefined;
     const write = async () => {
-      isWriting = true;
       while (latest) {
         const [fraction, note] = latest;
         latest = undefined;
         await saveProgress(db, schema, { id, attempt, fraction, note }).catch(() => undefined);
       }
-      isWriting = false;
+      writing = undefined;
     };
-    return (fraction, note) => {
-      latest = [fraction, note];
-      if (!isWriting) void write();
+    return {
+      report(fraction, note) {
+        latest = [fraction, note];
+        writing ??= write();
+      },
+      written: async () => writing,
     };
   }
 

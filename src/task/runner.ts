@@ -132,7 +132,8 @@ export class Runner {
   async #run({ task, sinceMs }: Claimed, early: EndReason | undefined): Promise<void> {
     const { registry, options, ledger, stats, onBegin, onAgain } = this.#parts;
     const { definition } = registry.get(task.name);
-    const run = new TaskRun({ task, definition, options, onProgress: ledger.progressOf(task) });
+    const progress = ledger.progressOf(task);
+    const run = new TaskRun({ task, definition, options, onProgress: progress.report });
     this.runs.set(task.id, run);
     onBegin(task.id, sinceMs);
     stats.started += 1;
@@ -141,7 +142,8 @@ export class Runner {
     if (finished?.retryMs !== null) onAgain(task.id);
     this.#writing += 1;
     // The next one begins while this one's end is written.
-    this.#end(run, finished).finally(() => {
+    const end = progress.written().then(() => this.#end(run, finished));
+    void end.finally(() => {
       this.#writing -= 1;
       this.#rest();
       this.fill();

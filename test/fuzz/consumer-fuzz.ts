@@ -22,6 +22,8 @@ export interface ConsumerFuzz {
   /** Messages that are in the dead letters, with all their headers or without those that could not be sent on. */
   readonly dead: number;
   readonly deadWithoutHeaders: number;
+  /** Commands and calls whose deadline had passed: dropped, as they are to be. */
+  readonly expired: number;
   readonly unaccounted: number;
   readonly arePrototypesClean: boolean;
 }
@@ -79,6 +81,7 @@ export async function fuzzConsumer(
   try {
     const channel = await connection.createConfirmChannel();
     let deadWithoutHeaders = 0;
+    const accounted = () => ended.size + deadWithoutHeaders + consumer.stats.expired;
     const onDead = (message: ConsumeMessage | null) => {
       const number = message?.properties.headers?.[NUMBER];
       if (number === undefined) deadWithoutHeaders += 1;
@@ -96,15 +99,17 @@ export async function fuzzConsumer(
       }
       await channel.waitForConfirms();
       sent += batch;
-      await eventually(`${sent} messages have ended`, async () => ended.size + deadWithoutHeaders >= sent, 120_000);
+      await eventually(`${sent} messages have ended`, async () => accounted() >= sent, 120_000);
     }
     await consumer.stop();
     for (const each of [queue, deadQueueName(queue)]) await channel.deleteQueue(each);
     await channel.deleteExchange(exchange);
     const handled = [...ended.values()].filter((end) => end === 'handled').length;
-    const unaccounted = Math.max(0, count - ended.size - deadWithoutHeaders);
+    const { expired } = consumer.stats;
+    const unaccounted = Math.max(0, count - accounted());
     const arePrototypesClean = !('polluted' in {}) && Object.keys(Object.prototype).length === 0;
-    return { sent: count, handled, dead: ended.size - handled, deadWithoutHeaders, unaccounted, arePrototypesClean };
+    const dead = ended.size - handled;
+    return { sent: count, handled, dead, deadWithoutHeaders, expired, unaccounted, arePrototypesClean };
   } finally {
     await connection.close();
     await publisher.stop();
