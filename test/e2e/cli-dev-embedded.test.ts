@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import { bin, CliProject, CONSUMER, isAlive, type Running } from '../support/cli-project.ts';
+import { bin, CliProject, CONSUMER, type Running } from '../support/cli-project.ts';
+import { isAlive } from '../support/processes.ts';
 
 const PUBLISH = `
 import { close, publishAggregateEvent } from 'svc-comm';

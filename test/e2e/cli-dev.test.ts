@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { bin, CliProject, CONSUMER, isAlive, type Running } from '../support/cli-project.ts';
+import { bin, CliProject, CONSUMER, type Running } from '../support/cli-project.ts';
+import { isAlive } from '../support/processes.ts';
 import { slowness } from '../support/slowness.ts';
 
 const project = new CliProject({

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'amqplib';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bin, CliProject, isAlive, type Running } from '../support/cli-project.ts';
-import { descendants } from '../support/processes.ts';
+import { bin, CliProject, type Running } from '../support/cli-project.ts';
+import { descendants, isAlive } from '../support/processes.ts';
 import { testBrokerUrl, testDatabaseUrl } from '../support/servers.ts';
 
 const TASKS = `

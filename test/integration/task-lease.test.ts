@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase } from '../../src/database/connection.ts';
 import { StartAbortedError, TaskLostError } from '../../src/errors.ts';
 import { finishTasks } from '../../src/task/sql/finish.ts';
-import { processesWith } from '../support/processes.ts';
+import { isAlive, processesWith } from '../support/processes.ts';
 import { stressService } from '../support/start-stop-stress.ts';
 import { WorkerKit } from '../support/task-kit.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
@@ -26,14 +26,6 @@ afterAll(async () => {
 });
 
 const lines = (file: string) => readFileSync(file, 'utf8').trim().split('\n');
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
-
 describe('a worker whose task files never finish loading', () => {
   it('stops all the same, and leaves no process', { timeout: 15_000 }, async () => {
     const mark = `never-loads-${process.pid}`;

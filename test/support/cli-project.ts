@@ -156,14 +156,6 @@ export class CliProject {
   }
 }
 
-export const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
-
 /** A consumer of a whole exchange, as a static decorated method. */
 export const CONSUMER = `
 import { eventConsumer, messageRouter } from 'svc-comm';

@@ -25,3 +25,12 @@ export function descendants(of: number): number[] {
   );
   return children.flatMap((child) => [child, ...descendants(child)]);
 }
+
+/** Whether it runs. One that has ended, and that its parent has not asked for yet, does not, though it takes signals. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

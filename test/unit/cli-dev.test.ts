@@ -8,6 +8,7 @@ import { ProjectWatch } from '../../src/cli/dev/watch.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import type { Service } from '../../src/lifecycle/service.ts';
 import { deferred } from '../../src/util/deferred.ts';
+import { isAlive } from '../support/processes.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'svc-comm-dev-'));
 const services: Service[] = [];
@@ -20,14 +21,6 @@ function keep<S extends Service>(service: S): S {
   services.push(service);
   return service;
 }
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 let children = 0;
 /** A child that appends its pid to a file when it is up, and then runs `code`. */
