@@ -43,11 +43,12 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
   });
 
   test('when the broker is killed with 5,000 messages waiting in a retry queue', async () => {
-    const changes = { retry: { attempts: 5, delays: ['30s'] } };
+    // Long enough for a slow machine to bring that many there before the first ones leave.
+    const changes = { retry: { attempts: 5, delays: ['60s'] } };
     const roles = [await world.boundConsumer({ FAIL_ONE_IN: '1' }, changes), world.relay()];
     const producer = await world.producer({ NO_KEY: '1' });
     await producer.burst(5600);
-    const retry = 'ledger-queue.retry.30000';
+    const retry = 'ledger-queue.retry.60000';
     const waiting = await eventually(
       '5,000 wait',
       async () => {
