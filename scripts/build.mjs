@@ -2,7 +2,7 @@
 // start most was spent on finding and reading some 400 small ones. Dependencies stay outside.
 // What browsers load is bundled from src/**/browser.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { writeSeed } from './seed.mjs';
@@ -12,8 +12,8 @@ const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 /** What is not imported but run or loaded by its path: see src/util/own-files.ts. */
 const RUN_BY_PATH = ['bin/svc-comm.ts', 'src/cli/task-process.ts'];
 
-/** For the benches; package.json leaves it out of the package. */
-const MEASURED = ['bench/internals.ts'];
+/** For the benches, where they are (an image has none); package.json leaves it out of the package. */
+const MEASURED = ['bench/internals.ts'].filter((file) => existsSync(at(file)));
 
 const { exports } = JSON.parse(readFileSync(at('package.json'), 'utf8'));
 const doors = Object.values(exports)
