@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { backlog, CLEAN, deadLetters, print, verdict } from '../../support/kill/backlog.ts';
+import { killTimes } from '../../support/kill/kill-times.ts';
 import { World } from '../../support/kill/world.ts';
 
 /**
@@ -14,16 +15,17 @@ beforeAll(async () => {
 afterAll(() => world?.destroy());
 
 describe('nothing is lost, doubled, invented or reordered within a key', () => {
-  test('when the consumer is killed with 100 unacked, 20 times, and none of them is dead-lettered', async () => {
+  test('when the consumer is killed with 100 unacked, and none of them is dead-lettered', async () => {
     let consumer = await world.boundConsumer({ WORK_MS: '10' });
     const relay = world.relay();
     const producer = await world.producer();
-    for (let kills = 0; kills < 20; ) {
+    const times = killTimes(20);
+    for (let kills = 0; kills < times; ) {
       const queue = await backlog(world, producer, { ready: 1000, unacked: 100 });
       await consumer.kill9();
       kills += 1;
       print(`kill ${kills}: ${queue.ready} messages left, ${queue.unacked} unacked`);
-      consumer = await world.boundConsumer({ WORK_MS: kills < 20 ? '10' : '0' });
+      consumer = await world.boundConsumer({ WORK_MS: kills < times ? '10' : '0' });
     }
     expect(await verdict(world, producer, [consumer, relay])).toEqual(CLEAN);
     expect(await deadLetters(world)).toBe(0);

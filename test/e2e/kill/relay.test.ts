@@ -2,6 +2,7 @@ import { connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
 import { CLEAN, deadLetters, print, verdict } from '../../support/kill/backlog.ts';
+import { killTimes } from '../../support/kill/kill-times.ts';
 import { World } from '../../support/kill/world.ts';
 import { slowness } from '../../support/slowness.ts';
 
@@ -42,13 +43,13 @@ async function owners() {
 }
 
 describe('nothing is lost, doubled, invented or reordered within a key', () => {
-  test('when one of two relays is killed, 20 times', async () => {
+  test('when one of two relays is killed', async () => {
     const consumer = await world.boundConsumer();
     const relays = [world.relay(), world.relay()];
     const producer = await world.producer();
     const passing = await observer();
     const takeovers: number[] = [];
-    for (let kills = 0; kills < 20; ) {
+    for (let kills = 0; kills < killTimes(20); ) {
       await eventually('the backlog is gone', async () => (await world.oracle.outboxRows()) < 100);
       await eventually('two relays have split the partitions', async () => (await owners()).size === 2);
       await producer.burst(1300);

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
 import { backlog, CLEAN, deadLetters, print, verdict } from '../../support/kill/backlog.ts';
+import { killTimes } from '../../support/kill/kill-times.ts';
 import { World } from '../../support/kill/world.ts';
 import { slowness } from '../../support/slowness.ts';
 
@@ -18,10 +19,10 @@ afterAll(() => world?.destroy());
 describe('nothing is lost, doubled, invented or reordered within a key', () => {
   afterEach(() => world.reset());
 
-  test('when every connection is closed by the operator, 10 times', async () => {
+  test('when every connection is closed by the operator', async () => {
     const roles = [await world.boundConsumer({ WORK_MS: '2' }), world.relay()];
     const producer = await world.producer();
-    for (let cuts = 1; cuts <= 10; cuts++) {
+    for (let cuts = 1; cuts <= killTimes(10); cuts++) {
       const queue = await backlog(world, producer, { ready: 1000, unacked: 1 });
       await world.rabbit.closeAllConnections();
       print(`cut ${cuts}: ${queue.ready} messages left, ${queue.unacked} unacked`);
@@ -30,10 +31,10 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
     expect(await deadLetters(world)).toBe(0);
   });
 
-  test('when PostgreSQL is restarted at once, 3 times', async () => {
+  test('when PostgreSQL is restarted at once', async () => {
     const roles = [await world.boundConsumer({ WORK_MS: '2' }), world.relay()];
     const producer = await world.producer();
-    for (let restarts = 1; restarts <= 3; restarts++) {
+    for (let restarts = 1; restarts <= killTimes(3); restarts++) {
       const queue = await backlog(world, producer, { ready: 1000, unacked: 1 });
       await world.postgres.immediateRestart();
       print(`restart ${restarts}: ${queue.ready} messages left, ${queue.unacked} unacked`);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { backlog, CLEAN, deadLetters, print, verdict } from '../../support/kill/backlog.ts';
+import { killTimes } from '../../support/kill/kill-times.ts';
 import { World } from '../../support/kill/world.ts';
 
 /**
@@ -14,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => world?.destroy());
 
 describe('nothing is lost, doubled, invented or reordered within a key', () => {
-  test('when the active one of two consumers on a single-active-consumer queue is killed, 20 times', async () => {
+  test('when the active one of two consumers on a single-active-consumer queue is killed', async () => {
     const sac = { queue: { name: 'sac-queue', singleActiveConsumer: true } };
     const env = { LEDGER_CONSUMER: 'sac', WORK_MS: '10' };
     const drain = await world.boundConsumer();
@@ -22,7 +23,7 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
     const consumers = [await world.boundConsumer(env, sac)];
     consumers.push(await world.boundConsumer(env, sac));
     const producer = await world.producer();
-    for (let kills = 1; kills <= 20; kills++) {
+    for (let kills = 1; kills <= killTimes(20); kills++) {
       const queue = await backlog(world, producer, { ready: 1000, unacked: 100 }, 'sac-queue');
       // The oldest subscription is the active one.
       await consumers.shift()?.kill9();

@@ -1,0 +1,4 @@
+/** How often a kill test kills: a quarter of `full` in `npm test`, as often as the guarantee says with `KILL_TIMES=full`. */
+export function killTimes(full: number): number {
+  return process.env.KILL_TIMES === 'full' ? full : Math.max(2, Math.ceil(full / 4));
+}
