@@ -5,15 +5,16 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * slowest ten.
  */
 const SLOWEST: readonly string[] = [
-  'e2e/kill/relay.test.ts',
-  'e2e/kill/single-active.test.ts',
+  'e2e/kill/retry-queue.test.ts',
   'e2e/kill/servers.test.ts',
-  'e2e/kill/consumer.test.ts',
-  'e2e/kill/task-kill.test.ts',
-  'e2e/workflow-kill.test.ts',
+  'e2e/crashing-message.test.ts',
+  'e2e/kill/relay.test.ts',
   'e2e/call-memory.test.ts',
   'e2e/kill/calls.test.ts',
-  'e2e/crashing-message.test.ts',
+  'e2e/kill/single-active.test.ts',
+  'e2e/kill/task-kill.test.ts',
+  'e2e/workflow-kill.test.ts',
+  'e2e/kill/consumer.test.ts',
   'e2e/package.test.ts',
   'integration/relay-lease.test.ts',
   'integration/calls.test.ts',

@@ -43,32 +43,6 @@ describe('nothing is lost, doubled, invented or reordered within a key', () => {
     expect(await deadLetters(world)).toBe(0);
   });
 
-  test('when the broker is killed with 5,000 messages waiting in a retry queue', async () => {
-    // Long enough for a slow machine to bring that many there before the first ones leave.
-    const changes = { retry: { attempts: 5, delays: ['60s'] } };
-    const roles = [await world.boundConsumer({ FAIL_ONE_IN: '1' }, changes), world.relay()];
-    const producer = await world.producer({ NO_KEY: '1' });
-    await producer.burst(5600);
-    const retry = 'ledger-queue.retry.60000';
-    const waiting = await eventually(
-      '5,000 wait',
-      async () => {
-        const { ready } = await world.queue(retry);
-        return ready >= 5000 ? ready : undefined;
-      },
-      120_000,
-    );
-    const { unacked } = await world.queue();
-    await world.rabbit.flushDeclarations();
-    await world.rabbit.kill9();
-    print(`broker killed: ${waiting} wait in ${retry}, ${unacked} unacked`);
-    await world.rabbit.restart();
-    const { inversions: _, ...rest } = await verdict(world, producer, roles);
-    // Messages without a key have no order to keep.
-    expect(rest).toEqual({ lost: 0, ghosts: 0, duplicateEffects: 0 });
-    expect(await deadLetters(world)).toBe(0);
-  });
-
   test('when the queue is deleted under the consumer: it consumes again within 5 s', async () => {
     const roles = [await world.boundConsumer(), world.relay({ outbox: { unroutable: 'keep' } })];
     const producer = await world.producer();
