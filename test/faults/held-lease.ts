@@ -15,10 +15,12 @@ const WAIT_MS = 60_000 * PATIENCE;
 const OWNER = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 const isRenewal = (sql = ''): boolean =>
   sql.includes('svc_comm_relay_lease SET until') || /relay_lease"?\s+SET until/.test(sql);
+/** Grants partitions from then on, as a renewal does: those are not the last renewal's. */
+const isAcquire = (sql = ''): boolean => /relay_lease"?\s+SET owner = \$1::uuid, epoch = epoch \+ 1/.test(sql);
 
 /**
  * R5, which is no kill: a renewal and a delete of a relay are held on the wire until another relay has its partitions.
- * From the time that its last renewal granted, it may publish nothing; the delete, when let go, may match no row.
+ * From the time that its last renewal or acquisition granted, it may publish nothing; the delete, when let go, may match no row.
  */
 export async function heldLease({ world, witness, times, leaseMs }: HeldLeaseOptions): Promise<FailpointResult> {
   const problems: string[] = [];
@@ -58,7 +60,7 @@ async function holdOnce({ world, witness, leaseMs }: Omit<HeldLeaseOptions, 'tim
   };
   await eventually('both relays have partitions', isShared, WAIT_MS);
   slot.pg.rule = (frame, direction, wire) => {
-    if (frame.kind === 'complete' && isRenewal(frame.sql)) renewedAtMs = performance.now();
+    if (frame.kind === 'complete' && (isRenewal(frame.sql) || isAcquire(frame.sql))) renewedAtMs = performance.now();
     if (frame.kind === 'complete' && isDelete(frame.sql) && isDeleteHeld) tag ??= frame.tag;
     // The delete first, so that it is of the epoch whose renewal is held next.
     if (direction === 'to-server' && frame.kind === 'bind' && isDelete(frame.sql) && renewedAtMs > 0 && !isDeleteHeld) {
@@ -79,7 +81,7 @@ async function holdOnce({ world, witness, leaseMs }: Omit<HeldLeaseOptions, 'tim
   );
   lag.disable();
   const granted = renewedAtMs + leaseMs + lag.max / 1e6;
-  const late = [...witness.publishedBy(slot).values()].filter((atMs) => atMs > granted);
+  const late = [...witness.publishedBy(slot).values()].map((atMs) => atMs - granted).filter((ms) => ms > 0);
   slot.pg.heal();
   // The rule is gone with `heal`; the answer is looked for anew.
   slot.pg.rule = (frame) => {
@@ -88,6 +90,7 @@ async function holdOnce({ world, witness, leaseMs }: Omit<HeldLeaseOptions, 'tim
   };
   await eventually('the delete is answered', async () => tag !== undefined, WAIT_MS);
   slot.pg.heal();
-  if (late.length > 0) return `${late.length} publishes after the lease had run out`;
+  if (late.length > 0)
+    return `${late.length} publishes up to ${Math.max(...late).toFixed(0)} ms after the lease had run out`;
   return tag === 'DELETE 0' ? undefined : `the delete under the old epoch was taken: ${tag}`;
 }
