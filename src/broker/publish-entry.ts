@@ -6,6 +6,8 @@ import type { CheckedMessage } from './message-check.ts';
 export interface PublishEntry {
   readonly message: CheckedMessage;
   readonly settle: (outcome: PublishOutcome) => void;
+  /** See `PublishPipe.offer`. */
+  readonly mayGo: (() => boolean) | undefined;
   /** Monotonic ms, as `deadlineMs`. */
   readonly acceptedMs: number;
   /** Then its caller hears `unknown`. */
@@ -27,11 +29,13 @@ export function publishEntry(
   message: CheckedMessage,
   settle: (outcome: PublishOutcome) => void,
   timeoutMs: number,
+  mayGo?: () => boolean,
 ): PublishEntry {
   const acceptedMs = performance.now();
   return {
     message,
     settle,
+    mayGo,
     acceptedMs,
     deadlineMs: acceptedMs + timeoutMs,
     timeoutMs,
@@ -56,6 +60,11 @@ export function unroutable({ message: { exchange, routingKey } }: PublishEntry):
       return error;
     },
   };
+}
+
+/** It was held up until it was not its sender's to send any more. */
+export function withheld({ message: { exchange, routingKey } }: PublishEntry): PublishOutcome {
+  return { kind: 'unknown', error: new PublishRefusedError(exchange, routingKey, 'it may not be sent any more') };
 }
 
 export function refused(

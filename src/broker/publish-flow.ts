@@ -11,7 +11,7 @@ import type { ExchangeCheck, ExchangeVerdict } from './exchange-check.ts';
 import { encodingError } from './message-check.ts';
 import { PublishChannel, type PublishChannelEvents } from './publish-channel.ts';
 import { isOver, isStuck, nextDeadline } from './publish-deadlines.ts';
-import { type PublishEntry, refused, timedOut } from './publish-entry.ts';
+import { type PublishEntry, refused, timedOut, withheld } from './publish-entry.ts';
 import { PublishLedger } from './publish-ledger.ts';
 import { findGuilty, isChargeable } from './suspects.ts';
 
@@ -118,7 +118,8 @@ export class PublishFlow {
       const { exchange } = entry.message;
       if (!this.#exchanges.isKnown(exchange)) return void this.#check(exchange);
       this.#queue.shift();
-      this.#send(entry, channel);
+      if (entry.mayGo?.() === false) queueMicrotask(() => this.#leave(entry, withheld(entry)));
+      else this.#send(entry, channel);
     }
   }
 

@@ -101,7 +101,7 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
     }
   }
 
-  offer(message: Message, settle: (outcome: PublishOutcome) => void): void {
+  offer(message: Message, settle: (outcome: PublishOutcome) => void, mayGo?: () => boolean): void {
     const checked = this.#checked(message);
     if (checked instanceof Error) {
       this.#settleLater(settle, { kind: 'refused', error: checked });
@@ -109,7 +109,7 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
     }
     const obstacle = this.#obstacle();
     if (obstacle) this.#settleLater(settle, { kind: 'unknown', error: obstacle });
-    else this.#flow.accept(publishEntry(checked, settle, this.#options.timeoutMs));
+    else this.#flow.accept(publishEntry(checked, settle, this.#options.timeoutMs, mayGo));
   }
 
   async publish(message: Message, options: PublishOptions = {}): Promise<void> {

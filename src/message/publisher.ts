@@ -40,6 +40,8 @@ export interface PublishPipe {
    * Sends one message; never throws and never waits. `settle` is called exactly once, never before `offer` returns.
    * A lost connection, a closed channel or the publish deadline settle as `unknown`, except that after a channel
    * error the guilty message is found and alone is `refused`.
+   * @param mayGo asked just before it goes to the broker, each time: what was held up by then may not be the sender's to
+   *   send any more. When it says no, the message is not sent, and settles as `unknown`.
    */
-  offer(message: Message, settle: (outcome: PublishOutcome) => void): void;
+  offer(message: Message, settle: (outcome: PublishOutcome) => void, mayGo?: () => boolean): void;
 }

@@ -90,7 +90,12 @@ export class RelaySender {
     // The text is not needed any more: what must be sent again is read again.
     row.body = '';
     this.#inFlight += 1;
-    pipe.offer(message, (outcome) => this.#settle(row, outcome));
+    const { grant } = row;
+    pipe.offer(
+      message,
+      (outcome) => this.#settle(row, outcome),
+      () => grant.isLive(clock.monotonicMs()),
+    );
   }
 
   #message(row: OutboxRow, nowMs: number): Message | undefined {

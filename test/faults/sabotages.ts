@@ -45,8 +45,8 @@ export const SABOTAGES: readonly Sabotage[] = [
     edits: [
       edit(
         'outbox/relay-sender.ts',
-        'pipe.offer(message, (outcome) => this.#settle(row, outcome));',
-        "pipe.offer(message, () => undefined);\n    this.#settle(row, { kind: 'confirmed' });",
+        'pipe.offer(\n      message,\n      (outcome) => this.#settle(row, outcome),',
+        "this.#settle(row, { kind: 'confirmed' });\n    pipe.offer(\n      message,\n      () => undefined,",
       ),
     ],
   },

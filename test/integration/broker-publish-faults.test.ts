@@ -185,6 +185,23 @@ test('while the broker blocks us nothing is sent; a publish says why it failed, 
   expect(connection.stats.reconnects).toBe(0);
 });
 
+test('what was held up until its sender may not send it any more is not sent', async () => {
+  const { proxy, publisher, log } = await setup();
+  const queue = await kit.queue('held-up');
+  await publisher.publish(message('', queue, 'first'));
+  const outcomes = new Outcomes();
+  let mayGo = true;
+  proxy.injectToClient(blockedFrame('low on disk'));
+  await log.seen('takes no publishes');
+  publisher.offer(message('', queue, 'lost'), outcomes.next(), () => mayGo);
+  publisher.offer(message('', queue, 'kept'), outcomes.next());
+  mayGo = false;
+  proxy.injectToClient(blockedFrame(undefined));
+  expect(await outcomes.kinds()).toEqual({ unknown: 1, confirmed: 1 });
+  expect(await kit.drain(queue)).toEqual(['first', 'kept']);
+  expect(publisher.inFlight).toBe(0);
+});
+
 test('one publish to a missing exchange among 50 is refused alone; the others arrive, in order', async () => {
   const { publisher } = await setup({ declare: 'none' });
   const queue = await kit.queue('guilty', { 'x-queue-type': 'quorum' });

@@ -91,8 +91,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'the relay waits for the confirm before it deletes',
     file: 'outbox/relay-sender.ts',
-    takes: 'pipe.offer(message, (outcome) => this.#settle(row, outcome));',
-    puts: "pipe.offer(message, () => undefined);\n    this.#settle(row, { kind: 'confirmed' });",
+    takes: 'pipe.offer(\n      message,\n      (outcome) => this.#settle(row, outcome),',
+    puts: "this.#settle(row, { kind: 'confirmed' });\n    pipe.offer(\n      message,\n      () => undefined,",
     testFile: 'integration/relay-confirm.test.ts',
     title:
       'a relay on RabbitMQ keeps a row whose message was lost on its way, and sends it when the broker can be reached',
