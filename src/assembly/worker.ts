@@ -47,7 +47,7 @@ export function assembleWorker(assembly: Assembly, { files, onOutput }: WorkerPr
     load: { root: settings.root, files },
     ...(onOutput ? { onOutput } : {}),
     registry,
-    connect: (name) => assembly.connect(name),
+    connect: (name, settings) => assembly.connect(name, settings),
     subscriber: new BrokerSubscriber({ connection: consuming, ensureTopology, logger }),
     topology,
     topologySpec,

@@ -2,6 +2,7 @@ import type { SqlExecutor } from '../database/executor.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { sleep } from '../util/sleep.ts';
 import { HERE_EVERY_MS } from './peers.ts';
+import type { Presence } from './presence.ts';
 import type { TaskRun } from './run.ts';
 import { deleteExpired, readCancelled, recoverLost, renewLeases } from './sql/lease.ts';
 import type { WorkerOptions } from './worker-options.ts';
@@ -17,8 +18,7 @@ export interface HousekeepingParts {
   readonly runs: ReadonlyMap<string, TaskRun>;
   readonly stats: WorkerStats;
   readonly lookForMissed: () => Promise<void>;
-  /** Tells the other workers that this one listens. */
-  readonly announce: () => Promise<void>;
+  readonly presence: Presence;
 }
 
 /** The lease is renewed when a third of it has gone, and is over for us when this much is left. */
@@ -46,22 +46,23 @@ export class Housekeeping {
   }
 
   start(): void {
-    const { options, announce } = this.#parts;
+    const { options, presence } = this.#parts;
     this.#watchdog = setInterval(() => this.#endOverdue(), Math.min(WATCHDOG_MS, options.leaseMs / 8));
     // The next one soon follows.
-    void announce().catch(() => undefined);
+    void presence.announce().catch(() => undefined);
     this.#loops = [
       this.#every(options.leaseMs * RENEW_SHARE, 'renew the leases of tasks', () => this.#renew()),
       this.#every(options.pollMs, 'look for cancels and missed tasks', () => this.#look()),
       this.#every(Math.min(RECOVER_MS, options.leaseMs), 'look after tasks of lost workers', () => this.#recover()),
       this.#every(EXPIRE_MS, 'forget expired tasks', () => this.#expire()),
-      this.#every(HERE_EVERY_MS, 'tell that it listens', announce),
+      this.#every(HERE_EVERY_MS, 'tell that it listens', () => presence.announce()),
     ];
   }
 
   async stop(): Promise<void> {
     this.#ended.abort();
     clearInterval(this.#watchdog);
+    this.#parts.presence.close();
     await Promise.all(this.#loops);
   }
 

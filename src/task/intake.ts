@@ -1,11 +1,12 @@
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Delivery } from '../message/subscriber.ts';
+import { ToldTasks } from './told-tasks.ts';
 
 /** Something to claim: a message from the queue, or a row that was found. */
 export interface Offer {
   readonly id: string;
   readonly delivery: Delivery | undefined;
-  /** Whether it was told of by whoever submitted it: its message is on its way as well. */
+  /** Whether it was told of by whoever submitted it: its message may be on its way as well. */
   readonly isTold?: boolean;
 }
 
@@ -22,12 +23,17 @@ export class Intake {
   readonly #offers: Offer[] = [];
   readonly #begun = new Set<string>();
   readonly #onOffer: () => void;
+  readonly #told: ToldTasks;
   #isOpen = false;
 
-  /** @param onOffer called when there is something to take */
-  constructor(logger: Logger, onOffer: () => void) {
+  /**
+   * @param onOffer called when there is something to take
+   * @param isOurs whether of all workers that listen it is this one that goes for a task that was told of
+   */
+  constructor(logger: Logger, onOffer: () => void, isOurs: (id: string) => boolean) {
     this.#logger = logger;
     this.#onOffer = onOffer;
+    this.#told = new ToldTasks({ isOurs, onReady: onOffer });
   }
 
   get size(): number {
@@ -41,6 +47,7 @@ export class Intake {
   /** Gives back what waits, and whatever still comes. */
   close(): void {
     this.#isOpen = false;
+    this.#told.clear();
     for (const { delivery } of this.#offers.splice(0)) delivery?.release();
   }
 
@@ -56,7 +63,7 @@ export class Intake {
 
   /** Whether what was found still waits. */
   get hasFound(): boolean {
-    return this.#offers.some(({ delivery, isTold }) => !delivery && !isTold);
+    return this.#offers.some(({ delivery }) => !delivery);
   }
 
   /** Rows that were found without a message: they have waited for longer than what came with one. */
@@ -69,14 +76,20 @@ export class Intake {
 
   /** Tasks that have just been submitted. */
   told(ids: readonly string[]): void {
-    if (!this.#isOpen) return;
-    for (const id of ids) this.#offers.push({ id, delivery: undefined, isTold: true });
-    this.#onOffer();
+    if (this.#isOpen) this.#told.add(ids);
   }
 
-  /** One that was told of runs here: the next message of it has nothing to say. */
-  begun({ id, isTold }: Offer): void {
-    if (!isTold) return;
+  /** Somebody has begun it, or it has ended. */
+  startedSomewhere(id: string): void {
+    this.#told.remove(id);
+  }
+
+  /**
+   * One that was told of runs here: the next message of it has nothing to say.
+   * @param hasMessage whether there will be one: it was not taken back before it was sent
+   */
+  begun({ id, isTold }: Offer, hasMessage: boolean): void {
+    if (!isTold || !hasMessage) return;
     this.#begun.add(id);
     for (const oldest of this.#begun) {
       if (this.#begun.size <= MOST_BEGUN) break;
@@ -90,11 +103,16 @@ export class Intake {
   }
 
   take(): Offer | undefined {
-    return this.#isOpen ? this.#offers.shift() : undefined;
+    if (!this.#isOpen) return undefined;
+    const offer = this.#offers.shift();
+    if (offer) return offer;
+    const id = this.#told.take();
+    return id === undefined ? undefined : { id, delivery: undefined, isTold: true };
   }
 
   /** Others may be idle; and a message that is held for half an hour costs the channel. */
   #hold(offer: Offer): void {
+    this.#told.remove(offer.id);
     this.#offers.push(offer);
     this.#onOffer();
     if (!this.#offers.includes(offer)) return;

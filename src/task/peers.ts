@@ -2,30 +2,51 @@
 export const HERE_EVERY_MS = 5_000;
 const BELIEVED_MS = 12_000;
 
+interface Peer {
+  readonly seenMs: number;
+  readonly isFull: boolean;
+}
+
 /**
  * The workers of a queue that listen, as they tell of themselves: so that of those who hear of a task one goes for it, and
- * not all. It need not be right: one that is not there leaves the task to its message, and of two the row takes one.
+ * not all. It need not be right: one that is not there leaves the task to the others, and of two the row takes one.
  */
 export class Peers {
-  readonly #self: string;
-  readonly #seenMs = new Map<string, number>();
+  readonly #self: string | undefined;
+  readonly #workers = new Map<string, Peer>();
 
-  constructor(self: string) {
+  /** @param self undefined: no worker, only who wants to know of them */
+  constructor(self?: string) {
     this.#self = self;
   }
 
-  seen(worker: string): void {
-    if (worker !== this.#self) this.#seenMs.set(worker, performance.now());
+  /** @param isFull whether it takes nothing at the moment */
+  seen(worker: string, isFull: boolean): void {
+    this.#workers.set(worker, { seenMs: performance.now(), isFull });
   }
 
-  /** Whether of all of them it is this one that goes for the task. */
+  /** Whether any has told of itself lately. */
+  get hasAny(): boolean {
+    this.#forgetSilent();
+    return this.#workers.size > 0;
+  }
+
+  /** Whether it is this one that goes for the task: of those with room, or of all when none has. */
   isOurs(taskId: string): boolean {
+    this.#forgetSilent();
+    const isAnyFree = [...this.#workers.values()].some(({ isFull }) => !isFull);
     const ours = hash(taskId + this.#self);
-    for (const [worker, seenMs] of this.#seenMs) {
-      if (performance.now() - seenMs > BELIEVED_MS) this.#seenMs.delete(worker);
-      else if (hash(taskId + worker) > ours) return false;
+    if (isAnyFree && this.#workers.get(this.#self ?? '')?.isFull) return false;
+    for (const [worker, { isFull }] of this.#workers) {
+      if (worker !== this.#self && isFull !== isAnyFree && hash(taskId + worker) > ours) return false;
     }
     return true;
+  }
+
+  #forgetSilent(): void {
+    for (const [worker, { seenMs }] of this.#workers) {
+      if (performance.now() - seenMs > BELIEVED_MS && worker !== this.#self) this.#workers.delete(worker);
+    }
   }
 }
 

@@ -21,13 +21,15 @@ export interface RunnerParts {
   /** Gives what is to be taken next; undefined: nothing. */
   readonly next: () => Offer | undefined;
   /** What was offered is ours. */
-  readonly onClaimed: (offer: Offer) => void;
+  readonly onClaimed: (offer: Offer, claimed: Claimed) => void;
   /** A run has not ended for good, or not here. */
   readonly onAgain: (id: string) => void;
   /** A run has begun. @param sinceMs before its claim, on the monotonic clock */
   readonly onBegin: (id: string, sinceMs: number) => void;
   /** Whether another may have begun a task by now. */
   readonly isOver: (id: string) => boolean;
+  /** Whether it is full, after each look for something to take. */
+  readonly onRoom: (isFull: boolean) => void;
   /** A run of a task that queues for places has ended. */
   readonly onPlaceFree: (name: string) => void;
 }
@@ -65,12 +67,13 @@ export class Runner {
   fill(): void {
     while (this.room > 0) {
       const offer = this.#parts.next();
-      if (!offer) return;
+      if (!offer) break;
       this.#busy += 1;
       this.#take(offer)
         .catch((error: unknown) => this.#parts.logger.error({ error, taskId: offer.id }, 'a task could not be run'))
         .finally(() => this.#free());
     }
+    this.#parts.onRoom(this.room === 0);
   }
 
   #free(): void {
@@ -92,6 +95,7 @@ export class Runner {
   /** Takes no more; resolves when nothing runs. What still runs after `patienceMs` is ended and given back. */
   async drain(patienceMs: number): Promise<void> {
     this.#isDraining = true;
+    this.#parts.onRoom(true);
     this.#rest();
     const isQuiet = this.#quiet.promise.then(() => true);
     const given = new AbortController();
@@ -124,7 +128,7 @@ export class Runner {
     this.#claiming.delete(id);
     if (!claimed) this.#parts.stats.passed += 1;
     else {
-      this.#parts.onClaimed(offer);
+      this.#parts.onClaimed(offer, claimed);
       await this.#run(claimed, early);
     }
   }

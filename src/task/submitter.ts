@@ -7,7 +7,7 @@ import { parseArguments } from './argument.ts';
 import type { TaskDefinition } from './definition.ts';
 import { newTask, type StartOptions } from './new-task.ts';
 import { type NewTask, type Submission, submit } from './sql/submit.ts';
-import { isPlain, submitBatch } from './sql/submit-batch.ts';
+import { isPlain, MOST_IN_A_BATCH, submitBatch } from './sql/submit-batch.ts';
 import { submitTarget } from './submit-target.ts';
 
 export interface SubmitterParts {
@@ -16,6 +16,8 @@ export interface SubmitterParts {
   readonly schema: string;
   /** The broker's queue that workers take tasks from. */
   readonly queue: string;
+  /** Whether workers of the queue are known to listen. */
+  readonly isHeard: () => boolean;
 }
 
 export interface Submitted {
@@ -24,8 +26,6 @@ export interface Submitted {
   /** Whether it had been there before. */
   readonly wasKnown: boolean;
 }
-
-const MOST_IN_A_BATCH = 100;
 
 /**
  * Writes tasks: with a transaction of the caller's in that, else at once. What is to be written while a statement is under
@@ -55,8 +55,8 @@ export class Submitter {
 
   /** @returns for each what is left to do: of one that spoils the statement for all, and of all with it, each alone */
   async #submitPlain(tasks: readonly NewTask[]): Promise<(() => Promise<Submission>)[]> {
-    const { db, schema } = this.#parts;
-    const made = await submitBatch(db, schema, tasks).catch((error: unknown) => {
+    const { db, schema, isHeard } = this.#parts;
+    const made = await submitBatch(db, schema, tasks, isHeard()).catch((error: unknown) => {
       // Whether it ran is not known, or nothing would run now: no other try tells more.
       if (tasks.length === 1 || error instanceof DatabaseUnavailableError || db.isClosed) throw error;
       return new Set<string>();

@@ -11,6 +11,7 @@ import type { TaskDefinition } from './definition.ts';
 import { taskEvents } from './events.ts';
 import { TaskHandle } from './handle.ts';
 import type { StartOptions } from './new-task.ts';
+import { Peers } from './peers.ts';
 import type { TaskRegistry } from './registry.ts';
 import { requestCancel } from './sql/cancel.ts';
 import { countLive, listTasks, readTask, type TaskCounts } from './sql/read.ts';
@@ -203,10 +204,15 @@ export class Tasks implements Service {
     const { connect, transactions, schema, queue, logger, wait, pollMs, listen } = this.#parts;
     const db = new DatabaseLink({ name: 'tasks', connect: () => connect('tasks'), logger });
     this.#db = db;
-    this.#submitter = new Submitter({ db, transactions, schema, queue });
+    const workers = new Peers();
+    this.#submitter = new Submitter({ db, transactions, schema, queue, isHeard: () => workers.hasAny });
     await db.open(signal, wait);
-    this.#watch = new TaskWatch({ connect: () => connect('tasks listen'), db, schema, logger, pollMs, listen });
-    await this.#watch.open(signal);
+    const watch = new TaskWatch({ connect: () => connect('tasks listen'), db, schema, logger, pollMs, listen });
+    this.#watch = watch;
+    watch.watchAll((notice) => {
+      if (notice.kind === 'here' && notice.queue === queue) workers.seen(notice.id, notice.isFull);
+    });
+    await watch.open(signal);
   }
 
   async #stop(): Promise<void> {

@@ -15,8 +15,8 @@ import { assembleWorkings, type Workings } from './workings.ts';
 
 export interface WorkerParts {
   readonly registry: TaskRegistry;
-  /** Opens connections of its own: for claims, for ends, and one to listen. */
-  readonly connect: (name: string) => Promise<DatabaseConnection>;
+  /** Opens connections of its own: for claims, for ends, and one to listen. @param settings see `connectDatabase` */
+  readonly connect: (name: string, settings?: Readonly<Record<string, string>>) => Promise<DatabaseConnection>;
   readonly subscriber: Subscriber;
   readonly topology: Topology;
   /** Of the queue that tasks come by. */

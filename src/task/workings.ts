@@ -5,6 +5,7 @@ import { Intake } from './intake.ts';
 import type { Isolation } from './isolation.ts';
 import { Ledger } from './ledger.ts';
 import { Peers } from './peers.ts';
+import { Presence } from './presence.ts';
 import { ProcessPool } from './process-pool.ts';
 import { Runner } from './runner.ts';
 import { announceWorker } from './sql/announce.ts';
@@ -14,6 +15,9 @@ import type { WorkerStats } from './worker-stats.ts';
 
 /** A task that has waited for so long: its message is lost, or nobody publishes, or all have much to do. */
 const MISSED_MS = 3_000;
+/** A claim's plan is made when the outbox may be empty, and kept when it is not. */
+const CLAIM_SETTINGS = Object.freeze({ jit: 'off', enable_seqscan: 'off' });
+
 /** What one start of a worker is made of. */
 export interface Workings {
   readonly db: DatabaseLink;
@@ -32,7 +36,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
   const { connect, schema, logger, listen, options, registry, nodeArguments, variables, load, onOutput } = parts;
   const owner = uuidv7();
   const queue = parts.topologySpec.queue.name;
-  const db = new DatabaseLink({ name: 'worker', connect: () => connect('worker'), logger });
+  const db = new DatabaseLink({ name: 'worker', connect: () => connect('worker', CLAIM_SETTINGS), logger });
   const ends = new DatabaseLink({ name: 'worker ends', connect: () => connect('worker ends'), logger });
   const { pollMs, leaseMs } = options;
   const watch = new TaskWatch({ connect: () => connect('worker listen'), db, schema, logger, pollMs, listen });
@@ -47,7 +51,13 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     environments: [...new Map(registry.definitions.map(({ env }) => [env.join(' '), env])).values()],
   });
   const ledger = new Ledger({ db, ends, schema, owner, leaseMs, definitions: () => registry.definitions });
-  const intake = new Intake(logger, () => runner.fill());
+  const peers = new Peers(owner);
+  const presence = new Presence((isFull) => announceWorker(db, owner, queue, isFull));
+  const intake = new Intake(
+    logger,
+    () => runner.fill(),
+    (id) => peers.isOurs(id),
+  );
   const look = async (waitedMs: number, limit: number, name?: string) => {
     const ids = await ledger.find(waitedMs, limit, name);
     intake.found(ids.filter((id) => !runner.runs.has(id)));
@@ -67,10 +77,11 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     stats,
     logger,
     next: () => intake.take(),
-    onClaimed: (offer) => intake.begun(offer),
+    onClaimed: (offer, { task }) => intake.begun(offer, !task.isUnsent),
     onAgain: (id) => intake.mayWait(id),
     onBegin: (id, sinceMs) => housekeeping.begun(id, sinceMs),
     isOver: (id) => db.isClosed || housekeeping.isOver(id),
+    onRoom: (isFull) => presence.changed(isFull),
     onPlaceFree: (name) => {
       lookForWork(name).catch((error: unknown) => {
         logger.warn({ error, task: name }, 'could not look for tasks that wait for a place');
@@ -86,14 +97,13 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     runs: runner.runs,
     stats,
     lookForMissed,
-    announce: () => announceWorker(db, owner, queue),
+    presence,
   });
-  const peers = new Peers(owner);
   watch.watchAll((notice) => {
     if (notice.kind === 'cancel') runner.end(notice.id, 'cancel');
-    else if (notice.kind === 'here' && notice.queue === queue) peers.seen(notice.id);
-    else if (notice.kind === 'waits' && notice.queue === queue && runner.room > 0 && intake.size === 0)
-      intake.told(notice.ids.filter((id) => peers.isOurs(id)).slice(0, runner.room));
+    else if (notice.kind === 'here' && notice.queue === queue) peers.seen(notice.id, notice.isFull);
+    else if (notice.kind === 'waits' && notice.queue === queue) intake.told(notice.ids);
+    else if (notice.kind === 'started' || notice.kind === 'ended') intake.startedSomewhere(notice.id);
   });
   return { db, ends, watch, pool, ledger, intake, runner, housekeeping };
 }

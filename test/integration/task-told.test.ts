@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TASK_CHANNEL } from '../../src/task/sql/channel.ts';
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { hereNotice, TASK_CHANNEL } from '../../src/task/sql/channel.ts';
 import { WorkerKit } from '../support/task-kit.ts';
 
 describe('workers that listen', () => {
@@ -40,21 +41,129 @@ describe('workers that listen', () => {
       expect(await handle.result({ timeout: 20 })).toBe(x + 1);
     }
     const sum = (of: 'started' | 'passed') => workers.reduce((n, { stats }) => n + stats[of], 0);
-    expect({ started: sum('started'), passed: sum('passed') }).toEqual({ started: 20, passed: 0 });
+    expect(sum('started')).toBe(20);
+    // All three going for each would be 40; on a slow machine one may take the task for left.
+    expect(sum('passed')).toBeLessThan(10);
     expect(workers.filter(({ stats }) => stats.started > 0).length).toBeGreaterThan(1);
     for (const worker of workers) await worker.stop();
   });
+
+  it('begin one after the other what came while they were full', async () => {
+    const worker = kit.worker({ concurrency: 1, reuse: 100, pollMs: 60_000 });
+    await worker.start();
+    const sums = Array.from({ length: 30 }, (_, x) => kit.tasks.submit('addition', { x, y: 1 }));
+    const handles = await Promise.all(sums);
+    const results = await Promise.all(handles.map((handle) => handle.result({ timeout: 20 })));
+    expect(results).toEqual(Array.from({ length: 30 }, (_, x) => x + 1));
+    await expect.poll(() => worker.stats).toMatchObject({ started: 30, finished: 30, passed: 0 });
+    await worker.stop();
+  });
+
+  it('begin what falls to another that is full', async () => {
+    const full = kit.worker({ concurrency: 1, pollMs: 60_000 });
+    await full.start();
+    const nap = await kit.tasks.submit('nap', { ms: 60_000 });
+    await expect.poll(() => nap.state(), { timeout: 10_000 }).toBe('STARTED');
+    const free = kit.worker({ concurrency: 2, reuse: 100, pollMs: 60_000 });
+    await free.start();
+    for (let x = 0; x < 10; x++) {
+      const handle = await kit.tasks.submit('addition', { x, y: 1 });
+      expect(await handle.result({ timeout: 20 })).toBe(x + 1);
+    }
+    expect(free.stats.started).toBe(10);
+    await nap.cancel({ timeout: 20 });
+    await Promise.all([full.stop(), free.stop()]);
+  });
 });
 
-describe('a task that was begun before its message came', () => {
-  it('is not looked up again for it, and a retry is not taken for it', async () => {
-    const kit = await WorkerKit.create();
+/** Messages that wait to be published, and whether each is held back. */
+async function outbox(kit: WorkerKit): Promise<readonly { readonly body: string; readonly isHeld: boolean }[]> {
+  const sql = `SELECT body, next_attempt_at IS NOT NULL AS "isHeld" FROM ${kit.kit.db.table('svc_comm_outbox')} ORDER BY id`;
+  return (await kit.kit.db.pg.query(sql)).rows;
+}
+
+/** Resolves when the client has heard of a worker: the message of a task is held back then, and taken back. */
+async function heard(kit: WorkerKit): Promise<void> {
+  const leavesMessage = async () => {
+    await (await kit.tasks.submit('addition', { x: 0, y: 0 })).result({ timeout: 20 });
+    const { rowCount } = await kit.kit.db.pg.query(`DELETE FROM ${kit.kit.db.table('svc_comm_outbox')}`);
+    return rowCount !== 0;
+  };
+  await expect.poll(leavesMessage, { timeout: 20_000 }).toBe(false);
+}
+
+describe('the message of a task that workers hear of', () => {
+  let kit: WorkerKit;
+  beforeEach(async () => {
+    kit = await WorkerKit.create('task-project', false);
+  });
+  afterEach(() => kit.close());
+
+  it('is taken back by the one that begins it', async () => {
+    const worker = kit.worker({ concurrency: 2, reuse: 100, pollMs: 60_000 });
+    await worker.start();
+    await heard(kit);
+    for (let x = 0; x < 5; x++) expect(await (await kit.tasks.submit('addition', { x, y: 1 })).result()).toBe(x + 1);
+    expect(await outbox(kit)).toEqual([]);
+  });
+
+  it('is left to a relay that has it in hand, and the task begins all the same', async () => {
+    const worker = kit.worker({ concurrency: 1, pollMs: 60_000 });
+    await worker.start();
+    await heard(kit);
+    const nap = await kit.tasks.submit('nap', { ms: 60_000 });
+    await expect.poll(() => nap.state(), { timeout: 10_000 }).toBe('STARTED');
+    const { id } = await kit.tasks.submit('addition', { x: 1, y: 2 });
+    const relay = await kit.kit.db.pg.connect();
+    await relay.query('BEGIN');
+    const { rowCount } = await relay.query(`SELECT FROM ${kit.kit.db.table('svc_comm_outbox')} FOR UPDATE`);
+    expect(rowCount).toBe(1);
+    await nap.cancel({ timeout: 20 });
+    expect(await kit.tasks.result(id, { timeout: 20 })).toBe(3);
+    await relay.query('COMMIT');
+    relay.release();
+    expect(await outbox(kit)).toEqual([{ body: JSON.stringify({ taskId: id }), isHeld: true }]);
+  });
+
+  it('is not held back where no worker has told of itself', async () => {
+    const { id } = await kit.tasks.submit('addition', { x: 1, y: 2 });
+    expect(await outbox(kit)).toEqual([{ body: JSON.stringify({ taskId: id }), isHeld: false }]);
+  });
+});
+
+describe('with a relay', () => {
+  let kit: WorkerKit;
+  beforeEach(async () => {
+    kit = await WorkerKit.create();
+  });
+  afterEach(() => kit.close());
+
+  it('a message that was held back goes out when nobody begins its task', async () => {
+    const deaf = kit.worker({ concurrency: 1, pollMs: 60_000 }, { listen: false });
+    await deaf.start();
+    const { pg } = kit.kit.db;
+    await pg.query('SELECT pg_notify($1, $2)', [TASK_CHANNEL, hereNotice(randomUUID(), kit.queue, false)]);
+    // The client may hear of it later than we do of our statement.
+    const isHeld = async () => {
+      const { id } = await kit.tasks.submit('addition', { x: 1, y: 2 });
+      const { rows } = await pg.query(
+        `SELECT FROM ${kit.kit.db.table('svc_comm_outbox')} WHERE order_key = $1 AND next_attempt_at IS NOT NULL`,
+        [id],
+      );
+      expect(await kit.tasks.result(id, { timeout: 20 })).toBe(3);
+      return rows.length === 1;
+    };
+    await expect.poll(isHeld, { timeout: 20_000 }).toBe(true);
+  });
+
+  it('a retry is not taken for the message of a task that was begun before it came', async () => {
     const worker = kit.worker({ concurrency: 2, pollMs: 60_000 });
     await worker.start();
-    for (let x = 0; x < 5; x++) expect(await (await kit.tasks.submit('addition', { x, y: 1 })).result()).toBe(x + 1);
-    const again = await kit.tasks.submit('flaky', {});
+    // It does not hear of the worker, so it holds nothing back.
+    const tasks = await kit.kit.tasks({ listen: false, pollMs: 50 });
+    for (let x = 0; x < 5; x++) expect(await (await tasks.submit('addition', { x, y: 1 })).result()).toBe(x + 1);
+    const again = await tasks.submit('flaky', {});
     expect(await again.result({ timeout: 30 })).toBe(3);
     expect(await again.record()).toMatchObject({ attempt: 3 });
-    await kit.close();
   });
 });

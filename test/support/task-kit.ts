@@ -152,7 +152,7 @@ export class WorkerKit {
     const ensureTopology = () => topology.ensure(topologySpec);
     const worker = new Worker({
       registry: this.kit.registry,
-      connect: (name) => connectDatabase({ url, applicationName: `${schema} ${name}` }),
+      connect: (name, settings = {}) => connectDatabase({ url, applicationName: `${schema} ${name}`, settings }),
       subscriber: new BrokerSubscriber({ connection: this.#connection, ensureTopology }),
       topology,
       topologySpec,

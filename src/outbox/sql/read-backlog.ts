@@ -19,8 +19,8 @@ export async function readCounts(db: SqlExecutor, schema: string): Promise<Backl
   const [row] = await db.query<CountsRow>(
     `SELECT (SELECT count(*) FROM ${outbox}) AS rows,
             (SELECT extract(epoch FROM statement_timestamp() - min(created_at)) * 1000 FROM ${outbox})::float8 AS oldest_ms,
-            (SELECT count(*) FROM ${outbox} WHERE next_attempt_at IS NOT NULL) AS failing,
-            (SELECT last_error FROM ${outbox} WHERE next_attempt_at IS NOT NULL
+            (SELECT count(*) FROM ${outbox} WHERE next_attempt_at IS NOT NULL AND attempts > 0) AS failing,
+            (SELECT last_error FROM ${outbox} WHERE next_attempt_at IS NOT NULL AND attempts > 0
               ORDER BY next_attempt_at DESC LIMIT 1) AS last_error,
             (SELECT count(*) FROM ${future} WHERE due_at > statement_timestamp()) AS future,
             (SELECT count(*) FROM ${future} WHERE due_at <= statement_timestamp()) AS future_due,

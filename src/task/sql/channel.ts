@@ -22,16 +22,18 @@ export type TaskNotice =
 /**
  * What concerns workers of a queue, not a task that somebody waits for:
  * - `waits` with the queue and ids: they have just been submitted. Whoever misses it gets them by the queue.
- * - `here` with the queue: the worker of this id listens for `waits`
+ * - `here` with the queue: the worker of this id listens for `waits`, and has room
+ * - `full` with the queue: it listens, but takes nothing at the moment
  */
 export type WorkerNotice =
   | { readonly kind: 'waits'; readonly id: string; readonly queue: string; readonly ids: readonly string[] }
-  | { readonly kind: 'here'; readonly id: string; readonly queue: string };
+  | { readonly kind: 'here'; readonly id: string; readonly queue: string; readonly isFull: boolean };
 
 export const waitsNotice = (queue: string, ids: readonly string[]): string =>
   `${ids[0]} waits ${JSON.stringify({ queue, ids })}`;
 
-export const hereNotice = (worker: string, queue: string): string => `${worker} here ${queue}`;
+export const hereNotice = (worker: string, queue: string, isFull: boolean): string =>
+  `${worker} ${isFull ? 'full' : 'here'} ${queue}`;
 
 /** undefined for what is none: the channel is open to every role of the database. */
 export function parseNotice(payload: string): TaskNotice | WorkerNotice | undefined {
@@ -41,7 +43,7 @@ export function parseNotice(payload: string): TaskNotice | WorkerNotice | undefi
   if (word === 'cancel') return { kind: 'cancel', id };
   if (word === 'STARTED') return { kind: 'started', id };
   if (word === 'progress') return progress(id, rest ?? '');
-  if (word === 'here') return { kind: 'here', id, queue: rest ?? '' };
+  if (word === 'here' || word === 'full') return { kind: 'here', id, queue: rest ?? '', isFull: word === 'full' };
   if (word === 'waits') return waits(id, rest ?? '');
   const state = FINAL_STATES.find((final) => final === word);
   return state && { kind: 'ended', id, state, result: rest };

@@ -15,6 +15,8 @@ export interface ClaimedTask {
   readonly failures: number;
   readonly correlationId: string | undefined;
   readonly traceparent: string | undefined;
+  /** Its message was taken back: none of it will come. */
+  readonly isUnsent: boolean;
 }
 
 export interface Claim {
@@ -28,11 +30,13 @@ export interface Claim {
 /**
  * Compare and set, for several at once: what waits, is due, and has a place or finds one, becomes ours and is told of.
  * The attempt is counted up, so whatever an earlier run still writes is for another attempt and changes nothing.
- * What is not returned is somebody else's, has ended, or finds no place; that stays as it is.
+ * What is not returned is somebody else's, has ended, or finds no place; that stays as it is. A message that waits for the
+ * task to be begun without it (see `submitBatch`) goes; one that a relay has in hand is left to it.
  */
 const claimStatement = statement('claim_tasks', (schema) => {
   const task = qualified(schema, 'svc_comm_task');
   const slot = qualified(schema, 'svc_comm_task_slot');
+  const outbox = qualified(schema, 'svc_comm_outbox');
   return `WITH asked AS MATERIALIZED (
   SELECT t.id, t.name, l.most FROM ${task} t JOIN unnest($4::text[], $5::int[]) AS l(name, most) ON l.name = t.name
    WHERE t.id = ANY ($1::uuid[]) AND t.state = 'PENDING' AND t.due_at <= clock_timestamp()
@@ -58,8 +62,15 @@ const claimStatement = statement('claim_tasks', (schema) => {
   RETURNING t.id, t.name, t.args, t.attempt, t.failures, t.correlation_id, t.traceparent
 ), told AS MATERIALIZED (
   SELECT pg_notify('${TASK_CHANNEL}', c.id || ' STARTED') FROM claimed c
+), kept AS MATERIALIZED (
+  SELECT o.id, c.id AS task_id FROM claimed c
+    JOIN ${outbox} o ON o.part = (hashtext(c.id::text) & 63)::smallint AND o.order_key = c.id::text
+   WHERE o.next_attempt_at IS NOT NULL FOR UPDATE OF o SKIP LOCKED
+), unsent AS (
+  DELETE FROM ${outbox} o USING kept k WHERE o.id = k.id RETURNING k.task_id
 )
-SELECT c.* FROM claimed c, (SELECT count(*) AS n FROM told) AS t`;
+SELECT c.*, EXISTS (SELECT FROM unsent u WHERE u.task_id = c.id) AS is_unsent
+  FROM claimed c, (SELECT count(*) AS n FROM told) AS t`;
 });
 
 interface ClaimRow {
@@ -70,6 +81,7 @@ interface ClaimRow {
   readonly failures: number;
   readonly correlation_id: string | null;
   readonly traceparent: string | null;
+  readonly is_unsent: boolean;
 }
 
 export async function claimTasks(claim: Claim, ids: readonly string[]): Promise<ClaimedTask[]> {
@@ -82,10 +94,11 @@ export async function claimTasks(claim: Claim, ids: readonly string[]): Promise<
     arrayLiteral(definitions.map((definition) => definition.name)),
     arrayLiteral(definitions.map((definition) => String(definition.maxConcurrency))),
   ];
-  return (await db.query<ClaimRow>(sql, params, name)).map(({ correlation_id, traceparent, ...task }) => ({
+  return (await db.query<ClaimRow>(sql, params, name)).map(({ correlation_id, traceparent, is_unsent, ...task }) => ({
     ...task,
     correlationId: correlation_id ?? undefined,
     traceparent: traceparent ?? undefined,
+    isUnsent: is_unsent,
   }));
 }
 

@@ -5,8 +5,10 @@ import { statement } from '../../database/statement.ts';
 import { TASK_CHANNEL, waitsNotice } from './channel.ts';
 import type { NewTask } from './submit.ts';
 
-/** A notification takes 8000 bytes, and more tasks than this at once keep the workers busy without being told. */
-const MOST_TOLD = 8;
+/** Tasks of one statement: a notification takes 8000 bytes, an id in it 39. */
+export const MOST_IN_A_BATCH = 100;
+/** The message of a task whose workers are told waits so long, and then for the next look of a relay, for one to begin it. */
+const MESSAGE_DELAY_MS = 250;
 /** So that the statement stays small whatever is waiting for it. */
 const MOST_ARGUMENT_CHARACTERS = 32 * 1024;
 
@@ -14,7 +16,10 @@ const MOST_ARGUMENT_CHARACTERS = 32 * 1024;
 export const isPlain = ({ holdsSlot, chosenKey, dueAt, delayMs, args }: NewTask): boolean =>
   !holdsSlot && chosenKey === null && dueAt === null && delayMs === null && args.length <= MOST_ARGUMENT_CHARACTERS;
 
-/** Rows and messages, and a word to the workers that listen; the message is what brings a task to one that does not. */
+/**
+ * Rows and messages, and a word to the workers that listen; the message is what brings a task to one that does not. Held
+ * back, a message has the task as its key: by key and waiting the claim finds it.
+ */
 const submitBatchStatement = statement('submit_tasks', (schema) => {
   return `WITH made AS MATERIALIZED (
   INSERT INTO ${qualified(schema, 'svc_comm_task')}
@@ -27,29 +32,34 @@ const submitBatchStatement = statement('submit_tasks', (schema) => {
   ON CONFLICT DO NOTHING
   RETURNING id
 ), sent AS (
-  INSERT INTO ${qualified(schema, 'svc_comm_outbox')} (part, message_id, exchange, routing_key, body)
-  SELECT hashtext(id::text) & 63, gen_random_uuid(), '', $9::text, '{"taskId":"' || id || '"}' FROM made
+  INSERT INTO ${qualified(schema, 'svc_comm_outbox')}
+    (part, order_key, message_id, exchange, routing_key, body, next_attempt_at)
+  SELECT hashtext(id::text) & 63, CASE WHEN $11::text IS NOT NULL THEN id::text END, gen_random_uuid(), '', $9::text,
+    '{"taskId":"' || id || '"}', clock_timestamp() + $11::text::float8 * interval '1 ms' FROM made
 ), told AS MATERIALIZED (
-  SELECT pg_notify('${TASK_CHANNEL}', $10::text) WHERE $10::text IS NOT NULL
+  SELECT pg_notify('${TASK_CHANNEL}', $10::text)
 )
 SELECT id::text AS id FROM made, (SELECT count(*) FROM told) AS t`;
 });
 
 /**
  * Submits plain tasks of one queue in a transaction of their own.
+ * @param tasks MOST_IN_A_BATCH at most
+ * @param isHeard whether workers of the queue listen: then the messages wait for them to begin the tasks first
  * @returns the ids of those that were not there before
  */
 export async function submitBatch(
   db: SqlExecutor,
   schema: string,
   tasks: readonly NewTask[],
+  isHeard: boolean,
 ): Promise<ReadonlySet<string>> {
   const { sql, name } = submitBatchStatement(schema);
   const [first] = tasks;
   if (!first) return new Set();
   const ids = tasks.map(({ id }) => id);
-  const told = tasks.length > MOST_TOLD ? null : waitsNotice(first.queue, ids);
-  const params = [...COLUMNS.map((column) => arrayLiteral(tasks.map(column))), first.queue, told];
+  const columns = COLUMNS.map((column) => arrayLiteral(tasks.map(column)));
+  const params = [...columns, first.queue, waitsNotice(first.queue, ids), isHeard ? String(MESSAGE_DELAY_MS) : null];
   return new Set((await db.query<{ id: string }>(sql, params, name)).map(({ id }) => id));
 }
 
