@@ -38,6 +38,8 @@ const LEAVE_MS = 1_000;
 /** A file that waits for what never comes would hold its task for ever. */
 const LOAD_MS = 120_000;
 const MIB = 1024 * 1024;
+/** What `unshare` of util-linux 2.38 says, and exits with 1, when its child was killed by SIGKILL. */
+const UNSHARE_OF_KILLED = 'unshare: sigprocmask unblock failed';
 
 /**
  * A process that runs tasks, one at a time.
@@ -226,7 +228,8 @@ export class TaskProcess {
     const isHeap = this.#output.includes('JavaScript heap out of memory');
     const over = this.#limits.exceeded ?? (isHeap ? this.#limits.overMemory : undefined);
     if (over) return { kind: 'failed', error: { name, ...over } };
-    const how = signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
+    const by = signal ?? (this.#output.includes(UNSHARE_OF_KILLED) ? 'SIGKILL' : null);
+    const how = by === null ? `exited with code ${code}` : `was killed by ${by}`;
     return {
       kind: 'failed',
       error: { name, code: 'PROCESS_DIED', message: `its process ${how} before it had a result` },

@@ -87,6 +87,18 @@ describe('a task', () => {
     });
   });
 
+  it('whose process is killed from outside has failed, and says by what', async () => {
+    const title = `killed-${process.pid}`;
+    const handle = await kit.tasks.submit('titled', { title });
+    await expect.poll(async () => (await handle.record()).note, { timeout: 20_000 }).toBe(title);
+    const [pid = 0, ...others] = processesWith(title);
+    expect(others).toEqual([]);
+    process.kill(pid, 'SIGKILL');
+    await expect(handle.result({ timeout: 20 })).rejects.toMatchObject({
+      reason: 'its process was killed by SIGKILL before it had a result',
+    });
+  });
+
   it.each(['heap-bomb', 'buffer-bomb', 'child-bomb'])(
     'that takes memory without end fails with a reason: %s',
     async (name) => {

@@ -33,6 +33,13 @@ export const nap = task(
   },
 );
 
+/** Its process can be found by its title. */
+export const titled = task({ name: 'titled', args: { title: arg.string() } }, async ({ title }, { progress }) => {
+  process.title = title;
+  progress(0.5, title);
+  await sleep(60_000);
+});
+
 export const narrow = task(
   { name: 'narrow', maxConcurrency: 2, onFull: 'queue', args: { ms: arg.integer(), file: arg.string() } },
   async ({ ms, file }, { taskId }) => {
