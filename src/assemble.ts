@@ -26,6 +26,7 @@ import type { DeadLetters } from './dead-letters/dead-letters.ts';
 import type { ServicesOverview } from './discovery/overview.ts';
 import { examine } from './doctor/examine.ts';
 import type { Finding } from './doctor/problems.ts';
+import { InvalidArgumentError } from './errors.ts';
 import type { Clock } from './lifecycle/clock.ts';
 import { createLogger, type Logger } from './lifecycle/logger.ts';
 import type { Service } from './lifecycle/service.ts';
@@ -49,6 +50,7 @@ import type { ResolvedSettings } from './settings/resolved.ts';
 import type { TaskRegistry } from './task/registry.ts';
 import type { Tasks } from './task/tasks.ts';
 import type { Worker } from './task/worker.ts';
+import { assertObject, kindOf } from './util/assert-object.ts';
 
 export interface ServiceParts {
   /** @default JSON lines on standard error, at the level of the settings */
@@ -97,6 +99,9 @@ export class SvcCommService {
    * @throws what `work` throws, after the rollback; DatabaseUnavailableError, DatabaseBusyError
    */
   async transaction<T, Handle = KnexTransaction>(work: (transaction: Handle) => Promise<T>): Promise<T> {
+    if (typeof work !== 'function') {
+      throw new InvalidArgumentError('work', 'a function that does the work of the transaction', kindOf(work));
+    }
     await this.#database();
     return this.#assembly.transactions().run((handle) => work(handle as Handle));
   }
@@ -308,8 +313,9 @@ export class SvcCommService {
   }
 
   /** With a handle of the caller's, or in a transaction that is open already, our own pool is not needed. */
-  async #databaseFor({ transaction }: TransactionOption = {}): Promise<void> {
-    if (transaction === 'own') await this.#database();
+  async #databaseFor(options: TransactionOption = {}): Promise<void> {
+    assertObject('options', options);
+    if (options.transaction === 'own') await this.#database();
   }
 }
 

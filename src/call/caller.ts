@@ -10,6 +10,7 @@ import {
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { DIRECT_REPLY_TO, type Reply, type ReplyListener } from '../message/replies.ts';
+import { assertObject } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import type { Duration } from '../util/duration.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
@@ -84,6 +85,7 @@ export class Caller implements ReplyListener {
     data: unknown,
     options: CallOptions = {},
   ): Promise<Result> {
+    assertObject('options', options);
     const { signal } = options;
     const { clock, clockKnown, ready } = this.#options;
     signal?.throwIfAborted();

@@ -19,6 +19,7 @@ import { contractRegistry } from '../message/contract-registry.ts';
 import type { AggregateEvent } from '../outbox/event-row.ts';
 import type { PublishedEvent } from '../outbox/outbox.ts';
 import type { TransactionOption } from '../outbox/transaction-choice.ts';
+import { kindOf } from '../util/assert-object.ts';
 
 /** What is said of an event besides its contract and payload. */
 export interface ContractEventOptions extends TransactionOption {
@@ -136,6 +137,7 @@ async function assertSending(contract: Contract, value: unknown): Promise<void> 
 }
 
 function ofKind<K extends Contract['kind']>(contract: Contract, kind: K): Extract<Contract, { kind: K }> {
+  if (!isContract(contract)) throw new InvalidArgumentError('contract', `one of kind ${kind}`, kindOf(contract));
   if (contract.kind === kind) return contract as Extract<Contract, { kind: K }>;
   throw new InvalidArgumentError('contract', `one of kind ${kind}`, nameOf(contract));
 }

@@ -1,11 +1,12 @@
 import { v7 as uuidv7 } from 'uuid';
 import { InvalidArgumentError } from '../errors.ts';
 import { HEADER } from '../message/message.ts';
+import { assertObject, kindOf } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import { encodeEvent } from '../wire/event.ts';
 import type { NewRow } from './outbox-row.ts';
 import { DEFAULT_CONTENT_TYPE, storeProperties } from './stored-properties.ts';
-import { assertBodySize, assertName, describe } from './validate.ts';
+import { assertBodySize, assertName } from './validate.ts';
 
 /** Something that happened to an aggregate, told to whoever listens. */
 export interface AggregateEvent<Payload = unknown> {
@@ -19,12 +20,15 @@ export interface AggregateEvent<Payload = unknown> {
   readonly key?: string | number | bigint | undefined;
 }
 
+const EVENT = 'an object with aggregate, eventType and payload';
+
 /**
  * The row of an event, all checks done. Its `messageId` is the event's id.
  * @param eventTime when it happened, or is to happen
  * @throws InvalidNameError, InvalidArgumentError, UnserialisablePayloadError, MessageTooLargeError: nothing has been written
  */
 export function eventRow(event: AggregateEvent, eventTime: Date, appId: string): NewRow {
+  assertObject('event', event, EVENT);
   const { aggregate, eventType, payload } = event;
   assertName('aggregate', aggregate);
   assertName('eventType', eventType);
@@ -53,7 +57,7 @@ function correlationProperties(orderKey: string | null): string | null {
 function keyText(key: unknown): string | undefined {
   if (key === undefined) return undefined;
   if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'bigint') {
-    throw new InvalidArgumentError('key', 'a string or a number, the id of the aggregate', describe(key));
+    throw new InvalidArgumentError('key', 'a string or a number, the id of the aggregate', kindOf(key));
   }
   // What became of a missing id: events of all its aggregates would share a key.
   if (typeof key === 'number' && !Number.isFinite(key)) {

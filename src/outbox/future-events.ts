@@ -1,8 +1,9 @@
 import type { SqlExecutor } from '../database/executor.ts';
 import { InvalidArgumentError } from '../errors.ts';
+import { assertKnownNames, assertTexts } from '../util/assert-object.ts';
 import { cancelSelected } from './sql/cancel-selected.ts';
 import { listFuture } from './sql/list-future.ts';
-import type { Tags } from './validate.ts';
+import { assertName, type Tags } from './validate.ts';
 
 /** Which future events: all that is given must hold. */
 export interface FutureSelection {
@@ -47,6 +48,7 @@ export async function futureEvents(
   if (!Number.isSafeInteger(limit) || limit < 0 || limit > MAX_LISTED) {
     throw new InvalidArgumentError('limit', `a whole number from 0 to ${MAX_LISTED}`, String(limit));
   }
+  assertSelection(selection);
   return listFuture(executor, schema, selection, limit);
 }
 
@@ -63,9 +65,26 @@ export async function cancelFutureEvents(
   schema: string,
   selection: FutureSelection,
 ): Promise<number> {
+  assertSelection(selection);
   const { aggregate, eventType, tags = {}, ids } = selection;
   if (aggregate === undefined && eventType === undefined && ids === undefined && Object.keys(tags).length === 0) {
     throw new InvalidArgumentError('selection', 'an aggregate, an event type, tags or event ids', 'none of them');
   }
   return cancelSelected(executor, schema, selection);
+}
+
+const SELECTION: Readonly<Record<keyof FutureSelection, true>> = {
+  aggregate: true,
+  eventType: true,
+  tags: true,
+  ids: true,
+};
+
+/** What selects nothing by mistake, a name among them that is not known, would select more than was meant. */
+function assertSelection(selection: FutureSelection): void {
+  assertKnownNames('selection', selection, Object.keys(SELECTION));
+  const { aggregate, eventType, ids } = selection;
+  if (aggregate !== undefined) assertName('aggregate', aggregate, true);
+  if (eventType !== undefined) assertName('eventType', eventType, true);
+  if (ids !== undefined) assertTexts('ids', ids);
 }

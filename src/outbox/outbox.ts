@@ -5,6 +5,7 @@ import { InvalidArgumentError } from '../errors.ts';
 import type { Message } from '../message/message.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { Scheduler } from '../message/schedule.ts';
+import { assertObject, kindOf } from '../util/assert-object.ts';
 import { formatTime } from '../wire/time.ts';
 import { type AggregateEvent, eventRow } from './event-row.ts';
 import { messageRow, type NewRow } from './outbox-row.ts';
@@ -81,6 +82,7 @@ export class Outbox implements Scheduler {
     events: readonly AggregateEvent[],
     options: TransactionOption = {},
   ): Promise<PublishedEvent[]> {
+    if (!Array.isArray(events)) throw new InvalidArgumentError('events', 'an array of events', kindOf(events));
     const now = new Date();
     const rows = events.map((event) => eventRow(event, now, this.#appId));
     await this.#publish(rows, options.transaction, 'publishAggregateEvents');
@@ -95,6 +97,7 @@ export class Outbox implements Scheduler {
     event: FutureAggregateEvent,
     options: TransactionOption = {},
   ): Promise<PublishedEvent> {
+    assertObject('event', event, 'an object with aggregate, eventType, payload and eventTime');
     const dueAt = validTime(event.eventTime);
     const tags = encodeTags(event.tags ?? {});
     const row = eventRow(event, dueAt, this.#appId);
@@ -106,6 +109,7 @@ export class Outbox implements Scheduler {
 
   /** @returns how many were cancelled; each future event is either cancelled or published, never both */
   async cancelFutureAggregateEvent(filter: FutureEventFilter, options: TransactionOption = {}): Promise<number> {
+    assertObject('filter', filter, 'an object with aggregate, eventType and tags');
     const { aggregate, eventType } = filter;
     assertName('aggregate', aggregate);
     assertName('eventType', eventType);

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, InvalidNameError, MessageTooLargeError } from '../errors.ts';
 import { MAX_BODY_BYTES, MAX_NAME_BYTES } from '../message/message.ts';
+import { kindOf } from '../util/assert-object.ts';
 import { MAX_HEADERS_BYTES } from './limits.ts';
 
 const CONTROL = /\p{Cc}/u;
@@ -10,7 +11,7 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
  * @throws InvalidNameError (SVC_COMM_INVALID_NAME)
  */
 export function assertName(what: string, value: unknown, isEmptyAllowed = false): asserts value is string {
-  if (typeof value !== 'string') throw new InvalidArgumentError(what, 'a string', describe(value));
+  if (typeof value !== 'string') throw new InvalidArgumentError(what, 'a string', kindOf(value));
   if (value === '' && !isEmptyAllowed) throw new InvalidNameError(what, value, 'is empty');
   const bytes = Buffer.byteLength(value);
   if (bytes > MAX_NAME_BYTES)
@@ -29,9 +30,6 @@ export function assertHeadersSize(bytes: number): void {
   if (bytes > MAX_HEADERS_BYTES) throw new MessageTooLargeError('the header block', bytes, MAX_HEADERS_BYTES);
 }
 
-export const describe = (value: unknown): string =>
-  value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;
-
 /** What future events are found by when they are to be cancelled. */
 export type Tags = Readonly<Record<string, string | number | boolean | null>>;
 
@@ -41,13 +39,13 @@ export type Tags = Readonly<Record<string, string | number | boolean | null>>;
  */
 export function encodeTags(tags: unknown): string {
   if (typeof tags !== 'object' || tags === null || ![Object.prototype, null].includes(Object.getPrototypeOf(tags))) {
-    throw new InvalidArgumentError('tags', 'a plain object of strings, numbers, booleans and nulls', describe(tags));
+    throw new InvalidArgumentError('tags', 'a plain object of strings, numbers, booleans and nulls', kindOf(tags));
   }
   for (const [name, value] of Object.entries(tags)) {
     assertTagText(`name of a tag`, name);
     if (typeof value === 'string') assertTagText(`tags.${name}`, value);
     else if (!(value === null || typeof value === 'boolean' || Number.isFinite(value))) {
-      throw new InvalidArgumentError(`tags.${name}`, 'a string, a finite number, a boolean or null', describe(value));
+      throw new InvalidArgumentError(`tags.${name}`, 'a string, a finite number, a boolean or null', kindOf(value));
     }
   }
   return JSON.stringify(tags);

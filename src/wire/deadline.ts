@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts';
+import { kindOf } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { isJsonObject, type JsonObject, readField } from './envelope.ts';
 import { formatTime, parseTime } from './time.ts';
@@ -25,7 +26,8 @@ export function resolveDeadline(options: DeadlineOptions, now: number): Date | u
     throw new InvalidArgumentError('timeout', 'either timeout or expiredTime', 'both');
   }
   if (timeout === undefined && expiredTime === undefined) return undefined;
-  const deadline = expiredTime ?? new Date(now + durationMs(timeout ?? 0, 'timeout', 's'));
+  const deadline = timeout === undefined ? expiredTime : new Date(now + durationMs(timeout, 'timeout', 's'));
+  if (!(deadline instanceof Date)) throw new InvalidArgumentError('expiredTime', 'a Date', kindOf(deadline));
   if (!(deadline.getTime() > now)) {
     throw new InvalidArgumentError(
       timeout === undefined ? 'expiredTime' : 'timeout',
