@@ -5,10 +5,11 @@ import type { Delivery } from '../message/subscriber.ts';
 import { deadQueueName } from '../message/topology.ts';
 import { forPeople } from '../util/for-people.ts';
 import { type DeadLetter, isOurs, readDeadLetter } from './dead-letter.ts';
-import { type DeadLetterFilter, matches } from './filter.ts';
+import { assertFilter, type DeadLetterFilter, matches } from './filter.ts';
 import { type DeadLetterGroup, GroupCounter } from './groups.ts';
 import { redrivenCopy } from './redriven-copy.ts';
 import { Sweep, type SweepOptions, type SweepResult } from './sweep.ts';
+import { assertLimit, assertSweepOptions } from './sweep-options.ts';
 
 /** Where parked keys are kept: the inbox of the database. */
 export interface KeyParking {
@@ -72,8 +73,14 @@ export class DeadLetters {
     return { queue: this.#deadQueue, waiting, counted, groups: counter.groups };
   }
 
-  /** The oldest ones with their content. Leaves them as they are. @param limit ≥ 1 */
+  /**
+   * The oldest ones with their content. Leaves them as they are.
+   * @param limit ≥ 1
+   * @throws InvalidArgumentError, QueueUnavailableError
+   */
   async show(filter: DeadLetterFilter, limit: number): Promise<ShownDeadLetter[]> {
+    assertFilter(filter);
+    assertLimit(limit, 1);
     const shown: ShownDeadLetter[] = [];
     await this.#look((letter, delivery) => {
       const { body, properties } = delivery;
@@ -91,7 +98,7 @@ export class DeadLetters {
    * A letter that is older than what the inbox remembers is refused without `force`: a copy of it that was handled long
    * ago is forgotten, and it would have its effect once more.
    */
-  redrive(options: RedriveOptions): Promise<SweepResult> {
+  async redrive(options: RedriveOptions): Promise<SweepResult> {
     const { publisher, queue, keepsKeyOrder } = this.#parts;
     return this.#sweep(options, keepsKeyOrder, async (delivery, letter) => {
       if (!isOurs(letter))
@@ -126,6 +133,7 @@ export class DeadLetters {
     keepsKeyOrder: boolean,
     take: (delivery: Delivery, letter: DeadLetter) => Promise<void>,
   ): Promise<SweepResult> {
+    assertSweepOptions(options);
     const { reader, parking, queue } = this.#parts;
     // Before the first letter is read: a key is parked after its letter is safe, so each of these has its letters in the
     // queue, or had them.

@@ -2,22 +2,12 @@ import { InvalidArgumentError, MessageTooLargeError, PublishRefusedError } from 
 import type { OpenQueue, QueueReader } from '../message/queue-reader.ts';
 import type { Delivery } from '../message/subscriber.ts';
 import { type DeadLetter, readDeadLetter } from './dead-letter.ts';
-import { type DeadLetterFilter, matches } from './filter.ts';
+import { matches } from './filter.ts';
 import { pace } from './pace.ts';
 import { Room } from './room.ts';
+import type { SweepOptions } from './sweep-options.ts';
 
-export interface SweepOptions {
-  readonly filter: DeadLetterFilter;
-  /** Most letters to take. @default all */
-  readonly limit?: number | undefined;
-  /** Count only. @default false */
-  readonly dryRun?: boolean | undefined;
-  /** Most letters each second. @default as fast as it goes */
-  readonly perSecond?: number | undefined;
-  /** Stops it: what is under way is finished. */
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((taken: number, waiting: number) => void) | undefined;
-}
+export type { SweepOptions } from './sweep-options.ts';
 
 export interface SweepResult {
   /** Taken out; with `dryRun`: that would be. */
@@ -161,17 +151,25 @@ export class Sweep {
       if (isRefusal(error)) {
         this.#refused += 1;
         this.#lastRefusal = error.message;
-      } else if (!this.#hasFailed) {
-        this.#hasFailed = true;
-        this.#failure = error;
-      }
+      } else this.#fail(error);
       return !this.#isBlocked(letter);
     }
     // Lost with its channel: it comes again, and is taken again.
     delivery.ack();
     this.#taken += 1;
-    this.#options.onProgress?.(this.#taken, this.#total);
+    try {
+      this.#options.onProgress?.(this.#taken, this.#total);
+    } catch (error) {
+      this.#fail(error);
+    }
     return true;
+  }
+
+  /** Ends the walk. */
+  #fail(error: unknown): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.#failure = error;
   }
 
   async #giveUp(letter: DeadLetter): Promise<boolean> {

@@ -185,6 +185,18 @@ test('with a rate no more than so many pass each second, and a stop leaves the r
   expect(await bodies(dead)).toEqual(numbers(40).slice(result.taken));
 });
 
+test('what onProgress throws ends it, and every letter is in one place', async () => {
+  const { queue, dead } = await deadLetters('progress', 500);
+  const broken = new Error('the display is gone');
+  const onProgress = () => {
+    throw broken;
+  };
+  await expect(deadLettersOf(queue).redrive({ filter: {}, onProgress })).rejects.toBe(broken);
+  const redriven = await bodies(queue);
+  expect(redriven).toEqual(numbers(redriven.length));
+  expect(await bodies(dead)).toEqual(numbers(500).slice(redriven.length));
+});
+
 test('who comes while another reads is turned away: two who give back would mix the order', async () => {
   const { queue, dead } = await deadLetters('two', 5);
   const open = await reader.open(dead);

@@ -2,6 +2,7 @@ import { afterAll, expect, test } from 'vitest';
 import { createService } from '../../src/assemble.ts';
 import { eventOf } from '../../src/contract/typed.ts';
 import type { SqlExecutor } from '../../src/database/executor.ts';
+import { DeadLetters } from '../../src/dead-letters/dead-letters.ts';
 import { cancelFutureEvents, type FutureSelection, futureEvents } from '../../src/outbox/future-events.ts';
 
 const service = createService({
@@ -112,4 +113,35 @@ test.each([
       message: expect.stringContaining(text),
     });
   }
+});
+
+const { redrive, drop, show } = untyped(
+  new DeadLetters({
+    reader: { open: () => expect.unreachable('the dead letters were read') },
+    publisher: { publish: () => expect.unreachable('a letter was sent') },
+    parking: undefined,
+    queue: 'orders',
+    keepsKeyOrder: true,
+  }),
+);
+
+test.each([
+  ['options that are left out', [], 'options', 'perSecond, signal, onProgress and force, got undefined'],
+  ['options with a name that is not known', [{ filter: {}, dryrun: true }], 'options', 'the unknown name "dryrun"'],
+  ['a filter that is left out', [{}], 'filter', 'an object of reasons, handlers, ids and since, got undefined'],
+  ['a filter with a name that is not known', [{ filter: { reason: 'parked' } }], 'filter', 'the unknown name "reason"'],
+  ['one reason in the place of several', [{ filter: { reasons: 'parked' } }], 'filter.reasons', 'got string'],
+  ['a time that is a text', [{ filter: { since: '2026-01-01' } }], 'filter.since', 'a valid Date, got string'],
+  ['a time that is none', [{ filter: { since: new Date(Number.NaN) } }], 'filter.since', 'got an invalid one'],
+  ['a limit that is none', [{ filter: {}, limit: Number.NaN }], 'limit', 'a whole number ≥ 0, got NaN'],
+  ['a rate of nothing', [{ filter: {}, perSecond: 0 }], 'perSecond', 'a number above 0, got 0'],
+])('%s: no dead letter is taken', async (_what, args, argument, text) => {
+  const refusal = { code: 'SVC_COMM_INVALID_ARGUMENT', argument, message: expect.stringContaining(text) };
+  await expect(redrive?.(...args)).rejects.toMatchObject(refusal);
+  await expect(drop?.(...args)).rejects.toMatchObject(refusal);
+});
+
+test('dead letters are not shown without a filter and a limit', async () => {
+  await expect(show?.()).rejects.toMatchObject({ code: 'SVC_COMM_INVALID_ARGUMENT', argument: 'filter' });
+  await expect(show?.({})).rejects.toMatchObject({ code: 'SVC_COMM_INVALID_ARGUMENT', argument: 'limit' });
 });
