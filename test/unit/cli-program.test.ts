@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { HELP } from '../../src/cli/help-text.ts';
 import { createProgram } from '../../src/cli/program.ts';
 
@@ -55,10 +55,30 @@ describe('the command line', () => {
     [['dlq', 'nonsense'], /unknown command 'nonsense'/],
     [['dlq', 'redrive', '--rate', '0/s'], /a number > 0/],
     [['dlq', 'redrive', '--since', 'lately'], /a time such as/],
+    // Of these JavaScript's own parser makes times, the first a May of 2001.
+    [['dlq', 'drop', '--since', '5'], /a time such as/],
+    [['dlq', 'drop', '--since', 'yesterday 3'], /a time such as/],
+    [['dlq', 'drop', '--since', '2026-13-01'], /a time such as/],
+    [['dlq', 'drop', '--reason', 'failed'], /one of rejected, attempts, malformed, unhandled, parked, crashed/],
     [['dlq', 'drop', '--limit', '0'], /a whole number ≥ 1/],
     [['future', 'ls', '--limit', 'all'], /a whole number, 0 to 10000/],
     [['future', 'cancel', '--tag', '=1'], /must be name=value/],
   ])('refuses %j', async (args, message) => {
     await expect(parse(...args)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['2026-01-31', '2026-01-31T00:00:00.000Z'],
+    ['2026-01-31T12:30', '2026-01-31T12:30:00.000Z'],
+    ['2026-01-31 12:30:15.5', '2026-01-31T12:30:15.500Z'],
+    ['2026-01-31T12:30+02:00', '2026-01-31T10:30:00.000Z'],
+    ['2026-01-31T12:30:15.123Z', '2026-01-31T12:30:15.123Z'],
+  ])('takes --since %s for UTC unless it says otherwise, wherever the machine is', async (text, time) => {
+    vi.stubEnv('TZ', 'Asia/Tokyo');
+    const program = createProgram(() => async () => undefined);
+    await program.parseAsync(['dlq', 'drop', '--since', text], { from: 'user' });
+    vi.unstubAllEnvs();
+    const drop = program.commands.find((one) => one.name() === 'dlq')?.commands.find((one) => one.name() === 'drop');
+    expect(drop?.opts().since).toEqual(new Date(time));
   });
 });

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { DEAD_REASONS, type DeadReason } from '../../message/handler.ts';
 import { parseDuration } from '../../util/duration.ts';
 import type { Action } from '../program.ts';
 
@@ -29,16 +30,27 @@ export function addDlq(add: Add): void {
 
 const filtered = (command: Command): Command =>
   command
-    .option('--reason <word>', 'only with this reason, e.g. attempts (repeatable)', collect)
+    .option('--reason <word>', `only with this reason (repeatable): ${DEAD_REASONS.join(', ')}`, reason)
     .option('--handler <name>', 'only of this handler (repeatable)', collect)
     .option('--id <message-id>', 'only this message (repeatable)', collect)
-    .option('--since <time>', 'only given up since: ISO 8601, or for so long, e.g. 2h', since);
+    .option('--since <time>', 'only given up since: ISO 8601, UTC if without offset, or for so long, e.g. 2h', since);
 
 const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
+function reason(text: string, before: readonly DeadReason[] = []): readonly DeadReason[] {
+  const found = DEAD_REASONS.find((known) => known === text);
+  if (!found) throw new InvalidArgumentError(`It must be one of ${DEAD_REASONS.join(', ')}.`);
+  return [...before, found];
+}
+
+/** Of other texts, such as `5`, JavaScript makes times that nobody meant. */
+const ISO_8601 = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)(Z|[+-]\d{2}:\d{2})?)?$/;
+
+/** A time without an offset is in UTC, as the times that we print. */
 function since(text: string): Date {
   const agoMs = parseDuration(text);
-  const date = agoMs === undefined ? new Date(text) : new Date(Date.now() - agoMs);
+  const [, day, time = '00:00', offset = 'Z'] = ISO_8601.exec(text) ?? [];
+  const date = new Date(agoMs === undefined ? `${day}T${time}${offset}` : Date.now() - agoMs);
   if (Number.isNaN(date.getTime()))
     throw new InvalidArgumentError('It must be a time such as 2026-01-31T12:00Z, or 2h.');
   return date;
