@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { kindOf } from '../util/assert-object.ts';
-import { type Duration, durationMs } from '../util/duration.ts';
+import { type Duration, keptDurationMs } from '../util/duration.ts';
 import { isJsonObject, type JsonObject, readField } from './envelope.ts';
 import { formatTime, parseTime } from './time.ts';
 
@@ -26,7 +26,7 @@ export function resolveDeadline(options: DeadlineOptions, now: number): Date | u
     throw new InvalidArgumentError('timeout', 'either timeout or expiredTime', 'both');
   }
   if (timeout === undefined && expiredTime === undefined) return undefined;
-  const deadline = timeout === undefined ? expiredTime : new Date(now + durationMs(timeout, 'timeout', 's'));
+  const deadline = timeout === undefined ? expiredTime : new Date(now + keptDurationMs(timeout, 'timeout', 's'));
   if (!(deadline instanceof Date)) throw new InvalidArgumentError('expiredTime', 'a Date', kindOf(deadline));
   if (!(deadline.getTime() > now)) {
     throw new InvalidArgumentError(
