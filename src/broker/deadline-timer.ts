@@ -1,3 +1,5 @@
+import { MAX_TIMER_MS } from '../util/sleep.ts';
+
 /** One timer for many deadlines: it knows only the earliest of them, and whoever it wakes says which is next. */
 export class DeadlineTimer {
   readonly #onDue: (nowMs: number) => number;
@@ -14,7 +16,9 @@ export class DeadlineTimer {
     if (deadlineMs >= this.#dueMs) return;
     clearTimeout(this.#timer);
     this.#dueMs = deadlineMs;
-    this.#timer = setTimeout(this.#fire, Math.max(1, Math.ceil(deadlineMs - performance.now())));
+    const leftMs = Math.max(1, Math.ceil(deadlineMs - performance.now()));
+    // Whom it wakes too early says the same deadline again.
+    this.#timer = setTimeout(this.#fire, Math.min(leftMs, MAX_TIMER_MS));
   }
 
   clear(): void {

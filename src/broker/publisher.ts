@@ -5,6 +5,7 @@ import { MAX_BODY_BYTES, type Message } from '../message/message.ts';
 import type { Publisher, PublishOptions, PublishOutcome, PublishPipe } from '../message/publisher.ts';
 import type { ReplyListener } from '../message/replies.ts';
 import type { DeclareMode, ExchangeType } from '../message/topology.ts';
+import { MAX_TIMER_MS } from '../util/sleep.ts';
 import type { BrokerConnection } from './connection.ts';
 import { ExchangeCheck } from './exchange-check.ts';
 import { type CheckedMessage, checkMessage } from './message-check.ts';
@@ -154,7 +155,7 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
   async #roomUntil(leftMs: number, signal: AbortSignal | undefined): Promise<void> {
     const end = new AbortController();
     const onEnd = () => end.abort();
-    const timer = setTimeout(onEnd, leftMs);
+    const timer = setTimeout(onEnd, Math.min(leftMs, MAX_TIMER_MS));
     signal?.addEventListener('abort', onEnd, { once: true });
     await this.#rooms.wait(end.signal).catch(() => undefined);
     clearTimeout(timer);

@@ -1,4 +1,5 @@
 import type { Reply } from '../message/replies.ts';
+import { MAX_TIMER_MS } from '../util/sleep.ts';
 import { decodeCallResponse, type WireCallResponse } from '../wire/call.ts';
 import { decodeJson, type JsonLimits } from '../wire/json.ts';
 
@@ -35,9 +36,6 @@ interface Waiting {
   timer: NodeJS.Timeout | undefined;
   isSent: boolean;
 }
-
-/** Node's timers take 31 bits and fire at once for more. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * The calls that wait for an answer: each enters before its message is published and leaves in `settle`, once, by its

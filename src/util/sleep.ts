@@ -1,7 +1,7 @@
 import { setTimeout as timer } from 'node:timers/promises';
 
 /** Node's timers take no more: a longer one would end at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Waits `ms`, or until the signal aborts: then it resolves as well, for loops that look at the signal themselves. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {

@@ -117,6 +117,13 @@ test('a call resolves with the answer; the data is what the handler returned', a
   await expect(orders.call(pricingName, 'nothing', {}, { timeout: 5 })).resolves.toBeNull();
 });
 
+test('a deadline that is months away waits for the answer as any other, from the first call on', async () => {
+  const asker = kit.service('patient');
+  for (const n of [1, 2]) {
+    await expect(asker.call(pricingName, 'double', { n }, { timeout: '60d' })).resolves.toEqual({ result: n * 2 });
+  }
+});
+
 test('many calls at the same time get each its own answer', async () => {
   const answers = await Promise.all(
     Array.from({ length: 500 }, (_, n) =>
