@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts';
 import type { TaskRetryOptions } from '../task/definition.ts';
-import { type Duration, durationMs } from '../util/duration.ts';
+import { type Duration, parseDuration } from '../util/duration.ts';
+import { MAX_TIMER_MS } from '../util/sleep.ts';
 import type { ProcessRequest } from './request.ts';
 
 export type StepKind = 'validation' | 'task';
@@ -19,8 +20,8 @@ export interface StepOptions {
   /** Environment variables that it gets in `request.context.env`; a task of a worker sees no others. @default [] */
   readonly env?: readonly string[];
   /**
-   * A run that is longer has failed; a number is seconds. An asynchronous task is ended with its process, whatever it
-   * does; the others are told by `request.context.signal`. @default '30s', of an asynchronous task 1 day
+   * A run that is longer has failed; a number is seconds, from 1 ms to 24 days. An asynchronous task is ended with its
+   * process, whatever it does; the others are told by `request.context.signal`. @default '30s', of an asynchronous task 1 day
    */
   readonly timeout?: Duration;
 }
@@ -71,12 +72,18 @@ export class ProcessStep {
     this.name = name;
     this.description = description;
     this.env = Object.freeze([...new Set(env)].sort());
-    this.timeoutMs = timeout === undefined ? undefined : durationMs(timeout, `timeout of ${name ?? 'a step'}`, 's');
+    this.timeoutMs = timeout === undefined ? undefined : timeoutMsOf(timeout, name);
     this.retry = retry;
     this.run = run;
     this.checkArguments = checkArguments;
     this.needsService = options.needsService ?? false;
   }
+}
+
+function timeoutMsOf(timeout: Duration, name = 'a step'): number {
+  const ms = parseDuration(timeout, 's');
+  if (ms !== undefined && ms >= 1 && ms <= MAX_TIMER_MS) return ms;
+  throw new InvalidArgumentError(`timeout of ${name}`, 'a duration from 1 ms to 24 days', String(timeout));
 }
 
 /** The same step, given more variables. */

@@ -172,3 +172,11 @@ describe('a registry of processes', () => {
     expect(() => processes.get('hello-word')).toThrow(/did you mean "hello-world"/);
   });
 });
+
+describe('the timeout of a step', () => {
+  it.each(['25d', 0, 1e15, Number.NaN] as const)('is refused when no timer can wait for %s', (timeout) => {
+    const refusal = /timeout of slow: expected a duration from 1 ms to 24 days, got /;
+    for (const make of [processTask, validation])
+      expect(() => make({ name: 'slow', timeout }, () => true)).toThrow(refusal);
+  });
+});
