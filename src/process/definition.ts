@@ -145,7 +145,7 @@ const META_KEYS = ['name', 'description', 'tags', 'fields'];
 const ID = /^[A-Za-z0-9][\w.-]{0,59}$/;
 
 /** The spellings of DJProcess, whose registry is Python. */
-const PYTHON_KEYS = new Map([
+export const PYTHON_KEYS: ReadonlyMap<string, string> = new Map([
   ['tasks_sync', 'tasksSync'],
   ['tasks_async', 'tasksAsync'],
 ]);

@@ -1,6 +1,6 @@
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from 'yaml';
 import { type DefinitionProblem, ProcessDefinitionError } from '../errors.ts';
-import { Process } from './definition.ts';
+import { Process, PYTHON_KEYS } from './definition.ts';
 
 const MAX_BYTES = 1024 * 1024;
 
@@ -63,11 +63,19 @@ const problem = (expected: string, got: string, line?: number): DefinitionProble
 });
 
 /** The line of what a path leads to, or of the nearest that is there. */
-function lineAt(item: unknown, path: readonly (string | number)[], lineCounter: LineCounter): number | undefined {
+function lineAt(item: unknown, given: readonly (string | number)[], lineCounter: LineCounter): number | undefined {
+  const path = asSpelled(item, given);
   for (let length = path.length; length >= 0; length--) {
     const node: unknown = length === 0 ? item : isMap(item) ? item.getIn(path.slice(0, length), true) : undefined;
     const start = isNode(node) ? node.range?.[0] : undefined;
     if (start !== undefined) return lineCounter.linePos(start).line;
   }
   return undefined;
+}
+
+/** The path in the file's own spelling. */
+function asSpelled(item: unknown, path: readonly (string | number)[]): readonly (string | number)[] {
+  const [first, ...rest] = path;
+  const [python] = [...PYTHON_KEYS].find(([, key]) => key === first) ?? [];
+  return python !== undefined && isMap(item) && item.has(python) ? [python, ...rest] : path;
 }

@@ -49,6 +49,7 @@ tasksAsync:
       expect.stringMatching(/^11 tasksSync.0: the name of a task: did you mean transform\?/),
       expect.stringMatching(/^13 tasksAsync.0.*delay: a duration/),
     ]);
+    expect(load('id: a\ntasks_sync:\n  - transfrom\n')).toEqual([expect.stringMatching(/^3 tasksSync.0: the name of/)]);
   });
 
   it.each([
