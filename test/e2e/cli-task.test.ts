@@ -136,6 +136,12 @@ describe('task run', () => {
     expect(value.error).toMatchObject({ code: 'SVC_COMM_TASK_WAIT_TIMEOUT' });
     expect(await shown(value.error.taskId, 'SUCCESS')).toMatchObject({ result: '"slept"' });
   });
+
+  it('asks after no worker for a task that is to begin in months', async () => {
+    const { stderr, value } = await json('task', 'run', 'nap', '-a', 'ms=1', '--delay', '60d', '--timeout', '1s');
+    expect(value.error).toMatchObject({ code: 'SVC_COMM_TASK_WAIT_TIMEOUT' });
+    expect(stderr).toBe('');
+  });
 });
 
 describe('task ls, show and cancel', () => {

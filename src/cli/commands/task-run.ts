@@ -1,4 +1,5 @@
 import type { TaskHandle } from '../../task/handle.ts';
+import { MAX_TIMER_MS } from '../../util/sleep.ts';
 import type { CommandContext } from '../context.ts';
 import { printable } from '../printable.ts';
 import { ProgressBar } from '../progress-bar.ts';
@@ -55,11 +56,14 @@ async function watched(
   const ended = new AbortController();
   const bar = new ProgressBar(process.stderr);
   const say = (text: string) => process.stderr.write(`${text}\n`);
-  const hint = setTimeout(async () => {
-    const state = await handle.state().catch(() => undefined);
-    if (state !== 'PENDING') return;
-    say('it waits still: does a worker run (svc-comm runworker), and a publisher (svc-comm runpublisher)?');
-  }, HINT_MS + delay);
+  const hint = setTimeout(
+    async () => {
+      const state = await handle.state().catch(() => undefined);
+      if (state !== 'PENDING') return;
+      say('it waits still: does a worker run (svc-comm runworker), and a publisher (svc-comm runpublisher)?');
+    },
+    Math.min(HINT_MS + delay, MAX_TIMER_MS),
+  );
   const onInterrupt = () => {
     bar.clear();
     say(`the task goes on; end it with: svc-comm task cancel ${handle.id}`);
