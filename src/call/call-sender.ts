@@ -3,6 +3,7 @@ import { InvalidArgumentError } from '../errors.ts';
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { assertName } from '../util/topic-pattern.ts';
+import { callResponseKey } from '../wire/call.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
 import { assertCallee, callMessage } from './call-message.ts';
 
@@ -37,13 +38,15 @@ export class CallSender {
    * @param service the exchange of the service
    * @param data what JSON can carry
    * @returns the call's id, which its answer carries: a UUIDv7
-   * @throws as `publishAggregateEvent`; InvalidArgumentError for both `timeout` and `expiredTime` or one that has passed
+   * @throws as `publishAggregateEvent`; InvalidNameError also when the answer's routing key would be too long;
+   *   InvalidArgumentError for both `timeout` and `expiredTime` or one that has passed
    * @example const callId = await sendCall('pricing', 'quote', { sku }, { replyTo: 'orders', timeout: 30 });
    */
   async send(service: string, method: string, data: unknown, options: SendCallOptions = {}): Promise<string> {
     const { inTransaction, appId, clock, clockKnown } = this.#options;
     const { replyTo = appId, transaction = 'ambient' } = options;
     assertCallee(service, method);
+    assertName('routing key of the answer', callResponseKey(service, method));
     assertName('replyTo', replyTo);
     if (replyTo === '') throw new InvalidArgumentError('replyTo', 'the exchange for the answer', 'an empty text');
     if (options.timeout !== undefined || options.expiredTime !== undefined) await clockKnown();
