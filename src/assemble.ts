@@ -45,6 +45,7 @@ import type { ProcessRegistry } from './process/registry.ts';
 import type { RestClient } from './rest-api/client.ts';
 import { MessageRouter } from './router/router.ts';
 import type { Settings } from './settings/define.ts';
+import { jsonLimits } from './settings/parts.ts';
 import { isResolvedSettings, resolveSettings } from './settings/resolve.ts';
 import type { ResolvedSettings } from './settings/resolved.ts';
 import type { TaskRegistry } from './task/registry.ts';
@@ -145,7 +146,7 @@ export class SvcCommService {
    * @throws UnroutableError when no queue is bound for it, BrokerUnavailableError, and what `publishAggregateEvent` throws
    */
   async publishEventNow(event: AggregateEvent, options?: PublishOptions): Promise<PublishedEvent> {
-    const { eventId, message } = eventMessage(event, this.settings.appId, Date.now());
+    const { eventId, message } = eventMessage(event, this.settings.appId, Date.now(), jsonLimits(this.settings));
     await this.#roles.commands().publisher.publish(message, options);
     return { eventId };
   }

@@ -19,7 +19,7 @@ import type { ReplyListener } from '../message/replies.ts';
 import { Outbox } from '../outbox/outbox.ts';
 import { type ProcessRegistry, processRegistry } from '../process/registry.ts';
 import type { MessageRouter } from '../router/router.ts';
-import { exchangeTypes } from '../settings/parts.ts';
+import { exchangeTypes, jsonLimits } from '../settings/parts.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
 import { type TaskRegistry, taskRegistry } from '../task/registry.ts';
 import { once } from '../util/once.ts';
@@ -86,9 +86,10 @@ export class Assembly {
       : resolveTransactions(setting, this.pool(), this.settings.schema);
   });
 
-  readonly outbox = once(
-    () => new Outbox({ transactions: this.transactions(), appId: this.settings.appId, schema: this.settings.schema }),
-  );
+  readonly outbox = once(() => {
+    const { appId, schema } = this.settings;
+    return new Outbox({ transactions: this.transactions(), appId, schema, limits: jsonLimits(this.settings) });
+  });
 
   readonly inboxStore = once(() => new InboxStore({ transactions: this.transactions(), schema: this.settings.schema }));
 

@@ -7,6 +7,7 @@ import { group } from '../lifecycle/group.ts';
 import type { Service } from '../lifecycle/service.ts';
 import type { Reply } from '../message/replies.ts';
 import { nearestRoutes } from '../settings/nearest-routes.ts';
+import { jsonLimits } from '../settings/parts.ts';
 import type { Assembly } from './assembly.ts';
 import { RouteHints } from './route-hints.ts';
 
@@ -33,7 +34,6 @@ export function assembleCalls(assembly: Assembly): CallsRole {
   const declares = settings.declare !== 'none';
   const service = group('caller', [connection, publisher, ...(declares ? [queue] : [])]);
   const onDemand = new OnDemandPublisher({ publisher, service, connection, timeoutMs: settings.publish.timeoutMs });
-  const { bodyBytes, depth, keys } = settings.limits;
   const caller: Caller = new Caller({
     publisher: new RouteHints(onDemand, (name) => nearestRoutes(name, settings, messageRouter.bindings())),
     ready: (timeoutMs, signal) => onDemand.ready(timeoutMs, signal),
@@ -41,7 +41,7 @@ export function assembleCalls(assembly: Assembly): CallsRole {
     appId: settings.appId,
     clock: assembly.clock(),
     clockKnown: () => assembly.clockKnown(),
-    limits: { bodyBytes, depth, keys },
+    limits: jsonLimits(settings),
   });
   return { caller, service };
 }
@@ -53,5 +53,6 @@ export function assembleCallSender(assembly: Assembly): CallSender {
     appId: assembly.settings.appId,
     clock: assembly.clock(),
     clockKnown: () => assembly.clockKnown(),
+    limits: jsonLimits(assembly.settings),
   });
 }

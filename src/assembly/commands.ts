@@ -4,6 +4,7 @@ import { group } from '../lifecycle/group.ts';
 import type { Service } from '../lifecycle/service.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { nearestRoutes } from '../settings/nearest-routes.ts';
+import { jsonLimits } from '../settings/parts.ts';
 import type { Assembly } from './assembly.ts';
 import { RouteHints } from './route-hints.ts';
 
@@ -33,6 +34,7 @@ export function assembleCommands(assembly: Assembly): CommandsRole {
     timeoutMs,
     clock: assembly.clock(),
     clockKnown: () => assembly.clockKnown(),
+    limits: jsonLimits(settings),
     logger,
   });
   return { publisher: hinting, commands, service };

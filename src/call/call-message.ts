@@ -4,6 +4,7 @@ import { type Stamp, stampedProperties } from '../message/stamp.ts';
 import { assertName } from '../util/topic-pattern.ts';
 import { encodeCall } from '../wire/call.ts';
 import { expirationFor } from '../wire/deadline.ts';
+import type { JsonLimits } from '../wire/json.ts';
 
 export interface OutgoingCall {
   readonly service: string;
@@ -23,7 +24,10 @@ export function assertCallee(service: string, method: string): void {
 }
 
 /** @throws UnserialisablePayloadError: nothing has been sent */
-export function callMessage(call: OutgoingCall, stamp: Omit<Stamp, 'messageId'>): Message {
+export function callMessage(
+  call: OutgoingCall,
+  { limits, ...stamp }: Omit<Stamp, 'messageId'> & { readonly limits: JsonLimits },
+): Message {
   const { service, method, callId, replyTo, deadline, data } = call;
   const time = new Date(stamp.now);
   const expiration = expirationFor(deadline && deadline.getTime() - stamp.now);
@@ -31,7 +35,7 @@ export function callMessage(call: OutgoingCall, stamp: Omit<Stamp, 'messageId'>)
   return {
     exchange: service,
     routingKey: method,
-    body: Buffer.from(encodeCall({ id: callId, replyTo, time, deadline, data })),
+    body: Buffer.from(encodeCall({ id: callId, replyTo, time, deadline, data }, limits)),
     // Whose time is over is not waited for any more.
     properties: expiration === undefined || expiration === 'expired' ? properties : { ...properties, expiration },
   };

@@ -5,6 +5,7 @@ import type { Publisher } from '../message/publisher.ts';
 import { assertName } from '../util/topic-pattern.ts';
 import { callResponseKey } from '../wire/call.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
+import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { assertCallee, callMessage } from './call-message.ts';
 
 export interface SendCallOptions extends DeadlineOptions {
@@ -23,6 +24,8 @@ export interface CallSenderOptions {
   readonly clock?: Clock;
   /** Awaited before a deadline is made by the clock. @default nothing */
   readonly clockKnown?: () => Promise<void>;
+  /** Of bodies: what receivers with the same settings would refuse is refused. @default DEFAULT_JSON_LIMITS */
+  readonly limits?: JsonLimits;
 }
 
 /** Asks services through the outbox; their answers are messages, for `callResponseConsumer`. */
@@ -30,7 +33,8 @@ export class CallSender {
   readonly #options: Required<CallSenderOptions>;
 
   constructor(options: CallSenderOptions) {
-    this.#options = { clock: systemClock, clockKnown: () => Promise.resolve(), ...options };
+    const defaults = { clock: systemClock, clockKnown: () => Promise.resolve(), limits: DEFAULT_JSON_LIMITS };
+    this.#options = { ...defaults, ...options };
   }
 
   /**
@@ -43,7 +47,7 @@ export class CallSender {
    * @example const callId = await sendCall('pricing', 'quote', { sku }, { replyTo: 'orders', timeout: 30 });
    */
   async send(service: string, method: string, data: unknown, options: SendCallOptions = {}): Promise<string> {
-    const { inTransaction, appId, clock, clockKnown } = this.#options;
+    const { inTransaction, appId, clock, clockKnown, limits } = this.#options;
     const { replyTo = appId, transaction = 'ambient' } = options;
     assertCallee(service, method);
     assertName('routing key of the answer', callResponseKey(service, method));
@@ -53,7 +57,7 @@ export class CallSender {
     const now = clock.now();
     const deadline = resolveDeadline(options, now);
     const callId = uuidv7();
-    const message = callMessage({ service, method, data, callId, replyTo, deadline }, { appId, now });
+    const message = callMessage({ service, method, data, callId, replyTo, deadline }, { appId, now, limits });
     await inTransaction(transaction, 'sendCall').publish(message);
     return callId;
   }

@@ -39,7 +39,7 @@ export interface CallerOptions {
   readonly clock?: Clock;
   /** Awaited before a deadline is made by the clock. @default nothing */
   readonly clockKnown?: () => Promise<void>;
-  /** Of an answer's body. @default DEFAULT_JSON_LIMITS */
+  /** Of bodies, the question's and the answer's. @default DEFAULT_JSON_LIMITS */
   readonly limits?: JsonLimits;
 }
 
@@ -119,9 +119,12 @@ export class Caller implements ReplyListener {
     signal: AbortSignal | undefined,
   ): Promise<CallOutcome> {
     const pending = this.#pending;
-    const { publisher, replyExchange, appId, clock } = this.#options;
+    const { publisher, replyExchange, appId, clock, limits } = this.#options;
     const replyTo = replyExchange() ?? '';
-    const message = callMessage({ service, method, data, callId, replyTo, deadline }, { appId, now: clock.now() });
+    const message = callMessage(
+      { service, method, data, callId, replyTo, deadline },
+      { appId, now: clock.now(), limits },
+    );
     const correlationId = currentCorrelation()?.correlationId ?? callId;
     const properties = { ...message.properties, correlationId, replyTo: DIRECT_REPLY_TO };
     const outcome = pending.enter(callId, correlationId);

@@ -6,6 +6,7 @@ import { assertName } from '../util/topic-pattern.ts';
 import { encodeCommand } from '../wire/command.ts';
 import { expirationFor } from '../wire/deadline.ts';
 import { isJsonObject } from '../wire/envelope.ts';
+import type { JsonLimits } from '../wire/json.ts';
 
 export interface Command {
   readonly service: string;
@@ -14,16 +15,22 @@ export interface Command {
   readonly deadline: Date | undefined;
 }
 
+export interface MessageParts {
+  readonly appId: string;
+  /** Milliseconds since the epoch, by the clock that deadlines are held against. */
+  readonly now: number;
+  /** Of its receivers. */
+  readonly limits: JsonLimits;
+}
+
 /**
  * The message of a command, all checks done.
  * @param command its deadline lies ahead
- * @param now milliseconds since the epoch, by the clock that deadlines are held against
  * @throws InvalidNameError, InvalidArgumentError, UnserialisablePayloadError: nothing has been sent
  */
 export function commandMessage(
   { service, commandName, args, deadline }: Command,
-  appId: string,
-  now: number,
+  { appId, now, limits }: MessageParts,
 ): Message & { readonly properties: { readonly messageId: string } } {
   assertName('service', service);
   if (service === '') throw new InvalidNameError('service', service, 'is empty: it is the exchange of the service');
@@ -37,7 +44,7 @@ export function commandMessage(
   return {
     exchange: service,
     routingKey: commandName,
-    body: Buffer.from(encodeCommand({ arguments: args, deadline })),
+    body: Buffer.from(encodeCommand({ arguments: args, deadline }, limits)),
     properties: {
       ...stampedProperties({ messageId, appId, now }),
       messageId,

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
+import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { commandMessage } from './command-message.ts';
 
 export interface SendCommandOptions extends DeadlineOptions {
@@ -36,6 +37,8 @@ export interface CommandSenderOptions {
   readonly clock?: Clock;
   /** Awaited before a deadline is made by the clock. @default nothing */
   readonly clockKnown?: () => Promise<void>;
+  /** Of bodies: what receivers with the same settings would refuse is refused. @default DEFAULT_JSON_LIMITS */
+  readonly limits?: JsonLimits;
   readonly logger: Logger;
 }
 
@@ -48,7 +51,8 @@ export class CommandSender {
   readonly #warned = new Set<string>();
 
   constructor(options: CommandSenderOptions) {
-    this.#options = { clock: systemClock, clockKnown: () => Promise.resolve(), ...options };
+    const defaults = { clock: systemClock, clockKnown: () => Promise.resolve(), limits: DEFAULT_JSON_LIMITS };
+    this.#options = { ...defaults, ...options };
   }
 
   /**
@@ -62,12 +66,12 @@ export class CommandSender {
    * @example await sendCommand('sms', { phone, text }, { commandName: 'send', timeout: 30 });
    */
   async send(service: string, args: object = {}, options: SendCommandOptions = {}): Promise<SentCommand> {
-    const { publisher, inTransaction, appId, clock, clockKnown } = this.#options;
+    const { publisher, inTransaction, appId, clock, clockKnown, limits } = this.#options;
     const { commandName = '', transaction, signal } = options;
     if (options.timeout !== undefined || options.expiredTime !== undefined) await clockKnown();
     const now = clock.now();
     const deadline = resolveDeadline(options, now);
-    const message = commandMessage({ service, commandName, args, deadline }, appId, now);
+    const message = commandMessage({ service, commandName, args, deadline }, { appId, now, limits });
     if (transaction === undefined) {
       this.#warnInTransaction(service, commandName);
       const remainingMs = deadline ? deadline.getTime() - now : Number.POSITIVE_INFINITY;

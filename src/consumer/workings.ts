@@ -77,6 +77,7 @@ export function createWorkings(given: HandlingOptions): Workings {
       publisher,
       inTransaction,
       appId,
+      limits: options.limits,
       onUnanswered: () => {
         counters.unanswered += 1;
       },

@@ -4,6 +4,7 @@ import { HEADER } from '../message/message.ts';
 import { assertObject, kindOf } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import { encodeEvent } from '../wire/event.ts';
+import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import type { NewRow } from './outbox-row.ts';
 import { DEFAULT_CONTENT_TYPE, storeProperties } from './stored-properties.ts';
 import { assertBodySize, assertName } from './validate.ts';
@@ -25,17 +26,23 @@ const EVENT = 'an object with aggregate, eventType and payload';
 /**
  * The row of an event, all checks done. Its `messageId` is the event's id.
  * @param eventTime when it happened, or is to happen
+ * @param limits of its receivers
  * @throws InvalidNameError, InvalidArgumentError, UnserialisablePayloadError, MessageTooLargeError: nothing has been written
  */
-export function eventRow(event: AggregateEvent, eventTime: Date, appId: string): NewRow {
+export function eventRow(
+  event: AggregateEvent,
+  eventTime: Date,
+  appId: string,
+  limits: JsonLimits = DEFAULT_JSON_LIMITS,
+): NewRow {
   assertObject('event', event, EVENT);
   const { aggregate, eventType, payload } = event;
   assertName('aggregate', aggregate);
   assertName('eventType', eventType);
   const orderKey = keyText(event.key) ?? null;
   const eventId = uuidv7();
-  const body = encodeEvent({ eventId, eventTime, eventType, aggregate, payload });
-  assertBodySize(Buffer.byteLength(body));
+  const body = encodeEvent({ eventId, eventTime, eventType, aggregate, payload }, limits);
+  assertBodySize(Buffer.byteLength(body), limits.bodyBytes);
   return {
     orderKey,
     messageId: eventId,

@@ -1,6 +1,6 @@
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import { InvalidArgumentError } from '../errors.ts';
-import { HEADER, type Message } from '../message/message.ts';
+import { HEADER, MAX_BODY_BYTES, type Message } from '../message/message.ts';
 import { EXPIRATION_NET_MS } from './relay-row.ts';
 import { storeProperties } from './stored-properties.ts';
 import { assertBodySize, assertName } from './validate.ts';
@@ -26,11 +26,11 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * @param isRequired whether the row stays when its message reaches no queue
  * @throws InvalidNameError, MessageTooLargeError: nothing has been written
  */
-export function messageRow(message: Message, isRequired = false): NewRow {
+export function messageRow(message: Message, isRequired = false, maxBodyBytes = MAX_BODY_BYTES): NewRow {
   const { exchange, routingKey, properties } = message;
   assertName('exchange', exchange, true);
   assertName('routing key', routingKey, true);
-  assertBodySize(message.body.byteLength);
+  assertBodySize(message.body.byteLength, maxBodyBytes);
   const key = properties.headers?.[HEADER.key];
   const orderKey = typeof key === 'string' && key !== '' ? key : null;
   if (orderKey !== null) assertName('key', orderKey);

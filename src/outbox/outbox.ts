@@ -6,6 +6,7 @@ import type { Message } from '../message/message.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { Scheduler } from '../message/schedule.ts';
 import { assertObject, kindOf } from '../util/assert-object.ts';
+import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { formatTime } from '../wire/time.ts';
 import { type AggregateEvent, eventRow } from './event-row.ts';
 import { messageRow, type NewRow } from './outbox-row.ts';
@@ -21,6 +22,8 @@ export interface OutboxOptions {
   readonly appId: string;
   /** Where our tables are. @default 'public' */
   readonly schema?: string;
+  /** Of bodies: what receivers with the same settings would refuse is refused. @default DEFAULT_JSON_LIMITS */
+  readonly limits?: JsonLimits;
 }
 
 export interface PublishedEvent {
@@ -51,14 +54,16 @@ export class Outbox implements Scheduler {
   readonly #transactions: Transactions;
   readonly #appId: string;
   readonly #schema: string;
+  readonly #limits: JsonLimits;
   readonly #sink: CommitSink<NewRow>;
 
-  constructor({ transactions, appId, schema = 'public' }: OutboxOptions) {
+  constructor({ transactions, appId, schema = 'public', limits = DEFAULT_JSON_LIMITS }: OutboxOptions) {
     assertSchemaName(schema);
     assertName('appId', appId);
     this.#transactions = transactions;
     this.#appId = appId;
     this.#schema = schema;
+    this.#limits = limits;
     this.#sink = { flush: (executor, rows) => enqueue(executor, schema, rows) };
   }
 
@@ -72,7 +77,7 @@ export class Outbox implements Scheduler {
    *   InvalidNameError, InvalidArgumentError, MessageTooLargeError, MigrationRequiredError, DeadlockError
    */
   async publishAggregateEvent(event: AggregateEvent, options: TransactionOption = {}): Promise<PublishedEvent> {
-    const row = eventRow(event, new Date(), this.#appId);
+    const row = eventRow(event, new Date(), this.#appId, this.#limits);
     await this.#publish([row], options.transaction, 'publishAggregateEvent');
     return { eventId: row.messageId };
   }
@@ -84,7 +89,7 @@ export class Outbox implements Scheduler {
   ): Promise<PublishedEvent[]> {
     if (!Array.isArray(events)) throw new InvalidArgumentError('events', 'an array of events', kindOf(events));
     const now = new Date();
-    const rows = events.map((event) => eventRow(event, now, this.#appId));
+    const rows = events.map((event) => eventRow(event, now, this.#appId, this.#limits));
     await this.#publish(rows, options.transaction, 'publishAggregateEvents');
     return rows.map(({ messageId }) => ({ eventId: messageId }));
   }
@@ -100,7 +105,7 @@ export class Outbox implements Scheduler {
     assertObject('event', event, 'an object with aggregate, eventType, payload and eventTime');
     const dueAt = validTime(event.eventTime);
     const tags = encodeTags(event.tags ?? {});
-    const row = eventRow(event, dueAt, this.#appId);
+    const row = eventRow(event, dueAt, this.#appId, this.#limits);
     await this.#write(options.transaction, 'publishFutureAggregateEvent', (target) =>
       insertFuture(executorOf(target), this.#schema, row, dueAt, tags),
     );
@@ -127,13 +132,16 @@ export class Outbox implements Scheduler {
    */
   bind(transaction: unknown = 'ambient', what = 'publish', { isRequired = false } = {}): Publisher {
     // Not before the promise: what is wrong with the message is a rejection.
-    return { publish: async (message) => this.#publish([messageRow(message, isRequired)], transaction, what) };
+    const { bodyBytes } = this.#limits;
+    return {
+      publish: async (message) => this.#publish([messageRow(message, isRequired, bodyBytes)], transaction, what),
+    };
   }
 
   /** Keeps any message until a time; joins the transaction that the code runs in, if any. */
   async schedule(message: Message, at: Date): Promise<void> {
     const dueAt = validTime(at);
-    const row = messageRow(message);
+    const row = messageRow(message, false, this.#limits.bodyBytes);
     const choice = this.#transactions.current() ? 'ambient' : 'own';
     await this.#write(choice, 'schedule', (target) => insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'));
   }

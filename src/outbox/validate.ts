@@ -1,5 +1,5 @@
 import { InvalidArgumentError, InvalidNameError, MessageTooLargeError } from '../errors.ts';
-import { MAX_BODY_BYTES, MAX_NAME_BYTES } from '../message/message.ts';
+import { MAX_NAME_BYTES } from '../message/message.ts';
 import { kindOf } from '../util/assert-object.ts';
 import { MAX_HEADERS_BYTES } from './limits.ts';
 
@@ -21,8 +21,8 @@ export function assertName(what: string, value: unknown, isEmptyAllowed = false)
 }
 
 /** @throws MessageTooLargeError (SVC_COMM_MESSAGE_TOO_LARGE) */
-export function assertBodySize(bytes: number): void {
-  if (bytes > MAX_BODY_BYTES) throw new MessageTooLargeError('the body', bytes, MAX_BODY_BYTES);
+export function assertBodySize(bytes: number, limitBytes: number): void {
+  if (bytes > limitBytes) throw new MessageTooLargeError('the body', bytes, limitBytes);
 }
 
 /** @throws MessageTooLargeError (SVC_COMM_MESSAGE_TOO_LARGE) */

@@ -3,6 +3,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import type { Incoming, MessageContext, Middleware } from '../message/handler.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { type Duration, parseDuration } from '../util/duration.ts';
+import type { JsonLimits } from '../wire/json.ts';
 
 /** Options that every kind of consumer takes. */
 export interface ConsumerOptions {
@@ -32,6 +33,8 @@ export interface AnsweringParts {
   readonly inTransaction?: Publisher | undefined;
   /** AMQP `app_id` of answers. */
   readonly appId: string;
+  /** Of answers: what callers with the same settings would refuse is an error of the callee. */
+  readonly limits: JsonLimits;
   /** Milliseconds since the epoch, by the clock that deadlines are held against. */
   readonly now: () => number;
   readonly skewToleranceMs: number;

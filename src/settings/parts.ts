@@ -2,6 +2,7 @@ import type { ConsumeOptions } from '../consumer/options.ts';
 import type { BindSpec, ExchangeSpec, ExchangeType, TopologySpec } from '../message/topology.ts';
 import type { RelayOptions } from '../outbox/relay-options.ts';
 import type { WorkerOptions } from '../task/worker-options.ts';
+import type { JsonLimits } from '../wire/json.ts';
 import type { ResolvedSettings } from './resolved.ts';
 
 /** What the settings say to each part: the one place where their names meet. */
@@ -21,8 +22,7 @@ export const exchangeTypes = (settings: ResolvedSettings): Record<string, Exchan
   Object.fromEntries(settings.exchanges.map(({ name, type }) => [name, type]));
 
 export function consumeOptions(settings: ResolvedSettings): ConsumeOptions {
-  const { prefetch, concurrency, retry, unhandled, handlerTimeoutMs, gracePeriodMs, limits, inbox, deadline } =
-    settings;
+  const { prefetch, concurrency, retry, unhandled, handlerTimeoutMs, gracePeriodMs, inbox, deadline } = settings;
   return {
     prefetch,
     concurrency,
@@ -30,11 +30,18 @@ export function consumeOptions(settings: ResolvedSettings): ConsumeOptions {
     unhandled,
     handlerTimeoutMs,
     graceMs: gracePeriodMs,
-    limits: { bodyBytes: limits.bodyBytes, depth: limits.depth, keys: limits.keys },
+    limits: jsonLimits(settings),
     skewToleranceMs: deadline.skewToleranceMs,
     inboxByDefault: inbox.enabled,
   };
 }
+
+/** Of bodies, sent and received. */
+export const jsonLimits = ({ limits: { bodyBytes, depth, keys } }: ResolvedSettings): JsonLimits => ({
+  bodyBytes,
+  depth,
+  keys,
+});
 
 /** The broker's queue that task workers take from. */
 export function workerOptions({ worker, gracePeriodMs }: ResolvedSettings): WorkerOptions {

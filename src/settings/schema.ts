@@ -211,8 +211,14 @@ export const settingsSchema = z.strictObject({
       count(1, 'Largest body, sent or received'),
     ),
     headerBytes: described(wholeNumber(1).prefault(DEFAULTS.limits.headerBytes), count(1, 'Largest header block')),
-    depth: described(wholeNumber(1).prefault(DEFAULTS.limits.depth), count(1, 'Deepest nesting of a received body')),
-    keys: described(wholeNumber(1).prefault(DEFAULTS.limits.keys), count(1, 'Most keys of a received body in all')),
+    depth: described(
+      wholeNumber(1).prefault(DEFAULTS.limits.depth),
+      count(1, 'Deepest nesting of a body, sent or received'),
+    ),
+    keys: described(
+      wholeNumber(1).prefault(DEFAULTS.limits.keys),
+      count(1, 'Most keys of a body in all, sent or received'),
+    ),
   }),
   worker: group({
     concurrency: described(wholeNumber(1, 10_000).optional(), {

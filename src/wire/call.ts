@@ -1,6 +1,6 @@
 import { deadlineMeta, readDeadline } from './deadline.ts';
 import { isJsonObject, readField, requireId, requireObject, requireString } from './envelope.ts';
-import { encodeJson } from './json.ts';
+import { DEFAULT_JSON_LIMITS, encodePart, type JsonLimits } from './json.ts';
 import { formatTime, parseTime } from './time.ts';
 
 declare const callIdBrand: unique symbol;
@@ -33,10 +33,11 @@ export interface WireCallResponse {
 /** The routing key of an answer. */
 export const callResponseKey = (service: string, method: string): string => `call-response.${service}.${method}`;
 
-/** @throws UnserialisablePayloadError, InvalidArgumentError */
-export function encodeCall(call: WireCall): string {
+/** @param limits of its receivers @throws UnserialisablePayloadError, InvalidArgumentError */
+export function encodeCall(call: WireCall, limits: JsonLimits = DEFAULT_JSON_LIMITS): string {
   const meta = { replyTo: call.replyTo, time: formatTime(call.time), ...deadlineMeta(call.deadline) };
-  return `{"id":${JSON.stringify(call.id)},"meta":${JSON.stringify(meta)},"data":${encodeJson(call.data, 'data')}}`;
+  const data = encodePart(call.data, 'data', limits);
+  return `{"id":${JSON.stringify(call.id)},"meta":${JSON.stringify(meta)},"data":${data}}`;
 }
 
 /** @throws MalformedMessageError (SVC_COMM_MALFORMED_MESSAGE) */
@@ -52,12 +53,12 @@ export function decodeCall(body: unknown): WireCall {
   };
 }
 
-/** @throws UnserialisablePayloadError, InvalidArgumentError */
-export function encodeCallResponse(response: WireCallResponse): string {
+/** @param limits of its receivers @throws UnserialisablePayloadError, InvalidArgumentError */
+export function encodeCallResponse(response: WireCallResponse, limits: JsonLimits = DEFAULT_JSON_LIMITS): string {
   const { id, data, error, time } = response;
   const failure = error ? `,"error":${JSON.stringify({ code: error.code, message: error.message })}` : '';
   const meta = JSON.stringify({ time: formatTime(time) });
-  return `{"id":${JSON.stringify(id)},"data":${encodeJson(data, 'data')}${failure},"meta":${meta}}`;
+  return `{"id":${JSON.stringify(id)},"data":${encodePart(data, 'data', limits)}${failure},"meta":${meta}}`;
 }
 
 /** @throws MalformedMessageError (SVC_COMM_MALFORMED_MESSAGE) */

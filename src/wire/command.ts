@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { deadlineMeta, readDeadline } from './deadline.ts';
 import { isJsonObject, type JsonObject, requireObject } from './envelope.ts';
-import { encodeJson } from './json.ts';
+import { DEFAULT_JSON_LIMITS, encodePart, type JsonLimits } from './json.ts';
 
 export interface WireCommand {
   readonly arguments: JsonObject;
@@ -10,12 +10,13 @@ export interface WireCommand {
 
 /**
  * The body of a command: the arguments with `meta` beside them.
+ * @param limits of its receivers
  * @throws InvalidArgumentError when the arguments have a `meta` of their own: it would be overwritten
  * @throws InvalidArgumentError when JSON does not write them as an object
  * @throws UnserialisablePayloadError
  */
-export function encodeCommand(command: WireCommand): string {
-  const text = encodeJson(command.arguments, 'arguments');
+export function encodeCommand(command: WireCommand, limits: JsonLimits = DEFAULT_JSON_LIMITS): string {
+  const text = encodePart(command.arguments, 'arguments', limits);
   // A Date and its like write themselves, and not always as an object.
   const written: unknown = 'toJSON' in command.arguments ? JSON.parse(text) : command.arguments;
   if (!isJsonObject(written))

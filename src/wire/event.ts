@@ -1,6 +1,6 @@
 import { MalformedMessageError } from '../errors.ts';
 import { readField, requireId, requireObject, requireString } from './envelope.ts';
-import { encodeJson } from './json.ts';
+import { DEFAULT_JSON_LIMITS, encodePart, type JsonLimits } from './json.ts';
 import { formatTime, parseTime } from './time.ts';
 
 /** What is known of an event besides its payload. */
@@ -18,12 +18,13 @@ export interface WireEvent extends EventInfo {
 
 /**
  * The body of an event: `{eventId, eventTime, eventType, aggregate, payload}`, in this order.
+ * @param limits of its receivers
  * @throws UnserialisablePayloadError, InvalidArgumentError (eventTime)
  */
-export function encodeEvent(event: WireEvent): string {
+export function encodeEvent(event: WireEvent, limits: JsonLimits = DEFAULT_JSON_LIMITS): string {
   const { eventId, eventType, aggregate } = event;
   const head = JSON.stringify({ eventId, eventTime: formatTime(event.eventTime, 'eventTime'), eventType, aggregate });
-  return `${head.slice(0, -1)},"payload":${encodeJson(event.payload, 'payload')}}`;
+  return `${head.slice(0, -1)},"payload":${encodePart(event.payload, 'payload', limits)}}`;
 }
 
 /** @throws MalformedMessageError (SVC_COMM_MALFORMED_MESSAGE) when the parsed body is no event */

@@ -1,7 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 import { MalformedMessageError, UnserialisablePayloadError } from '../errors.ts';
 
-/** Bounds on a received body, looked at before anything is made of it (SECURITY: depth and size bombs). */
+/**
+ * Bounds on a body: on a received one, looked at before anything is made of it (SECURITY: depth and size bombs), and on
+ * one that is to be sent, since receivers with the same settings would refuse it.
+ */
 export interface JsonLimits {
   /** @default 16 MiB */
   readonly bodyBytes: number;
@@ -13,18 +16,20 @@ export interface JsonLimits {
 
 export const DEFAULT_JSON_LIMITS: JsonLimits = Object.freeze({ bodyBytes: 16 * 1024 * 1024, depth: 64, keys: 10_000 });
 
-/** Receivers count the envelope around a payload as well. */
-const MAX_ENCODED_DEPTH = DEFAULT_JSON_LIMITS.depth - 2;
+/** Receivers count the envelope around a payload as well: so much of their limits is its own, at most. */
+const ENVELOPE = Object.freeze({ depth: 2, keys: 8 });
+const DEFAULT_DEPTH = DEFAULT_JSON_LIMITS.depth - ENVELOPE.depth;
 
 /**
  * A value as JSON text. Properties that are `undefined` are left out, as JSON.stringify does; every other value that
  * JSON would change silently is refused: undefined elsewhere, NaN, Infinity, functions, symbols, and objects that hold what
  * they are out of its sight (`EMPTIED`).
  * @param path names the value in the error, e.g. `payload`
+ * @param depth how deep it may be. @default 62: a message's default limit, less its envelope
  * @throws UnserialisablePayloadError (SVC_COMM_UNSERIALISABLE_PAYLOAD) with the path to the value
  */
-export function encodeJson(value: unknown, path = 'payload'): string {
-  if (!isPlainJson(value, 0)) assertSerialisable(value, path, []);
+export function encodeJson(value: unknown, path = 'payload', depth = DEFAULT_DEPTH): string {
+  if (!isPlainJson(value, depth)) assertSerialisable(value, { path, depth, ancestors: [] });
   try {
     return JSON.stringify(value);
   } catch (error) {
@@ -35,27 +40,71 @@ export function encodeJson(value: unknown, path = 'payload'): string {
 }
 
 /**
+ * `encodeJson` of what is a part of a message.
+ * @param limits those of its receivers: what they would refuse is refused
+ */
+export function encodePart(value: unknown, path: string, { depth, keys }: JsonLimits): string {
+  const text = encodeJson(value, path, depth - ENVELOPE.depth);
+  assertReceivable(text, path, keys - ENVELOPE.keys);
+  return text;
+}
+
+/** Texts are rarely parsed for it: those with many keys, or what may be the one that reaches for a prototype. */
+function assertReceivable(text: string, path: string, keys: number): void {
+  if (!mayHaveMoreKeys(text, keys) && !text.includes('"prototype"')) return;
+  try {
+    assertKeys(JSON.parse(text), keys);
+  } catch (error) {
+    if (!(error instanceof MalformedMessageError)) throw error;
+    const why =
+      error.reason === 'too-many-keys' ? `it has more than ${keys} keys` : 'it has a key "constructor.prototype"';
+    throw new UnserialisablePayloadError(path, `${why}, which receivers refuse`);
+  }
+}
+
+/** `":` follows each key. Texts may hold it as well, so there can be fewer. */
+function mayHaveMoreKeys(text: string, limit: number): boolean {
+  if (text.length <= limit * SHORTEST_KEY) return false;
+  let count = 0;
+  for (let at = text.indexOf('":'); at !== -1 && count <= limit; at = text.indexOf('":', at + 2)) count += 1;
+  return count > limit;
+}
+
+/** `"":0,` */
+const SHORTEST_KEY = 5;
+
+/**
  * Whether a value is JSON through and through. Nearly every one is, and needs no names of its parts; what is left over
  * (also what is merely unusual, such as a toJSON of its own) goes to `assertSerialisable`, which decides.
  */
+/** @param depth how deep it may be */
 function isPlainJson(value: unknown, depth: number): boolean {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
   if (typeof value === 'number') return Number.isFinite(value);
   // A value that contains itself is deeper than any limit.
-  if (typeof value !== 'object' || depth >= MAX_ENCODED_DEPTH || hasToJson(value)) return false;
+  if (typeof value !== 'object' || depth <= 0 || hasToJson(value)) return false;
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) if (!isPlainJson(value[i], depth + 1)) return false;
+    for (let i = 0; i < value.length; i++) if (!isPlainJson(value[i], depth - 1)) return false;
     return true;
   }
   if (isEmptied(value)) return false;
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key];
-    if (key === '__proto__' || (item !== undefined && !isPlainJson(item, depth + 1))) return false;
+    if (key === '__proto__' || (item !== undefined && !isPlainJson(item, depth - 1))) return false;
   }
   return true;
 }
 
-function assertSerialisable(value: unknown, path: string, ancestors: object[]): void {
+/** Where a value stands in what is written. */
+interface Place {
+  readonly path: string;
+  /** How deep it all may be. */
+  readonly depth: number;
+  readonly ancestors: readonly object[];
+}
+
+function assertSerialisable(value: unknown, place: Place): void {
+  const { path, depth, ancestors } = place;
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return;
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) throw new UnserialisablePayloadError(path, `${value} is no JSON number`);
@@ -64,30 +113,30 @@ function assertSerialisable(value: unknown, path: string, ancestors: object[]): 
   if (typeof value !== 'object') throw new UnserialisablePayloadError(path, `it is ${describe(value)}`);
   if (ancestors.includes(value)) throw new UnserialisablePayloadError(path, 'it contains itself');
   if (hasToJson(value)) {
-    assertSerialisesItself(value, path, ancestors);
+    assertSerialisesItself(value, place);
     return;
   }
   if (isEmptied(value)) {
     throw new UnserialisablePayloadError(path, `a ${value.constructor.name} would be written as {}`);
   }
-  if (ancestors.length >= MAX_ENCODED_DEPTH) {
-    throw new UnserialisablePayloadError(path, `it is nested deeper than ${MAX_ENCODED_DEPTH}, which receivers refuse`);
+  if (ancestors.length >= depth) {
+    throw new UnserialisablePayloadError(path, `it is nested deeper than ${depth}, which receivers refuse`);
   }
-  ancestors.push(value);
+  const inside = { depth, ancestors: [...ancestors, value] };
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) assertSerialisable(value[i], `${path}[${i}]`, ancestors);
+    for (let i = 0; i < value.length; i++) assertSerialisable(value[i], { ...inside, path: `${path}[${i}]` });
   } else {
     for (const key of Object.keys(value)) {
       if (key === '__proto__')
         throw new UnserialisablePayloadError(path, 'it has a key "__proto__", which receivers refuse');
       const item = (value as Record<string, unknown>)[key];
-      if (item !== undefined) assertSerialisable(item, `${path}.${key}`, ancestors);
+      if (item !== undefined) assertSerialisable(item, { ...inside, path: `${path}.${key}` });
     }
   }
-  ancestors.pop();
 }
 
-function assertSerialisesItself(value: { toJSON(): unknown }, path: string, ancestors: object[]): void {
+function assertSerialisesItself(value: { toJSON(): unknown }, place: Place): void {
+  const { path, ancestors } = place;
   let written: unknown;
   try {
     written = value.toJSON();
@@ -95,7 +144,7 @@ function assertSerialisesItself(value: { toJSON(): unknown }, path: string, ance
     throw new UnserialisablePayloadError(path, 'its toJSON threw', { cause: error });
   }
   if (value instanceof Date && written === null) throw new UnserialisablePayloadError(path, 'it is an invalid Date');
-  if (written !== value) assertSerialisable(written, path, [...ancestors, value]);
+  if (written !== value) assertSerialisable(written, { ...place, ancestors: [...ancestors, value] });
 }
 
 /** What they are is not in their properties; a Promise is one that nobody awaited. */
@@ -132,8 +181,7 @@ export function decodeJson(body: Uint8Array, limits: JsonLimits = DEFAULT_JSON_L
       cause: error,
     });
   }
-  // `"":0,` is the shortest key: below 5 bytes a key there cannot be too many of them.
-  if (body.byteLength > limits.keys * 5 || mayReachPrototype(text)) assertKeys(value, limits.keys);
+  if (body.byteLength > limits.keys * SHORTEST_KEY || mayReachPrototype(text)) assertKeys(value, limits.keys);
   return value;
 }
 

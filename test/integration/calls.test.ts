@@ -89,6 +89,7 @@ beforeAll(async () => {
     }),
   );
   on('unserialisable')(callConsumer(async () => ({ big: 1n })));
+  on('wide')(callConsumer(async () => Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [`k${n}`, n]))));
   let tries = 0;
   on('later')(
     callConsumer(async () => {
@@ -178,9 +179,11 @@ test('no stack travels', async () => {
   expect(Object.keys(answered.error)).toEqual(['code', 'message']);
 });
 
-test('an answer that JSON cannot carry is an error of the callee, and rolls back', async () => {
-  const failure = await failureOf(orders.call(pricingName, 'unserialisable', {}, { timeout: 5 }));
-  expect(failure).toMatchObject({ remoteCode: 'SVC_COMM_UNSERIALISABLE_PAYLOAD' });
+test('an answer that JSON cannot carry, or callers do not take, is an error of the callee, and rolls back', async () => {
+  for (const method of ['unserialisable', 'wide']) {
+    const failure = await failureOf(orders.call(pricingName, method, {}, { timeout: 5 }));
+    expect(failure).toMatchObject({ remoteCode: 'SVC_COMM_UNSERIALISABLE_PAYLOAD' });
+  }
 });
 
 test('an answer that is too large to travel is an error of the callee, and rolls back', async () => {

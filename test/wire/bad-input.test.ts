@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { MalformedMessageError, type MalformedReason, SvcCommError } from '../../src/errors.ts';
+import { encodeCall, encodeCallResponse } from '../../src/wire/call.ts';
 import { encodeCommand } from '../../src/wire/command.ts';
 import { expirationFor, isExpired, resolveDeadline } from '../../src/wire/deadline.ts';
 import type { JsonObject } from '../../src/wire/envelope.ts';
-import { decodeEvent } from '../../src/wire/event.ts';
-import { decodeJson, encodeJson } from '../../src/wire/json.ts';
+import { decodeEvent, encodeEvent } from '../../src/wire/event.ts';
+import { DEFAULT_JSON_LIMITS, decodeJson, encodeJson, type JsonLimits } from '../../src/wire/json.ts';
 import { formatTime, parseTime } from '../../src/wire/time.ts';
 
 const failure = (work: () => unknown): SvcCommError => {
@@ -188,5 +189,57 @@ describe('deadlines', () => {
     expect(encodeCommand({ arguments: args as unknown as JsonObject, deadline: undefined })).toBe(
       '{"told":2,"meta":{}}',
     );
+  });
+});
+
+describe('what receivers with the same limits would refuse is refused before it is sent', () => {
+  const time = new Date(0);
+  const id = 'c1';
+  const kinds: Readonly<Record<string, (value: JsonObject, limits: JsonLimits) => string>> = {
+    'an event': (payload, limits) =>
+      encodeEvent({ eventId: id, eventTime: time, eventType: 'made', aggregate: 'order', payload }, limits),
+    'a command': (args, limits) => encodeCommand({ arguments: args, deadline: time }, limits),
+    'a call': (data, limits) => encodeCall({ id, replyTo: 'orders', time, deadline: time, data }, limits),
+    'an answer': (data, limits) => encodeCallResponse({ id, time, data, error: { code: 'A', message: '' } }, limits),
+  };
+  const wide = (keys: number): JsonObject => Object.fromEntries(Array.from({ length: keys }, (_, n) => [`k${n}`, n]));
+  const deep = (depth: number): JsonObject => ({ a: JSON.parse(nested(depth - 1)) });
+
+  describe.each(Object.entries(kinds))('%s', (_kind, encode) => {
+    test.each<[string, (n: number) => JsonObject, keyof JsonLimits]>([
+      ['too many keys', wide, 'keys'],
+      ['what is nested too deep', deep, 'depth'],
+    ])('with %s, by the default limits and by others', (_what, make, limit) => {
+      for (const most of [DEFAULT_JSON_LIMITS[limit], 30, 200]) {
+        const limits = { ...DEFAULT_JSON_LIMITS, [limit]: most };
+        let passed = 0;
+        for (let n = most - 12; n <= most; n++) {
+          try {
+            // What it lets pass can be read.
+            decodeJson(bytes(encode(make(n), limits)), limits);
+            passed = n;
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'SVC_COMM_UNSERIALISABLE_PAYLOAD' });
+          }
+        }
+        expect(most - passed, 'what the envelope takes').toBeGreaterThan(0);
+        expect(most - passed, 'what the envelope takes').toBeLessThan(10);
+      }
+    });
+
+    test('with keys that reach for a prototype, wherever they are', () => {
+      for (const value of [{ constructor: { prototype: 1 } }, { list: [{ constructor: { prototype: {}, a: 1 } }] }]) {
+        const refused = failure(() => encode(value, DEFAULT_JSON_LIMITS));
+        expect(refused).toMatchObject({
+          code: 'SVC_COMM_UNSERIALISABLE_PAYLOAD',
+          message: expect.stringContaining('"constructor.prototype"'),
+        });
+      }
+    });
+
+    test('with texts that look like keys passes', () => {
+      const value = { text: '":'.repeat(60_000), prototype: 'constructor', constructor: 'prototype' };
+      expect(decodeJson(bytes(encode(value, DEFAULT_JSON_LIMITS)))).toMatchObject({});
+    });
   });
 });

@@ -1,7 +1,7 @@
 import { v5 as uuidv5, v7 as uuidv7 } from 'uuid';
 import { DeadlineExceededError, MessageTooLargeError, RemoteError } from '../../errors.ts';
 import type { Incoming, MessageContext, Verdict } from '../../message/handler.ts';
-import { MAX_BODY_BYTES, type Message } from '../../message/message.ts';
+import type { Message } from '../../message/message.ts';
 import { stampedProperties } from '../../message/stamp.ts';
 import { maskUrl } from '../../util/mask.ts';
 import { callResponseKey, decodeCall, encodeCallResponse, type WireCallResponse } from '../../wire/call.ts';
@@ -38,7 +38,7 @@ export function answer(options: AnswerOptions, parts: AnsweringParts): Answering
           throw new DeadlineExceededError(context.deadline ?? new Date(), 'the call');
         }
         const message = answerMessage(incoming, { data: verdict.value ?? null }, parts);
-        if (message) assertSize(message);
+        if (message) assertSize(message, parts.limits.bodyBytes);
         const isByMessage = message !== undefined && message.exchange !== '';
         if (!isByMessage || !options.isAtomic || context.transaction === undefined || !parts.inTransaction) {
           return { ...verdict, answer: message };
@@ -61,8 +61,8 @@ export function answer(options: AnswerOptions, parts: AnsweringParts): Answering
 }
 
 /** While what was done can still be undone, and the caller told: after the commit such an answer would go nowhere. */
-function assertSize({ body }: Message): void {
-  if (body.byteLength > MAX_BODY_BYTES) throw new MessageTooLargeError('the answer', body.byteLength, MAX_BODY_BYTES);
+function assertSize({ body }: Message, limitBytes: number): void {
+  if (body.byteLength > limitBytes) throw new MessageTooLargeError('the answer', body.byteLength, limitBytes);
 }
 
 /** What was thrown is the answer, unless the call can still be taken again, or nobody waits any more. */
@@ -116,7 +116,7 @@ async function send(message: Message, context: MessageContext, parts: AnsweringP
 function answerMessage(
   incoming: Incoming,
   answer: Pick<WireCallResponse, 'data' | 'error'>,
-  { appId, now }: AnsweringParts,
+  { appId, now, limits }: AnsweringParts,
 ): Message | undefined {
   const { properties } = incoming.delivery;
   const { id, replyTo } = decodeCall(incoming.body);
@@ -127,7 +127,7 @@ function answerMessage(
   return {
     exchange: direct === '' ? replyTo : '',
     routingKey: direct === '' ? callResponseKey(incoming.exchange, incoming.routingKey) : direct,
-    body: Buffer.from(encodeCallResponse({ id, time: new Date(now()), ...answer })),
+    body: Buffer.from(encodeCallResponse({ id, time: new Date(now()), ...answer }, limits)),
     properties: stampedProperties({ messageId, appId, now: now() }),
   };
 }
