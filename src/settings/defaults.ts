@@ -28,7 +28,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
   outbox: Object.freeze({ unroutable: 'continue' }),
   inbox: Object.freeze({ retention: '7d' }),
   publish: Object.freeze({ timeout: '30s', maxInFlight: 1000, maxInFlightBytes: 16 * MIB }),
-  limits: Object.freeze({ bodyBytes: 16 * MIB, headerBytes: 64 * 1024, depth: 64, keys: 10_000 }),
+  limits: Object.freeze({ bodyBytes: 16 * MIB, depth: 64, keys: 10_000 }),
   worker: Object.freeze({
     spare: 2,
     reuse: 1,

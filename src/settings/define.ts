@@ -145,8 +145,6 @@ export interface Settings {
   readonly limits?: {
     /** @default 16 MiB */
     readonly bodyBytes?: number | undefined;
-    /** @default 64 KiB */
-    readonly headerBytes?: number | undefined;
     /** Nesting of a body. @default 64 */
     readonly depth?: number | undefined;
     /** Keys of a body in all. @default 10000 */

@@ -55,7 +55,6 @@ export interface ResolvedSettings {
   };
   readonly limits: {
     readonly bodyBytes: number;
-    readonly headerBytes: number;
     readonly depth: number;
     readonly keys: number;
   };

@@ -210,7 +210,6 @@ export const settingsSchema = z.strictObject({
       wholeNumber(1).prefault(DEFAULTS.limits.bodyBytes),
       count(1, 'Largest body, sent or received'),
     ),
-    headerBytes: described(wholeNumber(1).prefault(DEFAULTS.limits.headerBytes), count(1, 'Largest header block')),
     depth: described(
       wholeNumber(1).prefault(DEFAULTS.limits.depth),
       count(1, 'Deepest nesting of a body, sent or received'),
