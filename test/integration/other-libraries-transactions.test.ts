@@ -219,6 +219,29 @@ test('a drizzle transaction that ended does not write into the next one on its c
   }
 });
 
+test('nor does one over a single client, whose transactions look all the same', async () => {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    const db = drizzle(client);
+    let kept: unknown;
+    await db.transaction(async (tx) => {
+      kept = tx;
+      await outbox.publishAggregateEvent(event('drizzle-client'), { transaction: tx });
+      await outbox.publishAggregateEvents([event('drizzle-client'), event('drizzle-client')], { transaction: tx });
+    });
+    const late = () => outbox.publishAggregateEvent(event('drizzle-client'), { transaction: kept });
+    await expect(late()).rejects.toMatchObject({ code: 'SVC_COMM_TRANSACTION_FINISHED' });
+    await db.transaction(async (tx) => {
+      await expect(late()).rejects.toMatchObject({ code: 'SVC_COMM_TRANSACTION_FINISHED' });
+      await outbox.publishAggregateEvent(event('drizzle-client'), { transaction: tx });
+    });
+    expect(await rowsOf('drizzle-client')).toBe(4);
+  } finally {
+    await client.end();
+  }
+});
+
 test('a kysely savepoint that is rolled back takes its events, and the transaction goes on', async () => {
   const db = new Kysely<unknown>({
     dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: database.url }) }),

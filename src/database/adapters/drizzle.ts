@@ -20,10 +20,17 @@ export const drizzleAdapter: Adapter = {
   },
 };
 
-/** drizzle keeps no note of the end: the client's state and its checkout tell. */
+/** drizzle keeps no note of the end: the client's state and its checkout tell; without a pool, the transaction's mark. */
 function overPg(client: PgClient) {
   const isLive = sameCheckout(client);
-  return new PgClientExecutor({ library: 'drizzle', client, isLive, knowsItsEnd: false, prepare: false });
+  const executor = new PgClientExecutor({ library: 'drizzle', client, isLive, knowsItsEnd: false, prepare: false });
+  if (hasMethod(client, 'release')) return executor;
+  return new GuardedExecutor({
+    library: 'drizzle',
+    send: (sql, params) => executor.query(sql, params),
+    saysFinished: () => false,
+    status: () => executor.status(),
+  });
 }
 
 function overExecute(tx: Shape) {
