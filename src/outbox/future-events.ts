@@ -30,7 +30,7 @@ export interface FutureEvents {
   readonly selected: number;
   /** The first of them to become due. */
   readonly events: readonly WaitingFutureEvent[];
-  /** Messages that wait beside them for another run (`RetryLater`): no events, and nothing here touches them. */
+  /** Messages that wait beside them, of retries (`RetryLater`) and delayed tasks: no events, and nothing here touches them. */
   readonly retries: number;
 }
 

@@ -70,7 +70,9 @@ describe('future', () => {
     ]);
     const { stdout } = await project.cli('future', 'ls', '--limit', '3');
     expect(stdout).toMatch(/^4 future events\ndue +aggregate +type +key +tags +id\n2090-01-01T01:00:00.000Z {2}/);
-    expect(stdout).toContain('1 more: --limit\nbeside them 1 messages wait for another run');
+    expect(stdout).toContain(
+      '1 more: --limit\nbeside them 1 messages wait for their time: of retries and delayed tasks',
+    );
     expect(stdout).not.toContain('\u001b');
   });
 
@@ -92,9 +94,10 @@ describe('future', () => {
     });
     expect(await json('cancel', '--yes')).toMatchObject({ code: 2, result: { error: { code: 'SVC_COMM_USAGE' } } });
     expect(await json('cancel', '--tag', 'userId')).toMatchObject({ code: 2 });
-    expect((await project.cli('future', 'cancel', '--tag', 'userId=1', '--dry-run')).stdout).toBe(
-      '2 would be cancelled\n',
-    );
+    for (const yes of [[], ['--yes']]) {
+      const { stdout } = await project.cli('future', 'cancel', '--tag', 'userId=1', '--dry-run', ...yes);
+      expect(stdout).toBe('2 would be cancelled\n');
+    }
     expect(await rows()).toHaveLength(4);
   });
 

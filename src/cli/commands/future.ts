@@ -42,7 +42,7 @@ export async function cancel(context: CommandContext, options: CancelOptions): P
     throw new UsageError('what is cancelled cannot be brought back: say --yes, or look first with --dry-run');
   }
   return withService<0 | 1>(context, async (service) => {
-    if (!yes) {
+    if (isAsking || dryRun) {
       const { selected } = await service.futureEvents(selection, 0);
       if (dryRun) {
         context.print({ cancelled: selected, dryRun }, `${selected} would be cancelled`);
@@ -71,6 +71,6 @@ function listText({ selected, events, retries }: FutureEvents): string {
     selected === 0 ? 'no future events' : `${selected} future events`,
     ...(rows.length === 0 ? [] : columns([['due', 'aggregate', 'type', 'key', 'tags', 'id'], ...rows])),
     ...(events.length > 0 && events.length < selected ? [`${selected - events.length} more: --limit`] : []),
-    ...(retries > 0 ? [`beside them ${retries} messages wait for another run`] : []),
+    ...(retries > 0 ? [`beside them ${retries} messages wait for their time: of retries and delayed tasks`] : []),
   ].join('\n');
 }
