@@ -49,7 +49,8 @@ export function errorReport(error: unknown, { command, isJson, withStack }: Repo
     return maskJson(`${JSON.stringify({ error: report })}\n`);
   }
   const who = command === undefined ? 'svc-comm' : `svc-comm ${command}`;
-  const title = code === undefined ? message : `${message}\n  ${code}, see docs/errors.md`;
+  const page = code?.startsWith('SVC_COMM_') ? ', see docs/errors.md' : '';
+  const title = code === undefined ? message : `${message}\n  ${code}${page}`;
   return maskUrl(`${who}: ${title}\n${withStack ? stackOf(error) : ''}`);
 }
 

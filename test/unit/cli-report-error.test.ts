@@ -22,6 +22,11 @@ describe('an error on the command line', () => {
     );
   });
 
+  it("sends nobody to our page for another's code", () => {
+    const error = Object.assign(new Error('permission denied for table effect'), { code: '42501' });
+    expect(errorReport(error, forPeople)).toBe('svc-comm runconsumer: permission denied for table effect\n  42501\n');
+  });
+
   it('has its stack and that of its cause at debug level', () => {
     const error = new ModuleLoadError('a.ts', { cause: new Error('no such thing') });
     const report = errorReport(error, { ...forPeople, withStack: true });
