@@ -3,9 +3,17 @@
  * load nothing else, the rest is imported by the command that needs it.
  */
 export async function main(args: readonly string[]): Promise<void> {
+  let exitCode: number | undefined;
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Who reads it has seen enough, as `head` has: the command does its work all the same.
+    if (error.code === 'EPIPE') return;
+    if (exitCode === undefined) process.stderr.write(`svc-comm: standard output cannot be written: ${error.message}\n`);
+    exitCode = 1;
+  });
   process.exitCode = await run(args);
   // What the user's files left open (timers, pools) must not keep a finished command alive; the output is written first.
-  process.stdout.write('', () => process.exit());
+  // A write that failed calls back before its stream says so.
+  process.stdout.write('', () => setImmediate(() => process.exit(process.exitCode || exitCode || 0)));
 }
 
 async function run(args: readonly string[]): Promise<number> {

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -38,6 +38,20 @@ describe('svc-comm', () => {
     expect(asJson.code).toBe(2);
     expect(JSON.parse(asJson.stdout)).toMatchObject({ error: { code: 'SVC_COMM_USAGE' } });
     expect((await project.cli()).code).toBe(2);
+  });
+
+  it('does its work when nobody reads its output to the end, and fails when that cannot be written', () => {
+    const shell = (line: string) => spawnSync('bash', ['-o', 'pipefail', '-c', line], { encoding: 'utf8' });
+    const node = JSON.stringify(process.execPath);
+    const cli = `${node} ${JSON.stringify(bin)}`;
+    // Reads nothing, and has gone before anything is written, or goes soon.
+    const unread = `${node} -e 'process.stdin.destroy()'`;
+    expect(shell(`${cli} --help | ${unread}`)).toMatchObject({ status: 0, stderr: '' });
+    expect(shell(`${cli} --help > /dev/full`)).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^svc-comm: standard output cannot be written: ENOSPC.*\n$/),
+    });
+    expect(shell(`${cli} --nonsense --json > /dev/full`)).toMatchObject({ status: 2 });
   });
 
   it('prints its help in little more time than Node needs to start', () => {
