@@ -51,6 +51,20 @@ describe('in an ambient transaction', () => {
     expect((await rows('hundred')).map((row) => row.message_id)).toEqual(ids);
   });
 
+  test('more than one statement can carry is written by several, in their order', async () => {
+    await database.pg.query(`TRUNCATE ${database.table('insert_log')}`);
+    // JSON has two characters for each.
+    const text = '"'.repeat(3.5 * 1024 * 1024);
+    const bodies = Array.from({ length: 5 }, (_, n) => ({ n, text }));
+    await transactions.run(() => outbox.publishAggregateEvents(bodies.map((payload) => event('large', payload))));
+    expect((await database.pg.query(`SELECT rows FROM ${database.table('insert_log')}`)).rows).toEqual([
+      { rows: 2 },
+      { rows: 2 },
+      { rows: 1 },
+    ]);
+    expect((await rows('large')).map(({ body }) => JSON.parse(body).payload.n)).toEqual([0, 1, 2, 3, 4]);
+  });
+
   test('an event that was not awaited is written all the same', async () => {
     await transactions.run(async () => void outbox.publishAggregateEvent(event('not-awaited')));
     expect(await rows('not-awaited')).toHaveLength(1);

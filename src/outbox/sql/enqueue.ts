@@ -2,6 +2,7 @@ import { arrayLiteral } from '../../database/array-literal.ts';
 import { isMarked, type TransactionExecutor } from '../../database/executor.ts';
 import { qualified } from '../../database/identifier.ts';
 import { type Statement, statement } from '../../database/statement.ts';
+import { MAX_BODY_BYTES } from '../../message/message.ts';
 import type { NewRow } from '../outbox-row.ts';
 import { KEY_LOCK_NAMESPACE } from './key-lock.ts';
 
@@ -54,8 +55,11 @@ export function enqueueStatement(schema: string, rows: readonly NewRow[]): State
   return { ...insert(schema), params: columns.map((column) => arrayLiteral(rows.map(column))) };
 }
 
+/** JavaScript has no text of more than 512 MiB, PostgreSQL no parameter of more than 1 GB: more goes by several statements. */
+const MAX_STATEMENT_CHARS = MAX_BODY_BYTES;
+
 /**
- * Writes the rows in their order, by one statement.
+ * Writes the rows in their order: by one statement, unless their bodies have over 16 MiB together.
  * @returns the transaction's id; undefined when there was nothing to write
  * @throws TransactionFinishedError, DeadlockError, MigrationRequiredError, TransactionAbortedError
  */
@@ -64,10 +68,28 @@ export async function enqueue(
   schema: string,
   rows: readonly NewRow[],
 ): Promise<string | undefined> {
-  if (rows.length === 0) return undefined;
-  const { sql, params, name } = enqueueStatement(schema, rows);
-  const written = await executor.write<{ xid: string }>(sql, params, rows.length, name);
-  return written[0]?.xid;
+  let xid: string | undefined;
+  for (const part of parts(rows)) {
+    const { sql, params, name } = enqueueStatement(schema, part);
+    const [written] = await executor.write<{ xid: string }>(sql, params, part.length, name);
+    xid = written?.xid;
+  }
+  return xid;
+}
+
+function* parts(rows: readonly NewRow[]): Generator<readonly NewRow[]> {
+  let part: NewRow[] = [];
+  let chars = 0;
+  for (const row of rows) {
+    if (part.length > 0 && chars + row.body.length > MAX_STATEMENT_CHARS) {
+      yield part;
+      part = [];
+      chars = 0;
+    }
+    part.push(row);
+    chars += row.body.length;
+  }
+  if (part.length > 0) yield part;
 }
 
 type Params = readonly (string | null)[];
