@@ -29,7 +29,7 @@ export function assembleCommands(assembly: Assembly): CommandsRole {
   const commands = new CommandSender({
     publisher: hinting,
     inTransaction: (transaction, what) => assembly.outbox().bind(transaction, what, { isRequired: true }),
-    isInTransaction: () => assembly.transactions.isMade && assembly.transactions().current() !== undefined,
+    isInTransaction: () => assembly.transactions.isMade && assembly.transactions().isInside,
     appId: settings.appId,
     timeoutMs,
     clock: assembly.clock(),

@@ -79,6 +79,11 @@ export class Transactions {
     return scope;
   }
 
+  /** Whether the running code is in a transaction that has not ended. */
+  get isInside(): boolean {
+    return this.#ambient.getStore()?.isFinished === false;
+  }
+
   /** Whether this is the handle of the transaction that the running code is in. */
   isAmbient(handle: unknown): boolean {
     const scope = this.#ambient.getStore();

@@ -187,6 +187,19 @@ test('inside a transaction and without the option it is sent at once, which is w
   expect((await kit.channel.checkQueue(name)).messageCount).toBe(3);
 });
 
+test('what goes on behind its transaction sends at once as any other code', async () => {
+  const { consumer, name, taken } = receiver('behind');
+  await consumer.start();
+  const ended = deferred();
+  let sent: Promise<unknown> | undefined;
+  await orders.transaction(async () => {
+    sent = ended.promise.then(() => orders.sendCommand(name, { n: 1 }));
+  });
+  ended.resolve();
+  await sent;
+  await until(() => taken.length === 1);
+});
+
 test('what is wrong with a command is said before anything is sent', async () => {
   const name = kit.exchangeName('refused');
   const future = new Date(Date.now() + 1000);
