@@ -141,6 +141,7 @@ describe('task run', () => {
     const { stderr, value } = await json('task', 'run', 'nap', '-a', 'ms=1', '--delay', '60d', '--timeout', '1s');
     expect(value.error).toMatchObject({ code: 'SVC_COMM_TASK_WAIT_TIMEOUT' });
     expect(stderr).toBe('');
+    expect((await json('task', 'cancel', value.error.taskId)).code).toBe(0);
   });
 });
 
