@@ -917,7 +917,7 @@ export class UnknownProcessError extends SvcCommError {
   readonly processId: string;
   constructor(processId: string, nearest?: string) {
     const hint = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
-    super(`there is no process "${processId.slice(0, 100)}"${hint}`);
+    super(`there is no process "${String(processId).slice(0, 100)}"${hint}`);
     this.processId = processId;
   }
 }
@@ -958,7 +958,7 @@ export class InstanceNotFoundError extends SvcCommError {
   readonly code = 'SVC_COMM_INSTANCE_NOT_FOUND';
   readonly instanceId: string;
   constructor(instanceId: string) {
-    super(`there is no process instance ${instanceId.slice(0, 100)}`);
+    super(`there is no process instance ${String(instanceId).slice(0, 100)}`);
     this.instanceId = instanceId;
   }
 }

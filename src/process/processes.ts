@@ -11,7 +11,9 @@ import {
 } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { listOptions } from '../task/list-options.ts';
 import type { Tasks } from '../task/tasks.ts';
+import { assertObject } from '../util/assert-object.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { Duration } from '../util/duration.ts';
 import { encodeJson } from '../wire/json.ts';
@@ -20,7 +22,7 @@ import { type Created, Creation } from './creation.ts';
 import type { ProcessDefinition } from './definition.ts';
 import { cancelInstance, endOfInstance } from './ending.ts';
 import { dueTimes, failedValidations, readInput } from './input.ts';
-import type { InstanceState, ProcessInstance } from './instance.ts';
+import { INSTANCE_STATES, type InstanceState, type ProcessInstance } from './instance.ts';
 import { InstanceLeases } from './leases.ts';
 import type { ProcessRegistry } from './registry.ts';
 import type { RequestSnapshot } from './request.ts';
@@ -120,8 +122,9 @@ export class Processes implements Service {
    */
   async create(processId: string, body: unknown, options: CreateOptions = {}): Promise<CreateResult> {
     const definition = this.registry.get(processId);
+    assertObject('options', options);
     const { submitter = '', idempotencyKey } = options;
-    const id = (options.id ?? this.#idFor(definition, submitter, idempotencyKey)).toLowerCase();
+    const id = String(options.id ?? this.#idFor(definition, submitter, idempotencyKey)).toLowerCase();
     if (!isUuid(id)) throw new InvalidArgumentError('id', 'a UUID', JSON.stringify(id).slice(0, 80));
     const fingerprint = fingerprintOf(definition.id, body);
     const isChosen = options.id !== undefined || idempotencyKey !== undefined;
@@ -152,15 +155,10 @@ export class Processes implements Service {
   }
 
   /** Newest first. */
-  async list({ limit = 100, offset = 0, ...filter }: ListInstancesOptions = {}): Promise<ProcessInstance[]> {
-    if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
-      throw new InvalidArgumentError('limit', 'a whole number from 1 to 1000', String(limit));
-    }
-    if (!Number.isSafeInteger(offset) || offset < 0) {
-      throw new InvalidArgumentError('offset', 'a whole number ≥ 0', String(offset));
-    }
+  async list(options: ListInstancesOptions = {}): Promise<ProcessInstance[]> {
+    const filter = listOptions(options, ['process', 'submitter'], INSTANCE_STATES);
     const { db } = this.#opened;
-    return (await listInstances(db, this.#parts.schema, { ...filter, limit, offset })).map(plain);
+    return (await listInstances(db, this.#parts.schema, filter)).map(plain);
   }
 
   /**
@@ -178,6 +176,7 @@ export class Processes implements Service {
 
   /** Waits until it has ended. @throws InstanceNotFoundError, InstanceWaitTimeoutError, the signal's reason */
   async ended(id: string, options: EndOptions = {}): Promise<ProcessInstance> {
+    assertObject('options', options);
     return plain(await endOfInstance(id, { read: () => this.record(id), tasks: this.#parts.tasks }, options));
   }
 

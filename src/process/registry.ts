@@ -43,7 +43,7 @@ export class ProcessRegistry {
   /** @throws UnknownProcessError (SVC_COMM_UNKNOWN_PROCESS) */
   get(id: string): ProcessDefinition {
     const known = this.#processes.get(id);
-    if (!known) throw new UnknownProcessError(id, nearestName(id, [...this.#processes.keys()]));
+    if (!known) throw new UnknownProcessError(id, nearestName(String(id), [...this.#processes.keys()]));
     return known.definition;
   }
 

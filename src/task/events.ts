@@ -1,3 +1,5 @@
+import { validate as isUuid } from 'uuid';
+import { TaskNotFoundError } from '../errors.ts';
 import { Bell } from '../util/bell.ts';
 import { isFinal, type TaskEvent, type TaskRecord, type TaskState } from './state.ts';
 import type { TaskWatch } from './watch.ts';
@@ -15,6 +17,7 @@ export async function* taskEvents(
   id: string,
   { watch, read, signal = NEVER }: EventsOptions,
 ): AsyncGenerator<TaskEvent, void> {
+  if (!isUuid(id)) throw new TaskNotFoundError(id);
   const bell = new Bell();
   let progress: TaskEvent | undefined;
   let mustRead = true;

@@ -5,18 +5,28 @@ import type { Transactions } from '../database/transactions.ts';
 import { InvalidArgumentError, TaskNotFoundError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { assertObject, kindOf } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { startDefaults } from './client-source.ts';
 import type { TaskDefinition } from './definition.ts';
 import { taskEvents } from './events.ts';
 import { TaskHandle } from './handle.ts';
+import { listOptions } from './list-options.ts';
 import type { StartOptions } from './new-task.ts';
 import { Peers } from './peers.ts';
 import type { TaskRegistry } from './registry.ts';
 import { requestCancel } from './sql/cancel.ts';
 import { countLive, listTasks, readTask, type TaskCounts } from './sql/read.ts';
 import type { Outcome } from './sql/task-row.ts';
-import { type FinalState, isFinal, type TaskEvent, type TaskId, type TaskRecord, type TaskState } from './state.ts';
+import {
+  type FinalState,
+  isFinal,
+  TASK_STATES,
+  type TaskEvent,
+  type TaskId,
+  type TaskRecord,
+  type TaskState,
+} from './state.ts';
 import { Submitter } from './submitter.ts';
 import { outcomeValue, waitForEnd } from './wait.ts';
 import { TaskWatch } from './watch.ts';
@@ -109,10 +119,12 @@ export class Tasks implements Service {
 
   /** The same, of a definition in hand. */
   startTask(definition: TaskDefinition, args: unknown, options: StartOptions = {}): Promise<TaskHandle> {
-    return this.#submit(definition, args, options, options.id ?? uuidv7());
+    return this.#submit(definition, args, options, options?.id ?? uuidv7());
   }
 
   async #submit(definition: TaskDefinition, args: unknown, given: StartOptions, id: string): Promise<TaskHandle> {
+    assertObject('definition', definition, 'what task() returned');
+    assertObject('options', given);
     const options = { ...startDefaults(), ...given };
     const { registered, wasKnown } = await this.#open(this.#submitter).submit(definition, args, options, id);
     return new TaskHandle(registered, this, wasKnown);
@@ -144,14 +156,9 @@ export class Tasks implements Service {
   }
 
   /** Newest first. */
-  async list({ limit = 100, offset = 0, ...filter }: ListOptions = {}): Promise<TaskRecord[]> {
-    if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
-      throw new InvalidArgumentError('limit', 'a whole number from 1 to 1000', String(limit));
-    }
-    if (!Number.isSafeInteger(offset) || offset < 0) {
-      throw new InvalidArgumentError('offset', 'a whole number ≥ 0', String(offset));
-    }
-    return listTasks(this.#executor, this.#parts.schema, { ...filter, limit, offset });
+  async list(options: ListOptions = {}): Promise<TaskRecord[]> {
+    const filter = listOptions(options, ['name', 'submitter'], TASK_STATES);
+    return listTasks(this.#executor, this.#parts.schema, filter);
   }
 
   /** How many wait and run, by name; names without any are left out. */
@@ -190,6 +197,8 @@ export class Tasks implements Service {
    * @returns how many there were
    */
   async cancelAll(name: string, options: WaitOptions & { readonly submitter?: string } = {}): Promise<number> {
+    if (typeof name !== 'string') throw new InvalidArgumentError('name', 'the name of a task', kindOf(name));
+    assertObject('options', options);
     const asked = await requestCancel(this.#executor, this.#parts.schema, { name, submitter: options.submitter });
     await Promise.all(asked.filter(({ state }) => !isFinal(state)).map(({ id }) => this.waitForEnd(id, options)));
     return asked.length;
@@ -229,7 +238,9 @@ export class Tasks implements Service {
     return part as T;
   }
 
-  #waiting({ timeout, signal }: WaitOptions) {
+  #waiting(options: WaitOptions) {
+    assertObject('options', options);
+    const { timeout, signal } = options;
     const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout', 's');
     return { watch: this.#open(this.#watch), read: (id: string) => this.find(id), timeoutMs, signal };
   }

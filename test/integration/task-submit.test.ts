@@ -19,6 +19,8 @@ import { withCorrelation } from '../../src/util/correlation.ts';
 import { stressService } from '../support/start-stop-stress.ts';
 import { TaskKit } from '../support/task-kit.ts';
 
+type Untyped = Record<string, (...args: readonly unknown[]) => Promise<unknown>>;
+
 let kit: TaskKit;
 let tasks: Tasks;
 
@@ -328,6 +330,35 @@ it('lists the newest first, by name and submitter, page by page', async () => {
   expect(await tasks.list({ submitter: 'ann', limit: 1, offset: 1 })).toHaveLength(1);
   expect(await tasks.list({ name: 'nobody' })).toEqual([]);
   await expect(tasks.list({ limit: 0 })).rejects.toThrow(InvalidArgumentError);
+});
+
+it.each<[string, (untyped: Untyped) => Promise<unknown> | undefined, string, string]>([
+  ['options that are null', (to) => to.submit?.('addition', { x: 1, y: 2 }, null), 'options', 'got null'],
+  ['a definition that is left out', (to) => to.startTask?.(), 'definition', 'what task() returned, got undefined'],
+  ['waiting by options that are null', (to) => to.result?.(randomUUID(), null), 'options', 'got null'],
+  ['to end all tasks of no name', (to) => to.cancelAll?.(), 'name', 'the name of a task, got undefined'],
+  ['a filter that is misspelt', (to) => to.list?.({ state: 'FAILURE' }), 'options', 'the unknown name "state"'],
+  [
+    'one state in the place of several',
+    (to) => to.list?.({ states: 'FAILURE' }),
+    'states',
+    'an array of any of PENDING',
+  ],
+  ['a state that there is not', (to) => to.list?.({ states: ['FAILED'] }), 'states', 'got ["FAILED"]'],
+  ['a name that is no text', (to) => to.list?.({ name: {} }), 'name', 'a text without NUL, got object'],
+])('JavaScript is told of %s', async (_what, use, argument, text) => {
+  const untyped = new Proxy(tasks, { get: (target, name) => Reflect.get(target, name).bind(target) }) as unknown;
+  const refusal = { code: 'SVC_COMM_INVALID_ARGUMENT', argument, message: expect.stringContaining(text) };
+  await expect((async () => use(untyped as Untyped))()).rejects.toMatchObject(refusal);
+});
+
+it('no id is the id of no task', async () => {
+  const ids = [undefined, null, 7, 'a'] as unknown as readonly string[];
+  for (const id of ids) {
+    for (const ask of [() => tasks.cancel(id), () => tasks.result(id), () => tasks.events(id).next()]) {
+      await expect(ask()).rejects.toBeInstanceOf(TaskNotFoundError);
+    }
+  }
 });
 
 it('start and stop may cross', async () => {

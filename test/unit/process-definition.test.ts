@@ -180,3 +180,9 @@ describe('the timeout of a step', () => {
       expect(() => make({ name: 'slow', timeout }, () => true)).toThrow(refusal);
   });
 });
+
+it('no id is the id of no process', () => {
+  for (const id of [undefined, null, 7] as unknown as readonly string[]) {
+    expect(() => registry().get(id)).toThrow(UnknownProcessError);
+  }
+});
