@@ -289,7 +289,10 @@ export class SvcCommService {
     return this.#assembly.withConnection('future', (connection) => futureEvents(connection, schema, selection, limit));
   }
 
-  /** Cancels future events by whatever is known of them. @returns how many; what was published meanwhile is not among them */
+  /**
+   * Cancels future events by whatever is known of them; at once, also inside a transaction, which has no part in it.
+   * @returns how many; what was published meanwhile is not among them
+   */
   async cancelFutureEvents(selection: FutureSelection): Promise<number> {
     const { schema } = this.settings;
     return this.#assembly.withConnection('future', (connection) => cancelFutureEvents(connection, schema, selection));
