@@ -16,7 +16,7 @@ export interface CallInfo {
 }
 
 /** Takes a call; what it returns, or its promise resolves to, is the answer. */
-export type CallHandler<D = never> = (data: D, call: CallInfo, context: MessageContext) => unknown;
+export type CallHandler<D = never, R = unknown> = (data: D, call: CallInfo, context: MessageContext) => R;
 
 export interface CallConsumerOptions extends ConsumerOptions {
   /**
@@ -30,7 +30,8 @@ export interface CallConsumerOptions extends ConsumerOptions {
 }
 
 export interface CallConsumer extends MethodMark<CallHandler> {
-  <D = unknown>(fn: CallHandler<D>, options?: CallConsumerOptions): Kinded<CallHandler<D>>;
+  // What it returns stays known: a contract holds it to its output.
+  <D = unknown, R = unknown>(fn: CallHandler<D, R>, options?: CallConsumerOptions): Kinded<CallHandler<D, R>>;
   (options: CallConsumerOptions): MethodMark<CallHandler>;
 }
 

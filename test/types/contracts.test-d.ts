@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { expectTypeOf } from 'vitest';
 import { z } from 'zod';
 import {
+  type CallInfo,
   call,
   callable,
   callConsumer,
@@ -39,6 +40,8 @@ messageRouter.consumer(sendSms)(async ({ phone }, context) => {
   expectTypeOf(context.deadline).toEqualTypeOf<Date | undefined>();
 });
 messageRouter.consumer(quote)(async ({ sku }) => `${sku.length}`);
+messageRouter.consumer(quote)(callConsumer(async ({ sku }: { sku: string }) => sku, { atomic: false }));
+messageRouter.consumer(quote)(callConsumer(({ sku }: { sku: string }, info: CallInfo) => sku + info.method));
 
 // @ts-expect-error no such payload
 publishAggregateEvent(updated, { id: 'one' });
@@ -56,6 +59,10 @@ call(quote, { skuu: 'a' });
 messageRouter.consumer(updated)(async (payload) => payload.nmae);
 // @ts-expect-error no such answer
 messageRouter.consumer(quote)(async () => ({ price: 1 }));
+// @ts-expect-error no such answer
+messageRouter.consumer(quote)(callConsumer(async () => ({ price: 1 }), { atomic: false }));
+// @ts-expect-error no such question
+messageRouter.consumer(quote)(callConsumer(async ({ sku }: { sku: number }) => `${sku}`));
 // @ts-expect-error the contract's payload has a number there
 messageRouter.consumer(updated)(async (payload: { id: string }) => payload.id);
 
