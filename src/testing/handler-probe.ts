@@ -21,35 +21,51 @@ export class PlannedFailure extends Error {
   }
 }
 
+/** What the next runs of a handler throw. */
+interface Plan {
+  left: number;
+  readonly error: unknown;
+}
+
 /** Sees the runs of a router's handlers, and makes some of them fail. */
 export class HandlerProbe {
   readonly handled: HandledMessage[] = [];
   readonly #router: MessageRouter;
-  readonly #failures = new Map<string, Error[]>();
+  readonly #plans = new Map<string, Plan[]>();
 
   constructor(router: MessageRouter) {
     this.#router = router;
   }
 
-  /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for a handler that is not registered */
-  failNext(handler: string, times: number, error: Error = new PlannedFailure(handler)): void {
+  /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for a handler that is not registered, or no number of runs */
+  failNext(handler: string, times: number, error: unknown = new PlannedFailure(handler)): void {
     const names = [...new Set(this.#router.routes.map((route) => route.name))];
     if (!names.includes(handler)) {
       throw new InvalidArgumentError('handler', `one of ${names.join(', ') || 'the registered handlers'}`, handler);
     }
-    const planned = this.#failures.get(handler) ?? [];
-    this.#failures.set(handler, [...planned, ...Array.from({ length: times }, () => error)]);
+    if (times !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(times) && times >= 1)) {
+      throw new InvalidArgumentError('times', 'a whole number from 1, or Infinity', String(times));
+    }
+    this.#plans.set(handler, [...(this.#plans.get(handler) ?? []), { left: times, error }]);
   }
 
   readonly middleware: Middleware = (next) => async (incoming, context) => {
     const handler = this.#nameOf(incoming);
-    const failure = this.#failures.get(handler)?.shift();
-    if (failure) throw failure;
+    this.#fail(handler);
     const verdict = await next(incoming, context);
     const { exchange, routingKey, body, attempt } = incoming;
     if (verdict.kind === 'ack') this.handled.push({ handler, exchange, routingKey, body, attempt });
     return verdict;
   };
+
+  #fail(handler: string): void {
+    const plans = this.#plans.get(handler);
+    const [plan] = plans ?? [];
+    if (!plan) return;
+    plan.left -= 1;
+    if (plan.left <= 0) plans?.shift();
+    throw plan.error;
+  }
 
   #nameOf({ exchange, routingKey }: Incoming): string {
     return this.#router.resolve(exchange, routingKey)?.name ?? '';

@@ -2,13 +2,14 @@ import { createService, type SvcCommService } from '../assemble.ts';
 import { quoteIdentifier } from '../database/identifier.ts';
 import { messageRouter as defaultRouter, leaveDefault, useAsDefault } from '../default-service.ts';
 import { EmbeddedBroker } from '../embedded/broker/embedded-broker.ts';
+import { InvalidArgumentError } from '../errors.ts';
 import { group } from '../lifecycle/group.ts';
 import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import type { Service } from '../lifecycle/service.ts';
 import { deadQueueName, retryQueueName } from '../message/topology.ts';
 import type { MessageRouter } from '../router/router.ts';
 import type { Settings } from '../settings/define.ts';
-import { type Duration, durationMs } from '../util/duration.ts';
+import { type Duration, keptDurationMs } from '../util/duration.ts';
 import { attachProbe, type HandledMessage, HandlerProbe } from './handler-probe.ts';
 import { type DeadMessage, deadMessage, type PublishedMessage, publishedMessage } from './seen-message.ts';
 import { settled } from './settling.ts';
@@ -69,9 +70,12 @@ export class TestService {
   /**
    * Resolves when all that was committed is relayed and all that was published is handled, and so is what that caused.
    * Retries, future events and rows that back off, which wait for a time, are left waiting: see `advance`.
-   * @throws NotSettledError (SVC_COMM_NOT_SETTLED) saying what still moves
+   * @throws NotSettledError (SVC_COMM_NOT_SETTLED) saying what still moves, InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT)
    */
   async settled({ timeoutMs = 10_000 }: SettleOptions = {}): Promise<void> {
+    if (!(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
+      throw new InvalidArgumentError('timeoutMs', 'a number of milliseconds, 0 or more', String(timeoutMs));
+    }
     await settled(
       () => this.#harness.look(),
       () => this.#harness.steps(),
@@ -83,21 +87,22 @@ export class TestService {
    * Moves the time of broker, database and deadlines forward, then waits until all is settled. What becomes due becomes due
    * in its order only if it is reached in several steps. Waits in this process (retries in place, handler time-outs) go on
    * by the real time.
-   * @param by such as `'1h'`, or milliseconds
+   * @param by such as `'1h'`, or milliseconds; at most a hundred years
    * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT), NotSettledError (SVC_COMM_NOT_SETTLED)
    */
   async advance(by: Duration, options: SettleOptions = {}): Promise<void> {
+    const byMs = keptDurationMs(by, 'by');
     await this.settled(options);
-    await this.#harness.move(durationMs(by, 'by'));
+    await this.#harness.move(byMs);
     await this.settled(options);
   }
 
   /**
    * Makes the next runs of a handler throw before it is called, inside its transaction.
    * @param handler its name as `svc-comm explain` prints it: `'OrderConsumers.onOrder'`
-   * @param times runs, @default 1
+   * @param times runs, `Infinity` for all, @default 1
    * @param error what they throw
-   * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) when there is no such handler
+   * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) when there is no such handler, or `times` is no number of runs
    */
   failNext(handler: string, times = 1, error?: Error): void {
     this.#probe.failNext(handler, times, error);

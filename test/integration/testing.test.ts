@@ -151,6 +151,32 @@ describe('a test service', () => {
     expect(() => t.failNext('bil')).toThrow(/bill, mail/);
   });
 
+  it('refuses a number of runs, a wait and a time that are none, and works on', async () => {
+    const { messageRouter, mails } = shop();
+    const t = await start({ messageRouter });
+    const isRefused = expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT' });
+    for (const times of [0, -1, 1.5, Number.NaN, JSON.parse('"2"')]) {
+      expect(() => t.failNext('bill', times)).toThrow(isRefused);
+    }
+    for (const timeoutMs of [Number.NaN, -1, JSON.parse('"1s"')]) {
+      await expect(t.settled({ timeoutMs })).rejects.toEqual(isRefused);
+    }
+    for (const by of [-1, 1e300, '36501d'] as const) await expect(t.advance(by)).rejects.toEqual(isRefused);
+    await transaction(() => publishAggregateEvent(order(1)));
+    await t.advance('36500d');
+    expect(mails).toEqual([1]);
+  });
+
+  it('fails all runs of a handler when asked for ever, with whatever was given', async () => {
+    const { messageRouter, mails } = shop();
+    const t = await start({ messageRouter, settings: { retry: { attempts: 3, delays: ['1m'] } } });
+    t.failNext('bill', Number.POSITIVE_INFINITY, new TypeError('no such column'));
+    await transaction(() => publishAggregateEvent(order(1)));
+    for (let run = 1; run <= 3; run += 1) await t.advance('1m');
+    expect(mails).toEqual([]);
+    expect(t.deadLetters).toMatchObject([{ handler: 'bill', reason: 'attempts', error: 'no such column' }]);
+  });
+
   it('gives its database and broker to the user’s own tools', async () => {
     const t = await start({ messageRouter: shop().messageRouter });
     const { rows } = await t.service.transaction((trx: KnexTransaction) => trx.raw('SELECT now() AS now'));
