@@ -145,6 +145,31 @@ describe('a test service', () => {
     await t.settled();
   });
 
+  it('says so in its time too when what does not end holds the one backend of the database', async () => {
+    const messageRouter = new MessageRouter();
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    messageRouter.consumer('order')(eventConsumer(() => held));
+    const t = await start({ messageRouter });
+    await transaction(() => publishAggregateEvent(order(1)));
+    await expect(t.settled({ timeoutMs: 1000 })).rejects.toMatchObject({
+      code: 'SVC_COMM_NOT_SETTLED',
+      message: expect.stringContaining('1 messages with the consumer'),
+    });
+    release();
+    await t.settled();
+    await transaction(() =>
+      // A limit beyond the ten seconds after which the database gives up what waits.
+      expect(t.settled({ timeoutMs: 11_000 })).rejects.toMatchObject({
+        code: 'SVC_COMM_NOT_SETTLED',
+        pending: ['a transaction, which has the database to itself'],
+      }),
+    );
+    await t.settled({ timeoutMs: 0 });
+  });
+
   it('names the handlers that there are when asked to fail another', async () => {
     const t = await start({ messageRouter: shop().messageRouter });
     expect(() => t.failNext('bil')).toThrow(expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT' }));
