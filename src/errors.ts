@@ -70,7 +70,7 @@ export class NotSettledError extends SvcCommError {
   readonly pending: readonly string[];
   constructor(timeoutMs: number, pending: readonly string[], options?: ErrorOptions) {
     super(
-      `not settled within ${timeoutMs} ms: ${pending.join(', ')}; look for a handler that does not return or events that cause each other, or give it more time`,
+      `not settled within ${timeoutMs} ms: ${pending.join(', ')}; look for a handler that does not return, one that fails and is run again in place (messages with a key, retry.inPlace) or events that cause each other, or give it more time`,
       options,
     );
     this.timeoutMs = timeoutMs;

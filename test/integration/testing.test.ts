@@ -170,6 +170,24 @@ describe('a test service', () => {
     await t.settled({ timeoutMs: 0 });
   });
 
+  it('names retries in place when they keep it from settling, and parks the key at once where there are none', async () => {
+    const { messageRouter } = shop();
+    const ofKey = (id: number) => transaction(() => publishAggregateEvent({ ...order(id), key: 'k' }));
+    const patient = await testService({ messageRouter, settings: { retry: { inPlace: '1h' } } });
+    patient.failNext('bill', Number.POSITIVE_INFINITY);
+    await ofKey(1);
+    await expect(patient.settled({ timeoutMs: 1000 })).rejects.toThrow(/retry\.inPlace/);
+    await patient.stop();
+    const t = await start({ messageRouter, settings: { retry: { inPlace: '0s' } } });
+    t.failNext('bill');
+    for (const id of [1, 2]) await ofKey(id);
+    await t.settled();
+    expect(t.deadLetters.map(({ payload, reason }) => ({ payload, reason }))).toEqual([
+      { payload: { id: 1 }, reason: 'attempts' },
+      { payload: { id: 2 }, reason: 'parked' },
+    ]);
+  });
+
   it('names the handlers that there are when asked to fail another', async () => {
     const t = await start({ messageRouter: shop().messageRouter });
     expect(() => t.failNext('bil')).toThrow(expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT' }));
