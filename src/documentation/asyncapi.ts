@@ -1,3 +1,4 @@
+import { unescape as unescaped } from 'node:querystring';
 import { type JsonSchema, rerooted } from '../message/json-schema.ts';
 import type { ConsumedMessage, MessageCatalogue, MessageContent } from '../router/message-catalogue.ts';
 import { type EnvelopeKind, enveloped, replyEnvelope } from './envelope.ts';
@@ -30,7 +31,7 @@ interface Entry extends MessageContent {
  */
 export function asyncApiDocument(catalogue: MessageCatalogue, options: AsyncApiOptions): object {
   const { title, version, description, brokerUrls = [] } = options;
-  const writer = new AsyncApiWriter();
+  const writer = new AsyncApiWriter(vhostOf(brokerUrls));
   for (const entry of entriesOf(catalogue)) writer.add(entry);
   return {
     asyncapi: '3.0.0',
@@ -46,6 +47,11 @@ class AsyncApiWriter {
   readonly #operations: Record<string, Json> = {};
   readonly #messages: Record<string, Json> = {};
   readonly #schemas: Record<string, Json> = {};
+  readonly #vhost: string;
+
+  constructor(vhost: string) {
+    this.#vhost = vhost;
+  }
 
   parts(): Json {
     const { schemas, messages } = { schemas: this.#schemas, messages: this.#messages };
@@ -75,7 +81,7 @@ class AsyncApiWriter {
     const id = free(this.#channels, `${kind}.${exchange}.${routingKey}`);
     const amqp = {
       is: 'routingKey',
-      exchange: { name: exchange, type: 'topic', durable: true, autoDelete: false, vhost: '/' },
+      exchange: { name: exchange, type: 'topic', durable: true, autoDelete: false, vhost: this.#vhost },
       bindingVersion: '0.3.0',
     };
     const message = this.#message(`${kind}.${exchange}.${routingKey}`, content.description, enveloped(kind, content));
@@ -147,21 +153,27 @@ function free(taken: Json, name: string): string {
   for (let n = 2; ; n += 1) if (!Object.hasOwn(taken, `${id}-${n}`)) return `${id}-${n}`;
 }
 
+const isBroker = (url: string): boolean => URL.canParse(url) && /^amqps?:/.test(url);
+
+/** The nodes of a cluster have the same. */
+function vhostOf(urls: readonly string[]): string {
+  const url = urls.find(isBroker);
+  return url === undefined ? '/' : unescaped(new URL(url).pathname.slice(1)) || '/';
+}
+
 function serversOf(urls: readonly string[]): Json {
-  const servers = urls
-    .filter((url) => URL.canParse(url) && /^amqps?:/.test(url))
-    .map((url, index) => {
-      const { protocol, host, pathname } = new URL(url);
-      const name = urls.length === 1 ? 'broker' : `broker${index + 1}`;
-      return [
-        name,
-        {
-          host,
-          protocol: protocol.slice(0, -1),
-          protocolVersion: '0.9.1',
-          ...(pathname.length > 1 ? { pathname } : {}),
-        },
-      ];
-    });
+  const servers = urls.filter(isBroker).map((url, index) => {
+    const { protocol, host, pathname } = new URL(url);
+    const name = urls.length === 1 ? 'broker' : `broker${index + 1}`;
+    return [
+      name,
+      {
+        host,
+        protocol: protocol.slice(0, -1),
+        protocolVersion: '0.9.1',
+        ...(pathname.length > 1 ? { pathname } : {}),
+      },
+    ];
+  });
   return servers.length === 0 ? {} : { servers: Object.fromEntries(servers) };
 }

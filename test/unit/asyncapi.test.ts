@@ -23,8 +23,14 @@ const isAsyncApi = new Ajv({ ...options, meta: false, validateSchema: false }).c
 /** What the official schema has against it. */
 const problemsOf = (document: unknown) => (isAsyncApi(document) ? [] : (isAsyncApi.errors ?? []));
 
+interface Channel {
+  readonly address: string | null;
+  readonly title: string;
+  readonly bindings: { readonly amqp: { readonly exchange: { readonly vhost: string } } };
+}
+
 interface Document {
-  readonly channels: Readonly<Record<string, { readonly address: string | null; readonly title: string }>>;
+  readonly channels: Readonly<Record<string, Channel>>;
   readonly operations: Readonly<Record<string, { readonly action: string; readonly reply?: object }>>;
   readonly components: {
     readonly schemas: Readonly<Record<string, object>>;
@@ -144,5 +150,19 @@ describe('the AsyncAPI document', () => {
     });
     expect(problemsOf(JSON.parse(text))).toEqual([]);
     expect(document(nothing, ['embedded:'])).not.toHaveProperty('servers');
+  });
+
+  test('says in which virtual host the exchanges are', () => {
+    const vhostsOf = (...brokerUrls: string[]) => {
+      const whole = document((router) => router.consumer('user', 'update.base')(nothing), brokerUrls);
+      expect(problemsOf(whole)).toEqual([]);
+      return Object.values(whole.channels).map(({ bindings }) => bindings.amqp.exchange.vhost);
+    };
+    expect(vhostsOf('amqp://one.example/sales', 'amqp://two.example/sales')).toEqual(['sales']);
+    expect(vhostsOf('amqps://one.example/a%2Fb%20c')).toEqual(['a/b c']);
+    for (const url of ['amqp://one.example', 'amqp://one.example/', 'amqp://one.example/%2F', 'embedded:']) {
+      expect(vhostsOf(url)).toEqual(['/']);
+    }
+    expect(vhostsOf()).toEqual(['/']);
   });
 });
