@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { type SettingProblem, SettingsError } from '../errors.ts';
-import { CONFIG_FILES } from './config-files.ts';
+import { CONFIG_FILES, OTHER_CONFIG_FILES } from './config-files.ts';
 import type { Settings } from './define.ts';
 import { readEnvironment } from './environment.ts';
 import { CONFIG_VARIABLE } from './environment-names.ts';
@@ -56,11 +56,24 @@ function withDefaults(given: Settings, defaults: Settings = {}): Settings {
 const isGroup = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The settings file from `cwd` upwards to the folder that holds package.json; undefined when there is none. */
+/**
+ * The settings file from `cwd` upwards to the folder that holds package.json; undefined when there is none.
+ * @throws SettingsError (SVC_COMM_SETTINGS) for one in a form that is not read
+ */
 export function findConfigFile(cwd: string): string | undefined {
   for (const folder of ancestors(cwd)) {
-    const found = CONFIG_FILES.map((name) => join(folder, name)).find((file) => existsSync(file));
+    const present = (names: readonly string[]) => names.map((name) => join(folder, name)).find(existsSync);
+    const found = present(CONFIG_FILES);
     if (found !== undefined) return found;
+    const other = present(OTHER_CONFIG_FILES);
+    if (other !== undefined) {
+      throw fileError({
+        setting: 'settings file',
+        expected: `one of ${CONFIG_FILES.join(', ')}`,
+        got: other,
+        from: 'its name',
+      });
+    }
     if (existsSync(join(folder, 'package.json'))) return undefined;
   }
   return undefined;

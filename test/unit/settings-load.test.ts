@@ -53,6 +53,20 @@ describe('the settings file', () => {
     expect(findConfigFile(join(root, 'inner/src'))).toBeUndefined();
   });
 
+  it('in a form that is not read is an error, not the defaults; beside one that is read it does not count', async () => {
+    for (const name of ['svc-comm.config.cjs', 'svc-comm.config.cts', 'svc-comm.config.yaml', 'svc-comm.config.toml']) {
+      const root = project({ [name]: '', 'src/a.txt': '' });
+      expect(await problemsOf(join(root, 'src'))).toMatchObject([
+        { setting: 'settings file', expected: expect.stringContaining('svc-comm.config.ts'), got: join(root, name) },
+      ]);
+      writeFileSync(join(root, 'svc-comm.config.json'), '{ "prefetch": 7 }');
+      expect(await load(root)).toMatchObject({ prefetch: 7 });
+    }
+    expect(await load(project({ 'svc-comm.config.ts.bak': '', 'svc-comm.config.example': '' }))).toMatchObject({
+      prefetch: 100,
+    });
+  });
+
   it('may be left out: the defaults hold, and errors say that there is none', async () => {
     const root = project({});
     expect(await load(root)).toMatchObject({ appId: 'orders', prefetch: 100, root });
