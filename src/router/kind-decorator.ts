@@ -38,6 +38,15 @@ export const kindOfMethod = (method: Pick<Decoration, 'owner' | 'key' | 'isStati
 export const kindOfFunction = (fn: object): ConsumerKind | undefined => kindsOfFunctions.get(fn);
 
 /**
+ * The kind of a method that may be overridden by one that says another kind and nothing else.
+ * @param owners of the instance's class and all it extends, the most derived first
+ */
+export function kindOfInherited(method: Pick<Decoration, 'owner' | 'key' | 'isStatic'>, owners: readonly object[]) {
+  const overrides = owners.slice(0, owners.indexOf(method.owner) + 1);
+  return overrides.map((owner) => kindOfMethod({ ...method, owner })).find((kind) => kind !== undefined);
+}
+
+/**
  * The run-time side of `eventConsumer` and its like: `@kind`, `@kind(options)`, `kind(fn)` and `kind(fn, options)`.
  * Each kind states its own types over it.
  * @param decorator as the user writes it

@@ -21,7 +21,14 @@ import type { EventHandler } from './event-consumer.ts';
 import { type Explanation, explainRoutes } from './explain.ts';
 import { InstanceConsumers, type Mark } from './instance-consumers.ts';
 import { type ConsumerKind, isUserCall, type UserCall } from './kind.ts';
-import { type ConsumerFunction, type Kinded, kindOfFunction, kindOfMethod, type MethodMark } from './kind-decorator.ts';
+import {
+  type ConsumerFunction,
+  type Kinded,
+  kindOfFunction,
+  kindOfInherited,
+  kindOfMethod,
+  type MethodMark,
+} from './kind-decorator.ts';
 import { type HandlerLookup, handlerLookup, type PipelineOptions } from './pipeline.ts';
 import { DEFAULT_KIND, type RawHandler } from './raw-consumer.ts';
 import { type Registration, type Route, type Selector, selectorCall } from './route.ts';
@@ -109,7 +116,7 @@ export class MessageRouter {
           selector,
           file,
           name: () => `${classOf(instance)}.${String(method.key)}`,
-          kind: () => kindOf(kindOfMethod(method), contract),
+          kind: () => kindOf(kindOfInherited(method, owners), contract),
           contract,
           call: callOf(methodOf(instance, method.key), contract),
         })),

@@ -148,6 +148,11 @@ async function inheritedMethods() {
       return 'base';
     }
 
+    @messageRouter.consumer('a', 'recast')
+    recast(_first: unknown) {
+      return 'base';
+    }
+
     who() {
       return 'base';
     }
@@ -162,6 +167,11 @@ async function inheritedMethods() {
       return 'derived';
     }
 
+    @eventConsumer
+    override recast({ userId }: UserPayload) {
+      return `derived ${userId}`;
+    }
+
     override who() {
       return 'derived';
     }
@@ -173,6 +183,7 @@ async function inheritedMethods() {
       await call(messageRouter, 'a', 'kept'),
       await call(messageRouter, 'a', 'overridden'),
       await call(messageRouter, 'a', 'moved.to'),
+      await call(messageRouter, 'a', 'recast'),
     ],
     left: messageRouter.unregistered(),
     siblings: codeOf(() => messageRouter.register(new Base())),
