@@ -17,7 +17,10 @@ import { TestClock } from './test-clock.ts';
 import { TestDatabase } from './test-database.ts';
 
 export interface TestServiceOptions {
-  /** As in `svc-comm.config.ts`; broker and database are the harness's own. @default `{ appId: 'test' }` */
+  /**
+   * As in `svc-comm.config.ts`; broker and database are the harness's own, and what is on the broker is declared
+   * whatever `declare` says. @default `{ appId: 'test' }`
+   */
   readonly settings?: Omit<Settings, 'brokerUrl' | 'databaseUrl'>;
   /** Whose consumers run. @default the router of the package: what the imported files of the project have registered */
   readonly messageRouter?: MessageRouter;
@@ -169,6 +172,8 @@ class Harness {
         ...settings,
         brokerUrl: 'embedded:memory',
         databaseUrl: 'embedded:memory',
+        // Nobody else has declared anything there.
+        declare: 'create',
         relay: { ...settings.relay, poll: RELAY_POLL },
         // It has no others, and what it says of itself is nothing that a test has published.
         discovery: { enabled: false },

@@ -170,6 +170,23 @@ describe('a test service', () => {
     await t.settled({ timeoutMs: 0 });
   });
 
+  it('starts with the settings of a project, which has its servers and queues elsewhere', async () => {
+    for (const declare of ['verify', 'none'] as const) {
+      const { messageRouter, mails } = shop();
+      const settings = {
+        appId: 'shop',
+        brokerUrl: 'amqp://127.0.0.1:1',
+        databaseUrl: 'postgres://127.0.0.1:1/shop',
+        declare,
+      };
+      const t = await testService({ messageRouter, settings });
+      await transaction(() => publishAggregateEvent(order(1)));
+      await t.settled();
+      expect(mails).toEqual([1]);
+      await t.stop();
+    }
+  });
+
   it('names retries in place when they keep it from settling, and parks the key at once where there are none', async () => {
     const { messageRouter } = shop();
     const ofKey = (id: number) => transaction(() => publishAggregateEvent({ ...order(id), key: 'k' }));
