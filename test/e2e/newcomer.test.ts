@@ -23,6 +23,13 @@ async function readmeFiles(): Promise<Map<string, string>> {
   return new Map(found.map(([, file = '', text = '']) => [file, text]));
 }
 
+/** What it says to run in a project, with the tarball for the package's name. */
+async function readmeInstallation(tarball: string): Promise<string> {
+  const readme = await readFile(join(root, 'README.md'), 'utf8');
+  const [, commands = ''] = /^In your project: `([^`]+)`/m.exec(readme) ?? [];
+  return commands.replace('npm install svc-comm', `npm install --no-audit --no-fund --prefer-offline ./${tarball}`);
+}
+
 const env = () => ({ ...process.env, SVC_COMM_BROKER_URL: rabbit.url, SVC_COMM_DATABASE_URL: postgres.url });
 
 /** Starts a command; resolves with the first line of its output that holds the text. */
@@ -72,15 +79,13 @@ afterAll(async () => {
   if (folder) await rm(folder, { recursive: true, force: true });
 });
 
-test('the README works in an empty project with the packed tarball: the handler prints the event', async () => {
+test('the README works in a project that npm init made, with the packed tarball: the handler prints the event', async () => {
   const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
     cwd: root,
   });
   const [packed] = JSON.parse(stdout) as { filename: string }[];
-  await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'newcomer', private: true, type: 'module' }));
-  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${packed?.filename}`], {
-    cwd: folder,
-  });
+  await run('npm', ['init', '-y'], { cwd: folder });
+  await run('sh', ['-c', await readmeInstallation(packed?.filename ?? '')], { cwd: folder });
   const files = await readmeFiles();
   expect([...files.keys()]).toEqual(['svc-comm.config.ts', 'src/consumers.ts', 'src/place-order.ts']);
   for (const [file, text] of files) {
