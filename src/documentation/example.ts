@@ -1,3 +1,4 @@
+import { unescape as unescaped } from 'node:querystring';
 import type { JsonSchema } from '../message/json-schema.ts';
 
 /** Deeper than anybody reads on. */
@@ -80,11 +81,14 @@ class ExampleMaker {
     if (!reference.startsWith('#')) return undefined;
     const names = reference.split('/').slice(1);
     return names.reduce<unknown>((at, name) => {
-      const key = decodeURIComponent(name).replaceAll('~1', '/').replaceAll('~0', '~');
-      return isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined;
+      // zod writes names as they are, `50% off` too, where a URL has them encoded.
+      const key = [name, unescaped(name)].map(unpointed).find((one) => isObject(at) && Object.hasOwn(at, one));
+      return isObject(at) && key !== undefined ? at[key] : undefined;
     }, this.#root);
   }
 }
+
+const unpointed = (name: string): string => name.replaceAll('~1', '/').replaceAll('~0', '~');
 
 /** An array is one too: pointers lead through both. */
 const isObject = (value: unknown): value is JsonSchema => typeof value === 'object' && value !== null;

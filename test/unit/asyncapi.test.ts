@@ -139,6 +139,20 @@ describe('the AsyncAPI document', () => {
     expect(seen).toBeGreaterThan(8);
   });
 
+  test('takes whatever names the parts of a schema have', () => {
+    for (const id of ['50% off', 'a%2Fb', 'a/b~c', 'ä #']) {
+      const price = z.object({ price: z.literal(7) }).meta({ id });
+      const { components } = document((_, contracts) =>
+        contracts.add(event('order', 'priced', z.object({ old: price, now: price }))),
+      );
+      expect(components.messages['event.order.priced']).toMatchObject({
+        examples: [{ payload: { payload: { old: { price: 7 }, now: { price: 7 } } } }],
+      });
+    }
+    const broken = event('order', 'odd', z.unknown(), { jsonSchema: { $ref: '#/%' } });
+    expect(document((_, contracts) => contracts.add(broken)).components.messages).toHaveProperty(['event.order.odd']);
+  });
+
   test('names the brokers, and nothing that is secret in their URLs', () => {
     const text = JSON.stringify(
       document(nothing, ['amqp://me:c4n4ry@one.example:5671/v', 'amqps://two.example', 'embedded:']),
