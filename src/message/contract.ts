@@ -63,7 +63,12 @@ export const event = <S extends Schema>(
   schema: S,
   docs: ContractDocs = {},
 ): EventContract<S> =>
-  made({ kind: 'event', ...route('event', aggregate, eventType), schema: checked('event', schema), ...told(docs) });
+  made({
+    kind: 'event',
+    ...route('event', aggregate, eventType),
+    schema: checked('event', schema),
+    ...told('event', docs),
+  });
 
 /**
  * Says what the arguments of a command are.
@@ -82,7 +87,7 @@ export const command = <S extends Schema>(
     kind: 'command',
     ...route('command', service, commandName),
     schema: checked('command', schema),
-    ...told(docs),
+    ...told('command', docs),
   });
 
 /**
@@ -95,16 +100,20 @@ export const command = <S extends Schema>(
 export const callable = <I extends Schema, O extends Schema>(
   service: string,
   method: string,
-  { input, output, outputJsonSchema, ...docs }: CallableSchemas<I, O>,
-): CallContract<I, O> =>
-  made({
+  schemas: CallableSchemas<I, O>,
+): CallContract<I, O> => {
+  const { input, output, outputJsonSchema, ...docs } = { ...schemas };
+  return made({
     kind: 'call',
     ...route('callable', service, method),
     schema: checked('callable input', input),
     output: checked('callable output', output),
-    ...told(docs),
-    ...(outputJsonSchema === undefined ? {} : { outputJsonSchema }),
+    ...told('callable', docs),
+    ...(outputJsonSchema === undefined
+      ? {}
+      : { outputJsonSchema: written('callable outputJsonSchema', outputJsonSchema) }),
   });
+};
 
 export interface CallableSchemas<I extends Schema, O extends Schema> extends ContractDocs {
   readonly input: I;
@@ -119,10 +128,20 @@ function made<C extends Contract>(contract: C): C {
   return contract;
 }
 
-const told = ({ description, jsonSchema }: ContractDocs): ContractDocs => ({
+const told = (what: string, { description, jsonSchema }: ContractDocs): ContractDocs => ({
   ...(description === undefined ? {} : { description }),
-  ...(jsonSchema === undefined ? {} : { jsonSchema }),
+  ...(jsonSchema === undefined ? {} : { jsonSchema: written(`${what} jsonSchema`, jsonSchema) }),
 });
+
+/** As it will be told: one that contains itself would keep all that the service has out of every document. */
+function written(argument: string, schema: JsonSchema): JsonSchema {
+  try {
+    return JSON.parse(JSON.stringify(schema));
+  } catch (cause) {
+    const [why = ''] = String(cause instanceof Error ? cause.message : cause).split('\n');
+    throw new InvalidArgumentError(argument, 'a JSON Schema, with $ref where it contains itself', why, { cause });
+  }
+}
 
 export const isContract = (value: unknown): value is Contract =>
   typeof value === 'object' && value !== null && 'kind' in value && 'schema' in value && 'routingKey' in value;

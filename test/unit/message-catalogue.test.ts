@@ -134,6 +134,20 @@ describe('the catalogue of messages', () => {
     expect(sent.find(({ kind }) => kind === 'call')?.output).toEqual({ minLength: 1 });
   });
 
+  test('has no schema by hand that cannot be written: it is refused where the contract is made', () => {
+    const circle: { properties?: object } = {};
+    circle.properties = { self: circle };
+    const isRefused = expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT' });
+    for (const jsonSchema of [circle, { const: 1n }]) {
+      expect(() => event('refused', 'a', z.unknown(), { jsonSchema })).toThrow(isRefused);
+      expect(() => command('refused', 'a', z.unknown(), { jsonSchema })).toThrow(isRefused);
+      const schemas = { input: z.unknown(), output: z.unknown(), outputJsonSchema: jsonSchema };
+      expect(() => callable('refused', 'a', schemas)).toThrow(isRefused);
+    }
+    expect(() => callable('refused', 'a', JSON.parse('null'))).toThrow(isRefused);
+    expect(catalogueOf('refused').sent).toEqual([]);
+  });
+
   test('tells its schemas for the document that asks: AsyncAPI has draft 07', () => {
     event('drafts', 'made', z.tuple([z.string(), z.number()]));
     const schemaFor = (target: 'draft-07' | 'draft-2020-12') =>
