@@ -7,7 +7,11 @@ export interface TestTitle {
 const GROUPS: ReadonlySet<string> = new Set(['describe', 'suite', 'context']);
 const TESTS: ReadonlySet<string> = new Set(['it', 'test', 'specify']);
 /** What is not run promises nothing. */
-const NOT_RUN = /\.(skip|todo|fails|skipIf|runIf)\b/;
+const NOT_RUN: ReadonlySet<string> = new Set(['skip', 'todo', 'fails', 'skipIf', 'runIf']);
+/** `\xE9`, `\u00e9` and `\u{e9}` with their digits, and every other with its character. */
+const ESCAPE = /^\\(?:x([\da-f]{2})|u([\da-f]{4})|u\{([\da-f]{1,6})\}|(.))/is;
+/** Line ends and their like; a title is one line. */
+const BLANKS: ReadonlySet<string> = new Set(['n', 'r', 't', 'v', 'f', 'b', '0', '\n', '\r']);
 /** After these words a slash begins a regular expression, after other words it divides. */
 const BEFORE_VALUE: ReadonlySet<string> = new Set([
   'return',
@@ -37,7 +41,7 @@ export function testTitles(source: string): TestTitle[] {
     const depth = scanner.depth;
     const call = scanner.call();
     if (!call) continue;
-    const isRun = !NOT_RUN.test(call.modifiers) && groups.every((group) => group.isRun);
+    const isRun = !call.modifiers.some((name) => NOT_RUN.has(name)) && groups.every((group) => group.isRun);
     if (isGroup) groups.push({ title: call.title, depth, isRun });
     else if (isRun && call.title !== '') titles.push({ groups: groups.map(({ title }) => title), title: call.title });
   }
@@ -68,23 +72,22 @@ class Scanner {
   }
 
   /** After the name of a function: its modifiers (`.only`, `.each([…])`) and first argument, when that is a text. */
-  call(): { readonly modifiers: string; readonly title: string } | undefined {
-    const start = this.#at;
+  call(): { readonly modifiers: readonly string[]; readonly title: string } | undefined {
+    const modifiers: string[] = [];
     for (;;) {
       this.#blanks();
       const character = this.#text[this.#at];
       if (character === '.') this.#step();
-      else if (/[\w$]/.test(character ?? '') && this.#last === '.') this.#step();
+      else if (/[\w$]/.test(character ?? '') && this.#last === '.') modifiers.push(this.#step() ?? '');
       else if (character === '`') this.#step();
       else if (character === '(') {
-        const modifiers = this.#text.slice(start, this.#at);
         const before = this.depth;
         this.#step();
         this.#blanks();
         const title = this.#title();
         if (title !== undefined) return { modifiers, title };
         // `each(…)` and its like: the title is in the next pair.
-        if (!modifiers.includes('.')) return undefined;
+        if (modifiers.length === 0) return undefined;
         while (this.depth > before && this.#at < this.#text.length) this.#step();
       } else return undefined;
     }
@@ -144,8 +147,7 @@ class Scanner {
       const character = this.#text[this.#at] ?? '';
       if (character === quote || (character === '\n' && quote !== '`')) break;
       if (character === '\\') {
-        content += this.#text[this.#at + 1] ?? '';
-        this.#at += 2;
+        content += this.#escaped();
       } else if (quote === '`' && this.#text.startsWith('${', this.#at)) {
         this.#at += 1;
         const before = this.depth;
@@ -160,6 +162,16 @@ class Scanner {
     this.#at += 1;
     this.#last = 'text';
     return content;
+  }
+
+  /** Past what a backslash begins. @returns the character that it stands for */
+  #escaped(): string {
+    const [whole, byte, unit, point, one = ''] = ESCAPE.exec(this.#text.slice(this.#at, this.#at + 12)) ?? ['\\'];
+    this.#at += whole.length;
+    const digits = byte ?? unit ?? point;
+    if (digits === undefined) return BLANKS.has(one) ? ' ' : one;
+    const code = Number.parseInt(digits, 16);
+    return code <= 0x10_ff_ff ? String.fromCodePoint(code) : '';
   }
 
   #regularExpression(): void {

@@ -55,6 +55,17 @@ describe('the titles of a test file', () => {
     expect(read(source)).toEqual(['of … > takes … and …', 'of … > takes …', "of … > it's run"]);
   });
 
+  test('are read as the program reads them, and are not left out for what their data say', () => {
+    const source = String.raw`
+      it('has two\nlines, a \u2026, an \xe9, \u{1F680} and \ud83d\ude80', () => {});
+      it.each([{ flag: '.skip' }, { flag: process.env.todo.skip }])('runs $flag', () => {});
+      it.each([1]).skip('not run', () => {});
+      it('ends in \\', () => {});
+    `;
+    expect(read(source)).toEqual(['has two lines, a …, an é, 🚀 and 🚀', 'runs …', 'ends in \\']);
+    for (const odd of ["it('\\", "it('\\u{ffffff} \\u00', 1)", "it('\\xg')"]) expect(() => read(odd)).not.toThrow();
+  });
+
   test('of what is no program are whatever is found, soon', () => {
     for (const source of [
       '',
