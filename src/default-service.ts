@@ -6,31 +6,42 @@ import { loadSettings } from './settings/load.ts';
 export const messageRouter = new MessageRouter();
 
 let current: Promise<SvcCommService> | undefined;
+/** The one that was put in the place of one of our own: whoever started it ends it. */
+let lent: SvcCommService | undefined;
 
 /** The service behind the package's functions, built on first use from the project's settings. */
 export function defaultService(): Promise<SvcCommService> {
-  current ??= loadSettings()
+  if (current) return current;
+  const made = loadSettings()
     .then((settings) => createService(settings, { messageRouter }))
     .catch((error: unknown) => {
-      current = undefined;
+      // Another may have been put in its place meanwhile.
+      if (current === made) current = undefined;
       throw error;
     });
-  return current;
+  current = made;
+  return made;
 }
 
 /** Makes this the service behind the package's functions: the command line's own, so that handlers publish in its transactions. */
 export function useAsDefault(service: SvcCommService): void {
   current = Promise.resolve(service);
+  lent = service;
 }
 
 /** Takes it from behind the package's functions, if it is still there: the next use builds one from the settings. */
-export async function leaveDefault(service: SvcCommService): Promise<void> {
-  const used = current;
-  if ((await used) === service && current === used) current = undefined;
+export function leaveDefault(service: SvcCommService): void {
+  if (lent !== service) return;
+  current = undefined;
+  lent = undefined;
 }
 
-/** Closes the default service's connections, if it has any; the next use builds a new one. */
+/**
+ * Closes the default service's connections, if it has any; the next use builds a new one. One of the command line's or of
+ * a test stays, so that scripts which end so can be run in them.
+ */
 export async function close(): Promise<void> {
+  if (lent) return;
   const closing = current;
   current = undefined;
   await (await closing)?.close();

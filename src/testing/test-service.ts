@@ -204,7 +204,7 @@ class Harness {
 
   async stop(): Promise<void> {
     this.#detach();
-    await leaveDefault(this.service);
+    leaveDefault(this.service);
     await this.#running.stop();
     // Ends broker and database as well.
     await this.service.close();

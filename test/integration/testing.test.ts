@@ -2,7 +2,7 @@ import { connect } from 'amqplib';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KnexTransaction } from '../../src/database/transactions.ts';
 import { Reject } from '../../src/errors.ts';
-import { commandConsumer, publishAggregateEvent, sendCommand, transaction } from '../../src/index.ts';
+import { close, commandConsumer, publishAggregateEvent, sendCommand, transaction } from '../../src/index.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
 import { MessageRouter } from '../../src/router/router.ts';
 import { type TestService, type TestServiceOptions, testService } from '../../src/testing/test-service.ts';
@@ -245,6 +245,17 @@ describe('a test service', () => {
     expect(later.rows[0].now - rows[0].now).toBeGreaterThanOrEqual(86_400_000);
     const connection = await connect(t.brokerUrl);
     await connection.close();
+  });
+
+  it('goes on when what is tested ends as a script does, with close()', async () => {
+    const { messageRouter, mails } = shop();
+    const t = await start({ messageRouter });
+    for (const id of [1, 2]) {
+      await transaction(() => publishAggregateEvent(order(id)));
+      await close();
+    }
+    await t.settled();
+    expect(mails).toEqual([1, 2]);
   });
 
   it('leaves the router as it was, and the package’s functions to the next', async () => {
