@@ -9,7 +9,7 @@ import { CONFIG_VARIABLE } from './environment-names.ts';
 import { defaultExport, importFile } from './import-file.ts';
 import { describeRefused, maskText } from './mask.ts';
 import type { Override } from './override.ts';
-import { ancestors, projectRoot } from './project.ts';
+import { ancestors, parseJsonFile, projectRoot } from './project.ts';
 import { resolveSettings } from './resolve.ts';
 import type { ResolvedSettings } from './resolved.ts';
 
@@ -104,7 +104,7 @@ async function readSettingsFile(file: string, root: string, from: string): Promi
 }
 
 async function contentOf(file: string, root: string): Promise<unknown> {
-  if (file.endsWith('.json')) return JSON.parse(await readFile(file, 'utf8'));
+  if (file.endsWith('.json')) return parseJsonFile(await readFile(file, 'utf8'));
   return defaultExport(await importFile(file, root));
 }
 

@@ -14,13 +14,16 @@ export const packageVersion = (root: string): string | undefined => packageText(
 
 function packageText(root: string, field: string): string | undefined {
   try {
-    const content: unknown = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const content = parseJsonFile(readFileSync(join(root, 'package.json'), 'utf8'));
     const text = typeof content === 'object' && content !== null ? Reflect.get(content, field) : undefined;
     return typeof text === 'string' && text !== '' ? text : undefined;
   } catch {
     return undefined;
   }
 }
+
+/** Editors on Windows begin a file with a byte order mark; npm and Node read such a package.json. */
+export const parseJsonFile = (text: string): unknown => JSON.parse(text.replace(/^\uFEFF/, ''));
 
 /** The folder and those above it, nearest first. */
 export function ancestors(from: string): string[] {

@@ -67,6 +67,11 @@ describe('the settings file', () => {
     });
   });
 
+  it('and package.json may begin with a byte order mark, as editors on Windows write it', async () => {
+    const marked = { 'package.json': '\uFEFF{ "name": "marked" }', 'svc-comm.config.json': '\uFEFF{ "prefetch": 7 }' };
+    expect(await load(project(marked))).toMatchObject({ appId: 'marked', prefetch: 7 });
+  });
+
   it('may be left out: the defaults hold, and errors say that there is none', async () => {
     const root = project({});
     expect(await load(root)).toMatchObject({ appId: 'orders', prefetch: 100, root });
