@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Correlation } from '../util/correlation.ts';
 import type { Outgoing } from './transport.ts';
@@ -65,6 +66,31 @@ export function addCorrelation(headers: Record<string, string>, correlation: Cor
   const { correlationId, traceparent } = correlation;
   if (correlationId !== undefined && VISIBLE.test(correlationId)) headers['x-correlation-id'] = correlationId;
   if (traceparent !== undefined && VISIBLE.test(traceparent)) headers.traceparent = traceparent;
+}
+
+/** Of an answer that says them more than once, the first counts, as node has it (`message.headers` of its documentation). */
+const SINGLE = new Set([
+  'age',
+  'content-length',
+  'content-type',
+  'etag',
+  'expires',
+  'last-modified',
+  'location',
+  'retry-after',
+  'server',
+]);
+
+/**
+ * An answer's headers as `IncomingHttpHeaders` promises them. Undici says that they are, but has a list for whatever came
+ * more than once, and a text for a single cookie.
+ */
+export function asNodeHasThem(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  for (const [name, value] of Object.entries(headers as Record<string, string | string[]>)) {
+    if (name === 'set-cookie') headers[name] = Array.isArray(value) ? value : [value];
+    else if (Array.isArray(value)) headers[name] = SINGLE.has(name) ? value[0] : value.join(', ');
+  }
+  return headers;
 }
 
 export function forAnotherOrigin(headers: Readonly<Record<string, string>>): Record<string, string> {

@@ -9,6 +9,7 @@ import {
   RestApiResponseTooLargeError,
 } from '../errors.ts';
 import type { Deadline } from './deadline.ts';
+import { asNodeHasThem } from './headers.ts';
 import type { Target } from './target.ts';
 
 export type TlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'servername'>;
@@ -131,7 +132,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   ): void {
     // 100 Continue and 103 Early Hints come before the answer.
     if (statusCode < 200) return;
-    this.#head = { statusCode, statusText, headers };
+    this.#head = { statusCode, statusText, headers: asNodeHasThem(headers) };
     if (this.#request.method !== 'HEAD' && Number(headers['content-length']) > this.#call.maxBytes) this.#tooLarge();
   }
 

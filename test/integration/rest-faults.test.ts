@@ -119,6 +119,26 @@ describe('a server that cannot be reached, or breaks off', () => {
   });
 });
 
+describe('headers that an answer has more than once', () => {
+  it('are as node has them: the first of what is one, the others joined, a cookie in a list', async () => {
+    server.answer = (_, response) => {
+      response.writeHead(200, ['Retry-After', '1', 'Retry-After', '2', 'X-A', '1', 'X-A', '2', 'Set-Cookie', 'a=1']);
+      response.end();
+    };
+    const { headers } = await client().head('x');
+    expect(headers).toMatchObject({ 'retry-after': '1', 'x-a': '1, 2', 'set-cookie': ['a=1'] });
+  });
+
+  it('break neither the repeating nor the reading', async () => {
+    server.answer = (_, response) => response.writeHead(503, ['Retry-After', '0', 'Retry-After', '0']).end();
+    expect(await failure(client().get('x'))).toBeInstanceOf(errors.RestApiServerError);
+    expect(server.asked('/x')).toHaveLength(3);
+    server.answer = (_, response) =>
+      response.writeHead(200, ['Content-Encoding', 'gzip', 'Content-Encoding', 'gzip']).end('x');
+    expect(await failure(client().get('y'))).toBeInstanceOf(errors.RestApiUnreadableResponseError);
+  });
+});
+
 describe('time', () => {
   it('a server that hangs costs the deadline and no more; the body counts as well', async () => {
     server.answer = () => undefined;
