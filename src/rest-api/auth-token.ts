@@ -1,6 +1,6 @@
 import { RestApiLoginError } from '../errors.ts';
 import { Deadline } from './deadline.ts';
-import type { Outgoing, Received, Send } from './transport.ts';
+import { isStream, type Outgoing, type Received, type Send } from './transport.ts';
 
 /** What services call their token. The first that is there counts. */
 const TOKEN_NAMES = ['access_token', 'accessToken', 'token', 'access'] as const;
@@ -90,8 +90,7 @@ export function authorised(next: Send, token: BearerToken): Send {
     if (isWithout) return next(request, call);
     const first = await token.get(call.deadline);
     const received = await next(withToken(request, first), call);
-    const isGone = request.body !== undefined && typeof request.body !== 'string' && !Buffer.isBuffer(request.body);
-    if (received.statusCode !== 401 || isGone) return received;
+    if (received.statusCode !== 401 || isStream(request.body)) return received;
     return next(withToken(request, await token.replace(first, call.deadline)), call);
   };
 }

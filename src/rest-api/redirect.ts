@@ -1,6 +1,6 @@
 import { RestApiRedirectError } from '../errors.ts';
 import { forAnotherOrigin, withoutBody } from './headers.ts';
-import type { Outgoing, Received, Send } from './transport.ts';
+import { isStream, type Outgoing, type Received, type Send } from './transport.ts';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
@@ -34,6 +34,7 @@ function redirected(request: Outgoing, received: Received): Outgoing {
   const becomesGet = statusCode <= 303 && request.method !== 'GET' && request.method !== 'HEAD';
   if (isForeign && request.body !== undefined && !becomesGet)
     throw refusal(request, received, 'a body goes to no other origin');
+  if (isStream(request.body) && !becomesGet) throw refusal(request, received, 'a stream cannot be sent again');
   const target = { origin: url.origin, path: url.pathname + url.search, url: url.origin + url.pathname };
   const moved = becomesGet ? withoutBody({ ...request, method: 'GET' }) : request;
   if (!isForeign) return { ...moved, target };

@@ -1,7 +1,7 @@
 import { RestApiConnectionError } from '../errors.ts';
 import { backoffMs } from '../util/backoff.ts';
 import type { ResolvedRetry } from './options.ts';
-import type { Call, Outgoing, Received, Send } from './transport.ts';
+import { type Call, isStream, type Outgoing, type Received, type Send } from './transport.ts';
 
 /** RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
@@ -13,7 +13,7 @@ const RETRY_AFTER_JITTER = 0.1;
 /** Whether sending it twice does what sending it once does, and its body is there to be sent again. */
 export function isRepeatable({ method, headers, body }: Outgoing): boolean {
   const isIdempotent = IDEMPOTENT.has(method) || 'idempotency-key' in headers;
-  return isIdempotent && (body === undefined || typeof body === 'string' || Buffer.isBuffer(body));
+  return isIdempotent && !isStream(body);
 }
 
 /**

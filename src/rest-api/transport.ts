@@ -24,6 +24,10 @@ export interface Outgoing {
   readonly isAnonymous?: boolean;
 }
 
+/** Whether a body can be sent once only. */
+export const isStream = (body: Outgoing['body']): body is Readable =>
+  body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body);
+
 /** The rules of one call. */
 export interface Call {
   readonly deadline: Deadline;

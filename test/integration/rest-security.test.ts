@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { pino } from 'pino';
@@ -223,6 +224,15 @@ describe('redirects', () => {
     await api.post('x', { json: { a: 1 }, maxRedirects: 1 });
     expect(home.seen.at(-1)).toMatchObject({ method: 'GET', url: '/api/result', body: '' });
     expect(home.seen.at(-1)?.headers['content-type']).toBeUndefined();
+  });
+
+  it.each([307, 308])('never send what is left of a stream: %i is refused', async (status) => {
+    const api = client({ authUrl: undefined, username: undefined, password: undefined });
+    home.answer = (request, response) =>
+      request.url === '/api/x' ? response.writeHead(status, { location: 'y' }).end() : json(response, {});
+    const call = api.put('x', { data: Readable.from(['hello']), maxRedirects: 1 });
+    await expect(call).rejects.toThrow(/a stream cannot be sent again/);
+    expect(home.seen.map(({ url, body }) => [url, body])).toEqual([['/api/x', 'hello']]);
   });
 });
 
