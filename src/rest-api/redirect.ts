@@ -6,7 +6,8 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /**
  * Follows redirects, at most `most` of them. Another origin gets neither a body nor headers that could prove who asks; https never leads to
- * http. A 301, 302 or 303 turns what is no GET or HEAD into a GET, as browsers do (RFC 9110 §15.4).
+ * http. As browsers do (Fetch standard, HTTP-redirect fetch), a 301 or 302 turns a POST into a GET, a 303 whatever is no
+ * GET or HEAD.
  */
 export function redirects(next: Send, most: number): Send {
   if (most === 0) return next;
@@ -31,7 +32,8 @@ function redirected(request: Outgoing, received: Received): Outgoing {
   if (origin.startsWith('https:') && url.protocol === 'http:') throw refusal(request, received, 'it leaves https');
 
   const isForeign = url.origin !== origin;
-  const becomesGet = statusCode <= 303 && request.method !== 'GET' && request.method !== 'HEAD';
+  const { method } = request;
+  const becomesGet = statusCode === 303 ? method !== 'GET' && method !== 'HEAD' : statusCode < 303 && method === 'POST';
   if (isForeign && request.body !== undefined && !becomesGet)
     throw refusal(request, received, 'a body goes to no other origin');
   if (isStream(request.body) && !becomesGet) throw refusal(request, received, 'a stream cannot be sent again');

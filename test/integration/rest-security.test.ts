@@ -226,6 +226,18 @@ describe('redirects', () => {
     expect(home.seen.at(-1)?.headers['content-type']).toBeUndefined();
   });
 
+  it.each([301, 302])('leave a PUT, PATCH or DELETE what it is after %i, with its body', async (status) => {
+    const api = client({ authUrl: undefined, username: undefined, password: undefined });
+    home.answer = (request, response) =>
+      request.url === '/api/x' ? response.writeHead(status, { location: 'y' }).end() : json(response, {});
+    for (const method of ['put', 'patch', 'delete'] as const) {
+      await api[method]('x', { json: { a: 1 }, maxRedirects: 1 });
+      expect(home.seen.at(-1)).toMatchObject({ method: method.toUpperCase(), url: '/api/y', body: '{"a":1}' });
+    }
+    await api.post('x', { json: { a: 1 }, maxRedirects: 1 });
+    expect(home.seen.at(-1)).toMatchObject({ method: 'GET', url: '/api/y', body: '' });
+  });
+
   it.each([307, 308])('never send what is left of a stream: %i is refused', async (status) => {
     const api = client({ authUrl: undefined, username: undefined, password: undefined });
     home.answer = (request, response) =>
