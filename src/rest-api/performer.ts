@@ -7,7 +7,7 @@ import { checkedHeaders } from './headers.ts';
 import { positiveMs, type ResolvedRestClientOptions } from './options.ts';
 import { Pipeline } from './pipeline.ts';
 import { assertBodySize, type Home, type Prepared, prepare } from './prepare.ts';
-import { refusal } from './redirect.ts';
+import { refusal, whyNotFollowed } from './redirect.ts';
 import type { RequestOptions } from './request-options.ts';
 import { decompressed, type ResponseType, readBody, readErrorBody } from './response-body.ts';
 import { BaseUrl } from './target.ts';
@@ -105,7 +105,7 @@ export class Performer {
   async #refused(request: Outgoing, received: Received, line: RequestLine, limits: Limits): Promise<Error> {
     const { statusCode, target } = received;
     if (statusCode >= 300 && statusCode < 400) {
-      return refusal({ ...request, target }, received, 'redirects are off unless maxRedirects is set');
+      return refusal({ ...request, target }, received, whyNotFollowed(received));
     }
     return statusError(line, { statusCode, body: await readErrorBody(received, line, limits) });
   }

@@ -44,6 +44,12 @@ function redirected(request: Outgoing, received: Received): Outgoing {
   return { ...moved, target, headers: forAnotherOrigin(moved.headers), isAnonymous: true };
 }
 
+/** Of an answer 3xx that came through: redirects are off, or it is none. */
+export function whyNotFollowed({ statusCode, headers }: Received): string {
+  if (!REDIRECTS.has(statusCode)) return 'it is no redirect; say validateStatus to take it as an answer';
+  return headers.location === undefined ? 'it does not say where' : 'redirects are off unless maxRedirects is set';
+}
+
 export function refusal(request: Outgoing, { statusCode, headers }: Received, why: string): RestApiRedirectError {
   const { location } = headers;
   const base = request.target.origin + request.target.path;

@@ -217,6 +217,19 @@ describe('redirects', () => {
     },
   );
 
+  it.each([
+    [304, {}, /it is no redirect; say validateStatus/],
+    [302, {}, /it does not say where/],
+  ])('an answer %i that leads nowhere is told as that', async (status, headers, text) => {
+    const api = client({ authUrl: undefined, username: undefined, password: undefined });
+    home.answer = (_, response) => response.writeHead(status, headers).end();
+    const given = { headers: { 'if-none-match': '"1"' }, maxRedirects: 1 };
+    await expect(api.get('x', given)).rejects.toThrow(text);
+    await expect(api.get('x', { ...given, maxRedirects: 0 })).rejects.toThrow(text);
+    const taken = await api.head('x', { ...given, validateStatus: null });
+    expect(taken.status).toBe(status);
+  });
+
   it('turn a POST into a GET without its body after 303', async () => {
     const api = client({ authUrl: undefined, username: undefined, password: undefined });
     home.answer = (request, response) =>
