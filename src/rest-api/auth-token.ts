@@ -41,10 +41,9 @@ export class BearerToken {
     return deadline.race(this.#login, { method, url: target.url });
   }
 
-  /** A token that is not `stale`: a new one, unless another caller has replaced it already. */
-  replace(stale: string, deadline: Deadline): Promise<string> {
+  /** Whoever comes next logs in, unless another caller has replaced the token already. */
+  forget(stale: string): void {
     if (this.#token === stale) this.#token = undefined;
-    return this.get(deadline);
   }
 
   async #logIn(): Promise<string> {
@@ -81,7 +80,8 @@ function tokenOf(received: Received, { method, target }: Outgoing): string {
 
 /**
  * Adds the token to requests that go to its origin and to none else; on 401 fetches a new one and sends once more (a 401
- * says that the request was not carried out, RFC 9110 §15.5.2, so this is safe for every method).
+ * says that the request was not carried out, RFC 9110 §15.5.2, so this is safe for every method). A stream is gone by then:
+ * the caller gets the 401, and with the next one the new token goes.
  */
 export function authorised(next: Send, token: BearerToken): Send {
   return async function sendWithToken(request, call) {
@@ -90,8 +90,10 @@ export function authorised(next: Send, token: BearerToken): Send {
     if (isWithout) return next(request, call);
     const first = await token.get(call.deadline);
     const received = await next(withToken(request, first), call);
-    if (received.statusCode !== 401 || isStream(request.body)) return received;
-    return next(withToken(request, await token.replace(first, call.deadline)), call);
+    if (received.statusCode !== 401) return received;
+    token.forget(first);
+    if (isStream(request.body)) return received;
+    return next(withToken(request, await token.get(call.deadline)), call);
   };
 }
 

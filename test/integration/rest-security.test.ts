@@ -93,6 +93,16 @@ describe('the token', () => {
     expect(home.asked('/api/login')).toHaveLength(2);
   });
 
+  it('is fetched anew after a stream got 401: the caller who sends another one succeeds', async () => {
+    const api = client();
+    await api.get('x');
+    valid.clear();
+    const upload = () => api.put('x', { data: Readable.from(['hello']) });
+    await expect(upload()).rejects.toMatchObject({ statusCode: 401 });
+    expect(await upload()).toEqual({ url: '/api/x' });
+    expect(home.asked('/api/login')).toHaveLength(2);
+  });
+
   it('never reaches a second origin by extraHost', async () => {
     const api = client();
     await api.get('warm');
