@@ -1032,11 +1032,14 @@ export class RestApiTimeoutError extends RestApiError {
   }
 }
 
-/** The caller's signal aborted, or the client was closed; `cause` is the reason. Whether the server did the work is unknown. */
+/**
+ * The caller's signal aborted, the stream that was to be sent failed, or the client was closed; `cause` is the reason.
+ * Whether the server did the work is unknown.
+ */
 export class RestApiAbortedError extends RestApiError {
   readonly code = 'SVC_COMM_REST_ABORTED';
-  constructor(request: RequestLine, options?: ErrorOptions) {
-    super(request, 'was aborted by its caller', options);
+  constructor(request: RequestLine, options?: ErrorOptions, what = 'was aborted by its caller') {
+    super(request, what, options);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { HeadVerb, RestClient, Verb } from './rest-api/client.ts';
 import type { RequestOptions } from './rest-api/request-options.ts';
+import { sendingStream } from './rest-api/sent-stream.ts';
 
 /**
  * The door `svc-comm/rest-api`: the methods of the client that the project's settings describe (`restApi`), and
@@ -14,8 +15,8 @@ async function settingsClient(): Promise<RestClient> {
 
 const verb =
   (method: 'get' | 'post' | 'put' | 'patch' | 'delete'): Verb =>
-  async (path: string, options?: RequestOptions) =>
-    (await settingsClient())[method]<never>(path, options as undefined);
+  (path: string, options?: RequestOptions) =>
+    sendingStream(options?.data, async () => (await settingsClient())[method]<never>(path, options as undefined));
 
 /**
  * GET below `restApi.host`; gives the parsed body.

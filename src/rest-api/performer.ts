@@ -10,6 +10,7 @@ import { assertBodySize, type Home, type Prepared, prepare } from './prepare.ts'
 import { refusal, whyNotFollowed } from './redirect.ts';
 import type { RequestOptions } from './request-options.ts';
 import { decompressed, type ResponseType, readBody, readErrorBody } from './response-body.ts';
+import { sendingStream } from './sent-stream.ts';
 import { BaseUrl } from './target.ts';
 import { type Call, type Outgoing, type Received, Transport } from './transport.ts';
 
@@ -30,7 +31,20 @@ export class Performer {
     this.#pipeline = new Pipeline(this.#transport.send, this.#home.base, this.#options);
   }
 
-  async perform<Result>(
+  perform<Result>(
+    method: string,
+    path: string,
+    options: RequestOptions,
+    format: ResponseFormatter<Result>,
+  ): Promise<Result> {
+    return sendingStream(options.data, () => this.#perform(method, path, options, format));
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close();
+  }
+
+  async #perform<Result>(
     method: string,
     path: string,
     options: RequestOptions,
@@ -50,10 +64,6 @@ export class Performer {
     } finally {
       call.deadline.dispose();
     }
-  }
-
-  close(): Promise<void> {
-    return this.#transport.close();
   }
 
   /** With us as the adapter of axios. What that rejects with, axios passes on as it is. */

@@ -113,14 +113,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly onDeadline = (): void => this.#abort(this.#call.deadline.failure(this.#line));
 
   fail(cause: unknown): void {
-    const isClosed = CLOSED.has(codeOf(cause));
-    const detail = cause instanceof Error && cause.message !== '' ? cause.message : codeOf(cause);
-    this.#settle(() => {
-      const line = this.#line;
-      this.#reject(
-        isClosed ? new RestApiAbortedError(line, { cause }) : new RestApiConnectionError(line, detail, { cause }),
-      );
-    });
+    this.#settle(() => this.#reject(this.#failure(cause)));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -160,6 +153,17 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   get #line(): RequestLine {
     return { method: this.#request.method, url: this.#request.target.url };
+  }
+
+  #failure(cause: unknown): RestApiAbortedError | RestApiConnectionError {
+    const detail = cause instanceof Error && cause.message !== '' ? cause.message : codeOf(cause);
+    const { body } = this.#request;
+    // Of a connection that breaks, the body hears after us.
+    if (isStream(body) && body.errored === cause) {
+      return new RestApiAbortedError(this.#line, { cause }, `was given up: the stream that it sends failed: ${detail}`);
+    }
+    if (CLOSED.has(codeOf(cause))) return new RestApiAbortedError(this.#line, { cause });
+    return new RestApiConnectionError(this.#line, detail, { cause });
   }
 
   #tooLarge(): void {

@@ -1,3 +1,6 @@
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import * as errors from '../../src/errors.ts';
@@ -136,6 +139,60 @@ describe('headers that an answer has more than once', () => {
     server.answer = (_, response) =>
       response.writeHead(200, ['Content-Encoding', 'gzip', 'Content-Encoding', 'gzip']).end('x');
     expect(await failure(client().get('y'))).toBeInstanceOf(errors.RestApiUnreadableResponseError);
+  });
+});
+
+describe('a stream as body', () => {
+  const missing = () => createReadStream(join(import.meta.dirname, 'not-there'));
+
+  it('that fails before anybody reads it fails the call, not the process', async () => {
+    const api = client({ authUrl: 'login', username: 'u', password: 'p' });
+    const stream = missing();
+    // The login is answered when the file has turned out not to be there.
+    const isGone = new Promise<void>((resolve) => stream.once('close', () => resolve()));
+    server.answer = async (_, response) => {
+      await isGone;
+      json(response, { token: 't' });
+    };
+    const error = await failure(api.post('x', { data: stream }));
+    expect(error).toMatchObject({ code: 'SVC_COMM_REST_ABORTED', cause: { code: 'ENOENT' } });
+    expect(error.message).toMatch(/the stream that it sends failed: ENOENT/);
+    expect(server.asked('/x')).toEqual([]);
+  });
+
+  it('that fails says nothing of the host', async () => {
+    const api = client({ breaker: { failures: 1 } });
+    expect(await failure(api.post('x', { data: missing() }))).toBeInstanceOf(errors.RestApiAbortedError);
+    const halfWay = Readable.from(
+      (async function* () {
+        yield 'a';
+        throw new Error('no more of it');
+      })(),
+    );
+    const error = await failure(api.put('x', { data: halfWay }));
+    expect(error).toMatchObject({ code: 'SVC_COMM_REST_ABORTED', cause: { message: 'no more of it' } });
+    expect(await api.get('x')).toEqual({ ok: true });
+  });
+
+  it('is not to blame for a connection that breaks under it', async () => {
+    const tcp = keep(await TcpKit.open((socket) => socket.resetAndDestroy()));
+    const endless = Readable.from(
+      (async function* () {
+        for (;;) yield Buffer.alloc(65_536);
+      })(),
+    );
+    const error = await failure(client({ host: tcp.url }).put('x', { data: endless }));
+    expect(error).toBeInstanceOf(errors.RestApiConnectionError);
+    expect(endless.destroyed).toBe(true);
+  });
+
+  it('is closed when it is not sent', async () => {
+    const api = client({ host: await deadUrl(), breaker: { failures: 1 } });
+    for (const path of ['../x', 'unreachable', 'circuit-open']) {
+      const data = createReadStream(import.meta.filename);
+      await failure(api.post(path, { data }));
+      expect(data.destroyed, path).toBe(true);
+    }
   });
 });
 
