@@ -163,6 +163,8 @@ class Exchange implements Dispatcher.DispatchHandler {
       return new RestApiAbortedError(this.#line, { cause }, `was given up: the stream that it sends failed: ${detail}`);
     }
     if (CLOSED.has(codeOf(cause))) return new RestApiAbortedError(this.#line, { cause });
+    // Bytes of the answer that could not be parsed, which loggers would write: a token may be among them.
+    if (cause instanceof Error && 'data' in cause) Reflect.deleteProperty(cause, 'data');
     return new RestApiConnectionError(this.#line, detail, { cause });
   }
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidArgumentError, RestApiLoginError, RestApiRedirectError } from '../../src/errors.ts';
 import { fullResponse } from '../../src/rest-api/formatter.ts';
 import { createRestClient, type RestClient, type RestClientOptions } from '../../src/rest-api-door.ts';
-import { HttpKit, json, type Seen } from '../support/http-kit.ts';
+import { HttpKit, json, type Seen, TcpKit } from '../support/http-kit.ts';
 
 const PASSWORD = 'canary-password';
 const TOKEN = 'canary-token';
@@ -401,6 +401,18 @@ describe('the base path', () => {
 });
 
 describe('secrets', () => {
+  it('are not in the error of an answer that is no HTTP', async () => {
+    const tcp = await TcpKit.open((socket) =>
+      socket.end(`HTTP/1.1 200 OK\r\nx-\0: 1\r\n\r\n{"access_token":"${TOKEN}"}`),
+    );
+    opened.push(tcp);
+    const error = await client({ host: tcp.url })
+      .get('x')
+      .catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'SVC_COMM_REST_CONNECTION', cause: { name: 'HTTPParserError' } });
+    expect(inspect(error, { depth: 20, showHidden: true })).not.toContain(TOKEN);
+  });
+
   it('are in no error and no log line, whatever fails', async () => {
     const lines: string[] = [];
     const logger = pino(
