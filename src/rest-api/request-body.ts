@@ -57,9 +57,11 @@ const form = (pairs: URLSearchParams): EncodedBody => ({
 });
 
 function multipart(data: unknown, files: NonNullable<BodyParts['files']>): FormData {
-  const result = data instanceof FormData ? data : new FormData();
-  if (data !== undefined && data !== null && !(data instanceof FormData)) {
-    for (const [name, value] of encodePairs(data, 'data')) result.append(name, value);
+  const result = new FormData();
+  // The caller's own form stays as it is: the files would be in it twice when it is sent again.
+  for (const [name, value] of fieldsOf(data)) {
+    if (typeof value === 'string') result.append(name, value);
+    else result.append(name, value, value.name);
   }
   for (const [field, given] of Object.entries(files)) {
     for (const file of Array.isArray(given) ? given : [given]) appendFile(result, field, file);
@@ -67,9 +69,15 @@ function multipart(data: unknown, files: NonNullable<BodyParts['files']>): FormD
   return result;
 }
 
+function fieldsOf(data: unknown): Iterable<[string, string | File]> {
+  if (data === undefined || data === null) return [];
+  if (data instanceof FormData || data instanceof URLSearchParams) return data.entries();
+  return encodePairs(data, 'data');
+}
+
 function appendFile(target: FormData, field: string, file: FileToSend): void {
   const isBare = typeof file === 'string' || file instanceof Blob || file instanceof Uint8Array;
-  const { content, name, type = '' } = isBare ? { content: file, name: undefined } : file;
+  const { content, name, type = '' } = isBare ? { content: file, name: undefined } : (file ?? {});
   if (typeof content !== 'string' && !(content instanceof Blob) && !(content instanceof Uint8Array)) {
     const got = plainText(typeof content, 'files') ?? '';
     throw new InvalidArgumentError(

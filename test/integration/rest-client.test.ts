@@ -100,6 +100,17 @@ describe('what is sent', () => {
     expect(body).toMatch(/name="note"; filename="note"\r\n/);
   });
 
+  it('files: beside fields of any form, and a form of the caller stays as it was', async () => {
+    await api.post('x', { data: new URLSearchParams({ note: 'hi' }), files: { doc: 'abc' } });
+    expect(last().body).toMatch(/name="note"\r\n\r\nhi/);
+    const data = new FormData();
+    data.append('note', new File(['hi'], 'note.txt'));
+    for (let i = 0; i < 2; i++) await api.post('x', { data, files: { doc: 'abc' } });
+    expect([...data.keys()]).toEqual(['note']);
+    expect(last().body).toMatch(/filename="note.txt"/);
+    expect(last().body.match(/ name="doc"/g)).toHaveLength(1);
+  });
+
   it('headers: those of the client to its own origin only, the request’s win', async () => {
     const other = await HttpKit.open();
     const client = createRestClient({ host: server.url, headers: { 'X-Api-Key': 'k', 'X-A': 'client' } });
