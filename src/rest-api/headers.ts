@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Correlation } from '../util/correlation.ts';
+import { assertOpen } from './query.ts';
 import type { Outgoing } from './transport.ts';
 
 /** Field names and values, RFC 9110 §5.1 and §5.5; values as Latin-1, which is what goes over the wire. */
@@ -44,6 +45,7 @@ export function checkedHeaders(given: Readonly<Record<string, unknown>>): Record
 
 /** The same, into headers that are there. */
 export function addHeaders(headers: Record<string, string>, given: Readonly<Record<string, unknown>>): void {
+  assertOpen(given, 'headers');
   for (const [name, value] of Object.entries(given)) {
     if (value === null || value === undefined) continue;
     if (!NAME.test(name)) {

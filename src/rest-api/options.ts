@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
+import { checkedHeaders } from './headers.ts';
 import type { TlsOptions } from './transport.ts';
 
 export interface RetryOptions {
@@ -85,7 +86,7 @@ export function resolveRestClientOptions(options: RestClientOptions): ResolvedRe
   return {
     host: options.host,
     login: loginOf(options),
-    headers: { ...options.headers },
+    headers: checkedHeaders(options.headers ?? {}),
     timeoutMs: positiveMs(options.timeoutMs ?? REST_CLIENT_DEFAULTS.timeoutMs, 'timeoutMs'),
     connections: count(options.connections ?? REST_CLIENT_DEFAULTS.connections, 'connections'),
     maxResponseBytes: count(options.maxResponseBytes ?? REST_CLIENT_DEFAULTS.maxResponseBytes, 'maxResponseBytes'),

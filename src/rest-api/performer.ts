@@ -3,7 +3,6 @@ import { throughAxios } from './axios-way.ts';
 import { Deadline } from './deadline.ts';
 import { statusError } from './failure.ts';
 import type { ResponseFormatter, RestResponse } from './formatter.ts';
-import { checkedHeaders } from './headers.ts';
 import { positiveMs, type ResolvedRestClientOptions } from './options.ts';
 import { Pipeline } from './pipeline.ts';
 import { assertBodySize, type Home, type Prepared, prepare } from './prepare.ts';
@@ -24,9 +23,8 @@ export class Performer {
   readonly #pipeline: Pipeline;
 
   constructor(options: ResolvedRestClientOptions) {
-    const headers = checkedHeaders(options.headers);
-    this.#options = { ...options, headers };
-    this.#home = { base: new BaseUrl(options.host), headers };
+    this.#options = options;
+    this.#home = { base: new BaseUrl(options.host), headers: options.headers };
     this.#transport = new Transport(options);
     this.#pipeline = new Pipeline(this.#transport.send, this.#home.base, this.#options);
   }

@@ -13,6 +13,7 @@ export function encodePairs(values: unknown, argument: string): URLSearchParams 
   if (typeof values !== 'object' || values === null || Array.isArray(values)) {
     throw new InvalidArgumentError(argument, 'an object', Array.isArray(values) ? 'a list' : typeof values);
   }
+  assertOpen(values, argument);
   const pairs = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {
     for (const item of Array.isArray(value) ? value : [value]) {
@@ -21,6 +22,30 @@ export function encodePairs(values: unknown, argument: string): URLSearchParams 
     }
   }
   return pairs;
+}
+
+/** Besides what can be iterated. */
+const CLOSED = [Promise, Error, RegExp, Date, ArrayBuffer, SharedArrayBuffer, WeakMap, WeakSet] as const;
+
+/**
+ * Of some objects the properties are not what they are: a Map, Headers, a stream, a Promise that nobody awaited. Read by
+ * their names they are empty, and what the caller said would not be sent.
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT)
+ */
+export function assertOpen(values: object, argument: string): void {
+  const prototype: unknown = Object.getPrototypeOf(values);
+  if (prototype === Object.prototype || prototype === null) return;
+  const isClosed = Symbol.asyncIterator in values || hasItems(values) || CLOSED.some((kind) => values instanceof kind);
+  // A class of the caller's own may have both.
+  if (!isClosed || Object.keys(values).length > 0) return;
+  const [, kind] = /^\[object (.*)\]$/.exec(Object.prototype.toString.call(values)) ?? [];
+  throw new InvalidArgumentError(argument, 'an object whose properties are the values', `a ${kind}`);
+}
+
+function hasItems(values: object): boolean {
+  if (!(Symbol.iterator in values)) return false;
+  for (const _ of values as Iterable<unknown>) return true;
+  return false;
 }
 
 /** @returns undefined for what is left out */

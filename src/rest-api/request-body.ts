@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { InvalidArgumentError } from '../errors.ts';
 import { encodeJson } from '../wire/json.ts';
-import { encodePairs, plainText } from './query.ts';
+import { assertOpen, encodePairs, plainText } from './query.ts';
 import type { Outgoing } from './transport.ts';
 
 /** A file to be sent: its content alone, or with a name and a media type. */
@@ -42,7 +42,7 @@ export function encodeBody({ json, data, files }: BodyParts): EncodedBody | Prom
 export function encodeData(data: unknown): EncodedBody | Promise<EncodedBody> {
   if (data === undefined || data === null) return NO_BODY;
   if (typeof data === 'string' || Buffer.isBuffer(data)) return { body: data, contentType: undefined };
-  if (data instanceof Uint8Array) return { body: bytes(data), contentType: undefined };
+  if (ArrayBuffer.isView(data)) return { body: bytes(data), contentType: undefined };
   if (data instanceof ArrayBuffer) return { body: Buffer.from(data), contentType: undefined };
   if (data instanceof Readable) return { body: data, contentType: undefined };
   if (data instanceof URLSearchParams) return form(data);
@@ -63,6 +63,7 @@ function multipart(data: unknown, files: NonNullable<BodyParts['files']>): FormD
     if (typeof value === 'string') result.append(name, value);
     else result.append(name, value, value.name);
   }
+  assertOpen(files, 'files');
   for (const [field, given] of Object.entries(files)) {
     for (const file of Array.isArray(given) ? given : [given]) appendFile(result, field, file);
   }
@@ -104,4 +105,4 @@ async function encodeBlob(blob: Blob): Promise<EncodedBody> {
   return { body: Buffer.from(await blob.arrayBuffer()), contentType: blob.type === '' ? undefined : blob.type };
 }
 
-const bytes = (data: Uint8Array): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+const bytes = (data: ArrayBufferView): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength);

@@ -100,6 +100,14 @@ describe('what is sent', () => {
     expect(body).toMatch(/name="note"; filename="note"\r\n/);
   });
 
+  it('bytes by whatever they are seen through', async () => {
+    const { buffer } = new TextEncoder().encode('abcd');
+    for (const data of [new DataView(buffer), new Uint32Array(buffer), buffer]) {
+      await api.post('x', { data });
+      expect(last().body).toBe('abcd');
+    }
+  });
+
   it('files: beside fields of any form, and a form of the caller stays as it was', async () => {
     await api.post('x', { data: new URLSearchParams({ note: 'hi' }), files: { doc: 'abc' } });
     expect(last().body).toMatch(/name="note"\r\n\r\nhi/);
@@ -264,6 +272,25 @@ describe('wrong use, refused before anything is sent', () => {
     await expect(api.post('x', { json: { price: Number.NaN } })).rejects.toBeInstanceOf(UnserialisablePayloadError);
     await expect(api.post('x', { json: 1, data: 2 })).rejects.toBeInstanceOf(InvalidArgumentError);
     await expect(api.get('x', { params: { a: { b: 1 } } })).rejects.toMatchObject({ argument: 'params.a' });
+    expect(server.seen).toEqual([]);
+  });
+
+  const hiding: [string, object][] = [
+    ['a Map', new Map([['a', 1]])],
+    ['Headers', new Headers({ authorization: 'canary' })],
+    ['a stream of the web', new Blob(['a']).stream()],
+    ['a generator', (async function* () {})()],
+    ['a Promise', Promise.resolve({ a: 1 })],
+  ];
+  it.each(hiding)('%s, whose properties are not what it holds', async (_, value) => {
+    for (const option of ['data', 'params', 'headers', 'files']) {
+      await expect(api.post('x', { [option]: value })).rejects.toMatchObject({
+        code: 'SVC_COMM_INVALID_ARGUMENT',
+        argument: option,
+      });
+    }
+    const headers = value as Record<string, string>;
+    expect(() => createRestClient({ host: server.url, headers })).toThrow(InvalidArgumentError);
     expect(server.seen).toEqual([]);
   });
 
