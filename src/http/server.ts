@@ -2,6 +2,7 @@ import { type FastifyInstance, type FastifyServerOptions, fastify, LogController
 import { createLogger, type Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { fastifyCorrelation } from '../util/request-correlation.ts';
+import { Connections } from './connections.ts';
 import { guard } from './guard/guard.ts';
 import type { GuardOptions } from './guard/options.ts';
 import { fastifyLogger } from './logger.ts';
@@ -43,6 +44,7 @@ export class HttpServer implements Service {
   readonly #options: HttpServerOptions;
   readonly #lifecycle: Lifecycle;
   #app: FastifyInstance | undefined;
+  #connections: Connections | undefined;
   #url: string | undefined;
 
   constructor(options: HttpServerOptions) {
@@ -84,6 +86,7 @@ export class HttpServer implements Service {
       frameworkErrors: answerError,
     });
     this.#app = app;
+    this.#connections = new Connections(app.server);
     app.server.maxConnections = MOST_CONNECTIONS;
     app.setNotFoundHandler(answerNotFound);
     await app.register(guard, guardOptions);
@@ -95,7 +98,7 @@ export class HttpServer implements Service {
   async #stop(): Promise<void> {
     const app = this.#app;
     // The server closes the connections that are idle when it is told to; the others become idle with their answers.
-    const closing = setInterval(() => app?.server.closeIdleConnections(), IDLE_LOOK_MS);
+    const closing = setInterval(() => this.#connections?.closeIdle(), IDLE_LOOK_MS);
     try {
       await app?.close();
     } finally {

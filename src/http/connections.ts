@@ -1,0 +1,66 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** How long a client that a stopping server only waits for may be silent. */
+const SILENCE_MS = 5_000;
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+interface Connection {
+  readonly exchanges: Set<Exchange>;
+  /** Bytes of requests that are over: what came beyond them is the beginning of another. */
+  bytesDone: number;
+}
+
+/**
+ * The connections of a server that stops. What node does with them is not enough: it takes an answer for sent when it is
+ * written, and closes the connection under what the client has yet to read; and it waits for ever for clients that have
+ * connected and ask for nothing (browsers do so ahead of need), or send half a request.
+ */
+export class Connections {
+  readonly #open = new Map<Socket, Connection>();
+
+  constructor(server: Server) {
+    server.on('connection', (socket) => this.#of(socket));
+    server.on('request', (request, response) => {
+      const { socket } = request;
+      const connection = this.#of(socket);
+      const exchange = { request, response };
+      connection.exchanges.add(exchange);
+      // Its last byte is with the operating system, or the client is gone.
+      response.once('close', () => {
+        connection.exchanges.delete(exchange);
+        connection.bytesDone = socket.bytesRead;
+      });
+    });
+    // Node and Fastify call it when they close the server.
+    server.closeIdleConnections = () => this.closeIdle();
+  }
+
+  /** Closes those on which nothing is asked; gives up, after a while, those on which there is only the client to wait for. */
+  closeIdle(): void {
+    for (const [socket, { exchanges, bytesDone }] of this.#open) {
+      if (exchanges.size === 0 && socket.bytesRead === bytesDone) socket.destroy();
+      else if ([...exchanges].every(isUpToTheClient)) giveUpWhenSilent(socket);
+    }
+  }
+
+  #of(socket: Socket): Connection {
+    const known = this.#open.get(socket);
+    if (known) return known;
+    const made = { exchanges: new Set<Exchange>(), bytesDone: 0 };
+    this.#open.set(socket, made);
+    socket.once('close', () => this.#open.delete(socket));
+    return made;
+  }
+}
+
+const isUpToTheClient = ({ request, response }: Exchange): boolean => !request.complete || response.writableEnded;
+
+function giveUpWhenSilent(socket: Socket): void {
+  if (socket.timeout === SILENCE_MS) return;
+  socket.setTimeout(SILENCE_MS, () => socket.destroy());
+}
