@@ -121,7 +121,8 @@ export function sendProblem(reply: FastifyReply, { statusCode, message, extras }
 /** For `setErrorHandler`: the answer, and a line in the log for what is our own fault. */
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = problemOf(error);
-  if (problem.statusCode >= 500) {
+  // Who went away in the middle of a body gets no answer, and nothing is wrong here.
+  if (problem.statusCode >= 500 && !request.raw.readableAborted) {
     const { method, routeOptions } = request;
     request.log.error({ err: error, error, method, route: routeOptions.url }, 'a request could not be answered');
   }

@@ -11,6 +11,7 @@ import { TokenBuckets } from '../../src/http/guard/token-bucket.ts';
 import { health } from '../../src/http/health.ts';
 import { HttpServer } from '../../src/http/server.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { json, startServer, type TestServer } from '../support/fastify-kit.ts';
 
 const running: TestServer[] = [];
@@ -394,4 +395,25 @@ it('a body of another scope is not touched by the guard of a plugin', async () =
   ).toBe(415);
   expect(json({}).method).toBe('POST');
   await app.close();
+});
+
+it('a client that goes away in the middle of its body is no error of ours', async () => {
+  const lines: string[] = [];
+  const logger = { ...silentLogger, error: (_fields: unknown, text: string) => void lines.push(text) };
+  const cut = deferred<void>();
+  const server = await startServer(
+    (app) => {
+      app.addHook('onError', async () => cut.resolve());
+      app.post('/x', (_request, reply) => reply.send({}));
+    },
+    { logger },
+  );
+  running.push(server);
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  const half = 'POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{';
+  await new Promise((resolve) => socket.write(half, resolve));
+  socket.destroy();
+  await cut.promise;
+  await server.stop();
+  expect(lines).toEqual([]);
 });
