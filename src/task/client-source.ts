@@ -10,12 +10,32 @@ export interface StartScope {
   readonly defaults: Pick<StartOptions, 'submitter' | 'idempotencyKey'>;
 }
 
-const scopes = new AsyncLocalStorage<StartScope>();
+interface OpenScope extends StartScope {
+  /** How many of each name were started in it. */
+  readonly started: Map<string, number>;
+}
+
+const scopes = new AsyncLocalStorage<OpenScope>();
 
 /** Runs `work`; what it starts, and what it awaits starts, is started in this scope. */
-export const inStartScope = <T>(scope: StartScope, work: () => T): T => scopes.run(scope, work);
+export const inStartScope = <T>(scope: StartScope, work: () => T): T =>
+  scopes.run({ ...scope, started: new Map() }, work);
 
-export const startDefaults = (): StartScope['defaults'] => scopes.getStore()?.defaults ?? {};
+/**
+ * For the next start of a task of this name. A key stands for one task of a name, and the caller, who has the key, does
+ * not know how many there will be: the second and further ones have keys of their own, in the order in which they are
+ * started.
+ */
+export function startDefaults(name: string): StartScope['defaults'] {
+  const scope = scopes.getStore();
+  if (!scope) return {};
+  const { defaults, started } = scope;
+  const nth = (started.get(name) ?? 0) + 1;
+  started.set(name, nth);
+  if (nth === 1 || defaults.idempotencyKey === undefined) return defaults;
+  // No key of a caller holds a line break: a header cannot.
+  return { ...defaults, idempotencyKey: `${defaults.idempotencyKey}\n${nth}` };
+}
 
 let source: () => Promise<Tasks> = () =>
   Promise.reject(new NotRunningError('the client of tasks', 'not set: import svc-comm/task'));

@@ -125,7 +125,7 @@ export class Tasks implements Service {
   async #submit(definition: TaskDefinition, args: unknown, given: StartOptions, id: string): Promise<TaskHandle> {
     assertObject('definition', definition, 'what task() returned');
     assertObject('options', given);
-    const options = { ...startDefaults(), ...given };
+    const options = { ...startDefaults(definition.name), ...given };
     const { registered, wasKnown } = await this.#open(this.#submitter).submit(definition, args, options, id);
     return new TaskHandle(registered, this, wasKnown);
   }

@@ -45,6 +45,12 @@ beforeAll(async () => {
       await add('give', { postList: ({ body }) => give.startFrom({ json: JSON.stringify(body) }) });
       await add('narrow', { postList: () => narrow.start({ ms: 60_000 }) });
       await add('rated', { postList: () => double.start({ number: 1 }) }, { rateLimit: 0.01 });
+      await add('several', {
+        postList: async () => {
+          const [, last] = await Promise.all([double.start({ number: 3 }), double.start({ number: 4 })]);
+          return last;
+        },
+      });
       await add('wrong', { postList: () => ({}) as { id: string } });
       await add(
         'allowed',
@@ -173,6 +179,16 @@ describe('an operation', () => {
     expect(quick.headers.get('content-location')).toMatch(/^\/api\/v1\/double\/result\//);
     const slow = await api('/other/?ms=60000', { headers: { prefer: 'wait=0' } });
     await follow(location(slow), del);
+  });
+
+  it('that starts several of one task does so once for an Idempotency-Key', async () => {
+    const ask = () => api('/several', json({}, { 'idempotency-key': 'several', 'x-user': 'sue' }));
+    const first = location(await ask());
+    expect(location(await ask())).toBe(first);
+    expect(location(await api('/several', json({}, { 'x-user': 'sue' })))).not.toBe(first);
+    expect(await kit.tasks.list({ name: 'double', submitter: 'sue' })).toHaveLength(4);
+    const { result_uri } = (await end(first)).json as { result_uri: string };
+    expect((await follow(result_uri)).json).toEqual({ result: 8 });
   });
 
   it('with the Idempotency-Key of an earlier one starts nothing more', async () => {
