@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { RestApiUnreadableResponseError } from '../errors.ts';
 import { camelCaseKeys, snakeCaseKeys } from './casing.ts';
@@ -72,7 +73,7 @@ export const fullResponse: ResponseFormatter<RestResponse> = (response) => respo
 
 /** RFC 6266. Folders in the name would be the server's choice of a place on our disk, so they are cut off. */
 function fileName({ headers, url }: RestResponse): string {
-  const disposition = headers['content-disposition'] ?? '';
+  const disposition = fromUtf8(headers['content-disposition'] ?? '');
   const extended = /;\s*filename\*\s*=\s*UTF-8'[^']*'([^;\s]+)/i.exec(disposition)?.[1];
   const plain = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))/i.exec(disposition);
   const given =
@@ -83,6 +84,12 @@ function fileName({ headers, url }: RestResponse): string {
       .at(-1)
       ?.replaceAll(/\p{Cc}/gu, '') ?? '';
   return name === '' || name === '.' || name === '..' ? 'file' : name;
+}
+
+/** Headers come as Latin-1; names in them are mostly UTF-8, as browsers read them. Whatever is none stays as it is. */
+function fromUtf8(latin1: string): string {
+  const bytes = Buffer.from(latin1, 'latin1');
+  return isUtf8(bytes) ? bytes.toString() : latin1;
 }
 
 function decoded(text: string | undefined): string | undefined {

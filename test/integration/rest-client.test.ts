@@ -220,6 +220,19 @@ describe('formatters', () => {
     expect(Buffer.from(await file.arrayBuffer())).toEqual(bytes);
   });
 
+  it.each([
+    ['UTF-8', 'filename="übersicht – 1.pdf"', 'utf8', 'übersicht – 1.pdf'],
+    ['Latin-1', 'filename="übersicht.pdf"', 'latin1', 'übersicht.pdf'],
+    ['RFC 8187', 'filename="x.pdf"; filename*=UTF-8\'\'%C3%BCbersicht.pdf', 'latin1', 'übersicht.pdf'],
+  ] as const)('fileResponse reads a name that is written as %s', async (_, disposition, encoding, name) => {
+    server.answer = (__, response) => {
+      // Node writes headers as Latin-1, byte for byte.
+      const header = Buffer.from(`attachment; ${disposition}`, encoding).toString('latin1');
+      response.writeHead(200, { 'content-disposition': header }).end(Buffer.from('a'));
+    };
+    expect((await api.get('x', { responseFormatter: fileResponse })).name).toBe(name);
+  });
+
   it('fullResponse holds nothing of the request that could be a secret', async () => {
     const response = await api.get('x', {
       headers: { authorization: 'Bearer canary' },
