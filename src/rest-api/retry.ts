@@ -55,10 +55,17 @@ function delayFor(received: Received | undefined, attempt: number, options: Reso
   return askedMs * (1 + Math.random() * RETRY_AFTER_JITTER);
 }
 
+/**
+ * In each of its three forms, RFC 9110 §5.6.7; the last one says no zone, and is GMT. Date.parse alone takes `1.5` for a
+ * day in 2001.
+ */
+const HTTP_DATE = /^([A-Z][a-z]{2,8},? [\w :-]*\d)(?: GMT)?$/;
+
 /** Seconds or an HTTP date, RFC 9110 §10.2.3. @returns undefined for anything else */
 export function retryAfterMs(value: string | undefined, nowMs = Date.now()): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
-  const at = Date.parse(value);
+  const [, date] = HTTP_DATE.exec(value.trim()) ?? [];
+  const at = Date.parse(`${date} GMT`);
   return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
 }

@@ -2,8 +2,9 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import * as errors from '../../src/errors.ts';
+import { retryAfterMs } from '../../src/rest-api/retry.ts';
 import { createRestClient, type RestClient, type RestClientOptions } from '../../src/rest-api-door.ts';
 import { deadUrl, HttpKit, json, TcpKit } from '../support/http-kit.ts';
 
@@ -337,6 +338,21 @@ describe('repeating', () => {
     expect(gaveUp.value.statusCode).toBe(429);
     expect(gaveUp.ms).toBeLessThan(500);
     expect(server.seen).toHaveLength(1);
+  });
+
+  it.each([
+    ['2', 2000],
+    ['Sun, 06 Nov 1994 08:49:37 GMT', 7000],
+    ['Sunday, 06-Nov-94 08:49:37 GMT', 7000],
+    ['Sun Nov  6 08:49:37 1994', 7000],
+    ['Sun, 06 Nov 1994 08:49:00 GMT', 0],
+    ['1.5', undefined],
+    ['-5', undefined],
+    ['soon', undefined],
+  ])('reads Retry-After: %s, in whatever time zone', (value, ms) => {
+    vi.stubEnv('TZ', 'America/New_York');
+    expect(retryAfterMs(value, Date.UTC(1994, 10, 6, 8, 49, 30))).toBe(ms);
+    vi.unstubAllEnvs();
   });
 
   it('is not done after 500, 4xx or a rubbish answer', async () => {
