@@ -45,6 +45,9 @@ beforeAll(async () => {
       await add('give', { postList: ({ body }) => give.startFrom({ json: JSON.stringify(body) }) });
       await add('narrow', { postList: () => narrow.start({ ms: 60_000 }) });
       await add('rated', { postList: () => double.start({ number: 1 }) }, { rateLimit: 0.01 });
+      await app.register(asyncResource('double', { getList: () => double.start({ number: 5 }) }, options), {
+        prefix: '/of/:tenant',
+      });
       await add('several', {
         postList: async () => {
           const [, last] = await Promise.all([double.start({ number: 3 }), double.start({ number: 4 })]);
@@ -99,6 +102,14 @@ describe('an operation', () => {
       state: 'SUCCESS',
     });
     expect((await follow(`/api/v1/double/result/${id}/`)).json).toEqual({ result: 2 });
+  });
+
+  it('says so below a prefix that is a parameter, as the request has it', async () => {
+    const path = location(await server.request('/of/a%20b/double/'));
+    expect(path).toMatch(/^\/of\/a%20b\/double\/state\/[0-9a-f-]{36}\/$/);
+    const { json: state } = await end(path);
+    expect(state).toMatchObject({ resource_uri: path, result_uri: path.replace('state', 'result') });
+    expect((await follow(path.replace('state', 'result'))).json).toEqual({ result: 10 });
   });
 
   it('is one of ten, with and without a slash at the end', { timeout: 120_000 }, async () => {

@@ -5,6 +5,7 @@ import { isFinal, type TaskEvent, type TaskRecord } from '../../task/state.ts';
 import { callerOf } from '../caller.ts';
 import { clientGone } from '../client-gone.ts';
 import { TokenBuckets } from '../guard/token-bucket.ts';
+import { prefixOf } from '../prefix.ts';
 import { HttpProblem } from '../problem.ts';
 import { TaskAccess } from '../task-access.ts';
 import { hasSeenTheEnd, streamEvents, wantsEvents } from './event-stream.ts';
@@ -34,15 +35,15 @@ const LOOK_AGAIN = '1';
 export class Resource {
   readonly #parts: ResourceParts;
   readonly #access: TaskAccess;
-  readonly #uris: ResourceUris;
+  readonly #scope: FastifyInstance;
   readonly #starts: TokenBuckets | undefined;
 
   constructor(scope: FastifyInstance, parts: ResourceParts) {
-    const { name, options } = parts;
+    const { options } = parts;
     const { rateLimit = 0 } = options;
     this.#parts = parts;
     this.#access = new TaskAccess(scope, options);
-    this.#uris = new ResourceUris(`${scope.prefix}/${name}`);
+    this.#scope = scope;
     this.#starts = rateLimit === 0 ? undefined : new TokenBuckets(rateLimit, Math.max(1, rateLimit));
   }
 
@@ -80,10 +81,10 @@ export class Resource {
     reply.header('cache-control', 'no-store').header('vary', 'accept, prefer');
     const { seeOther = false } = this.#parts.options;
     if (hasResult(record) && (seeOther || request.query.redirect === '1')) {
-      return reply.code(303).header('location', this.#uris.result(record.id)).send();
+      return reply.code(303).header('location', this.#urisOf(request).result(record.id)).send();
     }
     if (!isFinal(record.state)) reply.header('retry-after', LOOK_AGAIN);
-    return reply.send(stateBody(record, this.#uris));
+    return reply.send(stateBody(record, this.#urisOf(request)));
   }
 
   async result(given: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -99,7 +100,11 @@ export class Resource {
     const { id } = await this.#visible(request, 'cancel');
     const cancelled = await this.#access.cancel(id);
     if (cancelled === undefined) {
-      return reply.code(202).header('location', this.#uris.state(id)).header('retry-after', LOOK_AGAIN).send();
+      return reply
+        .code(202)
+        .header('location', this.#urisOf(request).state(id))
+        .header('retry-after', LOOK_AGAIN)
+        .send();
     }
     if (cancelled.state === 'REVOKED') throw gone(id);
     throw new HttpProblem(400, `it has ended already, as ${stateOf(cancelled.state)}`);
@@ -120,16 +125,16 @@ export class Resource {
     if (wait !== undefined && (await this.#access.ended(id, { ms: wait * 1000, until: clientGone(reply) }))) {
       const record = await this.#access.find(request, id);
       if (record && hasResult(record)) {
-        reply.header('preference-applied', `wait=${wait}`).header('content-location', this.#uris.result(id));
+        reply.header('preference-applied', `wait=${wait}`).header('content-location', this.#urisOf(request).result(id));
         return this.#sendResult(request, reply, record);
       }
     }
-    return reply.code(202).header('location', this.#uris.state(id)).header('retry-after', LOOK_AGAIN).send();
+    return reply.code(202).header('location', this.#urisOf(request).state(id)).header('retry-after', LOOK_AGAIN).send();
   }
 
   #sendResult(request: ResourceRequest, reply: FastifyReply, record: TaskRecord): FastifyReply {
     reply.header('cache-control', 'no-store');
-    return sendResult(reply, record, { path: this.#uris.result(record.id), query: request.query });
+    return sendResult(reply, record, { path: this.#urisOf(request).result(record.id), query: request.query });
   }
 
   async #stream(request: ResourceRequest, reply: FastifyReply, record: TaskRecord): Promise<FastifyReply> {
@@ -138,15 +143,19 @@ export class Resource {
     const tasks = await this.#access.tasks();
     await streamEvents(reply, {
       events: tasks.events(record.id, { signal: until }),
-      dataOf: (event) => this.#eventData(record, event),
+      dataOf: (event) => this.#eventData(request, record, event),
       until,
     });
     return reply;
   }
 
-  #eventData(record: TaskRecord, event: TaskEvent): object {
+  #eventData(request: ResourceRequest, record: TaskRecord, event: TaskEvent): object {
     if (event.kind === 'progress') return { fraction: event.fraction, ...(event.note ? { note: event.note } : {}) };
-    return stateBody({ ...record, state: event.state, progress: undefined, note: undefined }, this.#uris);
+    return stateBody({ ...record, state: event.state, progress: undefined, note: undefined }, this.#urisOf(request));
+  }
+
+  #urisOf(request: ResourceRequest): ResourceUris {
+    return new ResourceUris(`${prefixOf(this.#scope, request)}/${this.#parts.name}`);
   }
 
   /** @throws HttpProblem 404 for one that the caller does not see, 410 for one that was cancelled */

@@ -7,6 +7,7 @@ import type { CreateOptions, Processes } from '../../process/processes.ts';
 import { type Duration, durationMs } from '../../util/duration.ts';
 import { callerOf } from '../caller.ts';
 import { idempotencyKey } from '../idempotency-key.ts';
+import { prefixOf } from '../prefix.ts';
 import { HttpProblem } from '../problem.ts';
 import { wholeNumber } from '../query.ts';
 import { DEFAULT_CANCEL_WAIT } from '../task-access.ts';
@@ -74,7 +75,7 @@ export class Instances {
     const processes = await this.#processes();
     const { instance, wasKnown } = await processes.create(processId, request.body ?? {}, this.#optionsOf(request, id));
     const failed = failedTask(instance);
-    reply.header('location', this.#uri(instance));
+    reply.header('location', this.#uri(request, instance));
     if (failed) throw badGateway(instance, failed);
     return reply.code(wasKnown ? 200 : 201).send(instanceBody(instance));
   }
@@ -112,7 +113,7 @@ export class Instances {
       const instance = await processes.record(id);
       return reply
         .code(202)
-        .header('location', this.#uri(instance))
+        .header('location', this.#uri(request, instance))
         .header('retry-after', '1')
         .send(instanceBody(instance));
     }
@@ -156,8 +157,8 @@ export class Instances {
     );
   }
 
-  #uri({ process, id }: ProcessInstance): string {
-    return `${this.#scope.prefix}/${process}/${id}`;
+  #uri(request: FastifyRequest, { process, id }: ProcessInstance): string {
+    return `${prefixOf(this.#scope, request)}/${process}/${id}`;
   }
 }
 
