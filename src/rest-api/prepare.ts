@@ -55,7 +55,7 @@ export async function prepare(
   const isTransformed = axiosOptions.transformRequest !== undefined;
   if (isTransformed && files) throw new InvalidArgumentError('files', 'no files beside transformRequest', 'both');
   // Most bodies need no await.
-  const encoding = isTransformed ? NO_BODY : encodeBody(parts);
+  const encoding = isTransformed ? toBeTransformed(parts) : encodeBody(parts);
   const encoded = encoding instanceof Promise ? await encoding : encoding;
   assertBodySize(encoded.body, axiosOptions.maxBodyLength);
   const request: Outgoing = {
@@ -73,7 +73,11 @@ export async function prepare(
 const queryOf = (params: unknown, { paramsSerializer }: AxiosOptions): string | Promise<string> =>
   paramsSerializer ? serializedParams(params, paramsSerializer) : encodeParams(params);
 
-const NO_BODY: EncodedBody = Object.freeze({ body: undefined, contentType: undefined });
+/** Axios makes the body; of one without a type it would say that it is a form. */
+const toBeTransformed = ({ json }: { readonly json: unknown }): EncodedBody => ({
+  body: undefined,
+  contentType: json === undefined ? undefined : 'application/json',
+});
 
 /** The caller's own come last, so that they win. */
 function requestHeaders(

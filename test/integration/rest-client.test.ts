@@ -167,6 +167,19 @@ describe('what is sent', () => {
   });
 });
 
+describe('transformRequest', () => {
+  it('of json makes JSON, unless it says otherwise', async () => {
+    await api.post('x', { json: { a: 1 }, transformRequest: (data) => JSON.stringify({ data }) });
+    expect([last().headers['content-type'], last().body]).toEqual(['application/json', '{"data":{"a":1}}']);
+    const transformRequest = (_: unknown, headers: { set(name: string, value: string): unknown }) => {
+      headers.set('content-type', 'application/x-ndjson');
+      return '{}';
+    };
+    await api.post('x', { json: { a: 1 }, transformRequest });
+    expect(last().headers['content-type']).toBe('application/x-ndjson');
+  });
+});
+
 describe('formatters', () => {
   it('request: applied to params, json and data', async () => {
     const parts: unknown[] = [];
