@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
-import { RestApiUnreadableResponseError } from '../errors.ts';
+import { MalformedMessageError, RestApiUnreadableResponseError } from '../errors.ts';
 import { camelCaseKeys, snakeCaseKeys } from './casing.ts';
 import { isJsonType } from './media-type.ts';
+import { decodeAnswer } from './response-body.ts';
 
 /** An answer, as response formatters get it and `fullResponse` gives it. It holds nothing of the request but its line. */
 export interface RestResponse<Data = unknown> {
@@ -45,9 +46,11 @@ export const jsonResponse: ResponseFormatter = (response) => {
   const type = response.headers['content-type'];
   if (typeof data !== 'string' || isJsonType(type)) return data;
   try {
-    return JSON.parse(data);
+    return decodeAnswer(Buffer.from(data));
   } catch (cause) {
-    const detail = `its content type is ${type ?? 'not given'} and it is no JSON; say responseType: 'text' to get it as it is`;
+    const isNone = !(cause instanceof MalformedMessageError) || cause.reason === 'not-json';
+    const what = isNone ? 'it is no JSON' : `its JSON is refused (${cause.reason})`;
+    const detail = `its content type is ${type ?? 'not given'} and ${what}; say responseType: 'text' to get it as it is`;
     throw new RestApiUnreadableResponseError({ method, url }, detail, {
       cause,
       answer: { statusCode: status, body: data },

@@ -73,9 +73,13 @@ export function readBody(body: Buffer, received: Received, line: RequestLine, ty
     : body.toString();
 }
 
+/** @throws MalformedMessageError */
+export const decodeAnswer = (body: Buffer): unknown =>
+  decodeJson(body, { bodyBytes: Number.MAX_SAFE_INTEGER, depth: DEPTH, keys: Number.MAX_SAFE_INTEGER });
+
 function parseJson(body: Buffer, { statusCode }: Received, line: RequestLine): unknown {
   try {
-    return decodeJson(body, { bodyBytes: Number.MAX_SAFE_INTEGER, depth: DEPTH, keys: Number.MAX_SAFE_INTEGER });
+    return decodeAnswer(body);
   } catch (cause) {
     const reason = cause instanceof MalformedMessageError ? cause.reason : 'not-json';
     const answer = { statusCode, body: body.toString() };

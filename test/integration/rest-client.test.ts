@@ -219,6 +219,13 @@ describe('formatters', () => {
     expect(JSON.parse(last().body)).toEqual({ userId: 1, user_id: 2 });
   });
 
+  it('jsonResponse refuses JSON under another content type by the same rules', async () => {
+    server.answer = (_, response) => response.writeHead(200, { 'content-type': 'text/plain' }).end('{"__proto__":{}}');
+    for (const responseFormatter of [jsonResponse, camelCaseResponse]) {
+      await expect(api.get('x', { responseFormatter })).rejects.toThrow(/its JSON is refused \(forbidden-key\)/);
+    }
+  });
+
   it('fileResponse gives the bytes, with the name that the server says but no folder of it', async () => {
     const bytes = Buffer.from([0, 255, 10, 13]);
     server.answer = (_, response) => {
@@ -257,6 +264,8 @@ describe('formatters', () => {
   it('jsonResponse takes JSON under another content type, and says what else it is', async () => {
     server.answer = (_, response) => response.writeHead(200, { 'content-type': 'text/plain' }).end('{"a":1}');
     expect(await api.get('x', { responseFormatter: jsonResponse })).toEqual({ a: 1 });
+    server.answer = (_, response) => response.writeHead(200, { 'content-type': 'text/plain' }).end('\ufeff{"a":1}');
+    expect(await api.get('x')).toEqual({ a: 1 });
     server.answer = (_, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>');
     await expect(api.get('x')).rejects.toThrow(/content type is text\/html .* responseType: 'text'/);
     expect(await api.get('x', { responseType: 'text' })).toBe('<html>');
