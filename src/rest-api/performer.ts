@@ -1,4 +1,5 @@
-import type { RequestLine } from '../errors.ts';
+import { type RequestLine, RestApiAbortedError } from '../errors.ts';
+import { deferred } from '../util/deferred.ts';
 import { throughAxios } from './axios-way.ts';
 import { Deadline } from './deadline.ts';
 import { statusError } from './failure.ts';
@@ -21,6 +22,9 @@ export class Performer {
   readonly #home: Home;
   readonly #transport: Transport;
   readonly #pipeline: Pipeline;
+  #underWay = 0;
+  #closing: Promise<void> | undefined;
+  readonly #drained = deferred();
 
   constructor(options: ResolvedRestClientOptions) {
     this.#options = options;
@@ -35,22 +39,37 @@ export class Performer {
     options: RequestOptions,
     format: ResponseFormatter<Result>,
   ): Promise<Result> {
-    return sendingStream(options.data, () => this.#perform(method, path, options, format));
+    const isLate = this.#closing !== undefined;
+    this.#underWay += 1;
+    return sendingStream(options.data, async () => {
+      try {
+        return await this.#perform(method, path, { options, format, isLate });
+      } finally {
+        this.#underWay -= 1;
+        if (this.#closing && this.#underWay === 0) this.#drained.resolve();
+      }
+    });
   }
 
   close(): Promise<void> {
-    return this.#transport.close();
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
-  async #perform<Result>(
-    method: string,
-    path: string,
-    options: RequestOptions,
-    format: ResponseFormatter<Result>,
-  ): Promise<Result> {
+  /** A call may be between two requests: its login and itself, or two attempts. */
+  async #close(): Promise<void> {
+    if (this.#underWay > 0) await this.#drained.promise;
+    await this.#transport.close();
+  }
+
+  async #perform<Result>(method: string, path: string, { options, format, isLate }: Asked<Result>): Promise<Result> {
     const timeoutMs =
       options.timeoutMs === undefined ? this.#options.timeoutMs : positiveMs(options.timeoutMs, 'timeoutMs');
     const prepared = await prepare(this.#home, method, path, options, format.responseType);
+    if (isLate) {
+      const cause = new Error('the client was closed');
+      throw new RestApiAbortedError({ method, url: prepared.request.target.url }, { cause });
+    }
     const call: Call = {
       deadline: new Deadline(timeoutMs, options.signal),
       maxBytes: mostBytes(options.maxContentLength, this.#options.maxResponseBytes),
@@ -117,6 +136,13 @@ export class Performer {
     }
     return statusError(line, { statusCode, body: await readErrorBody(received, line, limits) });
   }
+}
+
+interface Asked<Result> {
+  readonly options: RequestOptions;
+  readonly format: ResponseFormatter<Result>;
+  /** After the client was closed. */
+  readonly isLate: boolean;
 }
 
 interface Limits {

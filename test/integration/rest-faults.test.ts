@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import * as errors from '../../src/errors.ts';
 import { retryAfterMs } from '../../src/rest-api/retry.ts';
 import { createRestClient, type RestClient, type RestClientOptions } from '../../src/rest-api-door.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { deadUrl, HttpKit, json, TcpKit } from '../support/http-kit.ts';
 
 let server: HttpKit;
@@ -249,6 +250,24 @@ describe('time', () => {
       errors.RestApiAbortedError,
     );
     expect(server.seen).toHaveLength(asked);
+  });
+
+  it('a client that is closed waits for calls under way, also between two of their requests', async () => {
+    let attempts = 0;
+    const isAsked = deferred();
+    server.answer = (request, response) => {
+      if (request.url === '/login') return json(response, { token: 't' });
+      attempts += 1;
+      isAsked.resolve();
+      return attempts === 1 ? json(response, {}, 503) : json(response, { attempts });
+    };
+    const api = client({ authUrl: 'login', username: 'u', password: 'p' });
+    const [call, closed] = [api.get('x'), api.close()];
+    await isAsked.promise;
+    expect(await failure(api.get('y'))).toBeInstanceOf(errors.RestApiAbortedError);
+    expect(await call).toEqual({ attempts: 2 });
+    await closed;
+    expect(server.asked('/y')).toEqual([]);
   });
 
   it('a closed client sends nothing more', async () => {
