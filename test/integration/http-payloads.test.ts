@@ -1,13 +1,14 @@
-import { existsSync } from 'node:fs';
-import { chromium } from 'playwright-core';
 import { v7 as uuidv7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { asyncResource } from '../../src/http/async-resource/async-resource.ts';
 import { functionServer } from '../../src/http/function-server/function-server.ts';
 import { arg } from '../../src/task/argument.ts';
 import { task } from '../../src/task/definition.ts';
+import { openBrowser, whyNoBrowser } from '../support/browser.ts';
 import { json, startServer, type TestServer } from '../support/fastify-kit.ts';
 import { TaskKit } from '../support/task-kit.ts';
+
+const skipReason = await whyNoBrowser();
 
 const FIRED = 'svcCommFired';
 const ACTS = [
@@ -133,10 +134,10 @@ describe(`${PAYLOADS.length} payloads in results, errors, descriptions, names an
     expect(odd).toEqual([]);
   }, 300_000);
 
-  it.skipIf(!existsSync('/usr/bin/chromium'))(
+  it.skipIf(skipReason !== undefined)(
     'run nothing in a browser that opens the answers',
     async () => {
-      const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+      const browser = await openBrowser();
       const page = await browser.newPage();
       let fired = 0;
       await page.exposeFunction(FIRED, () => {
