@@ -78,7 +78,7 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   if (store) layers.push(inbox({ inbox: store, handler: route.name, logger }));
   layers.push(timeout({ timeoutMs, handler: route.name }), ...(options.middleware ?? []));
   if (answering) layers.push(answering.inner);
-  return compose(layers, (incoming, context) => route.invoke(incoming, context).then(handled));
+  return compose(layers, (incoming, context) => route.invoke(incoming, context).then((value) => handled(route, value)));
 }
 
 function answeringLayers(
@@ -92,7 +92,13 @@ function answeringLayers(
   return route.answering({ ...answers, ...clock, logger });
 }
 
-const handled = (value: unknown): Verdict => ({ kind: 'ack', outcome: 'handled', value });
+/** @throws InvalidConsumerError when nothing was done yet: of a generator function the body runs when somebody iterates */
+function handled(route: Route, value: unknown): Verdict {
+  if (/^\[object (Async)?Generator\]$/.test(Object.prototype.toString.call(value))) {
+    throw new InvalidConsumerError(describeOrigin(route), 'it is a generator function (function*): take the * away');
+  }
+  return { kind: 'ack', outcome: 'handled', value };
+}
 
 function inboxFor(route: Route, { inbox: store, inboxByDefault = true }: PipelineOptions): Inbox | undefined {
   if (route.options.inbox === true && !store) {

@@ -90,6 +90,24 @@ describe('what a handler returns or throws becomes a verdict', () => {
     expect(await run(async () => 'value')).toEqual({ kind: 'ack', outcome: 'handled', value: 'value' });
   });
 
+  test.each<[string, RawHandler]>([
+    [
+      'function*',
+      function* () {
+        yield unreadable();
+      },
+    ],
+    [
+      'async function*',
+      async function* () {
+        yield unreadable();
+      },
+    ],
+  ])('a %s, whose body nobody would run, is no success', async (_, generator) => {
+    const error = expect.objectContaining({ code: 'SVC_COMM_INVALID_CONSUMER' });
+    expect(await run(generator)).toMatchObject({ kind: 'retry', error });
+  });
+
   const url = 'amqp://localhost';
   test.each<[string, Error, Partial<Verdict>]>([
     ['Reject goes to the dead letters', new Reject('no'), { kind: 'dead', reason: 'rejected' }],
