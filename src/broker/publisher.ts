@@ -5,6 +5,7 @@ import { MAX_BODY_BYTES, type Message } from '../message/message.ts';
 import type { Publisher, PublishOptions, PublishOutcome, PublishPipe } from '../message/publisher.ts';
 import type { ReplyListener } from '../message/replies.ts';
 import type { DeclareMode, ExchangeType } from '../message/topology.ts';
+import { onAbort } from '../util/on-abort.ts';
 import { MAX_TIMER_MS } from '../util/sleep.ts';
 import type { BrokerConnection } from './connection.ts';
 import { ExchangeCheck } from './exchange-check.ts';
@@ -140,10 +141,9 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
 
   #attempt(checked: CheckedMessage, timeoutMs: number, signal: AbortSignal | undefined): Promise<Attempt> {
     return new Promise<Attempt>((resolve, reject) => {
-      const onAbort = () => reject(signal?.reason);
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const forget = onAbort(signal, () => reject(signal?.reason));
       const settle = (outcome: PublishOutcome) => {
-        signal?.removeEventListener('abort', onAbort);
+        forget();
         resolve({ entry, outcome });
       };
       const entry = publishEntry(checked, settle, timeoutMs);
@@ -156,10 +156,10 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
     const end = new AbortController();
     const onEnd = () => end.abort();
     const timer = setTimeout(onEnd, Math.min(leftMs, MAX_TIMER_MS));
-    signal?.addEventListener('abort', onEnd, { once: true });
+    const forget = onAbort(signal, onEnd);
     await this.#rooms.wait(end.signal).catch(() => undefined);
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onEnd);
+    forget();
     signal?.throwIfAborted();
   }
 

@@ -13,6 +13,7 @@ import { DIRECT_REPLY_TO, type Reply, type ReplyListener } from '../message/repl
 import { assertObject } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import type { Duration } from '../util/duration.ts';
+import { onAbort } from '../util/on-abort.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { assertCallee, callMessage } from './call-message.ts';
@@ -128,8 +129,7 @@ export class Caller implements ReplyListener {
     const correlationId = currentCorrelation()?.correlationId ?? callId;
     const properties = { ...message.properties, correlationId, replyTo: DIRECT_REPLY_TO };
     const outcome = pending.enter(callId, correlationId);
-    const onAbort = () => pending.settle(callId, { kind: 'aborted', reason: signal?.reason });
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const forget = onAbort(signal, () => pending.settle(callId, { kind: 'aborted', reason: signal?.reason }));
     const leftMs = () => endsAtMs - performance.now();
     publisher.publish({ ...message, properties }, { timeoutMs: Math.max(1, leftMs()), ...(signal && { signal }) }).then(
       () => pending.sent(callId, leftMs()),
@@ -138,7 +138,7 @@ export class Caller implements ReplyListener {
     try {
       return await outcome;
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      forget();
     }
   }
 }

@@ -1,4 +1,5 @@
 import { type RequestLine, RestApiAbortedError, RestApiTimeoutError } from '../errors.ts';
+import { onAbort } from '../util/on-abort.ts';
 
 type Ending = { readonly kind: 'timeout' } | { readonly kind: 'aborted'; readonly reason: unknown };
 
@@ -10,7 +11,7 @@ export class Deadline {
   readonly timeoutMs: number;
   readonly #endsAt: number;
   readonly #timer: NodeJS.Timeout;
-  readonly #signal: AbortSignal | undefined;
+  readonly #forgetSignal: (() => void) | undefined;
   #ending: Ending | undefined;
   #watcher: (() => void) | undefined;
 
@@ -18,9 +19,8 @@ export class Deadline {
     this.timeoutMs = timeoutMs;
     this.#endsAt = performance.now() + timeoutMs;
     this.#timer = setTimeout(() => this.#end({ kind: 'timeout' }), timeoutMs);
-    this.#signal = signal;
     if (signal?.aborted) this.#end({ kind: 'aborted', reason: signal.reason });
-    else signal?.addEventListener('abort', this.#onAbort, { once: true });
+    else this.#forgetSignal = onAbort(signal, () => this.#end({ kind: 'aborted', reason: signal?.reason }));
   }
 
   get remainingMs(): number {
@@ -61,10 +61,8 @@ export class Deadline {
   dispose(): void {
     clearTimeout(this.#timer);
     this.#watcher = undefined;
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#forgetSignal?.();
   }
-
-  readonly #onAbort = (): void => this.#end({ kind: 'aborted', reason: this.#signal?.reason });
 
   #end(ending: Ending): void {
     this.#ending ??= ending;

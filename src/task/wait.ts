@@ -7,6 +7,7 @@ import {
   TaskWaitTimeoutError,
 } from '../errors.ts';
 import { deferred } from '../util/deferred.ts';
+import { onAbort } from '../util/on-abort.ts';
 import type { Outcome } from './sql/task-row.ts';
 import { isFinal, type TaskRecord } from './state.ts';
 import type { TaskWatch } from './watch.ts';
@@ -43,8 +44,7 @@ export async function waitForEnd(
     if (notice.kind === 'look') wake.resolve('look');
     if (notice.kind === 'ended') wake.resolve(outcomeOf(notice) ?? 'look');
   });
-  const onAbort = () => end.reject(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const forget = onAbort(signal, () => end.reject(signal?.reason));
   const timer =
     timeoutMs === undefined
       ? undefined
@@ -67,7 +67,7 @@ export async function waitForEnd(
   } finally {
     clearTimeout(timer);
     unwatch();
-    signal?.removeEventListener('abort', onAbort);
+    forget();
   }
 }
 
