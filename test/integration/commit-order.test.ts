@@ -21,7 +21,9 @@ afterAll(() => database.close());
 
 const event = (key: string) => ({ aggregate: 'order', eventType: 'create.base', payload: { key }, key });
 
-test('of two writers of a key the second waits for the commit of the first, and ids are in the order of commits', async () => {
+/** @param count events of each of the two */
+async function secondWaits(count: number): Promise<void> {
+  const events = Array.from({ length: count }, () => event('crossing'));
   const [one, two] = [await database.pg.connect(), await database.pg.connect()];
   try {
     const { rows: backends } = await two.query('SELECT pg_backend_pid() AS pid');
@@ -34,24 +36,31 @@ test('of two writers of a key the second waits for the commit of the first, and 
     for (const client of [one, two]) await client.query('BEGIN');
     const commits: string[] = [];
     const names = new Map<string, string>();
-    const first = await outbox.publishAggregateEvent(event('crossing'), { transaction: one });
+    const first = await outbox.publishAggregateEvents(events, { transaction: one });
     // Whoever has written its event commits at once: the second would overtake the first.
-    const second = outbox.publishAggregateEvent(event('crossing'), { transaction: two }).then(async ({ eventId }) => {
-      names.set(eventId, 'second');
+    const second = outbox.publishAggregateEvents(events, { transaction: two }).then(async (written) => {
+      for (const { eventId } of written) names.set(eventId, 'second');
       commits.push('second');
       await two.query('COMMIT');
     });
     await Promise.race([second, until('the second waits for the lock of the key', isHeldUp)]);
-    names.set(first.eventId, 'first');
+    for (const { eventId } of first) names.set(eventId, 'first');
     commits.push('first');
     await one.query('COMMIT');
     await second;
     const { rows } = await database.pg.query(`SELECT message_id FROM ${database.table('svc_comm_outbox')} ORDER BY id`);
-    expect(rows.map((row) => names.get(row.message_id))).toEqual(commits);
+    const inOrder = rows.map((row) => names.get(row.message_id)).filter((name) => name !== undefined);
+    expect(inOrder).toEqual(commits.flatMap((name) => Array.from({ length: count }, () => name)));
   } finally {
     for (const client of [one, two]) client.release();
   }
-});
+}
+
+test('of two writers of a key the second waits for the commit of the first, and ids are in the order of commits', () =>
+  secondWaits(1));
+
+test('of two writers of several events of a key the second waits for the commit of the first, and ids are in the order of commits', () =>
+  secondWaits(3));
 
 test('what was written is not committed when its events cannot be', async () => {
   await database.pg.query(

@@ -37,7 +37,24 @@ export const MUTANTS: readonly Mutant[] = [
     takes: 'FROM (SELECT count(*) FROM k) AS locked,\n  unnest(',
     puts: 'FROM unnest(',
     testFile: 'integration/commit-order.test.ts',
+    title:
+      'of two writers of several events of a key the second waits for the commit of the first, and ids are in the order of commits',
+  },
+  {
+    rule: 'the enqueue of one event locks its key before it draws the id',
+    file: 'outbox/sql/enqueue.ts',
+    takes: 'FROM (SELECT count(*) FROM k) AS locked\nWHERE',
+    puts: 'WHERE',
+    testFile: 'integration/commit-order.test.ts',
     title: 'of two writers of a key the second waits for the commit of the first, and ids are in the order of commits',
+  },
+  {
+    rule: 'what was held up is asked about again before it goes',
+    file: 'broker/publish-flow.ts',
+    takes: 'entry.mayGo?.() === false',
+    puts: 'false',
+    testFile: 'integration/broker-publish-faults.test.ts',
+    title: 'what was held up until its sender may not send it any more is not sent',
   },
   {
     rule: 'events are written before COMMIT',
