@@ -53,7 +53,12 @@ async function isAnswering(given: Tasks | undefined): Promise<boolean> {
     await (given ?? (await taskClient())).find(NOBODY);
     return true;
   })().catch(() => false);
-  return Promise.race([asked, sleep(DATABASE_MS).then(() => false)]);
+  const over = new AbortController();
+  try {
+    return await Promise.race([asked, sleep(DATABASE_MS, over.signal).then(() => false)]);
+  } finally {
+    over.abort();
+  }
 }
 
 /** The nil UUID (RFC 9562 §5.9): no task has it. */

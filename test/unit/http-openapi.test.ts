@@ -63,6 +63,7 @@ async function documented(
       });
       await app.register(functionServer, { tasks });
       await app.register(functionServer, { tasks, prefix: '/fn' });
+      await app.register(functionServer, { tasks, prefix: '/of/:tenant' });
       const everything = { getList: nothing, postList: nothing, putDetail: nothing, deleteDetail: nothing };
       const described = {
         getList: { summary: 'Doubles', query: { foo: { type: 'integer' } } },
@@ -124,6 +125,9 @@ it('says of each function what it takes, and of each resource what it has', asyn
   expect(Object.keys(paths['/api/v1/double/state/{task_id}/'] ?? {})).toEqual(['get', 'delete']);
   expect(paths['/api/v1/none/']).toBeUndefined();
   expect(paths['/health']).toBeDefined();
+  expect(paths['/of/{tenant}/addition']?.post).toMatchObject({
+    parameters: expect.arrayContaining([{ name: 'tenant', in: 'path', required: true, schema: { type: 'string' } }]),
+  });
   const ids = Object.values(paths).flatMap((item) => Object.values(item).map(({ operationId }) => operationId));
   expect(new Set(ids).size).toBe(ids.length);
 });

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { rerooted } from '../../message/json-schema.ts';
-import type { PathItem, Paths } from './types.ts';
+import type { Parameter, PathItem, Paths } from './types.ts';
 
 /** What a plugin tells of itself, each time it is asked: what is registered later is in it. */
 export interface ApiSource {
@@ -36,8 +36,9 @@ export class ApiCollector {
   async document({ title, version, description }: DocumentOptions): Promise<object> {
     const paths: Record<string, unknown> = {};
     for (const { prefix, paths: tell } of this.#sources) {
+      const { path: start, parameters } = templated(prefix);
       for (const [path, item] of Object.entries(await tell()))
-        paths[prefix + path] = named(rooted(item, prefix + path), prefix);
+        paths[start + path] = named(rooted(item, start + path), start, parameters);
     }
     return {
       openapi: '3.1.0',
@@ -70,13 +71,23 @@ const rooted = (item: PathItem, path: string): PathItem =>
 /** As a part of a JSON pointer (RFC 6901) in a URL fragment. */
 const escaped = (name: string): string => encodeURIComponent(name.replaceAll('~', '~0').replaceAll('/', '~1'));
 
+/** Fastify's `/api/:tenant` as OpenAPI's `/api/{tenant}`, and what then must be said of it. */
+function templated(prefix: string): { readonly path: string; readonly parameters: readonly Parameter[] } {
+  const names = [...prefix.matchAll(/:(\w+)/g)].map(([, name = '']) => name);
+  return {
+    path: prefix.replaceAll(/:(\w+)/g, '{$1}'),
+    parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+  };
+}
+
 /** Ids are of the whole document, and a plugin may be registered twice. */
-const named = (item: PathItem, prefix: string): PathItem =>
+const named = (item: PathItem, prefix: string, inPrefix: readonly Parameter[]): PathItem =>
   Object.fromEntries(
-    Object.entries(item).map(([method, operation]) => [
-      method,
-      { ...operation, operationId: `${prefix} ${operation.operationId}`.trim() },
-    ]),
+    Object.entries(item).map(([method, operation]) => {
+      const parameters = [...inPrefix, ...(operation.parameters ?? [])];
+      const operationId = `${prefix} ${operation.operationId}`.trim();
+      return [method, { ...operation, operationId, ...(parameters.length > 0 ? { parameters } : {}) }];
+    }),
   );
 
 const PROBLEM = Object.freeze({
