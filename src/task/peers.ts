@@ -1,3 +1,5 @@
+import type { WorkerWord } from './presence.ts';
+
 /** How often a worker says that it is there, and for how long others believe it. */
 export const HERE_EVERY_MS = 5_000;
 const BELIEVED_MS = 12_000;
@@ -20,9 +22,8 @@ export class Peers {
     this.#self = self;
   }
 
-  /** @param isFull whether it takes nothing at the moment */
-  seen(worker: string, isFull: boolean): void {
-    this.#workers.set(worker, { seenMs: performance.now(), isFull });
+  heard(worker: string, word: WorkerWord): void {
+    if (word !== 'echo') this.#workers.set(worker, { seenMs: performance.now(), isFull: word === 'full' });
   }
 
   /** Whether any has told of itself lately. */

@@ -219,7 +219,7 @@ export class Tasks implements Service {
     const watch = new TaskWatch({ connect: () => connect('tasks listen'), db, schema, logger, pollMs, listen });
     this.#watch = watch;
     watch.watchAll((notice) => {
-      if (notice.kind === 'here' && notice.queue === queue) workers.seen(notice.id, notice.isFull);
+      if (notice.kind === 'worker' && notice.queue === queue) workers.heard(notice.id, notice.word);
     });
     await watch.open(signal);
   }

@@ -87,7 +87,7 @@ export class TaskWatch {
     const notice = parseNotice(payload);
     if (!notice) return;
     for (const listener of this.#everything) listener(notice);
-    if (notice.kind !== 'waits' && notice.kind !== 'here') this.#tell(notice);
+    if (notice.kind !== 'waits' && notice.kind !== 'worker') this.#tell(notice);
   }
 
   #tell(notice: WatchNotice): void {

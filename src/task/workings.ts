@@ -52,7 +52,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
   });
   const ledger = new Ledger({ db, ends, schema, owner, leaseMs, definitions: () => registry.definitions });
   const peers = new Peers(owner);
-  const presence = new Presence((isFull) => announceWorker(db, owner, queue, isFull));
+  const presence = new Presence((word) => announceWorker(db, word, owner, queue));
   const intake = new Intake(
     logger,
     () => runner.fill(),
@@ -101,8 +101,10 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
   });
   watch.watchAll((notice) => {
     if (notice.kind === 'cancel') runner.end(notice.id, 'cancel');
-    else if (notice.kind === 'here' && notice.queue === queue) peers.seen(notice.id, notice.isFull);
-    else if (notice.kind === 'waits' && notice.queue === queue) intake.told(notice.ids);
+    else if (notice.kind === 'worker' && notice.queue === queue) {
+      if (notice.id === owner) presence.heard(notice.word);
+      peers.heard(notice.id, notice.word);
+    } else if (notice.kind === 'waits' && notice.queue === queue) intake.told(notice.ids);
     else if (notice.kind === 'started' || notice.kind === 'ended') intake.startedSomewhere(notice.id);
   });
   return { db, ends, watch, pool, ledger, intake, runner, housekeeping };

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { hereNotice, TASK_CHANNEL } from '../../src/task/sql/channel.ts';
+import { TASK_CHANNEL, workerNotice } from '../../src/task/sql/channel.ts';
 import { WorkerKit } from '../support/task-kit.ts';
 
 describe('workers that listen', () => {
@@ -125,6 +125,20 @@ describe('the message of a task that workers hear of', () => {
     expect(await outbox(kit)).toEqual([{ body: JSON.stringify({ taskId: id }), isHeld: true }]);
   });
 
+  it('is not held back for a worker that hears of nothing', async () => {
+    const deaf = kit.worker({ concurrency: 1, pollMs: 60_000 }, { listen: false });
+    const told: string[] = [];
+    const listener = await kit.kit.db.pg.connect();
+    listener.on('notification', ({ payload = '' }) => told.push(payload));
+    await listener.query(`LISTEN ${TASK_CHANNEL}`);
+    await deaf.start();
+    // It has told something: that it wants to hear itself, and no more.
+    await expect.poll(() => told.filter((payload) => payload.endsWith(kit.queue)).length).toBeGreaterThan(0);
+    const { id } = await kit.tasks.submit('addition', { x: 1, y: 2 });
+    expect(await outbox(kit)).toEqual([{ body: JSON.stringify({ taskId: id }), isHeld: false }]);
+    listener.release(true);
+  });
+
   it('is not held back where no worker has told of itself', async () => {
     const { id } = await kit.tasks.submit('addition', { x: 1, y: 2 });
     expect(await outbox(kit)).toEqual([{ body: JSON.stringify({ taskId: id }), isHeld: false }]);
@@ -142,7 +156,7 @@ describe('with a relay', () => {
     const deaf = kit.worker({ concurrency: 1, pollMs: 60_000 }, { listen: false });
     await deaf.start();
     const { pg } = kit.kit.db;
-    await pg.query('SELECT pg_notify($1, $2)', [TASK_CHANNEL, hereNotice(randomUUID(), kit.queue, false)]);
+    await pg.query('SELECT pg_notify($1, $2)', [TASK_CHANNEL, workerNotice('here', randomUUID(), kit.queue)]);
     // The client may hear of it later than we do of our statement.
     const isHeld = async () => {
       const { id } = await kit.tasks.submit('addition', { x: 1, y: 2 });

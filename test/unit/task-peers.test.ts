@@ -6,7 +6,8 @@ import { Peers } from '../../src/task/peers.ts';
 function shares(full: readonly number[]): number[] {
   const names = Array.from({ length: 5 }, () => uuidv7());
   const workers = names.map((name) => new Peers(name));
-  for (const worker of workers) for (const [i, name] of names.entries()) worker.seen(name, full.includes(i));
+  for (const worker of workers)
+    for (const [i, name] of names.entries()) worker.heard(name, full.includes(i) ? 'full' : 'here');
   const counts = names.map(() => 0);
   for (let n = 0; n < 5_000; n++) {
     const task = uuidv7();
@@ -40,6 +41,8 @@ it('a worker that knows of no other goes for every task', () => {
 it('who is no worker knows whether any listens', () => {
   const peers = new Peers();
   expect(peers.hasAny).toBe(false);
-  peers.seen(uuidv7(), true);
+  peers.heard(uuidv7(), 'echo');
+  expect(peers.hasAny).toBe(false);
+  peers.heard(uuidv7(), 'full');
   expect(peers.hasAny).toBe(true);
 });

@@ -1,3 +1,4 @@
+import type { WorkerWord } from '../presence.ts';
 import { FINAL_STATES, type FinalState } from '../state.ts';
 
 /** PostgreSQL channel on which tasks are told of, to whoever has a connection that listens. */
@@ -24,16 +25,16 @@ export type TaskNotice =
  * - `waits` with the queue and ids: they have just been submitted. Whoever misses it gets them by the queue.
  * - `here` with the queue: the worker of this id listens for `waits`, and has room
  * - `full` with the queue: it listens, but takes nothing at the moment
+ * - `echo` with the queue: the worker of this id wants to hear it itself
  */
 export type WorkerNotice =
   | { readonly kind: 'waits'; readonly id: string; readonly queue: string; readonly ids: readonly string[] }
-  | { readonly kind: 'here'; readonly id: string; readonly queue: string; readonly isFull: boolean };
+  | { readonly kind: 'worker'; readonly word: WorkerWord; readonly id: string; readonly queue: string };
 
 export const waitsNotice = (queue: string, ids: readonly string[]): string =>
   `${ids[0]} waits ${JSON.stringify({ queue, ids })}`;
 
-export const hereNotice = (worker: string, queue: string, isFull: boolean): string =>
-  `${worker} ${isFull ? 'full' : 'here'} ${queue}`;
+export const workerNotice = (word: WorkerWord, worker: string, queue: string): string => `${worker} ${word} ${queue}`;
 
 /** undefined for what is none: the channel is open to every role of the database. */
 export function parseNotice(payload: string): TaskNotice | WorkerNotice | undefined {
@@ -43,7 +44,7 @@ export function parseNotice(payload: string): TaskNotice | WorkerNotice | undefi
   if (word === 'cancel') return { kind: 'cancel', id };
   if (word === 'STARTED') return { kind: 'started', id };
   if (word === 'progress') return progress(id, rest ?? '');
-  if (word === 'here' || word === 'full') return { kind: 'here', id, queue: rest ?? '', isFull: word === 'full' };
+  if (word === 'here' || word === 'full' || word === 'echo') return { kind: 'worker', word, id, queue: rest ?? '' };
   if (word === 'waits') return waits(id, rest ?? '');
   const state = FINAL_STATES.find((final) => final === word);
   return state && { kind: 'ended', id, state, result: rest };
