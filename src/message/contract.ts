@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ContractViolationError, InvalidArgumentError } from '../errors.ts';
+import { assertObject } from '../util/assert-object.ts';
 import { assertName } from '../util/topic-pattern.ts';
 import { contractRegistry } from './contract-registry.ts';
 import type { JsonSchema } from './json-schema.ts';
@@ -128,10 +129,14 @@ function made<C extends Contract>(contract: C): C {
   return contract;
 }
 
-const told = (what: string, { description, jsonSchema }: ContractDocs): ContractDocs => ({
-  ...(description === undefined ? {} : { description }),
-  ...(jsonSchema === undefined ? {} : { jsonSchema: written(`${what} jsonSchema`, jsonSchema) }),
-});
+function told(what: string, docs: ContractDocs): ContractDocs {
+  assertObject(`${what} docs`, docs);
+  const { description, jsonSchema } = docs;
+  return {
+    ...(description === undefined ? {} : { description }),
+    ...(jsonSchema === undefined ? {} : { jsonSchema: written(`${what} jsonSchema`, jsonSchema) }),
+  };
+}
 
 /** As it will be told: one that contains itself would keep all that the service has out of every document. */
 function written(argument: string, schema: JsonSchema): JsonSchema {

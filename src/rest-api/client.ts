@@ -1,3 +1,4 @@
+import { assertObject } from '../util/assert-object.ts';
 import { fullResponse, jsonResponse, type ResponseFormatter, type RestResponse } from './formatter.ts';
 import { type ResolvedRestClientOptions, type RestClientOptions, resolveRestClientOptions } from './options.ts';
 import { Performer } from './performer.ts';
@@ -41,7 +42,7 @@ export class RestClient {
   /** `delete`, for where that word cannot stand. */
   readonly del: Verb = this.delete;
   readonly head: HeadVerb = (path: string, options: RequestOptions = {}) =>
-    this.#performer.perform('HEAD', path, options, options.responseFormatter ?? fullResponse) as Promise<never>;
+    this.#perform('HEAD', path, options, () => fullResponse);
 
   /** Takes no more requests, waits for those under way and closes the connections. */
   close(): Promise<void> {
@@ -49,13 +50,18 @@ export class RestClient {
   }
 
   #verb(method: string): Verb {
-    return (path: string, options: RequestOptions = {}) =>
-      this.#performer.perform(
-        method,
-        path,
-        options,
-        options.responseFormatter ?? defaultFormatter(options),
-      ) as Promise<never>;
+    return (path: string, options: RequestOptions = {}) => this.#perform(method, path, options, defaultFormatter);
+  }
+
+  async #perform(
+    method: string,
+    path: string,
+    options: RequestOptions,
+    formatterOf: (options: RequestOptions) => ResponseFormatter,
+  ): Promise<never> {
+    assertObject('options', options);
+    const formatter = options.responseFormatter ?? formatterOf(options);
+    return this.#performer.perform(method, path, options, formatter) as Promise<never>;
   }
 }
 
@@ -72,5 +78,6 @@ const defaultFormatter = ({ responseType }: RequestOptions): ResponseFormatter =
  * const subject = await api.get<Subject>('api/v1/subjects/1');
  */
 export function createRestClient(options: RestClientOptions): RestClient {
+  assertObject('options', options);
   return new RestClient(resolveRestClientOptions(options));
 }

@@ -11,6 +11,7 @@ import {
 } from '../message/contract.ts';
 import type { MessageContext, Middleware } from '../message/handler.ts';
 import type { BindSpec } from '../message/topology.ts';
+import { kindOf as typeName } from '../util/assert-object.ts';
 import { assertName, parseTopicPattern } from '../util/topic-pattern.ts';
 import type { CallInfo } from './call-consumer.ts';
 import { callSite } from './call-site.ts';
@@ -134,8 +135,14 @@ export class MessageRouter {
     return this.#instances.unregistered(modules);
   }
 
-  /** Adds layers of the user's own around every handler, inside inbox and time limit, for what `handlers` makes from now on. */
+  /**
+   * Adds layers of the user's own around every handler, inside inbox and time limit, for what `handlers` makes from now on.
+   * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for what is no function
+   */
   use(...middleware: readonly Middleware[]): void {
+    for (const layer of middleware) {
+      if (typeof layer !== 'function') throw new InvalidArgumentError('middleware', 'functions', typeName(layer));
+    }
     this.#middleware.push(...middleware);
   }
 

@@ -8,6 +8,7 @@ import type { Service } from '../lifecycle/service.ts';
 import { deadQueueName, retryQueueName } from '../message/topology.ts';
 import type { MessageRouter } from '../router/router.ts';
 import type { Settings } from '../settings/define.ts';
+import { assertObject, kindOf } from '../util/assert-object.ts';
 import { type Duration, keptDurationMs } from '../util/duration.ts';
 import { dueRows } from './due-rows.ts';
 import { attachProbe, type HandledMessage, HandlerProbe } from './handler-probe.ts';
@@ -132,6 +133,11 @@ export class TestService {
  * await t.stop();
  */
 export async function testService(options: TestServiceOptions = {}): Promise<TestService> {
+  assertObject('options', options);
+  const { messageRouter } = options;
+  if (messageRouter !== undefined && typeof messageRouter?.use !== 'function') {
+    throw new InvalidArgumentError('messageRouter', 'a MessageRouter', kindOf(messageRouter));
+  }
   const harness = new Harness(options);
   await harness.start();
   return new TestService(harness);
