@@ -47,18 +47,20 @@ export class ToldTasks {
     this.#timer = undefined;
   }
 
-  /** @returns the next one to go for; undefined: none for now */
+  /** @returns the next one to go for, of this worker's share first: of the others all would take the same; undefined: none */
   take(): string | undefined {
     const nowMs = performance.now();
+    let next: string | undefined;
     for (const [id, sinceMs] of this.#sinceMs) {
       const waitedMs = nowMs - sinceMs;
       if (waitedMs > KEPT_MS) this.#sinceMs.delete(id);
-      else if (waitedMs >= PATIENCE_MS || this.#options.isOurs(id)) {
-        this.#sinceMs.delete(id);
-        return id;
-      }
+      else if (this.#options.isOurs(id)) {
+        next = id;
+        break;
+      } else if (waitedMs >= PATIENCE_MS) next ??= id;
     }
-    return undefined;
+    if (next !== undefined) this.#sinceMs.delete(next);
+    return next;
   }
 
   #look(): void {
