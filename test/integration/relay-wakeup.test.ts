@@ -114,15 +114,19 @@ describe('the wake-up of a parked relay', () => {
       await relay.start();
       // the row is written while the relay is awake; it parks; then the row is committed, and notifies nobody
       const client = await kit.db.pg.connect();
-      await client.query('BEGIN');
-      await client.query(insertSql(kit.db.table('svc_comm_outbox')), [JSON.stringify([{ body: `race${n}` }])]);
-      await until('the flag is set', async () => (await kit.db.count('svc_comm_relay_lease', 'parked')) === 64);
-      await sleep(n * 8);
-      expect(relay.isParked).toBe(false);
-      await client.query('COMMIT');
-      client.release();
-      const committedMs = performance.now();
-      lags.push(await lag(pipe, () => Promise.resolve({ body: `race${n}`, committedMs })));
+      try {
+        await client.query('BEGIN');
+        await client.query(insertSql(kit.db.table('svc_comm_outbox')), [JSON.stringify([{ body: `race${n}` }])]);
+        await until('the flag is set', async () => (await kit.db.count('svc_comm_relay_lease', 'parked')) === 64);
+        await sleep(n * 8);
+        expect(relay.isParked).toBe(false);
+        await client.query('COMMIT');
+        const committedMs = performance.now();
+        lags.push(await lag(pipe, () => Promise.resolve({ body: `race${n}`, committedMs })));
+      } finally {
+        // With what it had left open.
+        client.release(true);
+      }
       await relay.stop();
     }
     console.info(`racing commits: max ${Math.max(...lags).toFixed(1)} ms`);
