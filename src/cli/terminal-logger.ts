@@ -1,5 +1,7 @@
+import { inspect } from 'node:util';
 import { LOG_LEVELS, type Logger, type LogLevel } from '../lifecycle/logger.ts';
 import { maskUrl } from '../util/mask.ts';
+import { printable } from './printable.ts';
 
 /** Of roles, so that several of one process are told apart: none of those that levels have. */
 const ROLE_COLOURS = Object.freeze([35, 34, 32, 95, 94, 92]);
@@ -36,8 +38,19 @@ function colourOf(role: string): number {
 }
 
 function detail(name: string, value: unknown, withStack: boolean): string {
-  if (value instanceof Error) return withStack ? `\n${value.stack ?? value.message}` : `${name}: ${value.message}`;
-  return `${name}=${typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))}`;
+  if (value instanceof Error) {
+    return printable(withStack ? `\n${value.stack ?? value.message}` : `${name}: ${value.message}`);
+  }
+  return printable(`${name}=${typeof value === 'string' ? value : shown(value)}`).replaceAll('\n', '\\n');
+}
+
+/** What JSON cannot carry (a BigInt, what contains itself) is no reason to fail whoever logs it. */
+function shown(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return inspect(value, { breakLength: Number.POSITIVE_INFINITY });
+  }
 }
 
 function timeOf(date: Date): string {

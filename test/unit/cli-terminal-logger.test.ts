@@ -35,6 +35,21 @@ describe('the log on a terminal', () => {
     expect(logged('debug', work)[0]).toMatch(/failed {2}\nError: broken\n +at /);
   });
 
+  it('shows fields that JSON cannot carry, and does not fail the handler that logs them', () => {
+    const circular: Record<string, unknown> = { id: 1 };
+    circular.self = circular;
+    const [line] = logged('info', (logger) => logger.info({ sum: 10n, order: { total: 5n }, circular }, 'counted'));
+    expect(line).toContain('counted  sum=10n  order={ total: 5n }  circular=<ref *1> { id: 1, self: [Circular *1] }\n');
+  });
+
+  it('writes out control characters of what a sender wrote, so that it stays one line and does not steer the terminal', () => {
+    const fields = { routingKey: 'a\u001b[2Jb\n03:04:05.006 info  forged', error: new Error('no \u009b31m') };
+    const lines = logged('info', (logger) => logger.warn(fields, 'handler failed'));
+    expect(lines).toEqual([
+      '03:04:05.006 warn  consumer  handler failed  routingKey=a\\x1b[2Jb\\n03:04:05.006 info  forged  error: no \\x9b31m\n',
+    ]);
+  });
+
   it('hides passwords and colours the level', () => {
     const [line] = logged('info', (logger) => logger.warn({ url: 'amqp://u:c4n4ry@host' }, 'lost'), true);
     expect(line).not.toContain('c4n4ry');
