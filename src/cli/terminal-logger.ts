@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { LOG_LEVELS, type Logger, type LogLevel } from '../lifecycle/logger.ts';
+import { LOG_LEVELS, type Logger, type LogLevel, logLine } from '../lifecycle/logger.ts';
 import { maskUrl } from '../util/mask.ts';
 import { printable } from './printable.ts';
 
@@ -22,8 +22,9 @@ export function createTerminalLogger(level: LogLevel, role: string, options: Ter
   const hasColours = options.hasColours ?? !process.env.NO_COLOR;
   const paint = (code: number, text: string) => (hasColours ? `\u001b[${code}m${text}\u001b[0m` : text);
   const least = LOG_LEVELS.indexOf(level);
-  const log = (of: Level) => (fields: object, text: string) => {
+  const log = (of: Level) => (given: object, givenText: string) => {
     if (LOG_LEVELS.indexOf(of) < least) return;
+    const { fields, text } = logLine(given, givenText);
     const head = `${paint(90, timeOf(now()))} ${paint(COLOURS[of], of.padEnd(5))} ${paint(colourOf(role), role.padEnd(9))} ${text}`;
     const details = Object.entries(fields).map(([name, value]) => detail(name, value, level === 'debug'));
     write(maskUrl([head, ...details.map((text) => paint(90, text))].join('  ')).concat('\n'));

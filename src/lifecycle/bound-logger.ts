@@ -1,4 +1,4 @@
-import type { Logger } from './logger.ts';
+import { type Logger, logLine } from './logger.ts';
 
 /** A logger that adds the same fields to every line. Fields of the line win. */
 export class BoundLogger implements Logger {
@@ -11,18 +11,23 @@ export class BoundLogger implements Logger {
   }
 
   debug(fields: object, text: string): void {
-    this.#logger.debug({ ...this.#fields, ...fields }, text);
+    this.#log('debug', fields, text);
   }
 
   info(fields: object, text: string): void {
-    this.#logger.info({ ...this.#fields, ...fields }, text);
+    this.#log('info', fields, text);
   }
 
   warn(fields: object, text: string): void {
-    this.#logger.warn({ ...this.#fields, ...fields }, text);
+    this.#log('warn', fields, text);
   }
 
   error(fields: object, text: string): void {
-    this.#logger.error({ ...this.#fields, ...fields }, text);
+    this.#log('error', fields, text);
+  }
+
+  #log(level: keyof Logger, given: object, givenText: string): void {
+    const { fields, text } = logLine(given, givenText);
+    this.#logger[level]({ ...this.#fields, ...fields }, text);
   }
 }

@@ -1,3 +1,4 @@
+import { format } from 'node:util';
 import { destination, pino } from 'pino';
 import { maskJson } from '../util/mask.ts';
 
@@ -12,6 +13,13 @@ export interface Logger {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** What a line was given, as fields and text: pino's form takes an error instead of fields, or a text alone, as well. */
+export function logLine(fields: unknown, text: string): { readonly fields: object; readonly text: string } {
+  if (fields instanceof Error) return { fields: { error: fields }, text: text ?? fields.message };
+  if (typeof fields === 'string') return { fields: {}, text: text === undefined ? fields : format(fields, text) };
+  return { fields: Object(fields), text: text ?? '' };
+}
+
 /**
  * JSON lines on standard error; URLs are masked in every line.
  * @param bindings fields of every line, e.g. `{ appId }`
@@ -19,7 +27,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export function createLogger(level: LogLevel = 'info', bindings: object = {}): Logger {
   const sink = destination({ fd: 2, sync: true });
   return pino(
-    { level, base: bindings, serializers: { error: pino.stdSerializers.err } },
+    { level, base: bindings, errorKey: 'error', serializers: { error: pino.stdSerializers.err } },
     { write: (line: string) => sink.write(maskJson(line)) },
   );
 }

@@ -35,6 +35,17 @@ describe('the log on a terminal', () => {
     expect(logged('debug', work)[0]).toMatch(/failed {2}\nError: broken\n +at /);
   });
 
+  it('takes an error instead of fields, and a text alone, as pino does', () => {
+    const work = (logger: ReturnType<typeof createTerminalLogger>) => {
+      logger.error(new Error('broken'), 'failed');
+      Reflect.apply(logger.info, logger, ['a text']);
+    };
+    expect(logged('info', work)).toEqual([
+      '03:04:05.006 error consumer  failed  error: broken\n',
+      '03:04:05.006 info  consumer  a text\n',
+    ]);
+  });
+
   it('shows fields that JSON cannot carry, and does not fail the handler that logs them', () => {
     const circular: Record<string, unknown> = { id: 1 };
     circular.self = circular;

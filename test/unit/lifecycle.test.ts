@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { describe, expect, test, vi } from 'vitest';
 import { NotRunningError, StartAbortedError } from '../../src/errors.ts';
+import { BoundLogger } from '../../src/lifecycle/bound-logger.ts';
 import { group } from '../../src/lifecycle/group.ts';
 import { Lifecycle, type Service } from '../../src/lifecycle/service.ts';
 import { deferred } from '../../src/util/deferred.ts';
@@ -211,4 +212,17 @@ test('of any crossing of starts and stops, the last call decides the state', asy
     await Promise.all(calls);
     expect([life.state, open], `seed ${seed}`).toEqual(last === 'start' ? ['running', 1] : ['idle', 0]);
   }
+});
+
+test('a handler’s logger keeps an error that is given instead of fields, and a text that is given alone', () => {
+  const error = vi.fn();
+  const silent = () => undefined;
+  const logger = new BoundLogger({ debug: silent, info: silent, warn: silent, error }, { messageId: 'm' });
+  const failure = Object.assign(new Error('no route to host'), { code: 'EHOSTUNREACH' });
+  logger.error(failure, 'mail was not sent');
+  Reflect.apply(logger.error, logger, ['no mail']);
+  expect(error.mock.calls).toEqual([
+    [{ messageId: 'm', error: failure }, 'mail was not sent'],
+    [{ messageId: 'm' }, 'no mail'],
+  ]);
 });
