@@ -10,6 +10,8 @@ export async function main(args: readonly string[]): Promise<void> {
     if (exitCode === undefined) process.stderr.write(`svc-comm: standard output cannot be written: ${error.message}\n`);
     exitCode = 1;
   });
+  // What was to be said there is lost; the work and its exit code are not.
+  process.stderr.on('error', () => undefined);
   process.exitCode = await run(args);
   // What the user's files left open (timers, pools) must not keep a finished command alive; the output is written first.
   // A write that failed calls back before its stream says so.

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
-import { LOG_LEVELS, type Logger, type LogLevel, logLine } from '../lifecycle/logger.ts';
+import { logLine } from '../lifecycle/log-line.ts';
+import { LOG_LEVELS, type Logger, type LogLevel } from '../lifecycle/logger.ts';
 import { maskUrl } from '../util/mask.ts';
 import { printable } from './printable.ts';
 

@@ -1,4 +1,5 @@
-import { type Logger, logLine } from './logger.ts';
+import { logLine } from './log-line.ts';
+import type { Logger } from './logger.ts';
 
 /** A logger that adds the same fields to every line. Fields of the line win. */
 export class BoundLogger implements Logger {

@@ -1,4 +1,3 @@
-import { format } from 'node:util';
 import { destination, pino } from 'pino';
 import { maskJson } from '../util/mask.ts';
 
@@ -13,19 +12,17 @@ export interface Logger {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** What a line was given, as fields and text: pino's form takes an error instead of fields, or a text alone, as well. */
-export function logLine(fields: unknown, text: string): { readonly fields: object; readonly text: string } {
-  if (fields instanceof Error) return { fields: { error: fields }, text: text ?? fields.message };
-  if (typeof fields === 'string') return { fields: {}, text: text === undefined ? fields : format(fields, text) };
-  return { fields: Object(fields), text: text ?? '' };
-}
+/** Of lines that a full disk does not take: they are written when it has room, and further ones are left out until then. */
+const MAX_UNWRITTEN_BYTES = 1024 * 1024;
 
 /**
  * JSON lines on standard error; URLs are masked in every line.
  * @param bindings fields of every line, e.g. `{ appId }`
  */
 export function createLogger(level: LogLevel = 'info', bindings: object = {}): Logger {
-  const sink = destination({ fd: 2, sync: true });
+  const sink = destination({ fd: 2, sync: true, maxLength: MAX_UNWRITTEN_BYTES });
+  // Nobody who listened could be told; whoever does the work that is logged goes on.
+  sink.on('error', () => undefined);
   return pino(
     { level, base: bindings, errorKey: 'error', serializers: { error: pino.stdSerializers.err } },
     { write: (line: string) => sink.write(maskJson(line)) },

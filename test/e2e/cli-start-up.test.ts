@@ -52,6 +52,7 @@ describe('svc-comm', () => {
       stderr: expect.stringMatching(/^svc-comm: standard output cannot be written: ENOSPC.*\n$/),
     });
     expect(shell(`${cli} --nonsense --json > /dev/full`)).toMatchObject({ status: 2 });
+    expect(shell(`${cli} --nonsense 2> /dev/full`)).toMatchObject({ status: 2 });
   });
 
   it('prints its help in little more time than Node needs to start', () => {

@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process';
+import { existsSync, openSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import { NotRunningError, StartAbortedError } from '../../src/errors.ts';
 import { BoundLogger } from '../../src/lifecycle/bound-logger.ts';
@@ -225,4 +226,15 @@ test('a handler’s logger keeps an error that is given instead of fields, and a
     [{ messageId: 'm', error: failure }, 'mail was not sent'],
     [{ messageId: 'm' }, 'no mail'],
   ]);
+});
+
+test.skipIf(!existsSync('/dev/full'))('a log that a full disk does not take ends nothing', async () => {
+  const child = fork(new URL('../support/logging-child.ts', import.meta.url), {
+    execArgv: ['--import', 'tsx'],
+    stdio: ['ignore', 'ignore', openSync('/dev/full', 'w'), 'ipc'],
+  });
+  const told: unknown[] = [];
+  child.on('message', (message) => told.push(message));
+  const code = await new Promise((resolve) => child.once('exit', resolve));
+  expect({ code, told }).toEqual({ code: 0, told: ['logged'] });
 });
