@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+import { logLine } from '../lifecycle/log-line.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 
 /** pino's numbers, so that its tools read the lines. */
@@ -8,11 +10,23 @@ const LEVELS = { debug: 20, info: 30, warn: 40, error: 50 } as const;
  * paid for each time.
  */
 export function childLogger(bindings: object): Logger {
-  const log = (level: keyof typeof LEVELS) => (fields: object, text: string) => {
-    const line = { level: LEVELS[level], time: Date.now(), ...bindings, ...fields, msg: text };
-    process.stderr.write(`${JSON.stringify(line, plain)}\n`);
+  const log = (level: keyof typeof LEVELS) => (given: object, givenText: string) => {
+    const { fields, text } = logLine(given, givenText);
+    const head = { level: LEVELS[level], time: Date.now(), ...bindings };
+    process.stderr.write(
+      `${asJson({ ...head, ...fields, msg: text }) ?? asJson({ ...head, fields: inspect(fields), msg: text })}\n`,
+    );
   };
   return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
+}
+
+/** Undefined for what contains itself. */
+function asJson(line: object): string | undefined {
+  try {
+    return JSON.stringify(line, plain);
+  } catch {
+    return undefined;
+  }
 }
 
 function plain(_key: string, value: unknown): unknown {
