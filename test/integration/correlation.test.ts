@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import fastify from 'fastify';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { SvcCommService } from '../../src/assemble.ts';
 import { callConsumer } from '../../src/router/call-consumer.ts';
 import { commandConsumer } from '../../src/router/command-consumer.ts';
@@ -106,6 +107,36 @@ test('a call outside of everything has its own id as correlation id; inside, tha
   expect(alone).toMatch(UUID);
   const inside = withCorrelation('order-9', () => service.call<string>(name, 'ask', {}, { timeout: 10 }));
   await expect(inside).resolves.toBe('order-9');
+});
+
+test('an id that no message can carry is refused where it is given, not by every message after it', () => {
+  const publish = vi.fn();
+  const refused = (correlation: unknown) => () => withCorrelation(correlation as string, publish);
+  for (const id of ['x'.repeat(256), 'é'.repeat(128), 'a\0b', 4711, { correlationId: 4711 }]) {
+    expect(refused(id)).toThrow(
+      expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT', argument: 'correlationId' }),
+    );
+  }
+  expect(publish).not.toHaveBeenCalled();
+  expect(withCorrelation('é'.repeat(127), currentCorrelation)?.correlationId).toBe('é'.repeat(127));
+});
+
+test('what a consumed message carries as id, and no other can, does not fail what its handler publishes', async () => {
+  seen.length = 0;
+  const properties = { correlationId: 'a\0b', messageId: randomUUID() };
+  kit.channel.publish(name, 'start', Buffer.from('{"meta":{}}'), properties);
+  await until(() => seen.length === 4);
+  expect(seen.map(([kind]) => kind).sort()).toEqual(['call', 'command', 'event', 'future event']);
+});
+
+test.each([
+  ['version ff', `ff${TRACEPARENT.slice(2)}`],
+  ['a trace id of zeros', '00-00000000000000000000000000000000-b7ad6b7169203331-01'],
+  ['a parent id of zeros', '00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01'],
+  ['rubbish', 'rubbish'],
+])('a traceparent with %s is none', (_what, traceparent) => {
+  const ambient = withCorrelation({ correlationId: 'order-9', traceparent }, currentCorrelation);
+  expect(ambient).toEqual({ correlationId: 'order-9', traceparent: undefined });
 });
 
 describe('an HTTP request', () => {

@@ -169,7 +169,8 @@ test('without a transaction in sight nothing is written', async () => {
 
 test('a row says what the relay needs: partition, ids, app, correlation, and no properties when they are the defaults', async () => {
   const plain = await outbox.publishAggregateEvent(event('row'), { transaction: 'own' });
-  const traced = await withCorrelation({ correlationId: 'c-1', traceparent: '00-ab-cd-01' }, () =>
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const traced = await withCorrelation({ correlationId: 'c-1', traceparent }, () =>
     outbox.publishAggregateEvent({ aggregate: 'order', eventType: 'x', payload: 1, key: 7n }, { transaction: 'own' }),
   );
   const { rows: found } = await database.pg.query(
@@ -193,7 +194,7 @@ test('a row says what the relay needs: partition, ids, app, correlation, and no 
   });
   expect(plain.eventId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
   expect(found[1]).toMatchObject({ hashed: true, order_key: '7' });
-  expect(JSON.parse(found[1].properties)).toEqual({ correlationId: 'c-1', headers: { traceparent: '00-ab-cd-01' } });
+  expect(JSON.parse(found[1].properties)).toEqual({ correlationId: 'c-1', headers: { traceparent } });
 });
 
 test('any text survives: NUL, lone surrogates, quotes and backslashes', async () => {
