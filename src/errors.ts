@@ -613,15 +613,19 @@ export class Reject extends SvcCommError {
   }
 }
 
+/** A hundred years: the time that comes of it can still be written. */
+const MAX_RETRY_MS = 36_500 * 86_400_000;
+
 /** Thrown by a handler: try this message again after about `delayMs` milliseconds. */
 export class RetryLater extends SvcCommError {
   readonly code = 'SVC_COMM_RETRY_LATER';
   readonly delayMs: number;
-  /** @param delayMs milliseconds, or a duration such as `'5s'` (see `durationMs`); must be positive. */
+  /** @param delayMs milliseconds, more than 0 and at most a hundred years */
   constructor(delayMs: number, reason = `retry later, in ${delayMs} ms`, options?: ErrorOptions) {
     super(reason, options);
-    if (!Number.isFinite(delayMs) || delayMs <= 0) {
-      throw new InvalidArgumentError('RetryLater delayMs', 'a positive number of milliseconds', String(delayMs));
+    if (!(Number.isFinite(delayMs) && delayMs > 0 && delayMs <= MAX_RETRY_MS)) {
+      const expected = 'a positive number of milliseconds, at most a hundred years';
+      throw new InvalidArgumentError('RetryLater delayMs', expected, String(delayMs));
     }
     this.delayMs = delayMs;
   }

@@ -125,6 +125,17 @@ describe('what a handler returns or throws becomes a verdict', () => {
     expect(await run(throwing(error))).toEqual({ ...verdict, error });
   });
 
+  test.each([Number.MAX_VALUE, 1e17, Number.POSITIVE_INFINITY, Number.NaN, 0, -1])(
+    'RetryLater(%d), after which no message could come again, is refused, and is a failed run like any other',
+    async (delayMs) => {
+      const handler = async () => {
+        throw new RetryLater(delayMs);
+      };
+      const error = expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT', argument: 'RetryLater delayMs' });
+      expect(await run(handler)).toEqual({ kind: 'retry', error });
+    },
+  );
+
   test('errors of a second copy of this package count as well', async () => {
     const foreign = Object.assign(new Error('no'), { code: 'SVC_COMM_RETRY_LATER', delayMs: 7 });
     expect(await run(throwing(foreign))).toEqual({ kind: 'retry', error: foreign, delayMs: 7 });
