@@ -3,6 +3,7 @@ import { deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
 import type { DatabaseConnection } from './connection.ts';
 import type { SqlExecutor } from './executor.ts';
+import { MIGRATIONS_TABLE } from './migrate.ts';
 
 export interface ServerFacts {
   /** `15.5` */
@@ -46,16 +47,17 @@ export async function clockDifference(db: SqlExecutor): Promise<{ readonly ms: n
   return best;
 }
 
-/** Our tables that this user may not read and write. */
+/** Our tables that this user may not read and write; that of the migrations, which only who migrates writes, read. */
 export async function tablesWithoutRights(db: SqlExecutor, schema: string): Promise<string[]> {
-  const rights = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'].map((right) => `has_table_privilege(c.oid, '${right}')`);
+  const has = (right: string) => `has_table_privilege(c.oid, '${right}')`;
+  const writes = ['INSERT', 'UPDATE', 'DELETE'].map(has).join(' AND ');
   const rows = await db.query<{ name: string }>(
     `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = $1::text AND c.relkind = 'r' AND c.relname LIKE 'svc\\_comm\\_%'
-        AND c.relname NOT LIKE 'svc\\_comm\\_migrations%'
-        AND NOT (has_schema_privilege(n.oid, 'USAGE') AND ${rights.join(' AND ')})
+        AND c.relname <> $2::text || '_lock'
+        AND NOT (has_schema_privilege(n.oid, 'USAGE') AND ${has('SELECT')} AND (c.relname = $2::text OR ${writes}))
       ORDER BY 1`,
-    [schema],
+    [schema, MIGRATIONS_TABLE],
   );
   return rows.map(({ name }) => name);
 }

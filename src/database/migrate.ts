@@ -13,7 +13,7 @@ export interface MigrateOptions {
 
 /** First half of the advisory lock that lets one migration of a database run at a time; the schema's hash is the second. */
 const LOCK_NAMESPACE = 0x5c0d;
-const TABLE = 'svc_comm_migrations';
+export const MIGRATIONS_TABLE = 'svc_comm_migrations';
 
 /**
  * Brings our tables up to this version: runs the files of `migrations/` that have not run yet, all in one transaction.
@@ -30,7 +30,7 @@ export async function migrate(knex: Knex, { schema = 'public' }: MigrateOptions 
       const { rows } = await trx.raw('SELECT 1 FROM pg_namespace WHERE nspname = ?', [schema]);
       if (rows.length === 0) await trx.raw(`CREATE SCHEMA ${quoteIdentifier(schema)}`);
       const [, ran]: [number, string[]] = await trx.migrate.latest({
-        tableName: TABLE,
+        tableName: MIGRATIONS_TABLE,
         schemaName: schema,
         migrationSource: new SqlFiles(files, schema),
         // In a rolling update an older version may run after a newer one.
@@ -50,13 +50,14 @@ export async function pendingMigrations(
 ): Promise<string[]> {
   assertSchemaName(schema);
   const files = await migrationFiles();
-  const table = qualified(schema, TABLE);
+  // Of a schema that this user may not use, to_regclass would be an error.
   const [found] = await db.query<{ present: boolean }>(
-    `SELECT to_regclass('${table.replaceAll("'", "''")}') IS NOT NULL AS present`,
-    [],
+    `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = $1::text AND c.relname = $2::text) AS present`,
+    [schema, MIGRATIONS_TABLE],
   );
   if (!found?.present) return files;
-  const done = await db.query<{ name: string }>(`SELECT name FROM ${table}`, []);
+  const done = await db.query<{ name: string }>(`SELECT name FROM ${qualified(schema, MIGRATIONS_TABLE)}`, []);
   const names = new Set(done.map(({ name }) => name));
   return files.filter((file) => !names.has(file));
 }

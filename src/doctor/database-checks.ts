@@ -1,7 +1,7 @@
 import type { DatabaseConnection } from '../database/connection.ts';
 import { clockDifference, hearsNotifications, serverFacts, tablesWithoutRights } from '../database/inspection.ts';
-import { pendingMigrations } from '../database/migrate.ts';
-import { DatabaseAccessRefusedError } from '../errors.ts';
+import { MIGRATIONS_TABLE, pendingMigrations } from '../database/migrate.ts';
+import { DatabaseAccessRefusedError, DatabaseUnavailableError } from '../errors.ts';
 import { readBacklog } from '../outbox/backlog.ts';
 import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
 import { forPeople } from '../util/for-people.ts';
@@ -35,14 +35,17 @@ export async function databaseFindings(examination: Examination): Promise<Databa
     const code = error instanceof DatabaseAccessRefusedError ? 'database-refused' : 'database-unreachable';
     return { findings: [problem(code, text)], oldestMs: undefined };
   }
+  const findings: Finding[] = [];
   try {
-    const server = await serverFindings(examination, connection);
+    findings.push(...(await serverFindings(examination, connection)));
     const tables = await tableFindings(examination, connection);
-    if (tables.some(({ status }) => status === 'wrong'))
-      return { findings: [...server, ...tables], oldestMs: undefined };
-    const outbox = await outboxFindings(examination, connection);
-    const oldestMs = await oldestWaitingMs(connection, settings.schema);
-    return { findings: [...server, ...tables, ...outbox], oldestMs };
+    findings.push(...tables);
+    if (tables.some(({ status }) => status === 'wrong')) return { findings, oldestMs: undefined };
+    findings.push(...(await outboxFindings(examination, connection)));
+    return { findings, oldestMs: await oldestWaitingMs(connection, settings.schema) };
+  } catch (error) {
+    if (!(error instanceof DatabaseUnavailableError)) throw error;
+    return { findings: [...findings, problem('database-unreachable', error.message)], oldestMs: undefined };
   } finally {
     await connection.close();
   }
@@ -62,7 +65,8 @@ async function serverFindings({ settings, assembly }: Examination, db: DatabaseC
   const isOff = Math.abs(ms) > CLOCK_MS + withinMs;
   const text = `the database's clock is ${forPeople(Math.abs(ms))} ${ms < 0 ? 'behind' : 'ahead of'} this machine's`;
   findings.push(isOff ? problem('clock-difference', text) : ok('database', text));
-  if (settings.relay.listen) findings.push(await notificationFinding(assembly, db));
+  // A standby refuses LISTEN.
+  if (settings.relay.listen && !facts.isStandby) findings.push(await notificationFinding(assembly, db));
   return findings;
 }
 
@@ -76,11 +80,12 @@ async function notificationFinding(assembly: Examination['assembly'], db: Databa
 
 async function tableFindings({ settings }: Examination, db: DatabaseConnection): Promise<Finding[]> {
   const { schema } = settings;
-  const pending = await pendingMigrations(db, { schema });
+  const refused = await tablesWithoutRights(db, schema);
+  // Then it cannot be asked which have run.
+  const pending = refused.includes(MIGRATIONS_TABLE) ? [] : await pendingMigrations(db, { schema });
   if (pending.length > 0) {
     return [problem('migrations-missing', `not run in schema ${schema}: ${pending.join(', ')}`)];
   }
-  const refused = await tablesWithoutRights(db, schema);
   if (refused.length > 0)
     return [problem('table-rights', `not all rights on ${refused.join(', ')} of schema ${schema}`)];
   return [ok('tables', `up to date in schema ${schema}`)];

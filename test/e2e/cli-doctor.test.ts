@@ -5,6 +5,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Finding, ProblemCode } from '../../src/doctor/problems.ts';
 import { bin, CliProject, CONSUMER } from '../support/cli-project.ts';
+import { startOwnPostgres } from '../support/own-servers.ts';
 import { freePort } from '../support/servers/free-port.ts';
 import { testBrokerUrl, testDatabaseUrl } from '../support/servers.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
@@ -96,6 +97,13 @@ describe('doctor', () => {
     /** Other lines that the same fault brings. */
     readonly also?: readonly ProblemCode[];
   }
+
+  const asItsRole = () => {
+    const url = new URL(testDatabaseUrl());
+    url.username = healthy.name;
+    url.password = 'doctor';
+    return { SVC_COMM_DATABASE_URL: url.href };
+  };
 
   /** On the healthy project: each by itself, and nothing else is found. */
   const faults: readonly Fault[] = [
@@ -217,20 +225,24 @@ describe('doctor', () => {
           await database.query(`DROP ROLE "${healthy.name}"`);
         };
       },
-      environment: () => {
-        const url = new URL(testDatabaseUrl());
-        url.username = healthy.name;
-        url.password = 'doctor';
-        return { SVC_COMM_DATABASE_URL: url.href };
-      },
+      environment: asItsRole,
       text: /^not all rights on svc_comm_outbox of schema /,
+    },
+    {
+      code: 'table-rights',
+      plant: async () => {
+        await database.query(`CREATE ROLE "${healthy.name}" LOGIN PASSWORD 'doctor'`);
+        return () => database.query(`DROP ROLE "${healthy.name}"`);
+      },
+      environment: asItsRole,
+      text: /^not all rights on svc_comm_future, .*, svc_comm_migrations, svc_comm_outbox, .* of schema /,
     },
     {
       code: 'outbox-refused',
       plant: async () => {
         await database.query(
-          `INSERT INTO ${table('svc_comm_outbox')} (part, message_id, exchange, routing_key, body, next_attempt_at, last_error)
-           VALUES (0, gen_random_uuid(), 'x', 'k', '{}', now() + interval '1 hour', 'NOT_FOUND - no exchange')`,
+          `INSERT INTO ${table('svc_comm_outbox')} (part, message_id, exchange, routing_key, body, attempts, next_attempt_at, last_error)
+           VALUES (0, gen_random_uuid(), 'x', 'k', '{}', 1, now() + interval '1 hour', 'NOT_FOUND - no exchange')`,
         );
         return () => database.query(`DELETE FROM ${table('svc_comm_outbox')}`);
       },
@@ -240,8 +252,8 @@ describe('doctor', () => {
       code: 'outbox-late',
       plant: async () => {
         await database.query(
-          `INSERT INTO ${table('svc_comm_outbox')} (part, message_id, exchange, routing_key, body, created_at, next_attempt_at)
-           VALUES (0, gen_random_uuid(), 'x', 'k', '{}', now() - interval '2 hours', now() + interval '1 hour')`,
+          `INSERT INTO ${table('svc_comm_outbox')} (part, message_id, exchange, routing_key, body, created_at, attempts, next_attempt_at)
+           VALUES (0, gen_random_uuid(), 'x', 'k', '{}', now() - interval '2 hours', 1, now() + interval '1 hour')`,
         );
         return () => database.query(`DELETE FROM ${table('svc_comm_outbox')}`);
       },
@@ -297,6 +309,20 @@ describe('doctor', () => {
       // It has looked, and made nothing.
       expect((await examined(idle, { SVC_COMM_QUEUE: `${idle.queue}.other` })).codes).toContain('topology-not-yet');
     });
+  });
+
+  it('finds that the database is a standby, which takes no LISTEN either', async () => {
+    const own = await startOwnPostgres({ fsync: false });
+    try {
+      await own.stop();
+      writeFileSync(join(own.home, 'postgres/data/standby.signal'), '');
+      await own.start();
+      const { codes, code } = await examined(healthy, { SVC_COMM_DATABASE_URL: own.url });
+      expect([...codes].sort()).toEqual(['database-standby', 'migrations-missing']);
+      expect(code).toBe(1);
+    } finally {
+      await own.remove();
+    }
   });
 
   it('looks at the embedded broker and database of a project as at any other', async () => {
