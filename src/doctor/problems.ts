@@ -1,3 +1,5 @@
+import { maskUrl } from '../util/mask.ts';
+
 /** `wrong`: something does not work, or loses or doubles. `warning`: it works, and somebody should look. */
 export type ProblemStatus = 'warning' | 'wrong';
 
@@ -233,5 +235,6 @@ export const ok = (area: Area, text: string): Finding => ({ area, status: 'ok', 
 
 export function problem(code: ProblemCode, text: string): Finding {
   const { area, status, todo } = PROBLEMS[code];
-  return { area, status, text, code, todo };
+  // It may be what a file of the project threw.
+  return { area, status, text: maskUrl(text), code, todo };
 }

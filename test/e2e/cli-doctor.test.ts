@@ -120,10 +120,13 @@ describe('doctor', () => {
     {
       code: 'consumers-broken',
       environment: () => {
-        writeFileSync(join(healthy.root, 'broken.mjs'), 'import "svc-comm"; throw new Error("no such table");');
+        writeFileSync(
+          join(healthy.root, 'broken.mjs'),
+          'import "svc-comm"; throw new Error("no redis://u:c4n4ry@cache");',
+        );
         return { SVC_COMM_CONSUMERS: '["broken.mjs"]' };
       },
-      text: /broken\.mjs could not be loaded: no such table/,
+      text: /broken\.mjs could not be loaded: no redis:\/\/u:\*\*\*@cache/,
     },
     {
       code: 'broker-unreachable',
