@@ -1,4 +1,5 @@
 import { maskJson, maskUrl } from '../util/mask.ts';
+import { printable } from './printable.ts';
 
 /** Codes of what is wrong before any server was asked: usage, settings, the registrations of consumers. */
 const WRONG_USE: ReadonlySet<unknown> = new Set([
@@ -45,13 +46,22 @@ export function errorReport(error: unknown, { command, isJson, withStack }: Repo
   const code = codeOf(error);
   if (isJson) {
     const own = error instanceof Error ? { ...error, name: undefined, cause: undefined } : {};
-    const report = { code: code ?? name, message, ...own, ...(withStack ? { stack } : {}) };
-    return maskJson(`${JSON.stringify({ error: report })}\n`);
+    const said = { code: code ?? name, message, ...(withStack ? { stack } : {}) };
+    return maskJson(`${asJson({ error: { ...said, ...own } }) ?? asJson({ error: said })}\n`);
   }
   const who = command === undefined ? 'svc-comm' : `svc-comm ${command}`;
   const page = code?.startsWith('SVC_COMM_') ? ', see docs/errors.md' : '';
   const title = code === undefined ? message : `${message}\n  ${code}${page}`;
-  return maskUrl(`${who}: ${title}\n${withStack ? stackOf(error) : ''}`);
+  return maskUrl(printable(`${who}: ${title}\n${withStack ? stackOf(error) : ''}`));
+}
+
+/** Undefined for fields that JSON cannot carry, as errors of other libraries have them: a socket, a BigInt. */
+function asJson(report: object): string | undefined {
+  try {
+    return JSON.stringify(report);
+  } catch {
+    return undefined;
+  }
 }
 
 function stackOf(error: unknown): string {

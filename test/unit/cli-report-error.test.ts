@@ -48,6 +48,16 @@ describe('an error on the command line', () => {
     });
   });
 
+  it('is told although JSON cannot carry its own fields', () => {
+    const error = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET', bytes: 10n });
+    const report = errorReport(Object.assign(error, { request: error }), { ...forPeople, isJson: true });
+    expect(JSON.parse(report)).toEqual({ error: { code: 'ECONNRESET', message: 'socket hang up' } });
+  });
+
+  it('does not steer the terminal by what another service says', () => {
+    expect(errorReport(new Error('no \u001b[2Jstock'), forPeople)).toBe('svc-comm runconsumer: no \\x1b[2Jstock\n');
+  });
+
   it('shows no password', () => {
     const error = new Error('connect amqp://u:c4n4ry@host failed');
     for (const isJson of [true, false]) {
