@@ -1,8 +1,10 @@
 import { CrashingMessageError, DeliveryLostError } from '../errors.ts';
 import type { Verdict } from '../message/handler.ts';
+import type { InboxKey } from '../message/inbox.ts';
 import { NO_START_MARK } from '../message/start-marks.ts';
 import type { Subscriber } from '../message/subscriber.ts';
 import type { ConsumerFunction, Kinded } from '../router/kind-decorator.ts';
+import { asError } from '../router/middleware/recover.ts';
 import type { RawHandler } from '../router/raw-consumer.ts';
 import { MessageRouter } from '../router/router.ts';
 import { sleep } from '../util/sleep.ts';
@@ -45,6 +47,10 @@ export async function takeOne(handler: TakeHandler, options: TakeOneOptions): Pr
       if (!done) continue;
       if (done.outcome === 'handled') return done.value;
       if (done.outcome === 'failed') throw done.value;
+    } catch (error) {
+      // What it stands on failed around the handler: unsettled, it would be nobody's while this process lives.
+      workings.settler.release(message, asError(error));
+      throw error;
     } finally {
       delivery.lost.removeEventListener('abort', onLost);
     }
@@ -62,15 +68,22 @@ async function handleMarked(message: InFlight, workings: Workings): Promise<(Ver
     runner.identify(message);
     message.move('settling');
     await settler.deadLetter(message, 'crashed', new CrashingMessageError(starts + 1));
-    await startMarks.end(key);
+    await endMark(key, workings);
     return undefined;
   }
   await startMarks.begin(key);
   try {
     return await handle(message, workings);
   } finally {
-    await startMarks.end(key);
+    await endMark(key, workings);
   }
+}
+
+/** The message is settled by then: a mark that stays is no reason to tell the caller otherwise. */
+async function endMark(key: InboxKey, { startMarks, logger }: Workings): Promise<void> {
+  await startMarks?.end(key).catch((error: unknown) => {
+    logger.warn({ error, messageId: key.messageId }, 'a start mark could not be deleted; it goes with the inbox rows');
+  });
 }
 
 async function handle(message: InFlight, workings: Workings): Promise<Verdict & { kind: 'ack' }> {

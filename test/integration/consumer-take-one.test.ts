@@ -2,8 +2,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BrokerSubscriber } from '../../src/broker/subscriber.ts';
 import { DEFAULT_CONSUMER_OPTIONS } from '../../src/consumer/options.ts';
 import { type TakeHandler, takeOne } from '../../src/consumer/take-one.ts';
+import { DatabaseUnavailableError } from '../../src/errors.ts';
 import type { Inbox } from '../../src/message/inbox.ts';
 import { HEADER } from '../../src/message/message.ts';
+import type { StartMarks } from '../../src/message/start-marks.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 
@@ -18,11 +20,30 @@ beforeAll(async () => {
 });
 afterAll(() => kit.remove());
 
-function take(handler: TakeHandler, inbox?: Inbox): Promise<unknown> {
+function take(handler: TakeHandler, inbox?: Inbox, startMarks?: StartMarks): Promise<unknown> {
   const { topology, publisher } = kit;
   const subscriber = new BrokerSubscriber({ connection: kit.receiving });
-  return takeOne(handler, { subscriber, publisher, topology, topologySpec: kit.spec(options), options, inbox });
+  const topologySpec = kit.spec(options);
+  return takeOne(handler, { subscriber, publisher, topology, topologySpec, options, inbox, startMarks });
 }
+
+/** One that somebody had before: it is suspected of having ended a process. */
+async function sendSuspect(): Promise<void> {
+  kit.send('take.suspect', { n: 1 });
+  await ready(1);
+  const delivery = await new BrokerSubscriber({ connection: kit.receiving }).take(kit.queue);
+  delivery?.release();
+  await ready(1);
+}
+
+const down = () => Promise.reject(new DatabaseUnavailableError('postgres://db', 'it restarts'));
+const marks = (failing: Partial<StartMarks>): StartMarks => ({
+  read: async (keys) => keys.map(() => ({ starts: 0, isReturned: false })),
+  begin: async () => undefined,
+  end: async () => undefined,
+  giveBack: async () => undefined,
+  ...failing,
+});
 
 const ready = (count: number) => until(async () => (await kit.count(kit.queue)) === count);
 
@@ -68,6 +89,28 @@ test('takeOne reads events, and puts what is none into the dead letters', async 
   await expect(take(handler)).rejects.toMatchObject({ code: 'SVC_COMM_MALFORMED_MESSAGE' });
   expect(await take(handler)).toBe(3);
   expect((await kit.nextDead()).properties.headers).toMatchObject({ [HEADER.reason]: 'malformed' });
+});
+
+test.each([['read', { read: down }] as const, ['written', { begin: down }] as const])(
+  'takeOne gives a message back whose start mark cannot be %s, and does not keep it from others',
+  async (_what, failing) => {
+    await sendSuspect();
+    let calls = 0;
+    const handler = async () => (calls += 1);
+    await expect(take(handler, undefined, marks(failing))).rejects.toMatchObject({
+      code: 'SVC_COMM_DATABASE_UNAVAILABLE',
+    });
+    await ready(1);
+    expect(calls).toBe(0);
+    expect(await take(handler, undefined, marks({}))).toBe(1);
+    await ready(0);
+  },
+);
+
+test('takeOne returns the result of a message that was acked, although its start mark cannot be deleted', async () => {
+  await sendSuspect();
+  expect(await take(async () => 'done', undefined, marks({ end: down }))).toBe('done');
+  await ready(0);
 });
 
 test('takeOne settles duplicates and takes the next message', async () => {
