@@ -52,6 +52,7 @@ import type { TaskRegistry } from './task/registry.ts';
 import type { Tasks } from './task/tasks.ts';
 import type { Worker } from './task/worker.ts';
 import { assertObject, kindOf } from './util/assert-object.ts';
+import { assertName } from './util/topic-pattern.ts';
 
 export interface ServiceParts {
   /** @default JSON lines on standard error, at the level of the settings */
@@ -189,6 +190,9 @@ export class SvcCommService {
    * @throws what the handler threw; its message waits in a retry queue or in the dead letters then
    */
   async takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
+    if (typeof handler !== 'function') throw new InvalidArgumentError('handler', 'a function', kindOf(handler));
+    assertName('queue', queue);
+    if (queue === '') throw new InvalidArgumentError('queue', 'the name of a queue', 'an empty text');
     return takeOne(handler, (await this.#roles.taker(queue)).options);
   }
 

@@ -1,6 +1,8 @@
+import type { ConsumeMessage } from 'amqplib';
 import { ExchangeUnavailableError, InvalidArgumentError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { WatchOptions } from '../message/watched.ts';
+import { assertObject, kindOf } from '../util/assert-object.ts';
 import { assertName } from '../util/topic-pattern.ts';
 import { brokerText } from './amqp-error.ts';
 import type { BrokerConnection } from './connection.ts';
@@ -15,14 +17,20 @@ const PREFETCH = 500;
  * nothing. What passes while the connection is lost is not seen.
  * @throws ExchangeUnavailableError (SVC_COMM_EXCHANGE_UNAVAILABLE) from `start` when there is no such exchange
  */
-export function exchangeWatch(
-  connection: BrokerConnection,
-  { exchange, pattern = '#', onMessage }: WatchOptions,
-  logger: Logger,
-): TemporaryQueue {
+export function exchangeWatch(connection: BrokerConnection, options: WatchOptions, logger: Logger): TemporaryQueue {
+  assertObject('options', options, 'an object with exchange and onMessage');
+  const { exchange, pattern = '#', onMessage } = options;
   assertName('exchange', exchange);
   assertName('pattern', pattern);
   if (exchange === '') throw new InvalidArgumentError('exchange', 'the name of an exchange', 'the default exchange');
+  if (typeof onMessage !== 'function') throw new InvalidArgumentError('onMessage', 'a function', kindOf(onMessage));
+  const show = async ({ fields, content, properties }: ConsumeMessage): Promise<void> => {
+    try {
+      await onMessage({ exchange: fields.exchange, routingKey: fields.routingKey, body: content, properties });
+    } catch (error) {
+      logger.error({ exchange, error }, 'a message could not be shown');
+    }
+  };
   return new TemporaryQueue({
     connection,
     name: `watch of ${exchange}`,
@@ -32,13 +40,12 @@ export function exchangeWatch(
     },
     arguments: { 'x-max-length': MAX_WAITING },
     prefetch: PREFETCH,
-    onMessage: (message, channel) => {
-      const { fields, content, properties } = message;
+    onMessage: async (message, channel) => {
+      await show(message);
       try {
-        onMessage({ exchange: fields.exchange, routingKey: fields.routingKey, body: content, properties });
         channel.ack(message);
-      } catch (error) {
-        logger.error({ exchange, error }, 'a message could not be shown');
+      } catch {
+        // The channel was closed meanwhile, and the queue is gone with it.
       }
     },
     onRefused: (error) => {
