@@ -44,6 +44,13 @@ describe('masking', () => {
     expect(maskUrl('http://h:80/a?b=c amqp://guest@h')).toBe('http://h:80/a?b=c amqp://guest@h');
   });
 
+  const names = ['access_token', 'refresh_token', 'api_key', 'apikey', 'client_secret', 'sig', 'X-Amz-Signature'];
+  test.each(names)('hides the value of %s, and shows those beside it', (name) => {
+    expect(maskUrl(`https://h/p?a=1&${name}=c4n4ry&b=2`)).toBe(`https://h/p?a=1&${name}=***&b=2`);
+    expect(maskUrl(`https://h/p#${name}=c4n4ry`)).toBe(`https://h/p#${name}=***`);
+    expect(maskJson(JSON.stringify({ at: `/p#${name}=c4n4ry` }))).toBe(JSON.stringify({ at: `/p#${name}=***` }));
+  });
+
   test('hides a password that holds a slash, a colon or an at sign', () => {
     expect(maskUrl('amqp://u:p/a:s@s@host/v')).not.toMatch(/p\/a|s@s/);
   });
