@@ -14,6 +14,7 @@ import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import { group } from '../lifecycle/group.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Service } from '../lifecycle/service.ts';
+import { SharedService } from '../lifecycle/shared.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { ReplyListener } from '../message/replies.ts';
 import { Outbox } from '../outbox/outbox.ts';
@@ -101,8 +102,9 @@ export class Assembly {
   }
 
   readonly #databaseClock = once(() => new DatabaseClock({ transactions: this.transactions(), logger: this.logger }));
+  readonly #sharedClock = once(() => new SharedService(this.#databaseClock()));
 
-  readonly #clockService = once(() => group('clock', [...this.poolServices(), this.#databaseClock()]));
+  readonly #clockService = once(() => group('clock', [...this.poolServices(), ...this.clockServices()]));
 
   /** What deadlines are held against: the database's time once that is known. */
   clock(): Clock {
@@ -111,7 +113,7 @@ export class Assembly {
 
   /** Behind the pool in the order of start. What the clock knows it keeps when it is stopped. */
   clockServices(): Service[] {
-    return this.hasDatabase ? [this.#databaseClock()] : [];
+    return this.hasDatabase ? [this.#sharedClock().use()] : [];
   }
 
   /** For those who send deadlines and need no database otherwise: one that is down holds them up only this once. */
@@ -143,9 +145,11 @@ export class Assembly {
     return this.settings.databaseUrl !== undefined || !this.usesOwnPool;
   }
 
-  /** Our own pool, for roles that use it: first in their order of start. */
+  readonly #sharedPool = once(() => new SharedService(this.pool()));
+
+  /** Our own pool, for roles that use it: first in their order of start. It runs until the last of them has stopped. */
   poolServices(): Service[] {
-    return this.hasDatabase && this.usesOwnPool ? [this.pool()] : [];
+    return this.hasDatabase && this.usesOwnPool ? [this.#sharedPool().use()] : [];
   }
 
   /** A database connection outside the pool. */

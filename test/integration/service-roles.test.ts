@@ -1,0 +1,38 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { commandConsumer } from '../../src/router/command-consumer.ts';
+import { until } from '../support/consumer-kit.ts';
+import { ServiceKit } from '../support/service-kit.ts';
+
+let kit: ServiceKit;
+beforeAll(async () => {
+  kit = await ServiceKit.open('roles');
+});
+afterAll(() => kit.close());
+
+test('a role that stops leaves the database to those of its service that go on', async () => {
+  const service = kit.service('shared');
+  const { appId } = service.settings;
+  const handled: unknown[] = [];
+  service.messageRouter.consumer(
+    appId,
+    'work',
+  )(
+    commandConsumer(async ({ n }: { n: number }, { attempt, transaction }) => {
+      handled.push([n, attempt, transaction !== undefined]);
+    }),
+  );
+  await service.migrate();
+  const [first, second] = [service.consumer(), service.consumer()];
+  await Promise.all([first.start(), second.start()]);
+  await second.stop();
+  await service.sendCommand(appId, { n: 1 }, { commandName: 'work' });
+  await until(() => handled.length === 1);
+  await first.stop();
+  await first.start();
+  await service.sendCommand(appId, { n: 2 }, { commandName: 'work' });
+  await until(() => handled.length === 2);
+  expect(handled).toEqual([
+    [1, 1, true],
+    [2, 1, true],
+  ]);
+});
