@@ -36,3 +36,24 @@ test('a role that stops leaves the database to those of its service that go on',
     [2, 1, true],
   ]);
 });
+
+test('a consumer is brought what was registered until its start, also when it is started again', async () => {
+  const service = kit.service('registered');
+  const { appId } = service.settings;
+  const handled: string[] = [];
+  const register = (key: string) =>
+    service.messageRouter.consumer(appId, key)(async (routingKey) => void handled.push(routingKey));
+  await service.migrate();
+  register('before');
+  const consumer = service.consumer();
+  register('between');
+  await consumer.start();
+  for (const key of ['before', 'between']) kit.channel.publish(appId, key, Buffer.from('{}'), { messageId: key });
+  await until(() => handled.length === 2);
+  register('later');
+  await consumer.stop();
+  await consumer.start();
+  kit.channel.publish(appId, 'later', Buffer.from('{}'), { messageId: 'later' });
+  await until(() => handled.length === 3);
+  expect(handled.toSorted()).toEqual(['before', 'between', 'later']);
+});
