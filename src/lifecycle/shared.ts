@@ -1,3 +1,5 @@
+import { StartAbortedError } from '../errors.ts';
+import { deferred } from '../util/deferred.ts';
 import type { Service } from './service.ts';
 
 /** A service that several others need: it runs from the start of the first until the stop of the last. */
@@ -13,6 +15,7 @@ export class SharedService<S extends Service> {
   use(): Service {
     const { service } = this;
     const users = this.#users;
+    let giveUp: ((error: Error) => void) | undefined;
     const user: Service = {
       name: service.name,
       get state() {
@@ -20,14 +23,18 @@ export class SharedService<S extends Service> {
       },
       async start() {
         users.add(user);
+        const left = deferred<never>();
+        giveUp = left.reject;
         try {
-          await service.start();
+          await Promise.race([service.start(), left.promise]);
         } catch (error) {
           users.delete(user);
           throw error;
         }
       },
       async stop() {
+        // It may be waiting for a server that is down, and goes on to for the others.
+        giveUp?.(new StartAbortedError(service.name));
         if (users.delete(user) && users.size === 0) await service.stop();
       },
     };

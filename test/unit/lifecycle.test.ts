@@ -5,6 +5,7 @@ import { NotRunningError, StartAbortedError } from '../../src/errors.ts';
 import { BoundLogger } from '../../src/lifecycle/bound-logger.ts';
 import { group } from '../../src/lifecycle/group.ts';
 import { Lifecycle, type Service } from '../../src/lifecycle/service.ts';
+import { SharedService } from '../../src/lifecycle/shared.ts';
 import { deferred } from '../../src/util/deferred.ts';
 
 function setup() {
@@ -153,6 +154,24 @@ describe('a group', () => {
     expect(await started).toBeInstanceOf(StartAbortedError);
     expect(log).toEqual(['+a', 'waits', '-a']);
   });
+});
+
+test('who stops while a shared service starts waits for it no longer, and the others get it', async () => {
+  const { life, gate, log } = setup();
+  gate.start = deferred();
+  const shared = new SharedService(life);
+  const [one, other] = [group('one', [shared.use()]), group('other', [shared.use()])];
+  const started = one.start();
+  const alsoStarted = other.start();
+  const refused = expect(started).rejects.toMatchObject({ code: 'SVC_COMM_START_ABORTED' });
+  await one.stop();
+  await refused;
+  gate.start.resolve();
+  await alsoStarted;
+  expect([one.state, other.state, life.state]).toEqual(['idle', 'running', 'running']);
+  await other.stop();
+  expect(life.state).toBe('idle');
+  expect(log).toEqual(['start', 'started', 'stop', 'stopped']);
 });
 
 describe('a process that runs until a signal', () => {
