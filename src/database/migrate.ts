@@ -53,8 +53,8 @@ export async function pendingMigrations(
   // Of a schema that this user may not use, to_regclass would be an error.
   const [found] = await db.query<{ present: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                     WHERE n.nspname = $1::text AND c.relname = $2::text) AS present`,
-    [schema, MIGRATIONS_TABLE],
+                     WHERE n.nspname = '${schema.replaceAll("'", "''")}' AND c.relname = '${MIGRATIONS_TABLE}') AS present`,
+    [],
   );
   if (!found?.present) return files;
   const done = await db.query<{ name: string }>(`SELECT name FROM ${qualified(schema, MIGRATIONS_TABLE)}`, []);
