@@ -26,6 +26,7 @@ export interface RunningInstance {
 }
 
 interface Held {
+  readonly id: string;
   readonly abort: AbortController;
   renewedMs: number;
 }
@@ -40,7 +41,8 @@ export class InstanceLeases {
   readonly owner = uuidv7();
   readonly leaseMs: number;
   readonly #parts: LeaseParts;
-  readonly #held = new Map<string, Held>();
+  /** Two of one id while requests for the same instance cross: one of them will find that the other has made it. */
+  readonly #held = new Set<Held>();
   readonly #ended = new AbortController();
   #loop: Promise<void> | undefined;
 
@@ -64,8 +66,8 @@ export class InstanceLeases {
 
   /** Runs `work` with the lease of an instance that is about to be created. */
   async hold<T>(id: string, work: (running: RunningInstance) => Promise<T>): Promise<T> {
-    const held: Held = { abort: new AbortController(), renewedMs: performance.now() };
-    this.#held.set(id, held);
+    const held: Held = { id, abort: new AbortController(), renewedMs: performance.now() };
+    this.#held.add(held);
     try {
       return await work({
         id,
@@ -76,13 +78,13 @@ export class InstanceLeases {
         },
       });
     } finally {
-      if (this.#held.get(id) === held) this.#held.delete(id);
+      this.#held.delete(held);
     }
   }
 
   /** Ends one that runs here, or all. */
   end(reason: EndReason, id?: string): void {
-    for (const [one, { abort }] of this.#held) if (id === undefined || one === id) abort.abort(reason);
+    for (const held of this.#held) if (id === undefined || held.id === id) held.abort.abort(reason);
   }
 
   #isOver({ renewedMs }: Held): boolean {
@@ -105,8 +107,9 @@ export class InstanceLeases {
     const { db, schema, leaseMs, logger } = this.#parts;
     const before = performance.now();
     const asked = [...this.#held];
-    const kept = await renewInstances(db, schema, { owner: this.owner, leaseMs, ids: asked.map(([id]) => id) });
-    for (const [id, held] of asked) {
+    const kept = await renewInstances(db, schema, { owner: this.owner, leaseMs, ids: asked.map(({ id }) => id) });
+    for (const held of asked) {
+      const { id } = held;
       const isCancelling = kept.get(id);
       // One that is not there yet is about to be written, and one that is not New any more is about to leave.
       if (isCancelling === undefined) {

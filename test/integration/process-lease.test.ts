@@ -40,6 +40,24 @@ describe('the lease of an instance', () => {
     expect(instance).toMatchObject({ state: 'Complete', tasks: [{ status: 'SUCCESS', result: 'slept' }] });
   });
 
+  it('stays with the request that made the instance when the same one came in twice at the same time', async () => {
+    const processes = await first.processes();
+    const id = randomUUID();
+    const creating = [processes.create('slow-start', {}, { id }), processes.create('slow-start', {}, { id })];
+    const known = await Promise.race(creating);
+    expect(known).toMatchObject({ wasKnown: true, instance: { state: 'New' } });
+    await processes.cancel(id, { timeout: 10 });
+    const made = (await Promise.all(creating)).find(({ wasKnown }) => !wasKnown);
+    expect(made?.instance).toMatchObject({ state: 'Cancelled', tasks: [{ status: 'REVOKED' }, { status: 'SKIPPED' }] });
+  });
+
+  it('is renewed as well when the same request came in twice at the same time', async () => {
+    const processes = await first.processes();
+    const id = randomUUID();
+    await Promise.all([processes.create('brief', {}, { id }), processes.create('brief', {}, { id })]);
+    expect(await processes.find(id)).toMatchObject({ state: 'Complete', tasks: [{ status: 'SUCCESS' }] });
+  });
+
   it('that has run out is ended by whoever looks: what ran is LOST, what waited SKIPPED', async () => {
     const id = randomUUID();
     const creating = (await first.processes()).create('slow-start', {}, { id });
