@@ -118,7 +118,7 @@ export class Processes implements Service {
    * Creates an instance: validates, writes it, runs the synchronous tasks, and submits the asynchronous ones. Resolves
    * when all that is done, or the first synchronous task has failed.
    * @throws UnknownProcessError, InvalidProcessInputError, ProcessConflictError, InvalidArgumentError,
-   *   DatabaseUnavailableError
+   *   DatabaseUnavailableError; NotRunningError: it stops, and nothing was created
    */
   async create(processId: string, body: unknown, options: CreateOptions = {}): Promise<CreateResult> {
     const definition = this.registry.get(processId);
@@ -133,9 +133,7 @@ export class Processes implements Service {
     const work = this.#create(definition, body, { ...options, id, submitter }, fingerprint);
     this.#underWay.add(work);
     try {
-      const isMade = await work;
-      const instance = await this.record(id);
-      return isMade ? { instance, wasKnown: false } : this.#known(instance, definition, fingerprint, submitter);
+      return await work;
     } finally {
       this.#underWay.delete(work);
     }
@@ -180,13 +178,12 @@ export class Processes implements Service {
     return plain(await endOfInstance(id, { read: () => this.record(id), tasks: this.#parts.tasks }, options));
   }
 
-  /** @returns false when another made an instance of this id meanwhile */
   async #create(
     definition: ProcessDefinition,
     given: unknown,
     options: CreateOptions & { readonly id: string; readonly submitter: string },
     fingerprint: string,
-  ): Promise<boolean> {
+  ): Promise<CreateResult> {
     const { schema, logger, transactions, tasks } = this.#parts;
     const { db, leases } = this.#opened;
     const { id, submitter, raw } = options;
@@ -197,10 +194,12 @@ export class Processes implements Service {
     const failed = await failedValidations(definition.validations, { snapshot, logger, until });
     const all = [...problems, ...failed, ...due.problems];
     if (all.length > 0) throw new InvalidProcessInputError(definition.id, all);
+    // What the stop does not know of it would wait for, until its last synchronous task has ended.
+    this.#lifecycle.assertRunning();
     const taskIds = definition.tasksAsync.map(() => uuidv7());
     const created: Created = { definition, snapshot, raw, taskIds, times: due.times };
-    return leases.hold(id, async (running) => {
-      const isMade = await createInstance(db, schema, {
+    const isMade = await leases.hold(id, async (running) => {
+      const isNew = await createInstance(db, schema, {
         id,
         process: definition.id,
         request: encodeJson(snapshot, 'request'),
@@ -211,9 +210,14 @@ export class Processes implements Service {
         steps: stepsOf(created),
       });
       const creation = new Creation({ db, schema, transactions, tasks, leases, logger }, created, running);
-      if (isMade) await inServiceScope(this.#parts.services ?? coreServices, () => creation.run());
-      return isMade;
+      if (isNew) await inServiceScope(this.#parts.services ?? coreServices, () => creation.run());
+      return isNew;
     });
+    // Also while we stop: what became of it is what the caller asked for.
+    const instance = await this.#find(id, db);
+    if (!instance) throw new InstanceNotFoundError(id);
+    if (!isMade) return this.#known(instance, definition, fingerprint, submitter);
+    return { instance: plain(instance), wasKnown: false };
   }
 
   #known(known: InstanceRecord, { id }: ProcessDefinition, fingerprint: string, submitter: string): CreateResult {
@@ -230,10 +234,9 @@ export class Processes implements Service {
     return uuidv5(JSON.stringify([id, submitter, key]), KEY_NAMESPACE);
   }
 
-  async #find(id: string): Promise<InstanceRecord | undefined> {
+  async #find(id: string, db = this.#opened.db): Promise<InstanceRecord | undefined> {
     // Any text may come from outside; one that is no UUID belongs to no instance.
     if (!isUuid(id)) return undefined;
-    const { db } = this.#opened;
     const { schema, logger } = this.#parts;
     const found = await readInstance(db, schema, id);
     if (!found?.isLost) return found;

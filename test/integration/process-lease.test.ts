@@ -4,6 +4,7 @@ import type { SvcCommService } from '../../src/assemble.ts';
 import { connectDatabase } from '../../src/database/connection.ts';
 import { knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { defineProcess } from '../../src/process/definition.ts';
 import { Processes } from '../../src/process/processes.ts';
 import { ProcessKit } from '../support/process-kit.ts';
 import { stressService } from '../support/start-stop-stress.ts';
@@ -98,13 +99,35 @@ describe('the lease of an instance', () => {
     const third = kit.service();
     const id = randomUUID();
     const creating = (await third.processes()).create('slow-start', {}, { id });
-    creating.catch(() => undefined);
     await started(await second.processes(), id);
-    await third.close();
+    const [{ instance }] = await Promise.all([creating, third.close()]);
+    // Whoever asked is told what became of it, also by a server that takes no more.
+    expect(instance).toMatchObject({ state: 'Failed', tasks: [{ status: 'LOST' }, { status: 'SKIPPED' }] });
     expect(await (await second.processes()).find(id)).toMatchObject({
       state: 'Failed',
       tasks: [{ status: 'LOST' }, {}],
     });
+  });
+
+  it('is begun by no server that stops: what it has not created by then it does not create', async () => {
+    const third = kit.service();
+    let hold: (holds: boolean) => void = () => undefined;
+    const isAsked = new Promise<void>((asked) => {
+      const isOpen = () =>
+        new Promise<boolean>((resolve) => {
+          hold = resolve;
+          asked();
+        });
+      kit.registry.add(defineProcess({ id: 'asks', validations: [isOpen], tasksSync: [function never() {}] }));
+    });
+    const id = randomUUID();
+    const creating = (await third.processes()).create('asks', {}, { id });
+    const refused = expect(creating).rejects.toMatchObject({ code: 'SVC_COMM_NOT_RUNNING' });
+    await isAsked;
+    const closed = third.close();
+    hold(true);
+    await Promise.all([refused, closed]);
+    expect(await (await second.processes()).find(id)).toBeUndefined();
   });
 
   it('is outlived by no instance that has ended: it is forgotten after its retention', async () => {
