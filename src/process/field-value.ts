@@ -74,6 +74,9 @@ function integer(value: unknown): number | undefined {
   return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
 }
 
+/** `2026-11-23` */
+const DAY_LENGTH = 10;
+
 function date(value: unknown): string | undefined {
   if (typeof value !== 'string' || !/^\d{4}-\d{2}-\d{2}$/.test(value)) return undefined;
   const time = new Date(`${value}T00:00:00.000Z`);
@@ -82,6 +85,7 @@ function date(value: unknown): string | undefined {
 }
 
 function datetime(value: unknown): string | undefined {
+  if (typeof value !== 'string' || date(value.slice(0, DAY_LENGTH)) === undefined) return undefined;
   try {
     return parseTime(value, 'time').toISOString();
   } catch {

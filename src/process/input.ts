@@ -7,6 +7,7 @@ import type { BoundStep, ProcessDefinition } from './definition.ts';
 import { type FieldValues, readFields } from './field-value.ts';
 import type { RequestSnapshot } from './request.ts';
 import { DEFAULT_STEP_TIMEOUT_MS, runStep } from './run-step.ts';
+import { timeOfText } from './time-text.ts';
 
 /** The body as the fields, or the schema, of a process read it. */
 export function readInput({ fields, schema }: ProcessDefinition, body: unknown): Promise<FieldValues> {
@@ -51,6 +52,13 @@ function whyNot(value: unknown): string | undefined {
   return typeof value === 'string' ? value : `it returned ${shown(value)}: neither true nor false nor why not`;
 }
 
+/** @returns undefined when it is none */
+function timeOf(value: unknown): Date | undefined {
+  if (typeof value === 'string') return timeOfText(value);
+  const time = value instanceof Date ? value : new Date(typeof value === 'number' ? value : Number.NaN);
+  return Number.isNaN(time.getTime()) ? undefined : time;
+}
+
 /** What can be written with four digits for the year, as everybody reads it. */
 const isWithinReach = (date: Date): boolean => date.getTime() >= 0 && date.getUTCFullYear() <= 9999;
 
@@ -84,9 +92,14 @@ export async function dueTimes({ tasksAsync }: ProcessDefinition, body: unknown)
     if (when.kind !== 'at') continue;
     try {
       const at = await inTime(when.at(body as never), `at of ${name}`);
-      const date = at instanceof Date ? at : new Date(typeof at === 'string' || typeof at === 'number' ? at : NaN);
-      if (Number.isNaN(date.getTime())) {
-        problems.push({ kind: 'time', name, why: `it is to begin at ${shown(at)}, which is no time` });
+      const date = timeOf(at);
+      if (!date) {
+        const expected = 'an ISO 8601 time such as 2026-11-23T10:00:00Z';
+        problems.push({
+          kind: 'time',
+          name,
+          why: `it is to begin at ${shown(at)}, which is no time: expected ${expected}`,
+        });
       } else if (!isWithinReach(date)) {
         problems.push({ kind: 'time', name, why: `it is to begin at ${shown(at)}: expected a year from 1970 to 9999` });
       } else times[index] = date;

@@ -34,6 +34,8 @@ describe('a field', () => {
     ['DateField', '2026-02-30', undefined],
     ['datetime', '2026-11-23T10:00:00+02:00', '2026-11-23T08:00:00.000Z'],
     ['DateTimeField', 'tomorrow', undefined],
+    ['datetime', '2026-02-30T10:00:00Z', undefined],
+    ['datetime', '2026-02-30T10:00:00.000Z', undefined],
     ['email', 'ada@example.com', 'ada@example.com'],
     ['EmailField', 'ada@example', undefined],
     ['email', 'a@b@example.com', undefined],

@@ -40,6 +40,42 @@ describe('the time of an asynchronous task', () => {
     expect(times).toEqual([new Date('2026-12-01T05:00:00Z')]);
   });
 
+  it.each([
+    ['2026-12-01T10:00', new Date(2026, 11, 1, 10)],
+    ['2026-12-01 10:00:30', new Date(2026, 11, 1, 10, 0, 30)],
+    ['2026-12-01', new Date(2026, 11, 1)],
+    ['2026-12-01 10:00:30,1234+0530', new Date('2026-12-01T04:30:30.123Z')],
+    ['2026-12-01T10:00z', new Date('2026-12-01T10:00:00Z')],
+    ['2026-12-01T10:00:00-08', new Date('2026-12-01T18:00:00Z')],
+  ])('%s is one, of the zone of the server where it names none', async (text, expected) => {
+    const { times } = await dueTimes(
+      timed(() => text),
+      {},
+    );
+    expect(times).toEqual([expected]);
+  });
+
+  it.each([
+    ['tomorrow at 5'],
+    ['next week 12'],
+    ['5'],
+    ['02/03/2027'],
+    ['2026-02-30T10:00:00Z'],
+    ['2026-13-01'],
+    ['2026-12-01T25:00'],
+    [''],
+    [true],
+    [null],
+  ])('%s is none, and begins nothing', async (when) => {
+    const { problems } = await dueTimes(
+      timed(() => when),
+      {},
+    );
+    expect(problems).toEqual([
+      { kind: 'time', name: 'work', why: expect.stringMatching(/which is no time: expected an ISO 8601 time/) },
+    ]);
+  });
+
   it('is a problem when its function does not come to an end', async () => {
     vi.useFakeTimers();
     const found = dueTimes(timed(never), {});
