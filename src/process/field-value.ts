@@ -55,19 +55,23 @@ export function readFields(fields: readonly FieldDescription[], given: unknown):
       else if (field.isRequired) problems.push({ kind: 'field', name, why: 'it is required' });
       continue;
     }
-    const read = type === 'choice' ? choice(field, value) : readAs(type, value);
+    const read = readValue(field, value);
     if (read !== undefined) body[name] = read;
     else problems.push({ kind: 'field', name, why: `expected ${expected(field)}, got ${shown(value)}` });
   }
   return { body, problems };
 }
 
-const expected = ({ type, choices = [] }: FieldDescription): string =>
-  type === 'choice' ? `one of ${choices.map(shown).join(', ')}` : expectedOf(type);
+const expected = ({ type, choices }: FieldDescription): string =>
+  choices ? `one of ${choices.map(shown).join(', ')}` : expectedOf(type);
 
-/** Forms send texts: `"3"` is the choice 3 when there is no `"3"`. */
-const choice = ({ choices = [] }: FieldDescription, value: unknown): unknown =>
-  choices.find((one) => one === value) ?? choices.find((one) => String(one) === value);
+/** A value as a field's type, and one of its choices if it has any. @returns undefined when it cannot be */
+export function readValue({ type, choices }: Pick<FieldDescription, 'type' | 'choices'>, value: unknown): unknown {
+  const read = readAs(type, value);
+  if (!choices) return read;
+  // Forms send texts: `"3"` is the choice 3 when there is no `"3"`.
+  return choices.find((one) => one === read) ?? choices.find((one) => String(one) === read);
+}
 
 function integer(value: unknown): number | undefined {
   const number = typeof value === 'string' || typeof value === 'number' ? COERCIONS.FLOAT(value) : undefined;

@@ -1,6 +1,6 @@
 import { shown } from '../task/coerce.ts';
 import { FIELD_TYPES, type FieldDescription, type FieldType } from './description.ts';
-import { expectedOf, readAs } from './field-value.ts';
+import { expectedOf, readAs, readValue } from './field-value.ts';
 import type { Problems } from './problems.ts';
 
 /** A member of the body that creates an instance. */
@@ -11,11 +11,11 @@ export interface FieldOptions {
   readonly description?: string;
   /** One of `FIELD_TYPES`, or as Django calls it: `CharField`, `DateTimeField` … @default 'char' */
   readonly type?: string;
-  /** What it is when it is left out; null: nothing. */
+  /** What it is when it is left out, read as its type; null: nothing. */
   readonly default?: unknown;
   /** @default true, false when there is a default */
   readonly required?: boolean;
-  /** What a choice is one of. */
+  /** What it is one of, read as its type: texts, numbers, true or false. A `choice` must have them. */
   readonly choices?: readonly unknown[];
 }
 
@@ -48,11 +48,35 @@ export function resolveFields(given: unknown, problems: Problems): readonly Fiel
   return fields;
 }
 
-/** What stands in for a value must be one: nobody looks at it again. */
-function checkDefault(type: FieldType, value: unknown, choices: readonly unknown[], problems: Problems): void {
-  const isOne = type === 'choice' ? choices.length === 0 || choices.includes(value) : readAs(type, value) !== undefined;
-  if (!isOne) problems.at('default').add(type === 'choice' ? 'one of the choices' : expectedOf(type), value);
+/** What stands in for a value must be one: nobody looks at it again. @returns it as its type */
+function resolveDefault(
+  field: Pick<FieldDescription, 'type' | 'choices'>,
+  value: unknown,
+  problems: Problems,
+): unknown {
+  const read = readValue(field, value);
+  if (read === undefined)
+    problems.at('default').add(field.choices ? 'one of the choices' : expectedOf(field.type), value);
+  return read;
 }
+
+/** @returns them as the field's type; undefined when it has none */
+function resolveChoices(type: FieldType, given: unknown, problems: Problems): readonly unknown[] | undefined {
+  if ((given === undefined || given === null) && type !== 'choice') return undefined;
+  if (!Array.isArray(given) || given.length === 0) {
+    problems.add('a list of what it is one of', given);
+    return undefined;
+  }
+  return given.map((one: unknown, index) => {
+    // What comes is another object whatever it holds.
+    const isObject = typeof one === 'object' && one !== null;
+    const read = isObject ? undefined : readAs(type, one);
+    if (read === undefined) problems.at(index).add(isObject || type === 'choice' ? SCALARS : expectedOf(type), one);
+    return read;
+  });
+}
+
+const SCALARS = 'a text, a number, true or false';
 
 function resolveField(given: unknown, problems: Problems): FieldDescription | undefined {
   const options = problems.object(given, KEYS);
@@ -65,13 +89,13 @@ function resolveField(given: unknown, problems: Problems): FieldDescription | un
   if (typeof description !== 'string') problems.at('description').add('a text', description);
   const type = typeof typeName === 'string' ? fieldType(typeName) : undefined;
   if (type === undefined) problems.at('type').oneOf(FIELD_TYPES, typeName);
-  const hasChoices = Array.isArray(choices) && choices.length > 0;
-  if (type === 'choice' && !hasChoices) problems.at('choices').add('a list of what it is one of', choices);
+  const oneOf = type === undefined ? undefined : resolveChoices(type, choices, problems.at('choices'));
+  const choice = oneOf === undefined ? {} : { choices: oneOf };
   if (options.required !== undefined && typeof options.required !== 'boolean') {
     problems.at('required').add('true or false', options.required);
   }
-  const value = options.default ?? undefined;
-  if (type !== undefined && value !== undefined) checkDefault(type, value, hasChoices ? choices : [], problems);
+  const isGiven = type !== undefined && options.default !== undefined && options.default !== null;
+  const value = isGiven ? resolveDefault({ type, ...choice }, options.default, problems) : undefined;
   const isRequired = typeof options.required === 'boolean' ? options.required : value === undefined;
   return Object.freeze({
     name,
@@ -79,6 +103,6 @@ function resolveField(given: unknown, problems: Problems): FieldDescription | un
     type: type ?? 'json',
     isRequired,
     ...(value === undefined ? {} : { default: value }),
-    ...(hasChoices ? { choices: choices as readonly unknown[] } : {}),
+    ...choice,
   });
 }

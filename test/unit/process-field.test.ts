@@ -61,6 +61,35 @@ describe('a field', () => {
     ]);
   });
 
+  it('of any type takes its choices only, each read as its type', () => {
+    expect(['a', 'b', 7].map((value) => read('CharField', value, ['a', 7]))).toEqual(['a', undefined, '7']);
+    expect([1, '2', 3].map((value) => read('integer', value, [1, '2']))).toEqual([1, 2, undefined]);
+    const { problems } = readFields(fieldsOf({ name: 'a', choices: ['x', 'y'] }), { a: 'z' });
+    expect(problems).toEqual([{ kind: 'field', name: 'a', why: 'expected one of "x", "y", got "z"' }]);
+  });
+
+  it.each([
+    ['choice', [{ a: 1 }], /choices\[0\]: expected a text, a number, true or false/],
+    ['choice', [[1, 2]], /choices\[0\]: expected a text, a number, true or false/],
+    ['integer', [1, 'a'], /choices\[1\]: expected a whole number/],
+    ['char', 'a', /choices: expected a list/],
+    ['char', [], /choices: expected a list/],
+  ])('of the type %s cannot have the choices %j, which nothing is one of', (type, choices, expected) => {
+    expect(() => fieldsOf({ name: 'a', type, choices: choices as never })).toThrow(expected);
+  });
+
+  it.each([
+    ['boolean', 'no', false],
+    ['integer', '3', 3],
+    ['char', 3, '3'],
+    ['datetime', '2026-11-23 10:00:00+02:00', '2026-11-23T08:00:00.000Z'],
+    ['json', '', ''],
+  ])('of the type %s has the default %j as what it says', (type, value, expected) => {
+    const fields = fieldsOf({ name: 'a', type, default: value });
+    expect(readFields(fields, {}).body).toEqual({ a: expected });
+    expect(fields).toMatchObject([{ default: expected }]);
+  });
+
   it('has its default when it is left out, null or empty; without one it is missing, unless it is not required', () => {
     const fields = fieldsOf(
       { name: 'a' },
