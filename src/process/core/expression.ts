@@ -20,7 +20,8 @@ const require = createRequire(import.meta.url);
  * come to an end is ended after a second.
  */
 export async function evaluate(expression: string, input: unknown): Promise<unknown> {
-  const value: unknown = await compile(expression).evaluate(input);
+  // It marks lists that are to stay lists (`items[]`) on themselves, which a frozen request does not take.
+  const value: unknown = await compile(expression).evaluate(structuredClone(input));
   // Its lists carry properties of their own, and its nothing is none of JSON.
   return value === undefined ? null : JSON.parse(JSON.stringify(value) ?? 'null');
 }
