@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, realpath } from 'node:fs/promises';
+import { type FileHandle, link, lstat, mkdir, open, realpath, rm, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { type CoreOptions, coreTask, membersProblem, textOf } from './core-task.ts';
 import { coreServices } from './services.ts';
@@ -19,18 +20,49 @@ export const writeCsv = coreTask(
     // A cell that begins like a formula would be one to whoever opens the file in a spreadsheet.
     const text = (list: readonly unknown[]) => stringify([...list], { columns, escape_formulas: true });
     const path = await placeOf((await coreServices()).folder, textOf(options, 'file'));
+    await beginFile(path, text([columns]));
     const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
-    const file = await open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o640);
+    const file = await open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, MODE);
     try {
       const { size } = await file.stat();
-      // In one write, which others' do not come into.
-      await file.appendFile(size === 0 ? text([columns, ...rows]) : text(rows));
+      await appendAtOnce(file, size === 0 ? text([columns, ...rows]) : text(rows));
     } finally {
       await file.close();
     }
     return { file: textOf(options, 'file'), rows: rows.length };
   },
 );
+
+const MODE = 0o640;
+
+/**
+ * Makes a file that is not there with its first line in it: of several that do so at once, each finds the line of the
+ * first. Where there are no hard links it is left to be made with the rows.
+ */
+async function beginFile(path: string, head: string): Promise<void> {
+  const isThere = await lstat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return;
+  const made = join(dirname(path), `.${randomUUID()}.new`);
+  try {
+    await writeFile(made, head, { flag: 'wx', mode: MODE });
+    await link(made, path).catch(() => undefined);
+  } finally {
+    await rm(made, { force: true });
+  }
+}
+
+/** In one write, which others' do not come into: `appendFile` makes several of a long text. */
+async function appendAtOnce(file: FileHandle, text: string): Promise<void> {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    const { bytesWritten } = await file.write(rest);
+    // The disk is nearly full, or it is beyond what one write takes.
+    rest = rest.subarray(bytesWritten);
+  }
+}
 
 type CsvRow = Readonly<Record<string, unknown>> | readonly unknown[];
 
