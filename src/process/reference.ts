@@ -4,7 +4,7 @@ import type { StepCatalogue } from './catalogue.ts';
 import { evaluate, expressionProblem } from './core/expression.ts';
 import type { AsyncBoundStep, BoundStep, When } from './definition.ts';
 import type { Problems } from './problems.ts';
-import { ProcessStep, type StepFunction, type StepKind, withEnvironment } from './step.ts';
+import { ProcessStep, type StepFunction, type StepKind, VARIABLE, withEnvironment } from './step.ts';
 
 /** A function, what `processTask` or `validation` gave, or the name of one of the package or the project. */
 export type Step = StepFunction | ProcessStep | string;
@@ -112,7 +112,7 @@ function stepOf(kind: StepKind, given: unknown): ProcessStep | undefined {
 function environmentOf({ env }: Readonly<Record<string, unknown>>, problems: Problems): readonly string[] {
   if (env === undefined) return [];
   const names = Array.isArray(env) ? env : [env];
-  if (names.every((name) => typeof name === 'string' && /^[A-Za-z_]\w*$/.test(name))) return names as string[];
+  if (names.every((name) => typeof name === 'string' && VARIABLE.test(name))) return names as string[];
   problems.at('env').add('names of environment variables', env);
   return [];
 }

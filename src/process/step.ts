@@ -1,5 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts';
+import { shown } from '../task/coerce.ts';
 import type { TaskRetryOptions } from '../task/definition.ts';
+import { assertObject, kindOf } from '../util/assert-object.ts';
 import { type Duration, parseDuration } from '../util/duration.ts';
 import { MAX_TIMER_MS } from '../util/sleep.ts';
 import type { ProcessRequest } from './request.ts';
@@ -55,18 +57,23 @@ export class ProcessStep {
     run: StepFunction,
     checkArguments: ArgumentsCheck = () => undefined,
   ) {
+    assertObject(`the options of a ${kind}`, options);
     const { description = '', env = [], timeout, retry } = options;
-    if (options.name !== undefined && !STEP_NAME.test(options.name)) {
-      throw new InvalidArgumentError('name', NAME_RULE, JSON.stringify(options.name));
+    if (options.name !== undefined && !(typeof options.name === 'string' && STEP_NAME.test(options.name))) {
+      throw new InvalidArgumentError('name', NAME_RULE, shown(options.name));
     }
     const name = options.name ?? (STEP_NAME.test(run.name) ? run.name : undefined);
+    const of = name ?? 'a step';
+    if (typeof description !== 'string') {
+      throw new InvalidArgumentError(`description of ${of}`, 'a text', kindOf(description));
+    }
+    // A text alone is one of letters, each of which could be a variable.
+    if (!Array.isArray(env)) {
+      throw new InvalidArgumentError(`env of ${of}`, 'a list of names of environment variables', kindOf(env));
+    }
     for (const variable of env) {
-      if (/^[A-Za-z_]\w*$/.test(variable)) continue;
-      throw new InvalidArgumentError(
-        `env of ${name ?? 'a step'}`,
-        'names of environment variables',
-        JSON.stringify(variable),
-      );
+      if (typeof variable === 'string' && VARIABLE.test(variable)) continue;
+      throw new InvalidArgumentError(`env of ${of}`, 'names of environment variables', shown(variable));
     }
     this.kind = kind;
     this.name = name;
@@ -105,6 +112,7 @@ export const withEnvironment = (step: ProcessStep, env: readonly string[]): Proc
       );
 
 export const STEP_NAME = /^[A-Za-z_][\w.-]{0,79}$/;
+export const VARIABLE = /^[A-Za-z_]\w*$/;
 const NAME_RULE = 'a letter, then up to 79 letters, digits, _, - and .';
 
 /**

@@ -156,6 +156,24 @@ describe('a process', () => {
   });
 });
 
+describe('a step', () => {
+  const untyped = processTask as (...given: readonly unknown[]) => unknown;
+
+  it.each([
+    ['the options of a task: expected an object, got undefined', undefined],
+    ['the options of a task: expected an object, got function', sayHello],
+    ['env of sayHello: expected a list of names of environment variables, got string', { env: 'SMTP_URL' }],
+    ['env of sayHello: expected a list of names of environment variables, got number', { env: 5 }],
+    ['env of sayHello: expected names of environment variables, got 5', { env: [5n] }],
+    ['description of sayHello: expected a text, got number', { description: 5 }],
+    ['name: expected a letter, then up to 79 letters, digits, _, - and ., got ["sayHello"]', { name: ['sayHello'] }],
+  ])('is refused where it is made: %s', (message, options) => {
+    expect(() => untyped(options, sayHello)).toThrow(
+      expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT', message: expect.stringContaining(message) }),
+    );
+  });
+});
+
 describe('a registry of processes', () => {
   it('takes the same process twice and another of its id never', () => {
     const processes = registry();
