@@ -1,7 +1,7 @@
-import { shown } from '../task/coerce.ts';
+import { COERCIONS, shown } from '../task/coerce.ts';
 import { FIELD_TYPES, type FieldDescription, type FieldType } from './description.ts';
 import { expectedOf, readAs, readValue } from './field-value.ts';
-import type { Problems } from './problems.ts';
+import { jsonProblem, type Problems } from './problems.ts';
 
 /** A member of the body that creates an instance. */
 export interface FieldOptions {
@@ -54,7 +54,7 @@ function resolveDefault(
   value: unknown,
   problems: Problems,
 ): unknown {
-  const read = readValue(field, value);
+  const read = jsonProblem(value) === undefined ? readValue(field, value) : undefined;
   if (read === undefined)
     problems.at('default').add(field.choices ? 'one of the choices' : expectedOf(field.type), value);
   return read;
@@ -69,9 +69,9 @@ function resolveChoices(type: FieldType, given: unknown, problems: Problems): re
   }
   return given.map((one: unknown, index) => {
     // What comes is another object whatever it holds.
-    const isObject = typeof one === 'object' && one !== null;
-    const read = isObject ? undefined : readAs(type, one);
-    if (read === undefined) problems.at(index).add(isObject || type === 'choice' ? SCALARS : expectedOf(type), one);
+    const isScalar = COERCIONS.STRING(one) !== undefined;
+    const read = isScalar ? readAs(type, one) : undefined;
+    if (read === undefined) problems.at(index).add(isScalar ? expectedOf(type) : SCALARS, one);
     return read;
   });
 }

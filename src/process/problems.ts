@@ -1,6 +1,17 @@
 import type { DefinitionProblem } from '../errors.ts';
 import { shown } from '../task/coerce.ts';
 import { nearestName } from '../util/nearest.ts';
+import { encodeJson } from '../wire/json.ts';
+
+/** @returns why a value cannot be written as JSON; undefined: it can */
+export function jsonProblem(value: unknown): string | undefined {
+  try {
+    encodeJson(value, 'arguments');
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
 
 /** What is wrong with a definition, each with the path to it: all of it is told at once. */
 export class Problems {

@@ -3,7 +3,7 @@ import { AsyncTasks } from './async-task.ts';
 import type { StepCatalogue } from './catalogue.ts';
 import { evaluate, expressionProblem } from './core/expression.ts';
 import type { AsyncBoundStep, BoundStep, When } from './definition.ts';
-import type { Problems } from './problems.ts';
+import { jsonProblem, type Problems } from './problems.ts';
 import { ProcessStep, type StepFunction, type StepKind, VARIABLE, withEnvironment } from './step.ts';
 
 /** A function, what `processTask` or `validation` gave, or the name of one of the package or the project. */
@@ -68,7 +68,7 @@ export class StepResolver {
     if (!found || !options) return undefined;
     const { args } = options as StepArguments;
     const list: readonly unknown[] = Array.isArray(args) ? args : args === undefined || args === null ? [] : [args];
-    const expected = found.step.checkArguments(list);
+    const expected = argumentsProblem(kind, list) ?? found.step.checkArguments(list);
     if (expected !== undefined) {
       problems.add(`${found.name} with ${expected}`, list);
       return undefined;
@@ -101,6 +101,21 @@ export class StepResolver {
       return undefined;
     }
     return { name: step.name, step };
+  }
+}
+
+/** Those of a task are kept with each instance. Those of a validation are only shown, as far as JSON can. */
+function argumentsProblem(kind: StepKind, args: readonly unknown[]): string | undefined {
+  const problem = kind === 'task' || !isShown(args) ? jsonProblem(args) : undefined;
+  return problem === undefined ? undefined : `arguments that are JSON: ${problem}`;
+}
+
+function isShown(args: readonly unknown[]): boolean {
+  try {
+    JSON.stringify(args);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -136,6 +136,36 @@ describe('a process', () => {
     ).toEqual(['tasks', 'id', 'meta.fields.0.name', 'meta.fields.1.type', 'meta.fields.2.choices']);
   });
 
+  const itself: unknown[] = [];
+  itself.push(itself);
+
+  it.each([
+    ['a task', { tasksSync: [[sayHello, [1n]]] }, 'tasksSync.0', /arguments\[0\] .* it is a BigInt/],
+    ['a task', { tasksAsync: [[sayHello, [() => 1]]] }, 'tasksAsync.0', /arguments\[0\] .* it is a function/],
+    ['a task', { tasksAsync: [[sayHello, [new Map()]]] }, 'tasksAsync.0', /a Map would be written as/],
+    ['a validation', { validations: [['requiredFields', [1n]]] }, 'validations.0', /it is a BigInt/],
+    ['a validation', { validations: [['requiredFields', [itself]]] }, 'validations.0', /it contains itself/],
+  ] as const)('with arguments of %s that cannot be written is refused when it is defined', (_, options, path, why) => {
+    expect(problemsOf({ id: 'p', ...options })).toContainEqual([path, expect.stringMatching(why)]);
+  });
+
+  it('is refused with a default or choices that cannot be written', () => {
+    const fields = [
+      { name: 'a', type: 'json', default: 1n },
+      { name: 'b', type: 'list', default: itself },
+      { name: 'c', type: 'choice', choices: [1n] },
+    ];
+    expect(problemsOf({ id: 'p', meta: { fields } }).map(([path]) => path)).toEqual([
+      'meta.fields.0.default',
+      'meta.fields.1.default',
+      'meta.fields.2.choices.0',
+    ]);
+  });
+
+  it('has validations with whatever arguments its code can use', () => {
+    expect(problemsOf({ id: 'p', validations: [['requiredFields', [/x/, () => true]]] })).toEqual([]);
+  });
+
   it.each([
     [{ id: 'p', validations: ['required_field'] }, 'validations.0', /did you mean requiredFields/],
     [{ id: 'p', tasksSync: ['sayHullo'] }, 'tasksSync.0', /one of comms.sendHelloEmail/],
