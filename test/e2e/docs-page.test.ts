@@ -160,6 +160,25 @@ describe.skipIf(skipReason)(`the page /docs in Chromium${skipReason ? ` (${skipR
     await close();
   });
 
+  it('goes on to look at a run when the server is not there for a while', async () => {
+    const { page, close } = await openPage(browser);
+    await page.goto(`${url}/docs`);
+    const hello = form(page, 'HelloWorld');
+    const looks: string[] = [];
+    await page.route('**/hello-world/*', async (route) => {
+      looks.push(route.request().method());
+      if (looks.length === 1) await route.abort('connectionrefused');
+      else if (looks.length === 2) await route.fulfill({ status: 503, body: 'starting' });
+      else await route.continue();
+    });
+    await hello.getByLabel('foo').fill('World');
+    await hello.getByRole('button', { name: 'Run' }).click();
+    await hello.locator('.state[data-state="done"], .state[data-state="failed"]').waitFor();
+    expect(await hello.getByRole('status').textContent()).toBe('Complete');
+    expect(looks.length).toBeGreaterThan(2);
+    await close();
+  });
+
   it('executes nothing that a description, a title of a test or a result holds', async () => {
     const { page, complaints, close } = await openPage(browser);
     await page.goto(`${url}/docs`);

@@ -23,12 +23,12 @@ export async function* followState(form: DOMStringMap, body: unknown, options: S
   yield { state: 'running', text: `${sent.text}: started`, answer: sent.answer };
   const began = performance.now();
   for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(waitMs * 1.5, SLOWEST_LOOK_MS)) {
-    const { isGood, text, answer } = await ask(`${stateUrl}/${encodeURIComponent(id)}`, options);
-    if (!isGood) {
-      yield { state: 'failed', text, answer };
+    const looked = await look(`${stateUrl}/${encodeURIComponent(id)}`, options);
+    if (looked && !looked.isGood) {
+      yield { state: 'failed', text: looked.text, answer: looked.answer };
       return;
     }
-    const seen = kind === 'task' ? taskSeen(answer) : processSeen(answer);
+    const seen = looked ? (kind === 'task' ? taskSeen : processSeen)(looked.answer) : UNANSWERED;
     yield seen;
     if (seen.state !== 'running') return;
     if (performance.now() - began > LOOK_FOR_MS) {
@@ -40,7 +40,23 @@ export async function* followState(form: DOMStringMap, body: unknown, options: S
   }
 }
 
+const UNANSWERED: Seen = Object.freeze({ state: 'running', text: 'No answer, asking again …' });
+/** Of a server that is busy, or of what stands before one that is starting anew. */
+const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/** What was started goes on without the server that is asked. @returns undefined when there was no answer this time */
+async function look(url: string, options: SendOptions): Promise<Answered | undefined> {
+  try {
+    const answered = await ask(url, options);
+    return PASSING.has(answered.status) ? undefined : answered;
+  } catch (error) {
+    if (options.signal.aborted) throw error;
+    return undefined;
+  }
+}
+
 interface Answered {
+  readonly status: number;
   readonly isGood: boolean;
   readonly text: string;
   readonly answer: unknown;
@@ -53,7 +69,7 @@ async function ask(url: string, { token, signal }: SendOptions, init: RequestIni
   const response = await fetch(url, { ...init, headers, signal, redirect: 'error' });
   const body = await response.text();
   const text = `${response.status} ${response.statusText}`.trim();
-  return { isGood: response.ok, text, answer: parsed(body) };
+  return { status: response.status, isGood: response.ok, text, answer: parsed(body) };
 }
 
 function parsed(body: string): unknown {
