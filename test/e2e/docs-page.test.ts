@@ -66,6 +66,17 @@ tasksSync:
 tasksAsync:
   - [wait, [{ for: 50ms }]]
 `,
+  'processes/odd.yaml': `
+id: odd
+meta:
+  name: Odd
+  fields:
+    - { name: share, type: float }
+    - { name: count, type: integer }
+    - { name: letter, type: text, default: "\\nDear,\\n  yours" }
+tasksSync:
+  - [wait, [{ for: 1ms }]]
+`,
 });
 project.link('zod');
 
@@ -176,6 +187,20 @@ describe.skipIf(skipReason)(`the page /docs in Chromium${skipReason ? ` (${skipR
     await hello.locator('.state[data-state="done"], .state[data-state="failed"]').waitFor();
     expect(await hello.getByRole('status').textContent()).toBe('Complete');
     expect(looks.length).toBeGreaterThan(2);
+    await close();
+  });
+
+  it('sends numbers as a browser takes them, and texts of several lines as they are', async () => {
+    const { page, close } = await openPage(browser);
+    await page.goto(`${url}/docs`);
+    const odd = form(page, 'Odd');
+    await odd.getByLabel('share').fill('.5');
+    await odd.getByLabel('count').fill('007');
+    await odd.getByRole('button', { name: 'Run' }).click();
+    await odd.locator('.state[data-state="done"], .state[data-state="failed"]').waitFor();
+    expect(await odd.getByRole('status').textContent()).toBe('Complete');
+    const answer = JSON.parse((await odd.locator('.answer').textContent()) ?? '');
+    expect(answer.input).toEqual({ share: 0.5, count: 7, letter: '\nDear,\n  yours' });
     await close();
   });
 

@@ -5,7 +5,7 @@ export function bodyOf(form: HTMLFormElement): { readonly body: unknown; readonl
   for (const control of controls) {
     const { type, name = '' } = control.dataset;
     const isEmpty = control.value.trim() === '';
-    const parsed = type === 'text' ? { value: control.value } : jsonOf(control.value);
+    const parsed = parsedAs(type, control.value);
     const isWrong = !isEmpty && 'problem' in parsed;
     control.setAttribute('aria-invalid', String(isWrong));
     if (isWrong) {
@@ -18,7 +18,10 @@ export function bodyOf(form: HTMLFormElement): { readonly body: unknown; readonl
   return { body };
 }
 
-function jsonOf(text: string): { readonly value: unknown } | { readonly problem: string } {
+function parsedAs(type: string | undefined, text: string): { readonly value: unknown } | { readonly problem: string } {
+  if (type === 'text') return { value: text };
+  // A browser takes `.5` and `007` for numbers, JSON does not.
+  if (type === 'number') return { value: Number(text) };
   try {
     return { value: JSON.parse(text) };
   } catch (error) {

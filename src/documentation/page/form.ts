@@ -59,9 +59,13 @@ function input(id: string, name: string, schema: JsonSchema, described: Html | u
   const shown = placeholder(schema);
   if (type === 'integer' || type === 'number') {
     const step = type === 'integer' ? '1' : 'any';
-    return html`<input ${common} data-type="json" type="number" step="${step}" placeholder="${shown}" value="${value === undefined ? '' : String(value)}">`;
+    return html`<input ${common} data-type="number" type="number" step="${step}" placeholder="${shown}" value="${value === undefined ? '' : String(value)}">`;
   }
   if (type === 'string') {
+    // An input of one line takes the line ends out of its value; the parser the first one out of a textarea.
+    if (typeof value === 'string' && /[\r\n]/.test(value)) {
+      return html`<textarea ${common} data-type="text" rows="5" placeholder="${shown}">${`\n${value}`}</textarea>`;
+    }
     const kind = (typeof format === 'string' ? INPUTS[format] : undefined) ?? 'text';
     return html`<input ${common} data-type="text" type="${kind}" placeholder="${shown}" value="${typeof value === 'string' ? value : ''}" autocomplete="off">`;
   }
