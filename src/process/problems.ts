@@ -2,11 +2,12 @@ import type { DefinitionProblem } from '../errors.ts';
 import { shown } from '../task/coerce.ts';
 import { nearestName } from '../util/nearest.ts';
 import { encodeJson } from '../wire/json.ts';
+import { MAX_REQUEST_DEPTH } from './request.ts';
 
 /** @returns why a value cannot be written as JSON; undefined: it can */
 export function jsonProblem(value: unknown): string | undefined {
   try {
-    encodeJson(value, 'arguments');
+    encodeJson(value, 'arguments', MAX_REQUEST_DEPTH);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

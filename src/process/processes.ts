@@ -25,7 +25,7 @@ import { dueTimes, failedValidations, readInput } from './input.ts';
 import { INSTANCE_STATES, type InstanceState, type ProcessInstance } from './instance.ts';
 import { InstanceLeases } from './leases.ts';
 import type { ProcessRegistry } from './registry.ts';
-import type { RequestSnapshot } from './request.ts';
+import { MAX_REQUEST_DEPTH, type RequestSnapshot } from './request.ts';
 import { createInstance, type NewStep } from './sql/create.ts';
 import { type InstanceRecord, listInstances, readInstance } from './sql/read.ts';
 import { InstanceSweeper, sweepLost } from './sweeper.ts';
@@ -287,7 +287,7 @@ function snapshotOf(
   const { method = 'POST', url = `/${processId}`, params = { processId }, query = {}, headers = {} } = request;
   const made = { method, url, params, query, headers, body, user: submitter, instanceId: id };
   // What a schema made of the body, dates for one, travels as JSON: every step is to see the same.
-  return JSON.parse(encodeJson(made, 'request')) as RequestSnapshot<unknown>;
+  return JSON.parse(encodeJson(made, 'request', MAX_REQUEST_DEPTH)) as RequestSnapshot<unknown>;
 }
 
 const stepsOf = ({ definition, taskIds, times }: Created): readonly NewStep[] => [

@@ -1,5 +1,13 @@
 import type { Logger } from '../lifecycle/logger.ts';
 
+/**
+ * Nesting that a request and the arguments of a step may have: one level less than the arguments of a task, in which
+ * workers get them.
+ */
+export const MAX_REQUEST_DEPTH = 61;
+/** The same of a synchronous task's result, which stands there among others. */
+export const MAX_RESULT_DEPTH = 60;
+
 /** What a step has besides the request. */
 export interface StepContext {
   /** The environment variables that the step declares, as far as they are set; no others. */

@@ -2,7 +2,7 @@ import { failureOf } from '../task/process-message.ts';
 import type { TaskFailure } from '../task/state.ts';
 import { encodeJson } from '../wire/json.ts';
 import type { BoundStep } from './definition.ts';
-import type { ProcessRequest, RequestSnapshot, StepContext } from './request.ts';
+import { MAX_RESULT_DEPTH, type ProcessRequest, type RequestSnapshot, type StepContext } from './request.ts';
 import type { ProcessStep } from './step.ts';
 
 /** The first argument of a step, frozen: what one does to it the next must not see. */
@@ -89,7 +89,7 @@ export async function runStep({ step, args }: Omit<BoundStep, 'name'>, run: Step
 }
 
 function doneOf(value: unknown): StepEnd {
-  const result = encodeJson(value === undefined ? null : value, 'result');
+  const result = encodeJson(value === undefined ? null : value, 'result', MAX_RESULT_DEPTH);
   const bytes = Buffer.byteLength(result);
   if (bytes <= MAX_RESULT_BYTES) return { kind: 'done', value: JSON.parse(result), result };
   const message = `the result has ${bytes} bytes, the limit is ${MAX_RESULT_BYTES}; return a reference to it`;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { defineProcess } from '../../src/process/definition.ts';
 import type { Processes } from '../../src/process/processes.ts';
 import { Tasks } from '../../src/task/tasks.ts';
 import { json, type TestServer } from '../support/fastify-kit.ts';
@@ -13,6 +14,9 @@ interface Instance {
   readonly state: string;
   readonly tasks: readonly { readonly name: string; readonly status: string; readonly taskId: string | null }[];
 }
+
+/** So many lists in each other. */
+const nested = (depth: number): unknown => (depth === 0 ? 1 : [nested(depth - 1)]);
 
 describe.each(GROUNDS)('the process API on %s', (ground) => {
   let kit: ProcessKit;
@@ -98,6 +102,28 @@ describe.each(GROUNDS)('the process API on %s', (ground) => {
       json: { errors: [{ kind: 'validation', name: 'notRude', why: 'rude words are not said here' }] },
     });
     expect(await processes.list({ states: ['New', 'Failed'] })).toEqual([]);
+  });
+
+  it.each([60, 62])(
+    'refuses what is nested deeper than workers take before anything is done: %i lists',
+    async (depth) => {
+      const ids = async () => ((await get('/hello/instances')).json as readonly Instance[]).map(({ id }) => id);
+      const before = await ids();
+      const refused = await post('/hello', { foo: 'you', bar: 1, deep: nested(depth) });
+      expect(refused).toMatchObject({ status: 400, json: { code: 'SVC_COMM_UNSERIALISABLE_PAYLOAD' } });
+      expect(await ids()).toEqual(before);
+      const created = await post('/hello', { foo: 'you', bar: 1, deep: nested(59) });
+      expect((await ended((created.json as Instance).id)).state).toBe('Complete');
+    },
+  );
+
+  it('answers 502 when a synchronous task has a result that is nested deeper than workers take', async () => {
+    const deepens = () => nested(61);
+    kit.registry.add(defineProcess({ id: 'deepens', tasksSync: [deepens], tasksAsync: [function unreached() {}] }));
+    expect(await post('/deepens')).toMatchObject({
+      status: 502,
+      json: { task: 'deepens', taskStatus: 'FAILURE', instance: { tasks: [{}, { status: 'SKIPPED' }] } },
+    });
   });
 
   it('answers 502 when a synchronous task fails: with earlier results, and without what would have come later', async () => {
