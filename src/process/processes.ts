@@ -1,26 +1,20 @@
-import { createHash } from 'node:crypto';
-import { validate as isUuid, v5 as uuidv5, v7 as uuidv7 } from 'uuid';
+import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import type { DatabaseConnection } from '../database/connection.ts';
 import { DatabaseLink } from '../database/link.ts';
 import type { Transactions } from '../database/transactions.ts';
-import {
-  InstanceNotFoundError,
-  InvalidArgumentError,
-  InvalidProcessInputError,
-  ProcessConflictError,
-} from '../errors.ts';
+import { InstanceNotFoundError, InvalidProcessInputError, ProcessConflictError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { listOptions } from '../task/list-options.ts';
 import type { Tasks } from '../task/tasks.ts';
 import { assertObject } from '../util/assert-object.ts';
-import { canonicalJson } from '../util/canonical-json.ts';
-import type { Duration } from '../util/duration.ts';
+import { type Duration, durationMs } from '../util/duration.ts';
 import { encodeJson } from '../wire/json.ts';
 import { type CoreServices, coreServices, inServiceScope } from './core/services.ts';
 import { type Created, Creation } from './creation.ts';
 import type { ProcessDefinition } from './definition.ts';
 import { cancelInstance, endOfInstance } from './ending.ts';
+import { identityOf } from './identity.ts';
 import { dueTimes, failedValidations, readInput } from './input.ts';
 import { INSTANCE_STATES, type InstanceState, type ProcessInstance } from './instance.ts';
 import { InstanceLeases } from './leases.ts';
@@ -51,7 +45,7 @@ export interface ProcessesParts {
 export interface CreateOptions {
   /** The instance's id, a UUID; the same id again creates nothing more. @default a new UUIDv7 */
   readonly id?: string;
-  /** As the id, of the caller's own choice; belongs to the process and the submitter. At most 255 characters. */
+  /** As the id, of the caller's own choice; belongs to the process and the submitter. 1 to 255 characters. */
   readonly idempotencyKey?: string;
   /** Who asks. @default '' */
   readonly submitter?: string;
@@ -82,10 +76,6 @@ export interface EndOptions {
   readonly timeout?: Duration;
   readonly signal?: AbortSignal;
 }
-
-/** Names made of idempotency keys (RFC 9562 §5.5). */
-const KEY_NAMESPACE = '8f0f6f3e-5f0c-4c53-9f5b-6d2f6a3f1b60';
-const MAX_KEY = 255;
 
 /** Creates instances of processes, runs their synchronous tasks, and tells what becomes of them. */
 export class Processes implements Service {
@@ -122,12 +112,8 @@ export class Processes implements Service {
    */
   async create(processId: string, body: unknown, options: CreateOptions = {}): Promise<CreateResult> {
     const definition = this.registry.get(processId);
-    assertObject('options', options);
-    const { submitter = '', idempotencyKey } = options;
-    const id = String(options.id ?? this.#idFor(definition, submitter, idempotencyKey)).toLowerCase();
-    if (!isUuid(id)) throw new InvalidArgumentError('id', 'a UUID', JSON.stringify(id).slice(0, 80));
-    const fingerprint = fingerprintOf(definition.id, body);
-    const isChosen = options.id !== undefined || idempotencyKey !== undefined;
+    const { id, submitter, fingerprint } = identityOf(definition.id, body, options);
+    const isChosen = options.id !== undefined || options.idempotencyKey !== undefined;
     const known = isChosen ? await this.#find(id) : undefined;
     if (known) return this.#known(known, definition, fingerprint, submitter);
     const work = this.#create(definition, body, { ...options, id, submitter }, fingerprint);
@@ -165,6 +151,8 @@ export class Processes implements Service {
    * @throws InstanceNotFoundError; InstanceWaitTimeoutError: it was asked for, and is under way
    */
   async cancel(instanceId: string, options: EndOptions = {}): Promise<ProcessInstance> {
+    // Told before anything is asked for.
+    assertEndOptions(options);
     const { db, leases } = this.#opened;
     const { id } = await this.record(instanceId);
     await cancelInstance(db, this.#parts.schema, id);
@@ -174,7 +162,7 @@ export class Processes implements Service {
 
   /** Waits until it has ended. @throws InstanceNotFoundError, InstanceWaitTimeoutError, the signal's reason */
   async ended(id: string, options: EndOptions = {}): Promise<ProcessInstance> {
-    assertObject('options', options);
+    assertEndOptions(options);
     return plain(await endOfInstance(id, { read: () => this.record(id), tasks: this.#parts.tasks }, options));
   }
 
@@ -224,14 +212,6 @@ export class Processes implements Service {
     const isSame = known.process === id && known.fingerprint === fingerprint && known.submitter === submitter;
     if (!isSame) throw new ProcessConflictError(known.id);
     return { instance: plain(known), wasKnown: true };
-  }
-
-  #idFor({ id }: ProcessDefinition, submitter: string, key: string | undefined): string {
-    if (key === undefined) return uuidv7();
-    if (typeof key !== 'string' || key.length > MAX_KEY) {
-      throw new InvalidArgumentError('idempotencyKey', `a text of at most ${MAX_KEY} characters`, typeof key);
-    }
-    return uuidv5(JSON.stringify([id, submitter, key]), KEY_NAMESPACE);
   }
 
   async #find(id: string, db = this.#opened.db): Promise<InstanceRecord | undefined> {
@@ -309,10 +289,11 @@ const stepsOf = ({ definition, taskIds, times }: Created): readonly NewStep[] =>
   })),
 ];
 
-const fingerprintOf = (processId: string, body: unknown): string =>
-  createHash('sha256')
-    .update(`${processId}\n${canonicalJson(body)}`)
-    .digest('hex');
+/** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) */
+function assertEndOptions(options: EndOptions): void {
+  assertObject('options', options);
+  if (options.timeout !== undefined) durationMs(options.timeout, 'timeout', 's');
+}
 
 function plain({ fingerprint: _, isLost: __, ...instance }: InstanceRecord): ProcessInstance {
   return instance;

@@ -207,6 +207,44 @@ describe.each(GROUNDS)('the process API on %s', (ground) => {
     expect((await post('/plain', { foo: 'b' }, headers)).status).toBe(409);
   });
 
+  it.each(['', '""', 'x'.repeat(256)])('refuses the Idempotency-Key %j', async (key) => {
+    const refused = await post('/plain', { foo: 'a' }, { 'idempotency-key': key });
+    expect(refused).toMatchObject({ status: 400, json: { detail: expect.stringContaining('1 to 255 characters') } });
+  });
+
+  it('knows the dates of a body from each other by which it is the same again', async () => {
+    const key = { idempotencyKey: randomUUID() };
+    const body = { foo: 'a', on: new Date(1) };
+    const { instance } = await processes.create('plain', body, key);
+    expect(await processes.create('plain', { ...body }, key)).toMatchObject({ wasKnown: true, instance });
+    await expect(processes.create('plain', { ...body, on: new Date(2) }, key)).rejects.toMatchObject({
+      code: 'SVC_COMM_PROCESS_CONFLICT',
+    });
+  });
+
+  const itself: Record<string, unknown> = {};
+  itself.itself = itself;
+
+  it.each([
+    ['a body with a BigInt', { foo: 1n }, {}, 'SVC_COMM_UNSERIALISABLE_PAYLOAD'],
+    ['a body that contains itself', itself, {}, 'SVC_COMM_UNSERIALISABLE_PAYLOAD'],
+    ['a submitter with NUL', {}, { submitter: 'a\0b' }, 'SVC_COMM_INVALID_ARGUMENT'],
+    ['a submitter that is too long', {}, { submitter: 'a'.repeat(256) }, 'SVC_COMM_INVALID_ARGUMENT'],
+    ['a submitter that is no text', {}, { submitter: 5 as never }, 'SVC_COMM_INVALID_ARGUMENT'],
+    ['a request that is none', {}, { request: null as never }, 'SVC_COMM_INVALID_ARGUMENT'],
+  ])('refuses to create from code with %s, by a code', async (_, body, options, code) => {
+    await expect(processes.create('plain', body, options)).rejects.toMatchObject({ code });
+  });
+
+  it('cancels nothing when it is told how long to wait in a way that is none', async () => {
+    const { instance } = await processes.create('later', {});
+    await expect(processes.cancel(instance.id, { timeout: 'soon' as never })).rejects.toMatchObject({
+      code: 'SVC_COMM_INVALID_ARGUMENT',
+    });
+    expect(await processes.find(instance.id)).toMatchObject({ state: 'Running', isCancelRequested: false });
+    await processes.cancel(instance.id);
+  });
+
   it('repeats the 502 of an instance that failed', async () => {
     const id = randomUUID();
     const answers = [await put(`/failing/${id}`, { foo: 'a' }), await put(`/failing/${id}`, { foo: 'a' })];
