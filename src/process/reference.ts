@@ -97,7 +97,8 @@ export class StepResolver {
       return undefined;
     }
     if (step.name === undefined) {
-      problems.add('a function with a name, or one that processTask({ name }, …) gives', 'one without');
+      const maker = kind === 'task' ? 'processTask' : 'validation';
+      problems.add(`a function with a name, or what ${maker}({ name }, …) gives`, 'one without');
       return undefined;
     }
     return { name: step.name, step };

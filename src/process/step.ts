@@ -119,7 +119,7 @@ const NAME_RULE = 'a letter, then up to 79 letters, digits, _, - and .';
  * A task of processes that is more than its function: with a name, a description, the environment variables it needs.
  * @example
  * export const sendHelloEmail = processTask(
- *   { description: 'Writes to who said hello', env: ['SMTP_URL'] },
+ *   { name: 'sendHelloEmail', description: 'Writes to who said hello', env: ['SMTP_URL'] },
  *   async ({ body, context }, subject: string) => send(context.env.SMTP_URL, body, subject),
  * );
  * @param checkArguments looks at the arguments when a process is defined; gives what they should be when they are not

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { transformSync } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { DuplicateProcessError, ProcessDefinitionError, UnknownProcessError } from '../../src/errors.ts';
@@ -119,6 +121,24 @@ describe('a process', () => {
     expect(processes.get('p').description.input).toMatchObject({ type: 'object', required: ['age'] });
   });
 
+  it('is what docs/processes.md shows, pasted as it stands', () => {
+    const page = readFileSync(new URL('../../docs/processes.md', import.meta.url), 'utf8');
+    const [, snippet = ''] = /```ts\n([\s\S]*?)```/.exec(page) ?? [];
+    const { code } = transformSync(snippet, { loader: 'ts', format: 'cjs' });
+    const module = { exports: {} };
+    // What the page leaves to the reader.
+    const theirs = { mail: () => 'sent', recordHit: function recordHit() {}, report: function report() {} };
+    const scope = { module, require: () => ({ defineProcess, processTask, validation }), ...theirs };
+    new Function(...Object.keys(scope), code)(...Object.values(scope));
+    const processes = new ProcessRegistry();
+    processes.addExports(module.exports);
+    expect(processes.get('hello-world').tasksAsync.map(({ name }) => name)).toEqual([
+      'sendHelloEmail',
+      'recordHit',
+      'report',
+    ]);
+  });
+
   it('makes each asynchronous step a task of its own name, the same step only once', () => {
     const processes = registry();
     processes.add(defineProcess({ id: 'p', tasksAsync: [sendHelloEmail, [sendHelloEmail, ['again']], sayHello] }));
@@ -170,7 +190,8 @@ describe('a process', () => {
     [{ id: 'p', validations: ['required_field'] }, 'validations.0', /did you mean requiredFields/],
     [{ id: 'p', tasksSync: ['sayHullo'] }, 'tasksSync.0', /one of comms.sendHelloEmail/],
     [{ id: 'p', tasksSync: ['requiredFields'] }, 'tasksSync.0', /the name of a task/],
-    [{ id: 'p', tasksSync: [() => 1] }, 'tasksSync.0', /a function with a name/],
+    [{ id: 'p', tasksSync: [() => 1] }, 'tasksSync.0', /a function with a name, or what processTask\(\{ name \}/],
+    [{ id: 'p', validations: [() => true] }, 'validations.0', /a function with a name, or what validation\(\{ name \}/],
     [{ id: 'p', tasksSync: [validation({ name: 'v' }, () => true)] }, 'tasksSync.0', /a task/],
     [{ id: 'p', tasksSync: 'sayHello' }, 'tasksSync', /a list/],
     [{ id: 'p', tasksSync: [[sayHello, [], 3]] }, 'tasksSync.0', /a task and its arguments/],
