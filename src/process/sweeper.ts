@@ -2,7 +2,7 @@ import type { SqlExecutor } from '../database/executor.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { repeating } from '../lifecycle/repeating.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
-import { deleteOldInstances, endLostInstances } from './sql/sweep.ts';
+import { deleteOldInstances, endLostInstances, MOST_ENDED, MOST_FORGOTTEN } from './sql/sweep.ts';
 
 export interface SweeperParts {
   /** Gives a connection for one look. */
@@ -40,8 +40,12 @@ export class InstanceSweeper implements Service {
     const { withDatabase, schema, retentionMs, logger } = this.#parts;
     try {
       await withDatabase(async (db) => {
-        await sweepLost(db, schema, logger);
-        await deleteOldInstances(db, schema, retentionMs);
+        let ended: number;
+        do ended = await sweepLost(db, schema, logger);
+        while (ended === MOST_ENDED && !end.aborted);
+        let gone: number;
+        do gone = await deleteOldInstances(db, schema, retentionMs);
+        while (gone === MOST_FORGOTTEN && !end.aborted);
       });
     } catch (error) {
       if (!end.aborted) logger.warn({ error }, 'could not look after process instances; trying again');
@@ -49,12 +53,17 @@ export class InstanceSweeper implements Service {
   }
 }
 
-/** @param id only this one */
-export async function sweepLost(db: SqlExecutor, schema: string, logger: Logger, id?: string): Promise<void> {
-  for (const lost of await endLostInstances(db, schema, id)) {
+/**
+ * @param id only this one
+ * @returns how many were ended: at most `MOST_ENDED`
+ */
+export async function sweepLost(db: SqlExecutor, schema: string, logger: Logger, id?: string): Promise<number> {
+  const ended = await endLostInstances(db, schema, id);
+  for (const lost of ended) {
     logger.warn(
       { instanceId: lost.id, process: lost.process, state: lost.state },
       'the server that ran a process instance is lost',
     );
   }
+  return ended.length;
 }

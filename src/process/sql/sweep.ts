@@ -8,6 +8,10 @@ export interface LostInstance {
   readonly state: 'Failed' | 'Cancelled';
 }
 
+/** Of one statement: more would hold their rows for long. */
+export const MOST_ENDED = 100;
+export const MOST_FORGOTTEN = 1000;
+
 /**
  * Ends instances whose server has not renewed its lease: what ran may have been done or not, what waits will not be.
  * @param id only this one
@@ -17,7 +21,7 @@ export async function endLostInstances(db: SqlExecutor, schema: string, id?: str
   const sql = `WITH lost AS MATERIALIZED (
   SELECT id FROM ${instance} WHERE state = 'New' AND lease_until < clock_timestamp()
      AND ($1::text IS NULL OR id = $1::text::uuid)
-   ORDER BY lease_until LIMIT 100 FOR UPDATE SKIP LOCKED
+   ORDER BY lease_until LIMIT ${MOST_ENDED} FOR UPDATE SKIP LOCKED
 ), steps AS (
   UPDATE ${qualified(schema, 'svc_comm_process_task')} t SET
     status = CASE t.status WHEN 'STARTED' THEN 'LOST' ELSE 'SKIPPED' END,
@@ -53,16 +57,11 @@ export async function renewInstances(
 }
 
 /** Forgets instances that ended so long ago. @returns how many */
-export async function deleteOldInstances(
-  db: SqlExecutor,
-  schema: string,
-  retentionMs: number,
-  limit = 1000,
-): Promise<number> {
+export async function deleteOldInstances(db: SqlExecutor, schema: string, retentionMs: number): Promise<number> {
   const instance = qualified(schema, 'svc_comm_process_instance');
   const sql = `WITH old AS (
   SELECT id FROM ${instance} WHERE finished_at < clock_timestamp() - $1::text::float8 * interval '1 ms'
-   ORDER BY finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED
+   ORDER BY finished_at LIMIT ${MOST_FORGOTTEN} FOR UPDATE SKIP LOCKED
 ), gone AS (
   DELETE FROM ${instance} i USING old WHERE i.id = old.id RETURNING 1
 ) SELECT count(*)::int AS gone FROM gone`;
