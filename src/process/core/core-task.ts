@@ -1,3 +1,4 @@
+import { parseDuration } from '../../util/duration.ts';
 import type { ProcessRequest } from '../request.ts';
 import { type ArgumentsCheck, ProcessStep, type TaskStepOptions } from '../step.ts';
 import { type ExpressionInput, filled, filledProblem } from './expression.ts';
@@ -37,6 +38,12 @@ export function membersProblem(
   const isComplete = required.every((name) => Object.hasOwn(given, name));
   const isKnown = Object.keys(given).every((name) => required.includes(name) || optional.includes(name));
   return isComplete && isKnown ? undefined : expected;
+}
+
+/** @returns what a `timeout` is to be; undefined when it is that, is made of the request, or is left out */
+export function timeoutProblem({ timeout }: CoreOptions): string | undefined {
+  if (timeout === undefined || (typeof timeout === 'string' && timeout.startsWith('='))) return undefined;
+  return (parseDuration(timeout, 's') ?? 0) > 0 ? undefined : "a timeout such as '30s'; a number is seconds";
 }
 
 /** A text of the options. @throws TypeError */

@@ -1,6 +1,6 @@
 import { RestApiError } from '../../errors.ts';
-import type { Duration } from '../../util/duration.ts';
-import { type CoreOptions, coreTask, membersProblem, textOf } from './core-task.ts';
+import { type Duration, durationMs } from '../../util/duration.ts';
+import { type CoreOptions, coreTask, membersProblem, textOf, timeoutProblem } from './core-task.ts';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 type Method = (typeof METHODS)[number];
@@ -15,12 +15,15 @@ const MAX_BYTES = 1024 * 1024;
  */
 export const httpRequest = coreTask(
   { description: 'Sends an HTTP request to one of the origins that it names, and gives status and body.' },
-  ([options]) => membersProblem(options, ['url'], OPTIONAL) ?? addressProblem(options as CoreOptions),
+  ([options]) =>
+    membersProblem(options, ['url'], OPTIONAL) ??
+    addressProblem(options as CoreOptions) ??
+    timeoutProblem(options as CoreOptions),
   async (options, { context }, written) => {
     const { path, host } = targetOf(textOf(options, 'url'), written);
     const { createRestClient } = await import('../../rest-api/client.ts');
     const { fullResponse } = await import('../../rest-api/formatter.ts');
-    const timeoutMs = (options.timeout ?? TIMEOUT) as Duration;
+    const timeoutMs = durationMs((options.timeout ?? TIMEOUT) as Duration, 'timeout', 's');
     const client = createRestClient({ host, timeoutMs, maxResponseBytes: MAX_BYTES, logger: context.logger });
     try {
       const { status, data } = await client[methodOf(options)](path, {
