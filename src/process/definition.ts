@@ -85,7 +85,7 @@ export class Process {
   /** @param source where it was read, for errors */
   constructor(given: unknown, source?: DefinitionSource) {
     const problems = new Problems();
-    const options = problems.object(withPlainKeys(given), KEYS) ?? {};
+    const options = problems.object(withPlainKeys(given, problems), KEYS) ?? {};
     const { id, input } = options;
     if (typeof id !== 'string' || !ID.test(id)) {
       problems.at('id').add('a letter or digit, then up to 59 letters, digits, _, - and .', id);
@@ -150,8 +150,11 @@ export const PYTHON_KEYS: ReadonlyMap<string, string> = new Map([
   ['tasks_async', 'tasksAsync'],
 ]);
 
-function withPlainKeys(given: unknown): unknown {
+function withPlainKeys(given: unknown, problems: Problems): unknown {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return given;
+  for (const [python, key] of PYTHON_KEYS) {
+    if (Object.hasOwn(given, python) && Object.hasOwn(given, key)) problems.at(key).add(`${key} or ${python}`, 'both');
+  }
   return Object.fromEntries(Object.entries(given).map(([key, value]) => [PYTHON_KEYS.get(key) ?? key, value]));
 }
 

@@ -194,6 +194,8 @@ describe('a process', () => {
     [{ id: 'p', validations: [() => true] }, 'validations.0', /a function with a name, or what validation\(\{ name \}/],
     [{ id: 'p', tasksSync: [validation({ name: 'v' }, () => true)] }, 'tasksSync.0', /a task/],
     [{ id: 'p', tasksSync: 'sayHello' }, 'tasksSync', /a list/],
+    [{ id: 'p', tasks_sync: [sayHello], tasksSync: [] }, 'tasksSync', /tasksSync or tasks_sync/],
+    [{ id: 'p', tasksAsync: [], tasks_async: [sayHello] }, 'tasksAsync', /tasksAsync or tasks_async/],
     [{ id: 'p', tasksSync: [[sayHello, [], 3]] }, 'tasksSync.0', /a task and its arguments/],
     [{ id: 'p', tasksSync: [[sayHello, { delay: '1s' }]] }, 'tasksSync.0.delay', /one of args/],
     [{ id: 'p', tasksAsync: [[sayHello, { delay: 'soon' }]] }, 'tasksAsync.0.delay', /a duration/],
