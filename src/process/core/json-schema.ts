@@ -1,24 +1,55 @@
+import { createRequire } from 'node:module';
+import type * as library from '@cfworker/json-schema';
 import type { OutputUnit, Schema, Validator } from '@cfworker/json-schema';
+import { failureOf } from '../../task/process-message.ts';
 import { type ProcessStep, validation } from '../step.ts';
 
 /** `[jsonSchema, [{ type: object, … }]]`, draft 2020-12. References lead only into the schema itself. */
 export const jsonSchema: ProcessStep = validation(
   { description: 'The body is as a JSON Schema says.' },
-  async ({ body }, schema: Schema) => {
-    const { valid, errors } = (await validatorOf(schema)).validate(body);
+  ({ body }, schema: Schema) => {
+    const { valid, errors } = validatorOf(schema).validate(body);
     return valid || textOf(errors);
   },
-  ([schema]) => (typeof schema === 'object' && schema !== null ? undefined : 'a JSON Schema, draft 2020-12'),
+  ([schema]) => {
+    if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return EXPECTED;
+    const problem = schemaProblem(schema);
+    return problem === undefined ? undefined : `${EXPECTED}: ${problem}`;
+  },
 );
+
+const EXPECTED = 'a JSON Schema, draft 2020-12';
+/** Definitions are looked at without waiting. */
+const require = createRequire(import.meta.url);
+/** Loaded when it is first needed: most processes have none. */
+const load = () => require('@cfworker/json-schema') as typeof library;
+
+/** It writes into the schema, which is its author's and may be frozen. */
+const copyOf = (schema: object): Schema => JSON.parse(JSON.stringify(schema)) as Schema;
+
+/** What would be found with the first body that comes to it. */
+function schemaProblem(schema: object): string | undefined {
+  try {
+    const lookup = load().dereference(copyOf(schema));
+    for (const part of Object.values(lookup)) {
+      if (typeof part !== 'object') continue;
+      const { $ref, __absolute_ref__: target, pattern, patternProperties = {} } = part;
+      if (target !== undefined && lookup[target] === undefined) return `$ref ${$ref} leads to nothing in it`;
+      for (const source of Object.keys(patternProperties)) new RegExp(source, 'u');
+      if (pattern !== undefined) new RegExp(pattern, 'u');
+    }
+    return undefined;
+  } catch (error) {
+    return failureOf(error).message;
+  }
+}
 
 const validators = new WeakMap<object, Validator>();
 
-async function validatorOf(schema: Schema): Promise<Validator> {
+function validatorOf(schema: Schema): Validator {
   const known = validators.get(schema);
   if (known) return known;
-  // Loaded when it is first needed: most processes have none.
-  const { Validator: JsonSchemaValidator } = await import('@cfworker/json-schema');
-  const made = new JsonSchemaValidator(schema, '2020-12', false);
+  const made = new (load().Validator)(copyOf(schema), '2020-12', false);
   validators.set(schema, made);
   return made;
 }
