@@ -170,8 +170,10 @@ function checkMeta(given: unknown, problems: Problems): readonly FieldDescriptio
   return resolveFields(meta.fields, problems.at('fields'));
 }
 
-const isStandardSchema = (value: unknown): value is StandardSchemaV1 =>
-  ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value;
+function isStandardSchema(value: unknown): value is StandardSchemaV1 {
+  if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false;
+  return typeof (value as Partial<StandardSchemaV1>)['~standard']?.validate === 'function';
+}
 
 const describeStep = ({ name, step, args }: BoundStep): StepDescription => ({
   name,

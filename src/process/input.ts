@@ -98,7 +98,7 @@ export async function dueTimes({ tasksAsync }: ProcessDefinition, body: unknown)
         problems.push({
           kind: 'time',
           name,
-          why: `it is to begin at ${shown(at)}, which is no time: expected ${expected}`,
+          why: `it is to begin at ${at instanceof Date ? String(at) : shown(at)}, which is no time: expected ${expected}`,
         });
       } else if (!isWithinReach(date)) {
         problems.push({ kind: 'time', name, why: `it is to begin at ${shown(at)}: expected a year from 1970 to 9999` });

@@ -1,3 +1,4 @@
+import { failureOf } from '../task/process-message.ts';
 import { type Duration, MAX_KEPT_MS, parseDuration } from '../util/duration.ts';
 import { AsyncTasks } from './async-task.ts';
 import type { StepCatalogue } from './catalogue.ts';
@@ -68,7 +69,7 @@ export class StepResolver {
     if (!found || !options) return undefined;
     const { args } = options as StepArguments;
     const list: readonly unknown[] = Array.isArray(args) ? args : args === undefined || args === null ? [] : [args];
-    const expected = argumentsProblem(kind, list) ?? found.step.checkArguments(list);
+    const expected = argumentsProblem(kind, list) ?? checked(found.step, list);
     if (expected !== undefined) {
       problems.add(`${found.name} with ${expected}`, list);
       return undefined;
@@ -102,6 +103,15 @@ export class StepResolver {
       return undefined;
     }
     return { name: step.name, step };
+  }
+}
+
+/** The check may be the project's own. */
+function checked({ checkArguments }: ProcessStep, args: readonly unknown[]): string | undefined {
+  try {
+    return checkArguments(args);
+  } catch (error) {
+    return `arguments that its check does not throw at: ${failureOf(error).message}`;
   }
 }
 

@@ -14,6 +14,14 @@ const sendHelloEmail = processTask(
   ({ body }, _subject: string) => body,
 );
 
+const throwing = processTask(
+  { name: 'throwing' },
+  () => undefined,
+  () => {
+    throw new TypeError('no such plan');
+  },
+);
+
 /** A registry with a few steps that can be called by a name. */
 function registry(): ProcessRegistry {
   const steps = new StepCatalogue();
@@ -203,6 +211,9 @@ describe('a process', () => {
     [{ id: 'p', meta: { name: 3 } }, 'meta.name', /a text/],
     [{ id: 'p', input: z.string(), meta: { fields: [{ name: 'a' }] } }, 'input', /input or meta.fields/],
     [{ id: 'p', input: {} }, 'input', /Standard Schema/],
+    [{ id: 'p', input: { '~standard': 1 } }, 'input', /Standard Schema/],
+    [{ id: 'p', input: { '~standard': { version: 1 } } }, 'input', /Standard Schema/],
+    [{ id: 'p', tasksSync: [[throwing, ['a']]] }, 'tasksSync.0', /its check does not throw at: no such plan/],
     ['hello', '', /an object with id/],
   ] as const)('%j is refused', (options, path, expected) => {
     expect(problemsOf(options)).toContainEqual([path, expect.stringMatching(expected)]);

@@ -66,6 +66,7 @@ describe('the time of an asynchronous task', () => {
     [''],
     [true],
     [null],
+    [new Date('soon')],
   ])('%s is none, and begins nothing', async (when) => {
     const { problems } = await dueTimes(
       timed(() => when),
