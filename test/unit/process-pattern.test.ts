@@ -18,7 +18,10 @@ const source = fc
     fc.constantFrom('', '$'),
   )
   .map(([start, parts, other, end]) => start + parts.join('') + other + end);
-const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c', '1', '.', '-', '😀', '\n'), maxLength: 12 });
+const text = fc.string({
+  unit: fc.constantFrom('a', 'b', 'c', '1', '.', '-', '😀', '\n', '\r', '\u2028', '\u2029'),
+  maxLength: 12,
+});
 
 describe('a linear pattern', () => {
   it('says what RegExp says', () => {

@@ -10,6 +10,8 @@ export type SignTest = (code: number) => boolean;
 
 const MOST_REPEATS = 500;
 const MOST_DEPTH = 50;
+/** Line feed, carriage return, line and paragraph separator: what `.` is not (ECMA-262 §12.3). */
+const LINE_ENDS: ReadonlySet<number> = new Set([0x0a, 0x0d, 0x2028, 0x2029]);
 
 /**
  * Reads a regular expression of the plain kind, in JavaScript's spelling: signs, `.`, classes, groups, `|`, `*`, `+`,
@@ -62,7 +64,7 @@ class Reader {
       return node;
     }
     if (this.#take('[')) return { kind: 'sign', takes: this.#class() };
-    if (this.#take('.')) return { kind: 'sign', takes: (code) => code !== 10 && code !== 13 };
+    if (this.#take('.')) return { kind: 'sign', takes: (code) => !LINE_ENDS.has(code) };
     if (this.#take('\\')) return { kind: 'sign', takes: this.#escaped().takes };
     if ('*+?{}'.includes(this.#peek)) throw this.error('a sign to repeat');
     return { kind: 'sign', takes: is(this.#next()) };
