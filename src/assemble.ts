@@ -154,7 +154,6 @@ export class SvcCommService {
 
   /** What passes an exchange, from its start on; consumers miss nothing by it. What `svc-comm watch` runs. */
   watch(options: WatchOptions): Service {
-    assertObject('options', options, 'what to watch: an exchange and a pattern');
     return this.#roles.add(assembleWatch(this.#assembly, options), `watch of ${options.exchange}`);
   }
 
