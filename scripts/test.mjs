@@ -25,8 +25,11 @@ const STAGES = {
   faults: ['npm', ['run', '--silent', 'faults', '--', 'ci']],
   alone: vitest('alone'),
 };
-/** Stages of a group run at the same time; those that kill and measure are by themselves. */
-const GROUPS = [['lint', 'types', 'build'], ['unit'], ['integration'], ['e2e'], ['faults'], ['alone']];
+/**
+ * Stages of a group run at the same time: unit takes the processors, integration waits for servers. Those that kill and
+ * measure are by themselves.
+ */
+const GROUPS = [['lint', 'types', 'build'], ['unit', 'integration'], ['e2e'], ['faults'], ['alone']];
 const NEED_SERVERS = ['integration', 'e2e', 'faults', 'alone'];
 /** Test files that the end tells of. */
 const SLOWEST = 10;
@@ -86,8 +89,9 @@ async function withoutServers(group) {
   // Found once for all stages, so that servers from binaries start once. Whether a stage may harm them: no. The faults'
   // servers are its own, from the same binaries.
   if (servers || !group.some((name) => NEED_SERVERS.includes(name))) return group;
-  if (whyNoServers) return [];
-  return (await findServers()) ? group : [WITHOUT_SERVERS];
+  const needless = group.filter((name) => !NEED_SERVERS.includes(name));
+  if (whyNoServers) return needless;
+  return (await findServers()) ? group : [...needless, WITHOUT_SERVERS];
 }
 
 async function runStage(name, isBesideOthers) {
