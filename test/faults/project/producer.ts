@@ -41,6 +41,8 @@ let isStopping = false;
 process.on('SIGTERM', () => {
   isStopping = true;
 });
+// A run that is killed must not leave it waiting for servers that went with the run.
+process.once('disconnect', () => process.exit(1));
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Draws numbers for the keys, as many as each has events, and locks their rows until the transaction ends. */
