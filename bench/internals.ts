@@ -19,5 +19,7 @@ export * as 'router/router' from '../src/router/router.ts';
 export * as 'task/isolation' from '../src/task/isolation.ts';
 export * as 'task/task-process' from '../src/task/task-process.ts';
 export * as 'task-door' from '../src/task-door.ts';
+export * as 'telemetry/meters' from '../src/telemetry/meters.ts';
+export * as 'telemetry/telemetry' from '../src/telemetry/telemetry.ts';
 export * as 'wire/event' from '../src/wire/event.ts';
 export * as 'wire/json' from '../src/wire/json.ts';

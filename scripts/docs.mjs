@@ -1,4 +1,5 @@
-// node scripts/docs.mjs: writes docs/errors.md, the tables of docs/settings.md and docs/troubleshooting.md, and the picture
+// node scripts/docs.mjs: writes docs/errors.md, the tables of docs/settings.md, docs/troubleshooting.md and
+// docs/observability.md, and the picture
 // docs/concepts.svg anew from the source. Tests hold them equal.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { tsImport } from 'tsx/esm/api';
@@ -28,3 +29,13 @@ writeFileSync(
 
 const { conceptsPicture } = await tsImport('../test/support/concepts-picture.ts', import.meta.url);
 writeFileSync(new URL('concepts.svg', docs), conceptsPicture(readFileSync(new URL('concepts.txt', docs), 'utf8')));
+
+const { metricsTable } = await tsImport('../test/support/metrics-table.ts', import.meta.url);
+const observability = new URL('observability.md', docs);
+writeFileSync(
+  observability,
+  readFileSync(observability, 'utf8').replace(
+    /(<!-- made from .* -->\n).*?(<!-- end -->)/s,
+    (_, begin, end) => `${begin}\n${metricsTable()}\n\n${end}`,
+  ),
+);

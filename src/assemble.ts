@@ -1,9 +1,16 @@
 import { Assembly } from './assembly/assembly.ts';
 import { assembleConsumer } from './assembly/consumer.ts';
 import type { EmbeddedServers, Endpoints } from './assembly/embedded.ts';
+import { assembleMonitor, type MonitorAddress } from './assembly/monitor.ts';
 import { assembleRelay } from './assembly/relay.ts';
 import { appReport, consumerReport, publisherReport, serverReport, workerReport } from './assembly/reports.ts';
-import { type ConsumerService, type RelayService, roleService, type WorkerService } from './assembly/role-service.ts';
+import {
+  type ConsumerService,
+  type MonitorService,
+  type RelayService,
+  roleService,
+  type WorkerService,
+} from './assembly/role-service.ts';
 import { Roles } from './assembly/roles.ts';
 import { assembleWatch } from './assembly/watch.ts';
 import { assembleWorker, type WorkerProject } from './assembly/worker.ts';
@@ -51,6 +58,7 @@ import type { ResolvedSettings } from './settings/resolved.ts';
 import type { TaskRegistry } from './task/registry.ts';
 import type { Tasks } from './task/tasks.ts';
 import type { Worker } from './task/worker.ts';
+import type { Monitor } from './telemetry/monitor.ts';
 import { assertObject, kindOf } from './util/assert-object.ts';
 import { assertName } from './util/topic-pattern.ts';
 
@@ -147,9 +155,14 @@ export class SvcCommService {
    * @throws UnroutableError when no queue is bound for it, BrokerUnavailableError, and what `publishAggregateEvent` throws
    */
   async publishEventNow(event: AggregateEvent, options?: PublishOptions): Promise<PublishedEvent> {
-    const { eventId, message } = eventMessage(event, this.settings.appId, Date.now(), jsonLimits(this.settings));
-    await this.#roles.commands().publisher.publish(message, options);
-    return { eventId };
+    assertObject('event', event, 'an object with aggregate, eventType and payload');
+    const { aggregate: exchange, eventType: routingKey } = event;
+    return this.#assembly.telemetry.sending('send', { exchange, routingKey }, async (tell) => {
+      const { eventId, message } = eventMessage(event, this.settings.appId, Date.now(), jsonLimits(this.settings));
+      tell(eventId);
+      await this.#roles.commands().publisher.publish(message, options);
+      return { eventId };
+    });
   }
 
   /** What passes an exchange, from its start on; consumers miss nothing by it. What `svc-comm watch` runs. */
@@ -223,6 +236,7 @@ export class SvcCommService {
     const assembled = assembleConsumer(this.#assembly);
     const { main } = assembled;
     const role = this.#roles.add(assembled, main.name, consumerReport(this.#assembly, main));
+    this.#assembly.readiness.add(role, () => main.isReady);
     return roleService<Consumer, ConsumerService>(role, main, ['isReady', 'stats']);
   }
 
@@ -230,7 +244,9 @@ export class SvcCommService {
   relay(): RelayService {
     const assembled = assembleRelay(this.#assembly);
     const role = this.#roles.add(assembled, 'publisher', publisherReport());
-    return roleService<Relay, RelayService>(role, assembled.main, ['stats']);
+    this.#assembly.readiness.add(role, assembled.isReady);
+    const relay = roleService<Relay, RelayService>(role, assembled.main, ['stats']);
+    return Object.defineProperty(relay, 'isReady', { enumerable: true, get: assembled.isReady });
   }
 
   /** What `svc-comm runworker` runs: start it, and stop it to drain. The tasks must be in the registry too. */
@@ -238,6 +254,7 @@ export class SvcCommService {
     const assembled = assembleWorker(this.#assembly, project);
     const { main } = assembled;
     const role = this.#roles.add(assembled, main.name, workerReport(this.#assembly, main));
+    this.#assembly.readiness.add(role, () => main.isReady);
     return roleService<Worker, WorkerService>(role, main, ['isReady', 'stats']);
   }
 
@@ -261,6 +278,26 @@ export class SvcCommService {
    */
   services(): Promise<ServicesOverview> {
     return this.#roles.discovery().overview();
+  }
+
+  /**
+   * Serves `GET /metrics` to Prometheus, `GET /health` while the process answers, and `GET /health/ready` when every role
+   * that was started does its work. What commands start when `monitor.port` is set. Start it before the roles.
+   * @throws from `start`: AddressInUseError (SVC_COMM_ADDRESS_IN_USE)
+   */
+  monitor(address: MonitorAddress = {}): MonitorService {
+    assertObject('address', address);
+    const assembled = assembleMonitor(this.#assembly, address);
+    const role = this.#roles.add(assembled, 'monitor');
+    return roleService<Monitor, MonitorService>(role, assembled.main, ['url']);
+  }
+
+  /**
+   * The service's metrics as Prometheus reads them (text format 0.0.4), for a route of the project's own. Counters count
+   * from the start of each role; durations are kept from the first call on.
+   */
+  prometheusMetrics(): Promise<string> {
+    return this.#assembly.meters.prometheus();
   }
 
   /** Creates or updates our tables. @returns the files that ran */

@@ -1150,6 +1150,22 @@ export class RestApiGatewayTimeoutError extends RestApiServerError {
 
 // -------------------------------------------------------------------------------------------------------------- HTTP
 
+/** A port of this machine that another process has. */
+export class AddressInUseError extends SvcCommError {
+  readonly code = 'SVC_COMM_ADDRESS_IN_USE';
+  /** The setting that names it. */
+  readonly setting: string;
+  readonly port: number;
+  constructor(setting: string, host: string, port: number, options?: ErrorOptions) {
+    super(
+      `port ${port} of ${host} is taken by another process, perhaps another command of this project: set ${setting} to another, or to 0 for a free one`,
+      options,
+    );
+    this.setting = setting;
+    this.port = port;
+  }
+}
+
 /** A server without a token and without an `authenticate` hook was to listen where other machines reach it. */
 export class OpenAddressError extends SvcCommError {
   readonly code = 'SVC_COMM_OPEN_ADDRESS';

@@ -1,8 +1,11 @@
 import { useServicesSource } from './discovery/source.ts';
 import './process-door.ts';
 import { useDefaultRouter } from './router/default-router.ts';
+import { useMetricsSource } from './telemetry/source.ts';
 
 useDefaultRouter(async () => (await import('./default-service.ts')).messageRouter);
+
+useMetricsSource(async () => (await (await import('./default-service.ts')).defaultService()).prometheusMetrics());
 
 useServicesSource(async () => (await (await import('./default-service.ts')).defaultService()).services());
 
@@ -26,6 +29,8 @@ export { guard } from './http/guard/guard.ts';
 export type { Authenticate, GuardOptions, Identity } from './http/guard/options.ts';
 export type { HealthOptions } from './http/health.ts';
 export { health } from './http/health.ts';
+export type { MetricsOptions } from './http/metrics.ts';
+export { metrics } from './http/metrics.ts';
 export type { ProcessApiOptions } from './http/process-api/process-api.ts';
 export { processApi } from './http/process-api/process-api.ts';
 export type { HttpServerOptions } from './http/server.ts';

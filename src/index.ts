@@ -72,7 +72,8 @@ export async function takeOne(queue: string, handler: TakeHandler): Promise<unkn
 export type { ServiceParts } from './assemble.ts';
 export { createService, SvcCommService } from './assemble.ts';
 export type { Endpoints } from './assembly/embedded.ts';
-export type { ConsumerService, RelayService, WorkerService } from './assembly/role-service.ts';
+export type { MonitorAddress } from './assembly/monitor.ts';
+export type { ConsumerService, MonitorService, RelayService, WorkerService } from './assembly/role-service.ts';
 export type { SendCallOptions } from './call/call-sender.ts';
 export type { CallOptions } from './call/caller.ts';
 export type { CallStats } from './call/pending-calls.ts';
@@ -94,6 +95,7 @@ export type { Listeners, ServicesOverview, Unheard } from './discovery/overview.
 export type { InstanceView, ServiceView } from './discovery/service-view.ts';
 export type { Finding, ProblemCode } from './doctor/problems.ts';
 export {
+  AddressInUseError,
   BackpressureError,
   BrokerAccessRefusedError,
   BrokerUnavailableError,

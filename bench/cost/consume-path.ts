@@ -15,6 +15,8 @@ export async function consumePath(): Promise<Path> {
   const { eventConsumer } = await compiled('index');
   const { createWorkings } = await compiled('consumer/workings');
   const { Pipeline } = await compiled('consumer/pipeline');
+  const { Telemetry } = await compiled('telemetry/telemetry');
+  const { Meters } = await compiled('telemetry/meters');
   const router = new MessageRouter();
   let ids = 0;
   router.consumer(
@@ -39,6 +41,8 @@ export async function consumePath(): Promise<Path> {
         retryDelaysMs: [1000],
       },
       router,
+      // As services have it, when nobody has set up an OpenTelemetry or asked for metrics.
+      telemetry: new Telemetry({ meters: new Meters() }),
     }),
   );
   const body = Buffer.from(sampleEvent(AGGREGATE));

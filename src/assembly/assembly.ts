@@ -23,6 +23,9 @@ import type { MessageRouter } from '../router/router.ts';
 import { exchangeTypes, jsonLimits } from '../settings/parts.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
 import { type TaskRegistry, taskRegistry } from '../task/registry.ts';
+import { Meters } from '../telemetry/meters.ts';
+import { Readiness } from '../telemetry/readiness.ts';
+import { Telemetry } from '../telemetry/telemetry.ts';
 import { once } from '../util/once.ts';
 import { sleep } from '../util/sleep.ts';
 import { Embedded, type EmbeddedServers } from './embedded.ts';
@@ -53,6 +56,9 @@ export class Assembly {
   readonly taskRegistry: TaskRegistry;
   readonly processRegistry: ProcessRegistry;
   readonly embedded: Embedded;
+  readonly meters = new Meters();
+  readonly readiness = new Readiness();
+  readonly telemetry: Telemetry;
 
   readonly #givenClock: Clock | undefined;
 
@@ -63,6 +69,8 @@ export class Assembly {
     this.logger = logger;
     this.messageRouter = messageRouter;
     this.taskRegistry = surroundings.taskRegistry ?? taskRegistry;
+    this.telemetry = new Telemetry({ spans: settings.telemetry.spans, meters: this.meters });
+    this.meters.add(() => this.readiness.readings);
     this.processRegistry = surroundings.processRegistry ?? processRegistry;
     this.embedded = new Embedded(settings, { canHost, logger, servers: embeddedServers });
   }
@@ -88,8 +96,10 @@ export class Assembly {
   });
 
   readonly outbox = once(() => {
+    const { telemetry } = this;
     const { appId, schema } = this.settings;
-    return new Outbox({ transactions: this.transactions(), appId, schema, limits: jsonLimits(this.settings) });
+    const limits = jsonLimits(this.settings);
+    return new Outbox({ transactions: this.transactions(), appId, schema, limits, telemetry });
   });
 
   readonly inboxStore = once(() => new InboxStore({ transactions: this.transactions(), schema: this.settings.schema }));

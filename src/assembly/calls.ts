@@ -9,6 +9,7 @@ import type { Reply } from '../message/replies.ts';
 import { nearestRoutes } from '../settings/nearest-routes.ts';
 import { jsonLimits } from '../settings/parts.ts';
 import type { Assembly } from './assembly.ts';
+import { callReadings } from './readings.ts';
 import { RouteHints } from './route-hints.ts';
 
 export interface CallsRole {
@@ -42,7 +43,9 @@ export function assembleCalls(assembly: Assembly): CallsRole {
     clock: assembly.clock(),
     clockKnown: () => assembly.clockKnown(),
     limits: jsonLimits(settings),
+    telemetry: assembly.telemetry,
   });
+  assembly.meters.add(() => callReadings(caller.stats));
   return { caller, service };
 }
 
@@ -54,5 +57,6 @@ export function assembleCallSender(assembly: Assembly): CallSender {
     clock: assembly.clock(),
     clockKnown: () => assembly.clockKnown(),
     limits: jsonLimits(assembly.settings),
+    telemetry: assembly.telemetry,
   });
 }

@@ -35,6 +35,7 @@ export function assembleCommands(assembly: Assembly): CommandsRole {
     clock: assembly.clock(),
     clockKnown: () => assembly.clockKnown(),
     limits: jsonLimits(settings),
+    telemetry: assembly.telemetry,
     logger,
   });
   return { publisher: hinting, commands, service };

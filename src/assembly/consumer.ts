@@ -8,6 +8,7 @@ import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
 import { consumeOptions, topologySpec } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
+import { consumerReadings, queueSource } from './readings.ts';
 
 /** What `svc-comm runconsumer` runs. */
 export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
@@ -37,10 +38,13 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
     appId: settings.appId,
     ...assembly.databaseParts(),
     startMarks: assembly.startMarks(),
+    telemetry: assembly.telemetry,
     logger,
     clock: assembly.clock(),
     options: consumeOptions(settings),
   });
+  assembly.meters.add(() => consumerReadings(settings.queue.name, main.stats));
+  assembly.meters.add(queueSource(spec, consuming));
   const database = [...assembly.poolServices(), ...retention(assembly), ...assembly.clockServices()];
   const services = [...database, publishing, publisher, consuming, main];
   return { main, services };

@@ -2,9 +2,10 @@ import { Relay } from '../outbox/relay.ts';
 import { relayOptions } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
+import { outboxSource, relayReadings } from './readings.ts';
 
 /** What `svc-comm runpublisher` runs. */
-export function assembleRelay(assembly: Assembly): Assembled<Relay> {
+export function assembleRelay(assembly: Assembly): Assembled<Relay> & { readonly isReady: () => boolean } {
   const { settings, logger } = assembly;
   const publishing = assembly.connection('relay');
   const publisher = assembly.publisher(publishing);
@@ -14,8 +15,15 @@ export function assembleRelay(assembly: Assembly): Assembled<Relay> {
     wait: settings.wait,
     pipe: publisher,
     schema: settings.schema,
+    telemetry: assembly.telemetry,
     logger,
     options: relayOptions(settings),
   });
-  return { main, services: [publishing, publisher, main] };
+  assembly.meters.add(() => relayReadings(main));
+  assembly.meters.add(outboxSource(assembly));
+  return {
+    main,
+    services: [publishing, publisher, main],
+    isReady: () => main.isConnected && publishing.current !== undefined,
+  };
 }

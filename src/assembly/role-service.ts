@@ -12,6 +12,8 @@ export interface ConsumerService extends Service {
 
 /** A relay with its connections, as one service. */
 export interface RelayService extends Service {
+  /** Whether it can ask the database and reach the broker at the moment: for a readiness probe. */
+  readonly isReady: boolean;
   readonly stats: Readonly<RelayStats>;
 }
 
@@ -20,6 +22,12 @@ export interface WorkerService extends Service {
   /** Whether the broker delivers to it at the moment: for a readiness probe. */
   readonly isReady: boolean;
   readonly stats: Readonly<WorkerStats>;
+}
+
+/** What tells of metrics and health, as a service. */
+export interface MonitorService extends Service {
+  /** Where it listens, such as `http://127.0.0.1:9464`; undefined before it does. */
+  readonly url: string | undefined;
 }
 
 /** The group's start and stop, with what is to be seen of its main part. */

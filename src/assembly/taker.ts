@@ -29,6 +29,7 @@ export function assembleTaker(assembly: Assembly, queue: string): Taker {
     appId: settings.appId,
     ...assembly.databaseParts(),
     startMarks: assembly.startMarks(),
+    telemetry: assembly.telemetry,
     logger,
     clock: assembly.clock(),
     options: consumeOptions(settings),

@@ -7,6 +7,7 @@ import { Worker, type WorkerParts } from '../task/worker.ts';
 import { isSource, ownFile } from '../util/own-files.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
+import { workerReadings } from './readings.ts';
 
 export interface WorkerProject {
   /** Absolute: the files that define the tasks. Each task's process loads them. */
@@ -52,11 +53,13 @@ export function assembleWorker(assembly: Assembly, { files, onOutput }: WorkerPr
     topology,
     topologySpec,
     schema: settings.schema,
+    telemetry: assembly.telemetry,
     logger,
     wait: settings.wait,
     listen: true,
     options: workerOptions(settings),
   });
+  assembly.meters.add(() => workerReadings(main.stats));
   return { main, services: [consuming, instanceSweeper(assembly), main] };
 }
 

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { InvalidArgumentError } from '../errors.ts';
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Publisher } from '../message/publisher.ts';
+import { Telemetry } from '../telemetry/telemetry.ts';
 import { assertName } from '../util/topic-pattern.ts';
 import { callResponseKey } from '../wire/call.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
@@ -26,6 +27,8 @@ export interface CallSenderOptions {
   readonly clockKnown?: () => Promise<void>;
   /** Of bodies: what receivers with the same settings would refuse is refused. @default DEFAULT_JSON_LIMITS */
   readonly limits?: JsonLimits;
+  /** @default spans for the OpenTelemetry of the process */
+  readonly telemetry?: Telemetry;
 }
 
 /** Asks services through the outbox; their answers are messages, for `callResponseConsumer`. */
@@ -34,7 +37,7 @@ export class CallSender {
 
   constructor(options: CallSenderOptions) {
     const defaults = { clock: systemClock, clockKnown: () => Promise.resolve(), limits: DEFAULT_JSON_LIMITS };
-    this.#options = { ...defaults, ...options };
+    this.#options = { telemetry: new Telemetry(), ...defaults, ...options };
   }
 
   /**
@@ -47,7 +50,7 @@ export class CallSender {
    * @example const callId = await sendCall('pricing', 'quote', { sku }, { replyTo: 'orders', timeout: 30 });
    */
   async send(service: string, method: string, data: unknown, options: SendCallOptions = {}): Promise<string> {
-    const { inTransaction, appId, clock, clockKnown, limits } = this.#options;
+    const { inTransaction, appId, clock, clockKnown, limits, telemetry } = this.#options;
     const { replyTo = appId, transaction = 'ambient' } = options;
     assertCallee(service, method);
     assertName('routing key of the answer', callResponseKey(service, method));
@@ -57,8 +60,11 @@ export class CallSender {
     const now = clock.now();
     const deadline = resolveDeadline(options, now);
     const callId = uuidv7();
-    const message = callMessage({ service, method, data, callId, replyTo, deadline }, { appId, now, limits });
-    await inTransaction(transaction, 'sendCall').publish(message);
+    await telemetry.sending('create', { exchange: service, routingKey: method }, (tell) => {
+      tell(callId);
+      const message = callMessage({ service, method, data, callId, replyTo, deadline }, { appId, now, limits });
+      return inTransaction(transaction, 'sendCall').publish(message);
+    });
     return callId;
   }
 }

@@ -10,6 +10,7 @@ import {
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { DIRECT_REPLY_TO, type Reply, type ReplyListener } from '../message/replies.ts';
+import { Telemetry } from '../telemetry/telemetry.ts';
 import { assertObject } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import type { Duration } from '../util/duration.ts';
@@ -42,6 +43,8 @@ export interface CallerOptions {
   readonly clockKnown?: () => Promise<void>;
   /** Of bodies, the question's and the answer's. @default DEFAULT_JSON_LIMITS */
   readonly limits?: JsonLimits;
+  /** @default spans for the OpenTelemetry of the process */
+  readonly telemetry?: Telemetry;
 }
 
 interface OpenCall {
@@ -61,7 +64,7 @@ export class Caller implements ReplyListener {
 
   constructor(options: CallerOptions) {
     const defaults = { clock: systemClock, clockKnown: () => Promise.resolve(), limits: DEFAULT_JSON_LIMITS };
-    this.#options = { ...defaults, ...options };
+    this.#options = { telemetry: new Telemetry(), ...defaults, ...options };
     this.#pending = new PendingCalls(uuidv7(), this.#options.limits);
   }
 
@@ -99,9 +102,12 @@ export class Caller implements ReplyListener {
     await ready(timeoutMs, signal);
     signal?.throwIfAborted();
     const callId = this.#pending.nextId();
-    const outcome = await this.#exchange({ service, method, callId, timeoutMs }, data, deadline, endsAtMs, signal);
+    const open = { service, method, callId, timeoutMs };
     // Thrown here, behind the await: the stack shows who called.
-    return resultOf<Result>(outcome, { service, method, callId, timeoutMs });
+    return this.#options.telemetry.sending('call', { exchange: service, routingKey: method }, async (tell) => {
+      tell(callId);
+      return resultOf<Result>(await this.#exchange(open, data, deadline, endsAtMs, signal), open);
+    });
   }
 
   onReply(reply: Reply): void {

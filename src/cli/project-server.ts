@@ -7,7 +7,14 @@ import type { ResolvedSettings } from '../settings/resolved.ts';
 import type { WholeProject } from './project.ts';
 
 /** Paths of the server itself. */
-const OWN_NAMES: ReadonlySet<string> = new Set(['docs', 'health', 'services', 'openapi.json', 'asyncapi.json']);
+const OWN_NAMES: ReadonlySet<string> = new Set([
+  'docs',
+  'health',
+  'metrics',
+  'services',
+  'openapi.json',
+  'asyncapi.json',
+]);
 
 /** A process is served at its name, and so is a task. @throws InvalidArgumentError */
 export function assertNames({ taskRegistry, processRegistry }: WholeProject): void {
@@ -62,7 +69,7 @@ async function startServer(service: SvcCommService, parts: ServerParts): Promise
 }
 
 async function createServer(service: SvcCommService, { settings, project, logger }: ServerParts): Promise<HttpServer> {
-  const { HttpServer, docs, functionServer, health, processApi, services } = await loadDoor();
+  const { HttpServer, docs, functionServer, health, metrics, processApi, services } = await loadDoor();
   const { leadPeopleToDocs } = await import('../http/docs/home.ts');
   const { packageVersion } = await import('../settings/project.ts');
   const { http, appId, worker, instances, brokerUrls, root, tests } = settings;
@@ -81,6 +88,7 @@ async function createServer(service: SvcCommService, { settings, project, logger
       leadPeopleToDocs(app);
       await app.register(health, { tasks });
       await app.register(services, { services: () => service.services() });
+      await app.register(metrics, { metrics: () => service.prometheusMetrics() });
       const { headers } = instances;
       const descriptions = async () => processes.registry.descriptions;
       if (hasTasks) await app.register(functionServer, { tasks, cancelWait, processes: descriptions });

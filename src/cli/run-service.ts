@@ -1,3 +1,5 @@
+import type { SvcCommService } from '../assemble.ts';
+import { group } from '../lifecycle/group.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Service } from '../lifecycle/service.ts';
 import { runUntilSignal } from '../lifecycle/signals.ts';
@@ -14,23 +16,30 @@ export interface RunOptions {
   readonly readyText: string;
   /** Called when it is ready. */
   readonly onReady?: (() => void) | undefined;
+  /** Started before the service, and stopped after it. @default nothing */
+  readonly monitor?: Service | undefined;
   /** Closes what the service was built on. */
   readonly close: () => Promise<void>;
 }
 
 /** Runs a service as this process's only work, until a signal. */
 export async function runService(service: Service, options: RunOptions): Promise<0 | 1> {
-  const { logger, settings, close } = options;
+  const { logger, settings, monitor, close } = options;
   const graceMs = settings.gracePeriodMs + CLOSE_MS;
   let exitCode: 0 | 1 = 0;
   try {
-    exitCode = await runUntilSignal(announced(service, options), { logger, graceMs });
+    const all = monitor ? group(service.name, [monitor, service]) : service;
+    exitCode = await runUntilSignal(announced(all, options), { logger, graceMs });
     return exitCode;
   } finally {
     // After a stop that was cut short nothing is waited for any more.
     if (exitCode === 0) await closeSoon(close);
   }
 }
+
+/** What tells of the process, where the settings say that it is told of. */
+export const monitorOf = (service: SvcCommService): Service | undefined =>
+  service.settings.monitor.port === undefined ? undefined : service.monitor();
 
 /** For short commands: a server that is gone must not hold up the end. */
 export async function closeSoon(close: () => Promise<void>): Promise<void> {

@@ -1,9 +1,10 @@
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Publisher } from '../message/publisher.ts';
+import { Telemetry, type Tell } from '../telemetry/telemetry.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
-import { commandMessage } from './command-message.ts';
+import { type Command, commandMessage } from './command-message.ts';
 
 export interface SendCommandOptions extends DeadlineOptions {
   /** Routing key: which of the service's commands. At most 255 bytes. @default '' */
@@ -39,6 +40,8 @@ export interface CommandSenderOptions {
   readonly clockKnown?: () => Promise<void>;
   /** Of bodies: what receivers with the same settings would refuse is refused. @default DEFAULT_JSON_LIMITS */
   readonly limits?: JsonLimits;
+  /** @default spans for the OpenTelemetry of the process */
+  readonly telemetry?: Telemetry;
   readonly logger: Logger;
 }
 
@@ -52,7 +55,7 @@ export class CommandSender {
 
   constructor(options: CommandSenderOptions) {
     const defaults = { clock: systemClock, clockKnown: () => Promise.resolve(), limits: DEFAULT_JSON_LIMITS };
-    this.#options = { ...defaults, ...options };
+    this.#options = { telemetry: new Telemetry(), ...defaults, ...options };
   }
 
   /**
@@ -66,12 +69,25 @@ export class CommandSender {
    * @example await sendCommand('sms', { phone, text }, { commandName: 'send', timeout: 30 });
    */
   async send(service: string, args: object = {}, options: SendCommandOptions = {}): Promise<SentCommand> {
-    const { publisher, inTransaction, appId, clock, clockKnown, limits } = this.#options;
-    const { commandName = '', transaction, signal } = options;
+    const { clock, clockKnown, telemetry } = this.#options;
+    const { commandName = '', transaction } = options;
     if (options.timeout !== undefined || options.expiredTime !== undefined) await clockKnown();
     const now = clock.now();
     const deadline = resolveDeadline(options, now);
-    const message = commandMessage({ service, commandName, args, deadline }, { appId, now, limits });
+    const command = { service, commandName, args, deadline };
+    const operation = transaction === undefined ? 'send' : 'create';
+    return telemetry.sending(operation, { exchange: service, routingKey: commandName }, (tell) =>
+      this.#send(command, now, options, tell),
+    );
+  }
+
+  async #send(command: Command, now: number, options: SendCommandOptions, tell: Tell): Promise<SentCommand> {
+    const { publisher, inTransaction, appId, limits } = this.#options;
+    const { transaction, signal } = options;
+    const { service, commandName, deadline } = command;
+    const message = commandMessage(command, { appId, now, limits });
+    const commandId = message.properties.messageId;
+    tell(commandId);
     if (transaction === undefined) {
       this.#warnInTransaction(service, commandName);
       const remainingMs = deadline ? deadline.getTime() - now : Number.POSITIVE_INFINITY;
@@ -80,7 +96,7 @@ export class CommandSender {
     } else {
       await inTransaction(transaction, 'sendCommand').publish(message);
     }
-    return { commandId: message.properties.messageId };
+    return { commandId };
   }
 
   #warnInTransaction(service: string, commandName: string): void {

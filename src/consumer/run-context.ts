@@ -2,6 +2,7 @@ import { BoundLogger } from '../lifecycle/bound-logger.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { MessageContext } from '../message/handler.ts';
 import type { Headers, MessageProperties } from '../message/message.ts';
+import { currentTraceId } from '../util/trace-context.ts';
 import type { InFlight } from './in-flight.ts';
 
 const NO_HEADERS: Headers = Object.freeze({});
@@ -77,13 +78,16 @@ export class RunContext implements MessageContext {
   }
 
   get logger(): Logger {
-    this.#boundLogger ??= new BoundLogger(this.#logger, {
+    if (this.#boundLogger) return this.#boundLogger;
+    const traceId = currentTraceId();
+    this.#boundLogger = new BoundLogger(this.#logger, {
       messageId: this.messageId,
       exchange: this.exchange,
       routingKey: this.routingKey,
       attempt: this.attempt,
       ...(this.key === undefined ? {} : { key: this.key }),
       ...(this.correlationId === undefined ? {} : { correlationId: this.correlationId }),
+      ...(traceId === undefined ? {} : { traceId }),
     });
     return this.#boundLogger;
   }

@@ -6,6 +6,7 @@ import type { Scheduler } from '../message/schedule.ts';
 import type { StartMarks } from '../message/start-marks.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
 import type { MessageRouter } from '../router/router.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import { cutShort } from './cut-short.ts';
 import { Forwarder } from './forward.ts';
 import type { InFlight } from './in-flight.ts';
@@ -33,6 +34,8 @@ export interface HandlingOptions {
   readonly scheduler?: Scheduler | undefined;
   /** Without them a message that ends the process comes back for ever. */
   readonly startMarks?: StartMarks | undefined;
+  /** Told of every run of a handler. @default nobody */
+  readonly telemetry?: Telemetry | undefined;
   /** @default silent */
   readonly logger?: Logger | undefined;
   readonly clock?: Clock | undefined;
@@ -82,6 +85,7 @@ export function createWorkings(given: HandlingOptions): Workings {
         counters.unanswered += 1;
       },
     },
+    telemetry: given.telemetry,
     middleware: [cutShort()],
   });
   const forwarder = new Forwarder({ publisher, topology, topologySpec, logger });

@@ -72,9 +72,10 @@ export type DeadReason = (typeof DEAD_REASONS)[number];
  *
  * The handler that a consumer is given (`MessageRouter.handlers`) never throws. The layers inside it may: throwing is
  * how a layer fails, and it must reach the inbox as a throw, since that is what rolls its transaction back. So
- * `recover` is the outermost layer and the only one that turns what was thrown into a verdict:
+ * `recover` is the outermost layer but for the one that looks on, and the only one that turns what was thrown into a
+ * verdict:
  *
- *   recover → correlation → deadline (commands, calls) → answer (calls) → inbox → timeout → the user's middleware →
+ *   observe → recover → correlation → deadline (commands, calls) → answer (calls) → inbox → timeout → the user's middleware →
  *   the user's function
  *
  * The innermost layer returns `ack` with what the user's function returned. A layer that answers without calling the

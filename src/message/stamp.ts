@@ -1,5 +1,6 @@
 import { currentCorrelation } from '../util/correlation.ts';
-import { HEADER, type MessageProperties } from './message.ts';
+import { traceHeaders } from '../util/trace-context.ts';
+import type { MessageProperties } from './message.ts';
 
 export interface Stamp {
   readonly messageId: string;
@@ -9,16 +10,16 @@ export interface Stamp {
   readonly now: number;
 }
 
-/** The properties that every message of ours has: persistent JSON, and the correlation of what is being handled. */
+/** The properties that every message of ours has: persistent JSON, and correlation and trace of what is being done. */
 export function stampedProperties({ messageId, appId, now }: Stamp): MessageProperties {
-  const { correlationId, traceparent } = currentCorrelation() ?? {};
+  const headers = traceHeaders();
   return {
     contentType: 'application/json',
     deliveryMode: 2,
     messageId,
     appId,
     timestamp: Math.floor(now / 1000),
-    correlationId,
-    ...(traceparent === undefined ? {} : { headers: { [HEADER.traceparent]: traceparent } }),
+    correlationId: currentCorrelation()?.correlationId,
+    ...(headers && { headers }),
   };
 }

@@ -1,8 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
 import { InvalidArgumentError } from '../errors.ts';
-import { HEADER } from '../message/message.ts';
 import { assertObject, kindOf } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
+import { traceHeaders } from '../util/trace-context.ts';
 import { encodeEvent } from '../wire/event.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import type { NewRow } from './outbox-row.ts';
@@ -56,9 +56,8 @@ export function eventRow(
 }
 
 function correlationProperties(orderKey: string | null): string | null {
-  const { correlationId, traceparent } = currentCorrelation() ?? {};
-  const headers = traceparent === undefined ? undefined : { [HEADER.traceparent]: traceparent };
-  return storeProperties({ contentType: DEFAULT_CONTENT_TYPE, correlationId, headers }, orderKey);
+  const correlationId = currentCorrelation()?.correlationId;
+  return storeProperties({ contentType: DEFAULT_CONTENT_TYPE, correlationId, headers: traceHeaders() }, orderKey);
 }
 
 function keyText(key: unknown): string | undefined {

@@ -5,6 +5,7 @@ import { InvalidArgumentError } from '../errors.ts';
 import type { Message } from '../message/message.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { Scheduler } from '../message/schedule.ts';
+import { Telemetry } from '../telemetry/telemetry.ts';
 import { assertObject, kindOf } from '../util/assert-object.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { formatTime } from '../wire/time.ts';
@@ -24,6 +25,8 @@ export interface OutboxOptions {
   readonly schema?: string;
   /** Of bodies: what receivers with the same settings would refuse is refused. @default DEFAULT_JSON_LIMITS */
   readonly limits?: JsonLimits;
+  /** @default spans for the OpenTelemetry of the process */
+  readonly telemetry?: Telemetry | undefined;
 }
 
 export interface PublishedEvent {
@@ -55,15 +58,17 @@ export class Outbox implements Scheduler {
   readonly #appId: string;
   readonly #schema: string;
   readonly #limits: JsonLimits;
+  readonly #telemetry: Telemetry;
   readonly #sink: CommitSink<NewRow>;
 
-  constructor({ transactions, appId, schema = 'public', limits = DEFAULT_JSON_LIMITS }: OutboxOptions) {
+  constructor({ transactions, appId, schema = 'public', limits = DEFAULT_JSON_LIMITS, telemetry }: OutboxOptions) {
     assertSchemaName(schema);
     assertName('appId', appId);
     this.#transactions = transactions;
     this.#appId = appId;
     this.#schema = schema;
     this.#limits = limits;
+    this.#telemetry = telemetry ?? new Telemetry();
     this.#sink = { flush: (executor, rows) => enqueue(executor, schema, rows) };
   }
 
@@ -77,7 +82,7 @@ export class Outbox implements Scheduler {
    *   InvalidNameError, InvalidArgumentError, MessageTooLargeError, MigrationRequiredError, DeadlockError
    */
   async publishAggregateEvent(event: AggregateEvent, options: TransactionOption = {}): Promise<PublishedEvent> {
-    const row = eventRow(event, new Date(), this.#appId, this.#limits);
+    const row = this.#row(event, new Date());
     await this.#publish([row], options.transaction, 'publishAggregateEvent');
     return { eventId: row.messageId };
   }
@@ -89,7 +94,7 @@ export class Outbox implements Scheduler {
   ): Promise<PublishedEvent[]> {
     if (!Array.isArray(events)) throw new InvalidArgumentError('events', 'an array of events', kindOf(events));
     const now = new Date();
-    const rows = events.map((event) => eventRow(event, now, this.#appId, this.#limits));
+    const rows = events.map((event) => this.#row(event, now));
     await this.#publish(rows, options.transaction, 'publishAggregateEvents');
     return rows.map(({ messageId }) => ({ eventId: messageId }));
   }
@@ -105,7 +110,7 @@ export class Outbox implements Scheduler {
     assertObject('event', event, 'an object with aggregate, eventType, payload and eventTime');
     const dueAt = validTime(event.eventTime);
     const tags = encodeTags(event.tags ?? {});
-    const row = eventRow(event, dueAt, this.#appId, this.#limits);
+    const row = this.#row(event, dueAt);
     await this.#write(options.transaction, 'publishFutureAggregateEvent', (target) =>
       insertFuture(executorOf(target), this.#schema, row, dueAt, tags),
     );
@@ -144,6 +149,16 @@ export class Outbox implements Scheduler {
     const row = messageRow(message, false, this.#limits.bodyBytes);
     const choice = this.#transactions.current() ? 'ambient' : 'own';
     await this.#write(choice, 'schedule', (target) => insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'));
+  }
+
+  #row(event: AggregateEvent, eventTime: Date): NewRow {
+    assertObject('event', event, 'an object with aggregate, eventType and payload');
+    const { aggregate: exchange, eventType: routingKey } = event;
+    return this.#telemetry.sending('create', { exchange, routingKey }, (tell) => {
+      const row = eventRow(event, eventTime, this.#appId, this.#limits);
+      tell(row.messageId);
+      return row;
+    });
   }
 
   async #publish(rows: readonly NewRow[], choice: unknown, what: string): Promise<void> {

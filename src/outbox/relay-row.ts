@@ -20,6 +20,8 @@ export interface OutboxRow {
   /** On the monotonic clock; null: never. */
   readonly expiresAtMs: number | null;
   readonly attempts: number;
+  /** Ends the span of its send, when there is one. */
+  endSpan?: ((error?: Error) => void) | undefined;
 }
 
 /**

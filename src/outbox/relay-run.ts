@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { DatabaseLink } from '../database/link.ts';
 import { MigrationRequiredError } from '../errors.ts';
 import type { Clock } from '../lifecycle/clock.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { Bell } from '../util/bell.ts';
 import { sleep } from '../util/sleep.ts';
@@ -28,6 +29,12 @@ const PASSED_OVER_MS = 10;
 /** Longest time for the last writes of a stop, in ms. */
 const FAREWELL_MS = 5000;
 
+/** What `RelayParts` leaves open. */
+interface RunSurroundings {
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+}
+
 /** One run of a relay, from start to stop: the parts, and the loops that call them. */
 export class RelayRun {
   /** New for each run: what an earlier one of this process left behind belongs to somebody else. */
@@ -53,10 +60,10 @@ export class RelayRun {
   readonly #intakeLoops: Promise<void>[] = [];
   readonly #upkeepLoops: Promise<void>[] = [];
 
-  constructor(parts: RelayParts & { readonly clock: Clock }, options: ResolvedRelayOptions, stats: RelayStats) {
+  constructor(parts: RelayParts & RunSurroundings, options: ResolvedRelayOptions, stats: RelayStats) {
     this.#parts = parts;
     this.#options = options;
-    const { schema, logger, clock, pipe } = parts;
+    const { schema, logger, telemetry, clock, pipe } = parts;
     const { owner } = this;
     const { batchSize, leaseMs, pollMs, restartMs, maxBackoffMs, unroutable } = options;
     this.#links = {
@@ -88,7 +95,7 @@ export class RelayRun {
       },
     });
     this.#sender = new RelaySender({
-      ...{ pipe, lanes, settler: this.#settler, unroutable, clock, logger, stats },
+      ...{ pipe, lanes, settler: this.#settler, unroutable, clock, logger, stats, telemetry },
       onProgress: () => {
         if (lanes.wantsFullRead) this.#wakeup.kick();
         this.#room.ring();
@@ -98,6 +105,9 @@ export class RelayRun {
     this.#promotion = new Promotion({ db: control, schema, batchSize, stats });
   }
 
+  get isConnected(): boolean {
+    return Object.values(this.#links).every((link) => link.isConnected);
+  }
   get isParked(): boolean {
     return this.#wakeup.isParked;
   }

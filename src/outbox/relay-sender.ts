@@ -2,6 +2,7 @@ import type { Clock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Message } from '../message/message.ts';
 import type { PublishOutcome, PublishPipe } from '../message/publisher.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { RelayLanes } from './relay-lanes.ts';
 import type { UnroutablePolicy } from './relay-options.ts';
 import { type OutboxRow, rowMessage } from './relay-row.ts';
@@ -14,6 +15,7 @@ export interface RelaySenderOptions {
   readonly lanes: RelayLanes;
   readonly settler: Pick<RelaySettler, 'confirmed' | 'failed'>;
   readonly unroutable: UnroutablePolicy;
+  readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stats: RelayStats;
@@ -73,7 +75,7 @@ export class RelaySender {
   }
 
   #send(row: OutboxRow): void {
-    const { pipe, lanes, settler, clock, stats } = this.#options;
+    const { pipe, lanes, settler, telemetry, clock, stats } = this.#options;
     const nowMs = clock.monotonicMs();
     if (!row.grant.isLive(nowMs)) {
       lanes.forget(row);
@@ -91,6 +93,7 @@ export class RelaySender {
     row.body = '';
     this.#inFlight += 1;
     const { grant } = row;
+    row.endSpan = telemetry.relaying(message);
     pipe.offer(
       message,
       (outcome) => this.#settle(row, outcome),
@@ -119,6 +122,7 @@ export class RelaySender {
   #settle(row: OutboxRow, outcome: PublishOutcome): void {
     const { lanes, settler, stats, unroutable } = this.#options;
     this.#inFlight -= 1;
+    row.endSpan?.(outcome.kind === 'confirmed' ? undefined : outcome.error);
     switch (outcome.kind) {
       case 'confirmed':
         stats.published += 1;

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { PublishPipe } from '../message/publisher.ts';
+import { Telemetry } from '../telemetry/telemetry.ts';
 import { type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
 import { RelayRun } from './relay-run.ts';
 import { emptyRelayStats, type RelayStats } from './relay-stats.ts';
@@ -24,6 +25,8 @@ export interface RelayParts {
   /** Where our tables are; not quoted. */
   readonly schema: string;
   readonly logger: Logger;
+  /** @default spans for the OpenTelemetry of the process */
+  readonly telemetry?: Telemetry;
   readonly clock?: Clock;
   /** Whether `start` waits for a database that is down; else it fails. @default true */
   readonly wait?: boolean;
@@ -50,7 +53,7 @@ export class Relay implements Service {
     this.stats = stats;
     this.#lifecycle = new Lifecycle('relay', {
       start: async (signal) => {
-        this.#run = new RelayRun({ clock: systemClock, ...parts }, options, stats);
+        this.#run = new RelayRun({ clock: systemClock, telemetry: new Telemetry(), ...parts }, options, stats);
         await this.#run.start(signal);
       },
       stop: async () => {
@@ -73,6 +76,10 @@ export class Relay implements Service {
   /** Whether it has nothing to do and waits to be notified. */
   get isParked(): boolean {
     return this.#run?.isParked ?? false;
+  }
+  /** Whether the database can be asked at the moment. */
+  get isConnected(): boolean {
+    return this.#run?.isConnected ?? false;
   }
   /** Rows in memory. */
   get held(): number {

@@ -1,6 +1,8 @@
+import { channel } from 'node:diagnostics_channel';
 import type { IncomingHttpHeaders } from 'node:http';
 import { InvalidArgumentError } from '../errors.ts';
-import type { Correlation } from '../util/correlation.ts';
+import { currentCorrelation } from '../util/correlation.ts';
+import { traceHeaders } from '../util/trace-context.ts';
 import { assertOpen } from './query.ts';
 import type { Outgoing } from './transport.ts';
 
@@ -63,12 +65,16 @@ export function addHeaders(headers: Record<string, string>, given: Readonly<Reco
 }
 
 /** What ties a request to the message or request that is being handled. */
-export function addCorrelation(headers: Record<string, string>, correlation: Correlation | undefined): void {
-  if (!correlation) return;
-  const { correlationId, traceparent } = correlation;
+export function addCorrelation(headers: Record<string, string>): void {
+  const correlationId = currentCorrelation()?.correlationId;
   if (correlationId !== undefined && VISIBLE.test(correlationId)) headers['x-correlation-id'] = correlationId;
-  if (traceparent !== undefined && VISIBLE.test(traceparent)) headers.traceparent = traceparent;
+  // Who listens here writes the trace of a span of its own; twice said, it counts for nothing.
+  if (UNDICI_REQUESTS.hasSubscribers) return;
+  for (const [name, value] of Object.entries(traceHeaders() ?? {})) if (VALUE.test(value)) headers[name] = value;
 }
+
+/** What instrumentation of undici is told by (https://undici.nodejs.org, diagnostics channel). */
+const UNDICI_REQUESTS = channel('undici:request:create');
 
 /** Of an answer that says them more than once, the first counts, as node has it (`message.headers` of its documentation). */
 const SINGLE = new Set([

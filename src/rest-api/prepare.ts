@@ -1,5 +1,4 @@
 import { InvalidArgumentError, MessageTooLargeError } from '../errors.ts';
-import { currentCorrelation } from '../util/correlation.ts';
 import { serializedParams } from './axios-way.ts';
 import { jsonRequest, type RequestPart } from './formatter.ts';
 import { addCorrelation, addHeaders } from './headers.ts';
@@ -92,7 +91,7 @@ function requestHeaders(
   };
   if (decompress) result['accept-encoding'] = ACCEPTED_ENCODINGS;
   if (contentType !== undefined) result['content-type'] = contentType;
-  addCorrelation(result, currentCorrelation());
+  addCorrelation(result);
   if (target.origin === home.base.origin) Object.assign(result, home.headers);
   if (auth) result.authorization = `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`;
   if (headers) addHeaders(result, headers);

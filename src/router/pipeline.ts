@@ -2,11 +2,13 @@ import { InvalidConsumerError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Handler, Middleware, Verdict } from '../message/handler.ts';
 import type { Inbox } from '../message/inbox.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import { type AnsweringLayers, type AnsweringParts, timerMs } from './kind.ts';
 import { compose } from './middleware/compose.ts';
 import { correlation } from './middleware/correlation.ts';
 import { deadline } from './middleware/deadline.ts';
 import { inbox } from './middleware/inbox.ts';
+import { observe } from './middleware/observe.ts';
 import { recover } from './middleware/recover.ts';
 import { timeout } from './middleware/timeout.ts';
 import { describeOrigin, type Route } from './route.ts';
@@ -26,6 +28,8 @@ export interface PipelineOptions {
   readonly skewToleranceMs?: number | undefined;
   /** How answers to calls leave; needed by routes that answer. */
   readonly answers?: Omit<AnsweringParts, 'now' | 'skewToleranceMs' | 'logger'> | undefined;
+  /** Told of every run. @default nobody */
+  readonly telemetry?: Telemetry | undefined;
   /** Layers around every handler, inside inbox and time limit, outside of those given by `MessageRouter.use`. */
   readonly middleware?: readonly Middleware[] | undefined;
 }
@@ -70,7 +74,8 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   const { logger, handlerTimeoutMs = DEFAULT_PIPELINE_OPTIONS.handlerTimeoutMs } = options;
   const timeoutMs = timerMs('handlerTimeoutMs', route.options.timeoutMs ?? handlerTimeoutMs, 'ms');
   const { now = DEFAULT_PIPELINE_OPTIONS.now, skewToleranceMs = DEFAULT_PIPELINE_OPTIONS.skewToleranceMs } = options;
-  const layers: Middleware[] = [recover(), correlation()];
+  const { telemetry } = options;
+  const layers: Middleware[] = [...(telemetry ? [observe(telemetry, route.name)] : []), recover(), correlation()];
   if (route.deadlineOf) layers.push(deadline({ deadlineOf: route.deadlineOf, now, skewToleranceMs }));
   const answering = answeringLayers(route, options, { now, skewToleranceMs });
   if (answering) layers.push(answering.outer);

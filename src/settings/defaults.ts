@@ -48,6 +48,8 @@ export const DEFAULT_SETTINGS = Object.freeze({
   }),
   heartbeat: '30s',
   discovery: Object.freeze({ enabled: true, heartbeat: '10s' }),
+  telemetry: Object.freeze({ spans: true }),
+  monitor: Object.freeze({ host: '127.0.0.1' }),
   stall: Object.freeze({ every: '5s', after: '30s' }),
   connectTimeout: '10s',
   deadline: Object.freeze({ skewTolerance: 0 }),

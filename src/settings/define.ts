@@ -195,6 +195,17 @@ export interface Settings {
     /** How often a service says that it is there, 1s to 60s; two and a half of them unheard, and it is gone. @default '10s' */
     readonly heartbeat?: Duration | undefined;
   };
+  readonly telemetry?: {
+    /** Whether spans are made for OpenTelemetry; traces are passed on all the same. @default true */
+    readonly spans?: boolean | undefined;
+  };
+  /** Where `svc-comm run…` and `serve` tell of metrics and health: `/metrics`, `/health`, `/health/ready`. */
+  readonly monitor?: {
+    /** @default '127.0.0.1' */
+    readonly host?: string | undefined;
+    /** 0 takes a free one. @default none: they do not tell */
+    readonly port?: number | undefined;
+  };
   /** When a consumer's connection that is alive and brings nothing, though messages wait, is given up for another. */
   readonly stall?: {
     /** How often a consumer that is brought nothing asks whether something waits. @default '5s' */

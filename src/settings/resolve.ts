@@ -128,6 +128,8 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
       enabled: checked.discovery.enabled,
       everyMs: checked.discovery.heartbeat,
     },
+    telemetry: checked.telemetry,
+    monitor: { host: checked.monitor.host, port: checked.monitor.port },
     stall: { everyMs: checked.stall.every, afterMs: checked.stall.after },
     connectTimeoutMs: checked.connectTimeout,
     deadline: { skewToleranceMs: checked.deadline.skewTolerance },

@@ -82,6 +82,9 @@ export interface ResolvedSettings {
   readonly heartbeatMs: number;
   /** Off with `declare: 'none'`. */
   readonly discovery: { readonly enabled: boolean; readonly everyMs: number };
+  readonly telemetry: { readonly spans: boolean };
+  /** Without a port commands do not tell. */
+  readonly monitor: { readonly host: string; readonly port: number | undefined };
   readonly stall: { readonly everyMs: number; readonly afterMs: number };
   readonly connectTimeoutMs: number;
   readonly deadline: { readonly skewToleranceMs: number };

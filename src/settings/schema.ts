@@ -7,6 +7,7 @@ import { discoverySchema } from './discovery-schema.ts';
 import { isTransactions, parseBind, parseBrokerUrls, parseDatabaseUrl, parseExchange, parseHttpUrl } from './forms.ts';
 import { group } from './group.ts';
 import { described, duration, parsed, wholeNumber } from './leaf.ts';
+import { monitorSchema, telemetrySchema } from './observability-schema.ts';
 import { choice, count, flag, globs, json, text, time, timeout } from './phrases.ts';
 import { NAME, name, queueSchema } from './queue-schema.ts';
 
@@ -290,6 +291,8 @@ export const settingsSchema = z.strictObject({
     { ...time('AMQP heartbeat; 0 turns it off', '30s'), expected: "a duration of whole seconds, such as '30s', or 0" },
   ),
   discovery: discoverySchema,
+  telemetry: telemetrySchema,
+  monitor: monitorSchema,
   stall: group({
     every: described(duration({ min: 1, max: MAX_TIMER_MS }).prefault(DEFAULTS.stall.every), {
       ...time('How often a consumer that is brought nothing asks whether messages wait', '5s'),

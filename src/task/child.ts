@@ -1,4 +1,5 @@
 import { withCorrelation } from '../util/correlation.ts';
+import { hasOpenTelemetry } from '../util/open-telemetry.ts';
 import { encodeJson } from '../wire/json.ts';
 import { childLogger } from './child-logger.ts';
 import type { TaskContext } from './context.ts';
@@ -74,7 +75,8 @@ async function endOf(
     const task = (await registry)?.get(name);
     const given: unknown = JSON.parse(args);
     const work = async () => task?.call(given, context);
-    const value = await withCorrelation({ correlationId: correlationId ?? taskId, traceparent }, work);
+    const traced = await inTrace(traceparent, work);
+    const value = await withCorrelation({ correlationId: correlationId ?? taskId, traceparent }, traced);
     const result = encodeJson(value === undefined ? null : value, 'result');
     const bytes = Buffer.byteLength(result);
     if (bytes <= maxResultBytes) return { kind: 'done', result };
@@ -119,4 +121,14 @@ function throttled(report: TaskContext['progress']): { readonly progress: TaskCo
       latest = undefined;
     },
   };
+}
+
+/**
+ * Makes the trace the active context for the OpenTelemetry that files of the project have set up. Its API is loaded only
+ * then: it would be a tenth of what a fresh process costs.
+ */
+async function inTrace<T>(traceparent: string | undefined, work: () => T): Promise<() => T> {
+  if (traceparent === undefined || !hasOpenTelemetry()) return work;
+  const { withTrace } = await import('../util/trace-context.ts');
+  return () => withTrace({ traceparent }, work);
 }

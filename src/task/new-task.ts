@@ -2,6 +2,7 @@ import { validate as isUuid } from 'uuid';
 import { InvalidArgumentError } from '../errors.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import { type Duration, keptDurationMs } from '../util/duration.ts';
+import { currentTraceparent } from '../util/trace-context.ts';
 import { encodeJson } from '../wire/json.ts';
 import type { TaskDefinition } from './definition.ts';
 import type { NewTask } from './sql/submit.ts';
@@ -40,7 +41,6 @@ export function newTask(
   assertText('submitter', submitter);
   if (idempotencyKey !== undefined) assertText('idempotencyKey', idempotencyKey);
   if (at !== undefined && delay !== undefined) throw new InvalidArgumentError('at', 'at or delay', 'both');
-  const { correlationId, traceparent } = currentCorrelation() ?? {};
   return {
     // As PostgreSQL writes it: notices, messages and rows tell of the task by this text.
     id: id.toLowerCase(),
@@ -55,8 +55,8 @@ export function newTask(
     delayMs: delay === undefined ? null : keptDurationMs(delay, 'delay', 's'),
     resultTtlMs,
     handOvers,
-    correlationId: correlationId ?? null,
-    traceparent: traceparent ?? null,
+    correlationId: currentCorrelation()?.correlationId ?? null,
+    traceparent: currentTraceparent() ?? null,
     chosenKey:
       idempotencyKey === undefined ? (options.id?.toLowerCase() ?? null) : `${name} ${submitter} ${idempotencyKey}`,
   };

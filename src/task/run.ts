@@ -60,13 +60,14 @@ export class TaskRun {
 
   /**
    * Runs it in the process, which must be ready.
+   * @param traceparent of the trace that it belongs to
    * @returns what is to be written; undefined when nothing is
    */
-  async run(process: TaskProcess): Promise<FinishedRun | undefined> {
+  async run(process: TaskProcess, traceparent: string | undefined): Promise<FinishedRun | undefined> {
     if (this.#reason !== undefined) return this.#finished(undefined, undefined);
     this.#process = process;
     const { task, definition, options, onProgress } = this.#parts;
-    const { id, name, attempt, args, correlationId, traceparent } = task;
+    const { id, name, attempt, args, correlationId } = task;
     const message = { id, name, attempt, args, maxResultBytes: options.resultBytes, correlationId, traceparent };
     const timer = setTimeout(() => this.end('timeout'), definition.timeoutMs);
     try {

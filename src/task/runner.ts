@@ -1,4 +1,5 @@
 import type { Logger } from '../lifecycle/logger.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import { deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
 import type { Offer } from './intake.ts';
@@ -17,6 +18,7 @@ export interface RunnerParts {
   readonly registry: TaskRegistry;
   readonly options: WorkerOptions;
   readonly stats: WorkerStats;
+  readonly telemetry: Telemetry;
   readonly logger: Logger;
   /** Gives what is to be taken next; undefined: nothing. */
   readonly next: () => Offer | undefined;
@@ -134,7 +136,7 @@ export class Runner {
   }
 
   async #run({ task, sinceMs }: Claimed, early: EndReason | undefined): Promise<void> {
-    const { registry, options, ledger, stats, onBegin, onAgain } = this.#parts;
+    const { registry, options, ledger, stats, telemetry, onBegin, onAgain } = this.#parts;
     const { definition } = registry.get(task.name);
     const progress = ledger.progressOf(task);
     const run = new TaskRun({ task, definition, options, onProgress: progress.report });
@@ -142,7 +144,11 @@ export class Runner {
     onBegin(task.id, sinceMs);
     stats.started += 1;
     if (early ?? this.#isDraining) run.end(early ?? 'stop');
-    const finished = await this.#inProcess(run);
+    const finished = await telemetry.running(
+      task,
+      (traceparent) => this.#inProcess(run, traceparent),
+      (end) => end?.state,
+    );
     if (finished?.retryMs !== null) onAgain(task.id);
     this.#writing += 1;
     // The next one begins while this one's end is written.
@@ -162,12 +168,12 @@ export class Runner {
     if (definition.maxConcurrency > 0 && definition.onFull === 'queue') this.#parts.onPlaceFree(definition.name);
   }
 
-  async #inProcess(run: TaskRun): Promise<FinishedRun | undefined> {
+  async #inProcess(run: TaskRun, traceparent: string | undefined): Promise<FinishedRun | undefined> {
     const { pool } = this.#parts;
     const { env } = run.definition;
     try {
       const taken = await pool.take(env, run.ended);
-      const finished = await run.run(taken);
+      const finished = await run.run(taken, traceparent);
       pool.give(taken, env);
       return finished;
     } catch (error) {

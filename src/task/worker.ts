@@ -3,6 +3,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { Subscriber, Subscription } from '../message/subscriber.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import { aborted } from '../util/aborted.ts';
 import type { Intake } from './intake.ts';
 import { type Isolation, measureIsolation } from './isolation.ts';
@@ -22,6 +23,8 @@ export interface WorkerParts {
   /** Of the queue that tasks come by. */
   readonly topologySpec: TopologySpec;
   readonly schema: string;
+  /** @default spans for the OpenTelemetry of the process */
+  readonly telemetry?: Telemetry;
   readonly logger: Logger;
   /** Whether `start` waits for a database that is down. */
   readonly wait: boolean;

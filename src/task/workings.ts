@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { DatabaseLink } from '../database/link.ts';
+import { Telemetry } from '../telemetry/telemetry.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { Intake } from './intake.ts';
 import type { Isolation } from './isolation.ts';
@@ -75,6 +76,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     registry,
     options,
     stats,
+    telemetry: parts.telemetry ?? new Telemetry(),
     logger,
     next: () => intake.take(),
     onClaimed: (offer, { task }) => intake.begun(offer, !task.isUnsent),

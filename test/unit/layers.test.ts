@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts'],
   ['util'],
   ['lifecycle', 'message', 'wire'],
+  ['telemetry'],
   ['broker', 'database', 'embedded', 'router'],
   ['consumer', 'outbox', 'command', 'call', 'rest-api', 'task'],
   ['process', 'dead-letters', 'contract'],
@@ -51,6 +52,7 @@ const ONLY_IN: Readonly<Record<string, string>> = {
   fastify: 'http',
   '@fastify/swagger-ui': 'http',
   '@electric-sql/pglite': 'embedded',
+  'prom-client': 'telemetry',
 };
 
 const MAX_LINES = 250;

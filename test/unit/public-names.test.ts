@@ -112,6 +112,7 @@ it('svc-comm/http exports its plugins, its server and their errors, and no other
     'functionServer',
     'guard',
     'health',
+    'metrics',
     'processApi',
     'services',
   ]);

@@ -15,7 +15,7 @@ export async function runconsumer(context: CommandContext): Promise<0 | 1> {
   const logger = await context.createLogger('consumer', settings);
   const { createService } = await import('../../assemble.ts');
   const { messageRouter, useAsDefault } = await import('../../default-service.ts');
-  const { runService } = await import('../run-service.ts');
+  const { monitorOf, runService } = await import('../run-service.ts');
   const service = createService(settings, { logger, messageRouter, canHost: dev === undefined });
   // Before any file of the project: the package's functions, called in a handler, find the handler's transaction.
   useAsDefault(service);
@@ -26,6 +26,7 @@ export async function runconsumer(context: CommandContext): Promise<0 | 1> {
     settings,
     readyText,
     onReady: dev?.tellStarted,
+    monitor: monitorOf(service),
     close: () => service.close(),
   });
 }

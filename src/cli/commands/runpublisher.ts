@@ -8,7 +8,7 @@ export async function runpublisher(context: CommandContext): Promise<0 | 1> {
   dev?.askToServe(settings);
   const logger = await context.createLogger('publisher', settings);
   const { createService } = await import('../../assemble.ts');
-  const { runService } = await import('../run-service.ts');
+  const { monitorOf, runService } = await import('../run-service.ts');
   const service = createService(settings, { logger, canHost: dev === undefined });
   const readyText = 'publishing from the outbox';
   return runService(service.relay(), {
@@ -16,6 +16,7 @@ export async function runpublisher(context: CommandContext): Promise<0 | 1> {
     settings,
     readyText,
     onReady: dev?.tellStarted,
+    monitor: monitorOf(service),
     close: () => service.close(),
   });
 }

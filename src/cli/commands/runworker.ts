@@ -18,7 +18,7 @@ export async function runworker(context: CommandContext): Promise<0 | 1> {
   const logger = await context.createLogger('worker', settings);
   const { createService } = await import('../../assemble.ts');
   const { useAsDefault } = await import('../../default-service.ts');
-  const { runService } = await import('../run-service.ts');
+  const { monitorOf, runService } = await import('../run-service.ts');
   const service = createService(settings, { logger, canHost: dev === undefined });
   useAsDefault(service);
   const { registry, files } = await loadTasks(settings, search);
@@ -33,6 +33,7 @@ export async function runworker(context: CommandContext): Promise<0 | 1> {
     settings,
     readyText,
     onReady: dev?.tellStarted,
+    monitor: monitorOf(service),
     close: () => service.close(),
   });
 }

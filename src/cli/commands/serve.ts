@@ -40,7 +40,7 @@ export async function serve(
   const logger = await context.createLogger('server', settings);
   const { createService } = await import('../../assemble.ts');
   const { messageRouter, useAsDefault } = await import('../../default-service.ts');
-  const { runService } = await import('../run-service.ts');
+  const { monitorOf, runService } = await import('../run-service.ts');
   const service = createService(loaded, { logger, messageRouter });
   useAsDefault(service);
   const project = await projectOf(settings, docs === true || all === true);
@@ -55,6 +55,7 @@ export async function serve(
     logger,
     settings,
     readyText: `serving ${names.join(', ') || 'documentation'}`,
+    monitor: monitorOf(service),
     close: () => service.close(),
   });
 }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { appendFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { arg, task } from '../../../src/task-door.ts';
+import { currentCorrelation } from '../../../src/util/correlation.ts';
 
 const ME = Math.random();
 let runs = 0;
@@ -148,3 +149,6 @@ export const strange = task({ name: 'strange', args: { what: arg.string() } }, (
   if (what === 'throws undefined') throw undefined;
   return undefined;
 });
+
+/** The trace that it belongs to. */
+export const traced = task({ name: 'traced' }, () => currentCorrelation()?.traceparent);

@@ -1,0 +1,75 @@
+import {
+  type Context,
+  context,
+  isSpanContextValid,
+  propagation,
+  ROOT_CONTEXT,
+  type TextMapGetter,
+  trace,
+} from '@opentelemetry/api';
+import { currentCorrelation, traceparentOf } from './correlation.ts';
+import { hasOpenTelemetry } from './open-telemetry.ts';
+
+/**
+ * What a message or request carries of the trace that the code runs in: what OpenTelemetry's propagator of this process
+ * writes of its active span; without a span the `traceparent` of the correlation (W3C Trace Context, level 1).
+ * @returns headers by name; undefined when there are none
+ */
+export function traceHeaders(): Record<string, string> | undefined {
+  const traceparent = currentCorrelation()?.traceparent;
+  if (!hasOpenTelemetry()) return traceparent === undefined ? undefined : { traceparent };
+  const active = context.active();
+  const headers: Record<string, string> = {};
+  propagation.inject(active, headers);
+  if (traceparent !== undefined && !hasSpan(active)) headers.traceparent = traceparent;
+  for (const _ in headers) return headers;
+  return undefined;
+}
+
+/** What a span that begins here belongs under: the active one, else the trace of the correlation. */
+export function activeTrace(): Context {
+  const active = context.active();
+  if (hasSpan(active)) return active;
+  return traceOf({ traceparent: currentCorrelation()?.traceparent }) ?? active;
+}
+
+/** The same as `traceHeaders` for what has room for one text only. */
+export const currentTraceparent = (): string | undefined => traceparentOf(traceHeaders()?.traceparent);
+
+/**
+ * The trace that headers tell of, as OpenTelemetry's propagator of this process reads them.
+ * @returns undefined when they tell of none, or nobody has set up OpenTelemetry
+ */
+export function traceOf(headers: object): Context | undefined {
+  if (!hasOpenTelemetry()) return undefined;
+  // What leads here may be a callback of a socket, which was opened in somebody's span.
+  const found = propagation.extract(ROOT_CONTEXT, headers, GETTER);
+  return found === ROOT_CONTEXT ? undefined : found;
+}
+
+/** Runs `fn` in the trace that headers tell of; as it is when they tell of none. */
+export function withTrace<T>(headers: object, fn: () => T): T {
+  const found = traceOf(headers);
+  return found ? context.with(found, fn) : fn();
+}
+
+/** The id of the trace that the code runs in, 32 hexadecimal digits: for logs. */
+export function currentTraceId(): string | undefined {
+  const active = hasOpenTelemetry() ? trace.getSpanContext(context.active()) : undefined;
+  if (active && isSpanContextValid(active)) return active.traceId;
+  return currentCorrelation()?.traceparent?.split('-')[1];
+}
+
+function hasSpan(active: Context): boolean {
+  const span = trace.getSpanContext(active);
+  return span !== undefined && isSpanContextValid(span);
+}
+
+/** Headers of AMQP may be anything; of a trace they are texts. */
+const GETTER: TextMapGetter<object> = {
+  keys: (headers) => Object.keys(headers),
+  get(headers, name) {
+    const value: unknown = Object.hasOwn(headers, name) ? (headers as Record<string, unknown>)[name] : undefined;
+    return typeof value === 'string' ? value : undefined;
+  },
+};

@@ -1,0 +1,204 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { SvcCommService } from '../../src/assemble.ts';
+import { AddressInUseError } from '../../src/errors.ts';
+import { eventConsumer } from '../../src/router/event-consumer.ts';
+import type { Settings } from '../../src/settings/define.ts';
+import { eventually } from '../support/eventually.ts';
+import { testBrokerUrl, testDatabaseUrl } from '../support/servers.ts';
+import { ServiceKit } from '../support/service-kit.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+
+let kit: ServiceKit;
+
+beforeAll(async () => {
+  kit = await ServiceKit.open('monitor');
+});
+afterAll(async () => {
+  await kit.close();
+});
+
+/** A service that is watched, with a consumer of `exchange` that handles `good` and fails `bad` for ever. */
+async function watched(suffix: string, settings: Settings = {}) {
+  const service = kit.service(suffix, { retry: { attempts: 1 }, ...settings });
+  const exchange = service.settings.appId;
+  service.messageRouter.consumer(exchange, 'good')(eventConsumer(async () => undefined));
+  service.messageRouter.consumer(
+    exchange,
+    'bad',
+  )(
+    eventConsumer(async () => {
+      throw new RangeError('bad');
+    }),
+  );
+  const monitor = service.monitor({ port: 0 });
+  await monitor.start();
+  const get = async (path: string, method = 'GET') => {
+    const response = await fetch(`${monitor.url}${path}`, { method });
+    return { status: response.status, type: response.headers.get('content-type'), text: await response.text() };
+  };
+  return { service, exchange, monitor, get, metrics: async () => metricsIn((await get('/metrics')).text) };
+}
+
+const publish = (service: SvcCommService, ...eventTypes: string[]) =>
+  service.transaction(() =>
+    service.publishAggregateEvents(
+      eventTypes.map((eventType) => ({ aggregate: service.settings.appId, eventType, payload: 1 })),
+    ),
+  );
+
+/** Values by name and labels, of a text in Prometheus' format. @throws for a line that is not of it */
+function metricsIn(text: string): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    if (line === '' || /^# (HELP|TYPE) [a-zA-Z_:][\w:]* ./.test(line)) continue;
+    const match = /^([a-zA-Z_:][\w:]*(?:\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*\})?) (\S+)$/.exec(line);
+    if (!match?.[1] || !(match[2] === 'Nan' || !Number.isNaN(Number(match[2])) || /^[+-]Inf$/.test(match[2] ?? ''))) {
+      throw new Error(`not of Prometheus' format: ${line}`);
+    }
+    found.set(match[1], Number(match[2]));
+  }
+  return found;
+}
+
+describe('GET /metrics', () => {
+  test('tells what became of messages, how long handlers ran, and what waits in queue, dead letters and outbox', async () => {
+    const { service, exchange, metrics } = await watched('counts');
+    await service.migrate();
+    const consumer = service.consumer();
+    await consumer.start();
+    await service.relay().start();
+    await publish(service, 'good', 'good', 'bad');
+    await eventually(
+      'all are settled',
+      async () => consumer.stats.handled === 2 && consumer.stats.deadLettered.attempts === 1,
+    );
+    await eventually('the outbox is empty', async () => (await service.backlog()).rows === 0);
+    await eventually('the broker counts the dead letter', async () => {
+      const now = await metrics();
+      return now.get(`svc_comm_queue_messages{svc_comm_queue="${exchange}.dead",svc_comm_queue_kind="dead"}`) === 1;
+    });
+    const now = await metrics();
+    const queue = `messaging_consumer_group_name="${exchange}"`;
+    expect(Object.fromEntries(now)).toMatchObject({
+      [`svc_comm_consumer_received_total{${queue}}`]: 3,
+      [`svc_comm_consumer_messages_total{${queue},svc_comm_outcome="handled"}`]: 2,
+      [`svc_comm_consumer_dead_letters_total{${queue},svc_comm_dead_letter_reason="attempts"}`]: 1,
+      [`svc_comm_consumer_dead_letters_total{${queue},svc_comm_dead_letter_reason="malformed"}`]: 0,
+      [`svc_comm_consumer_in_flight{${queue}}`]: 0,
+      [`svc_comm_queue_messages{svc_comm_queue="${exchange}",svc_comm_queue_kind="main"}`]: 0,
+      'svc_comm_relay_messages_total{svc_comm_outcome="published"}': 3,
+      svc_comm_outbox_rows: 0,
+      svc_comm_outbox_oldest_age_seconds: 0,
+      'svc_comm_ready{svc_comm_role="publisher"}': 1,
+    });
+    const runs = [...now].filter(([name]) => name.startsWith('messaging_process_duration_seconds_count'));
+    expect(
+      runs.map(([name, count]) => [/outcome="([\w-]+)"/.exec(name)?.[1], /error_type="(\w*)"/.exec(name)?.[1], count]),
+    ).toEqual([
+      ['handled', undefined, 2],
+      ['retry', 'RangeError', 1],
+    ]);
+    expect(now.get('process_resident_memory_bytes')).toBeGreaterThan(1e6);
+    expect([...now.keys()].filter((name) => name.startsWith('nodejs_eventloop_lag'))).not.toEqual([]);
+  });
+
+  test('says nothing of an outbox that it cannot ask for, rather than a zero', async () => {
+    const proxy = await TcpProxy.to(testDatabaseUrl());
+    onTestFinished(() => proxy.close());
+    const { service, metrics, get } = await watched('unasked', { databaseUrl: proxy.url(testDatabaseUrl()) });
+    await service.migrate();
+    await service.relay().start();
+    expect((await metrics()).get('svc_comm_outbox_rows')).toBe(0);
+    proxy.refuse();
+    proxy.cut();
+    await eventually('the relay has noticed', async () => (await get('/health/ready')).status === 503);
+    const now = await metrics();
+    expect([...now.keys()].filter((name) => name.startsWith('svc_comm_outbox'))).toEqual([]);
+    expect(now.get('svc_comm_ready{svc_comm_role="publisher"}')).toBe(0);
+    proxy.heal();
+    await eventually('it is asked again', async () => (await metrics()).get('svc_comm_outbox_rows') === 0);
+  });
+
+  test('is answered within seconds when the database says nothing at all', async () => {
+    const proxy = await TcpProxy.to(testDatabaseUrl());
+    onTestFinished(() => proxy.close());
+    const { service, metrics } = await watched('silent', {
+      databaseUrl: proxy.url(testDatabaseUrl()),
+      connectTimeout: 1,
+    });
+    await service.migrate();
+    await service.relay().start();
+    proxy.fallSilent();
+    onTestFinished(() => proxy.heal());
+    const now = await metrics();
+    expect(now.has('svc_comm_outbox_rows')).toBe(false);
+    expect(now.has('svc_comm_relay_held')).toBe(true);
+  });
+
+  test('of `prometheusMetrics()` can stand behind those of the project', async () => {
+    const { service } = await watched('joined');
+    await service.migrate();
+    await service.consumer().start();
+    const { Counter, Registry } = await import('prom-client');
+    const registry = new Registry();
+    new Counter({ name: 'orders_total', help: 'Orders', registers: [registry] }).inc();
+    const now = metricsIn((await registry.metrics()) + (await service.prometheusMetrics()));
+    expect(now.get('orders_total')).toBe(1);
+    expect([...now.keys()].some((name) => name.startsWith('svc_comm_consumer_received_total'))).toBe(true);
+    expect([...now.keys()].some((name) => name.startsWith('process_'))).toBe(false);
+  });
+});
+
+describe('GET /health/ready', () => {
+  test('is 503 with the roles that wait for a server, and 200 once they do their work', async () => {
+    const proxy = await TcpProxy.to(testBrokerUrl());
+    onTestFinished(() => proxy.close());
+    proxy.refuse();
+    const { service, exchange, get } = await watched('waits', { brokerUrl: proxy.url(testBrokerUrl()) });
+    await service.migrate();
+    expect(await get('/health/ready')).toMatchObject({ status: 200, text: '{"status":"ok"}' });
+    const starting = service.consumer().start();
+    const waiting = await get('/health/ready');
+    expect(waiting.status).toBe(503);
+    expect(JSON.parse(waiting.text)).toEqual({ status: 'unavailable', waiting: [`consumer of ${exchange}`] });
+    expect((await get('/health')).status).toBe(200);
+    proxy.heal();
+    await starting;
+    expect((await get('/health/ready')).status).toBe(200);
+    proxy.refuse();
+    proxy.cut();
+    await eventually('it has noticed', async () => (await get('/health/ready')).status === 503);
+    proxy.heal();
+    await eventually('it is back', async () => (await get('/health/ready')).status === 200);
+  });
+});
+
+describe('the monitor', () => {
+  test('answers what it does not know, and methods that it has not, with JSON', async () => {
+    const { get } = await watched('strange');
+    expect(await get('/')).toMatchObject({ status: 404, type: 'application/json' });
+    expect(await get('/metrics?x=1')).toMatchObject({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8' });
+    expect(await get('/metrics', 'POST')).toMatchObject({ status: 405, type: 'application/json' });
+    expect(await get('/health', 'HEAD')).toMatchObject({ status: 200, text: '' });
+  });
+
+  test('that finds its port taken says which setting names it', async () => {
+    const other: Server = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await new Promise((resolve) => other.once('listening', resolve));
+    const { port } = other.address() as AddressInfo;
+    const starting = kit.service('taken').monitor({ port }).start();
+    await expect(starting).rejects.toThrow(AddressInUseError);
+    await expect(starting).rejects.toMatchObject({ code: 'SVC_COMM_ADDRESS_IN_USE', setting: 'monitor.port', port });
+  });
+
+  test('stops with the service, also while somebody is connected', async () => {
+    const { service, monitor, get } = await watched('stops');
+    await get('/health');
+    const { url } = monitor;
+    await service.close();
+    await expect(fetch(`${url}/health`)).rejects.toThrow();
+  });
+});
