@@ -25,7 +25,7 @@ export class Meters {
   /** Adds what a part knows, for as long as the service lives. */
   add(source: Source): void {
     this.#sources.add(source);
-    this.#openTelemetry();
+    if (hasOpenTelemetry()) this.#openTelemetry();
   }
 
   /** Whether anybody would hear of a duration. */
