@@ -1,3 +1,8 @@
+import { flushOpenTelemetry } from '../telemetry/flush.ts';
+
+/** For what the command has told OpenTelemetry, when its collector is down. */
+const FLUSH_MS = 2_000;
+
 /**
  * Runs the command line and ends the process: 0 fine, 1 failed or unhealthy, 2 wrong usage or settings. Help and version
  * load nothing else, the rest is imported by the command that needs it.
@@ -13,6 +18,7 @@ export async function main(args: readonly string[]): Promise<void> {
   // What was to be said there is lost; the work and its exit code are not.
   process.stderr.on('error', () => undefined);
   process.exitCode = await run(args);
+  await flushOpenTelemetry(FLUSH_MS);
   // What the user's files left open (timers, pools) must not keep a finished command alive; the output is written first.
   // A write that failed calls back before its stream says so.
   process.stdout.write('', () => setImmediate(() => process.exit(process.exitCode || exitCode || 0)));

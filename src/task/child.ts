@@ -1,3 +1,4 @@
+import { flushOpenTelemetry } from '../telemetry/flush.ts';
 import { withCorrelation } from '../util/correlation.ts';
 import { hasOpenTelemetry } from '../util/open-telemetry.ts';
 import { encodeJson } from '../wire/json.ts';
@@ -31,7 +32,7 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
     const end = await endOf(message, abort.signal, send, registry);
     running = undefined;
     // What the handler printed is to be in the pipe before its result is in the other.
-    process.stdout.write('', () => process.stderr.write('', () => send(end, isLeaving ? exit : undefined)));
+    process.stdout.write('', () => process.stderr.write('', () => send(end, isLeaving ? leave : undefined)));
   };
 
   process.on('message', (message: ToProcess) => {
@@ -42,12 +43,12 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
         (error: unknown) => send({ kind: 'load-failed', message: failureOf(error).message }),
       );
     } else if (message.kind === 'run') void run(message);
-    else exit();
+    else void leave();
   });
   process.on('SIGTERM', () => {
     isLeaving = true;
     if (running) running.abort(new Error('the task is to end'));
-    else exit();
+    else void leave();
   });
   // A terminal's Ctrl-C goes to the worker, which decides.
   process.on('SIGINT', () => undefined);
@@ -55,6 +56,14 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
 }
 
 const exit = (): never => process.exit(0);
+
+/** The worker kills what does not leave within a second. */
+const FLUSH_MS = 500;
+
+async function leave(): Promise<void> {
+  await flushOpenTelemetry(FLUSH_MS);
+  exit();
+}
 
 async function endOf(
   message: RunMessage,

@@ -6,18 +6,13 @@ import { eventually } from '../support/eventually.ts';
 
 const CONSUMERS = `
 import { eventConsumer, messageRouter } from 'svc-comm';
-messageRouter.consumer('EXCHANGE', 'placed')(eventConsumer(async () => undefined));
+messageRouter.consumer('EXCHANGE', 'placed')(eventConsumer(async () => console.log('an order came')));
 `;
 
-const TASKS = `
-import { task } from 'svc-comm/task';
-export const nothing = task({ name: 'nothing' }, () => null);
-`;
-
-/** What a project writes to set up OpenTelemetry; spans go to a file, one JSON a line. */
+/** What a project writes to set up OpenTelemetry; spans go to a file, one JSON a line, and only when they are asked for. */
 const OPEN_TELEMETRY = `
 import { appendFileSync } from 'node:fs';
-import { NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
+import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 
 const exporter = {
   export(spans, done) {
@@ -30,7 +25,23 @@ const exporter = {
   },
   async shutdown() {},
 };
-new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register();
+const processor = new BatchSpanProcessor(exporter, { scheduledDelayMillis: 3_600_000 });
+const provider = new NodeTracerProvider({ spanProcessors: [processor] });
+provider.register();
+process.once('beforeExit', () => provider.shutdown());
+`;
+
+const TASKS = `
+import '../telemetry.mjs';
+import { trace } from '@opentelemetry/api';
+import { task } from 'svc-comm/task';
+
+export const counted = task({ name: 'counted' }, () =>
+  trace.getTracer('project').startActiveSpan('count', (span) => {
+    span.end();
+    return 1;
+  }),
+);
 `;
 
 const PLACE_ORDER = `
@@ -91,21 +102,28 @@ describe('the built package, watched from outside', () => {
     },
   );
 
-  it('has one trace from a script over the publisher to the consumer, each a process with an OpenTelemetry of its own', async () => {
+  it('ends a command whose port is taken with the setting that names it, before it takes any message', async () => {
+    const { port } = new URL(await urlOf(running.runconsumer));
+    const { code, stderr } = await project.run([bin, 'runconsumer'], { SVC_COMM_MONITOR_PORT: port });
+    expect(code).toBe(1);
+    expect(stderr).toContain('SVC_COMM_ADDRESS_IN_USE');
+    expect(stderr).toContain('monitor.port');
+    expect(stderr).not.toContain('consuming from queue');
+  });
+
+  it('has one trace from a script over the publisher to the consumer, sent before each of the processes ends', async () => {
+    const from = running.runconsumer.lines.length;
     const script = await project.run(['--import', './telemetry.mjs', 'place-order.mjs']);
     expect(script).toMatchObject({ code: 0 });
-    const spans = () =>
-      readFileSync(join(project.root, 'spans.jsonl'), 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as Span);
-    await eventually('the handler has run', async () =>
-      spans().some(({ name }) => name === `process ${project.exchange}`),
-    );
-    await eventually('the relay has its confirm', async () =>
-      spans().some(({ name }) => name === `send ${project.exchange}`),
-    );
-    const of = (name: string) => spans().find((span) => span.name === name);
+    await running.runconsumer.line('an order came', from);
+    const task = await project.run([bin, 'task', 'run', 'counted'], WATCHED);
+    expect(task).toMatchObject({ code: 0 });
+    expect(await Promise.all(Object.values(running).map((one) => one.stop()))).toEqual([0, 0, 0]);
+    const spans = readFileSync(join(project.root, 'spans.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Span);
+    const of = (name: string) => spans.find((span) => span.name === name);
     const [request, create, send, handled] = [
       of('request'),
       of(`create ${project.exchange}`),
@@ -119,14 +137,8 @@ describe('the built package, watched from outside', () => {
       running.runpublisher.pid,
       running.runconsumer.pid,
     ]);
-  });
-
-  it('ends a command whose port is taken with the setting that names it, before it takes any message', async () => {
-    const { port } = new URL(await urlOf(running.runconsumer));
-    const { code, stderr } = await project.run([bin, 'runconsumer'], { SVC_COMM_MONITOR_PORT: port });
-    expect(code).toBe(1);
-    expect(stderr).toContain('SVC_COMM_ADDRESS_IN_USE');
-    expect(stderr).toContain('monitor.port');
-    expect(stderr).not.toContain('consuming from queue');
+    const [run, counted] = [of('run counted'), of('count')];
+    expect(run?.pid).toBe(running.runworker.pid);
+    expect([counted?.traceId, counted?.parent]).toEqual([run?.traceId, run?.spanId]);
   });
 });
