@@ -46,9 +46,13 @@ export class UsageError extends SvcCommError {
 export class InvalidArgumentError extends SvcCommError {
   readonly code = 'SVC_COMM_INVALID_ARGUMENT';
   readonly argument: string;
+  readonly expected: string;
+  readonly got: string;
   constructor(argument: string, expected: string, got: string, options?: ErrorOptions) {
     super(`${argument}: expected ${expected}, got ${got}`, options);
     this.argument = argument;
+    this.expected = expected;
+    this.got = got;
   }
 }
 
@@ -182,6 +186,16 @@ export class BrokerAccessRefusedError extends SvcCommError {
       `the broker at ${url} refused access: ${detail}; check user, password, virtual host and permissions`,
       options,
     );
+    this.url = url;
+  }
+}
+
+/** Broker and client do not trust each other's certificate, or one of them speaks no TLS. */
+export class BrokerTlsError extends SvcCommError {
+  readonly code = 'SVC_COMM_BROKER_TLS';
+  readonly url: string;
+  constructor(url: string, detail: string, advice: string, options?: ErrorOptions) {
+    super(`no TLS connection to the broker at ${url}: ${detail.trim()}; ${advice}`, options);
     this.url = url;
   }
 }

@@ -98,6 +98,7 @@ export {
   AddressInUseError,
   BackpressureError,
   BrokerAccessRefusedError,
+  BrokerTlsError,
   BrokerUnavailableError,
   CallLostError,
   CallTimeoutError,

@@ -1,5 +1,6 @@
 import type { Options } from 'amqplib';
 import { InvalidArgumentError } from '../errors.ts';
+import { BrokerTls } from './broker-tls.ts';
 
 const DEFAULT_PORTS = { amqp: 5672, amqps: 5671 } as const;
 const MAX_HEARTBEAT_SECONDS = 65_535;
@@ -18,6 +19,10 @@ export class BrokerNode {
   readonly heartbeatSeconds: number | undefined;
   /** `amqp://user:***@host:5672/vhost`: the only form for texts. */
   readonly masked: string;
+  /** undefined: the connection is not encrypted. */
+  readonly tls: BrokerTls | undefined;
+  /** Whether the certificate says who we are (SASL EXTERNAL), instead of user and password. */
+  readonly isExternal: boolean;
   readonly #password: string;
 
   constructor(url: URL) {
@@ -28,7 +33,10 @@ export class BrokerNode {
     this.username = isAnonymous ? 'guest' : decoded(url.username, 'user');
     this.#password = isAnonymous ? 'guest' : decoded(url.password, 'password');
     this.vhost = decoded(url.pathname.slice(1), 'virtual host') || '/';
+    assertParameters(url);
     this.heartbeatSeconds = heartbeatOf(url);
+    this.tls = this.protocol === 'amqps' ? new BrokerTls(url) : undefined;
+    this.isExternal = url.searchParams.get('auth_mechanism')?.toLowerCase() === 'external';
     const path = this.vhost === '/' ? '' : `/${encodeURIComponent(this.vhost)}`;
     this.masked = `${this.protocol}://${encodeURIComponent(this.username)}:***@${url.hostname}:${this.port}${path}`;
   }
@@ -58,7 +66,7 @@ export class BrokerNode {
 
 /**
  * Reads one URL, or one for each node of a cluster: `amqp[s]://user:password@host[:port][/vhost][?heartbeat=SECONDS]`.
- * Left out are guest/guest, the protocol's port and the vhost `/`.
+ * Left out are guest/guest, the protocol's port and the vhost `/`. For the parameters of TLS see `BrokerTls`.
  * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT); its text never holds any part of what may be a password
  */
 export function parseBrokerUrls(urls: string | readonly string[]): readonly [BrokerNode, ...BrokerNode[]] {
@@ -85,6 +93,31 @@ function decoded(text: string, what: string): string {
     return decodeURIComponent(text);
   } catch {
     throw new InvalidArgumentError('brokerUrl', `a ${what} that is percent-encoded`, 'a "%" without two hex digits');
+  }
+}
+
+/** Of TLS, which `amqps:` alone has. */
+const TLS_PARAMETERS = ['cacertfile', 'certfile', 'keyfile', 'password', 'server_name_indication', 'verify'];
+const PARAMETERS = ['heartbeat', 'auth_mechanism', ...TLS_PARAMETERS];
+
+/** What is not known is refused: left unread, a certificate's file with its name misspelt would go unnoticed. */
+function assertParameters({ searchParams, protocol }: URL): void {
+  for (const name of searchParams.keys()) {
+    if (!PARAMETERS.includes(name)) {
+      throw new InvalidArgumentError('brokerUrl', `none but the parameters ${PARAMETERS.join(', ')}`, name);
+    }
+    if (protocol !== 'amqps:' && TLS_PARAMETERS.includes(name)) {
+      throw new InvalidArgumentError('brokerUrl', `amqps:// for the parameter ${name}`, protocol.slice(0, -1));
+    }
+  }
+  const mechanism = searchParams.get('auth_mechanism') ?? 'plain';
+  if (!/^(plain|external)$/i.test(mechanism)) {
+    throw new InvalidArgumentError('brokerUrl', 'auth_mechanism plain or external', mechanism);
+  }
+  const verify = searchParams.get('verify') ?? 'verify_peer';
+  if (verify !== 'verify_peer') {
+    const expected = 'verify=verify_peer, which cannot be turned off: an authority of your own goes into cacertfile';
+    throw new InvalidArgumentError('brokerUrl', expected, verify);
   }
 }
 

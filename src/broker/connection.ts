@@ -1,5 +1,5 @@
 import type { ChannelModel } from 'amqplib';
-import { BrokerAccessRefusedError, BrokerUnavailableError } from '../errors.ts';
+import { BrokerAccessRefusedError, BrokerTlsError, BrokerUnavailableError } from '../errors.ts';
 import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { type BackoffOptions, backoffMs, RECONNECT_BACKOFF } from '../util/backoff.ts';
@@ -8,7 +8,6 @@ import { type BrokerNode, parseBrokerUrls } from './broker-url.ts';
 import { closeModel, destroySocket } from './close-model.ts';
 import { type ConnectionListener, ListenerSet, type OpenConnection } from './connection-listener.ts';
 import { afterFailure, type ConnectionState, move } from './connection-state.ts';
-import type { BrokerTlsOptions } from './dial.ts';
 import { NodeRing } from './node-ring.ts';
 
 export interface BrokerConnectionOptions {
@@ -25,7 +24,6 @@ export interface BrokerConnectionOptions {
   /** Then the socket is destroyed. @default 5_000 */
   readonly closeTimeoutMs?: number;
   readonly backoff?: BackoffOptions;
-  readonly tls?: BrokerTlsOptions;
   /** Awaited by `start` before the first attempt: a server of ours that has to run first. */
   readonly ready?: () => Promise<void>;
   readonly logger?: Logger;
@@ -39,7 +37,6 @@ export const DEFAULT_BROKER_CONNECTION_OPTIONS = Object.freeze({
   connectTimeoutMs: 10_000,
   closeTimeoutMs: 5_000,
   backoff: RECONNECT_BACKOFF,
-  tls: Object.freeze({}),
   ready: async () => undefined,
   logger: silentLogger,
 });
@@ -50,7 +47,8 @@ const STABLE_MS = 5_000;
 /**
  * A connection to the broker that comes back by itself. `connection-state.ts` has the picture.
  * `start` resolves when it is open.
- * @throws BrokerAccessRefusedError (SVC_COMM_BROKER_ACCESS_REFUSED) from `start`, at once
+ * @throws BrokerAccessRefusedError (SVC_COMM_BROKER_ACCESS_REFUSED), BrokerTlsError (SVC_COMM_BROKER_TLS) from `start`, at
+ * once
  * @throws BrokerUnavailableError (SVC_COMM_BROKER_UNAVAILABLE) from `start` with `wait: false`
  */
 export class BrokerConnection implements Service {
@@ -72,8 +70,8 @@ export class BrokerConnection implements Service {
   constructor({ url, ...options }: BrokerConnectionOptions) {
     this.#options = { ...DEFAULT_BROKER_CONNECTION_OPTIONS, ...options };
     this.name = options.name;
-    const { heartbeatMs, connectTimeoutMs, tls } = this.#options;
-    const dialOptions = { connectionName: this.name, heartbeatMs, timeoutMs: connectTimeoutMs, tls };
+    const { heartbeatMs, connectTimeoutMs } = this.#options;
+    const dialOptions = { connectionName: this.name, heartbeatMs, timeoutMs: connectTimeoutMs };
     this.#nodes = new NodeRing(typeof url === 'function' ? () => parseBrokerUrls(url()) : fixed(url), dialOptions);
     this.#listeners = new ListenerSet(this.#options.logger);
     this.#lifecycle = new Lifecycle(options.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });
@@ -187,7 +185,7 @@ export class BrokerConnection implements Service {
       }
       const { error } = result;
       this.stats.failures += 1;
-      const isRefused = error instanceof BrokerAccessRefusedError;
+      const isRefused = error instanceof BrokerAccessRefusedError || error instanceof BrokerTlsError;
       if (afterFailure({ hasBeenOpen, isRefused, wait: this.#options.wait }) === 'closed') throw error;
       const delayMs = backoffMs(this.#failuresInRow++, this.#options.backoff);
       const fields = { connection: this.name, error: error.message, delayMs, attempt: this.#failuresInRow };

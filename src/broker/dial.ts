@@ -1,14 +1,7 @@
 import { Socket } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
-import { type ChannelModel, connect } from 'amqplib';
+import { type ChannelModel, connect, credentials } from 'amqplib';
 import type { BrokerNode } from './broker-url.ts';
 import { keepHeadersReadable } from './readable-headers.ts';
-
-/** For `amqps:` URLs; as node:tls has them. */
-export type BrokerTlsOptions = Pick<
-  ConnectionOptions,
-  'ca' | 'cert' | 'key' | 'pfx' | 'passphrase' | 'servername' | 'rejectUnauthorized' | 'minVersion'
->;
 
 export interface DialOptions {
   /** Shown in the broker's list of connections. */
@@ -17,7 +10,6 @@ export interface DialOptions {
   readonly heartbeatMs: number;
   /** TCP, TLS and the AMQP handshake together, in ms. */
   readonly timeoutMs: number;
-  readonly tls: BrokerTlsOptions;
 }
 
 /** Measured: fewer, larger writes; 16 KiB, Node's default, stalls a burst of publishes. */
@@ -36,7 +28,8 @@ export async function dial(node: BrokerNode, options: DialOptions, signal: Abort
   try {
     signal.throwIfAborted();
     const socketOptions = {
-      ...(node.protocol === 'amqps' ? options.tls : {}),
+      ...(await node.tls?.options()),
+      ...(node.isExternal && { credentials: credentials.external() }),
       noDelay: true,
       keepAlive: true,
       keepAliveDelay: KEEP_ALIVE_MS,

@@ -1,12 +1,13 @@
 import type { ChannelModel } from 'amqplib';
-import { BrokerAccessRefusedError, BrokerUnavailableError } from '../errors.ts';
+import { BrokerAccessRefusedError, BrokerTlsError, BrokerUnavailableError } from '../errors.ts';
 import { isAccessRefused, refusalText } from './amqp-error.ts';
+import { isTlsFailure, tlsAdvice } from './broker-tls.ts';
 import type { BrokerNode } from './broker-url.ts';
 import { type DialOptions, dial } from './dial.ts';
 
 export type RoundResult =
   | { readonly kind: 'open'; readonly model: ChannelModel; readonly node: BrokerNode }
-  | { readonly kind: 'failed'; readonly error: BrokerAccessRefusedError | BrokerUnavailableError };
+  | { readonly kind: 'failed'; readonly error: BrokerAccessRefusedError | BrokerTlsError | BrokerUnavailableError };
 
 type Nodes = readonly [BrokerNode, ...BrokerNode[]];
 
@@ -47,11 +48,17 @@ export class NodeRing {
         if (isAccessRefused(error)) {
           return { kind: 'failed', error: new BrokerAccessRefusedError(node.masked, refusalText(error, node.vhost)) };
         }
+        if (isTlsFailure(error)) {
+          const tlsError = new BrokerTlsError(node.masked, textOf(error), tlsAdvice(error), { cause: error });
+          return { kind: 'failed', error: tlsError };
+        }
         cause = error;
-        failures.add(error instanceof Error ? error.message : String(error));
+        failures.add(textOf(error));
       }
     }
     const detail = [...failures].join('; ') || 'it was not waited for';
     return { kind: 'failed', error: new BrokerUnavailableError(this.urls, detail, { cause }) };
   }
 }
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

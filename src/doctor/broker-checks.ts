@@ -1,11 +1,11 @@
 import { BrokerConnection } from '../broker/connection.ts';
 import { BrokerInspection } from '../broker/inspection.ts';
-import { BrokerAccessRefusedError, type TopologyDifference } from '../errors.ts';
+import { BrokerAccessRefusedError, BrokerTlsError, type TopologyDifference } from '../errors.ts';
 import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
 import { topologySpec } from '../settings/parts.ts';
 import { maskUrl } from '../util/mask.ts';
 import type { Examination } from './examination.ts';
-import { type Finding, ok, problem } from './problems.ts';
+import { type Finding, ok, type ProblemCode, problem } from './problems.ts';
 
 const OLDEST_TESTED = [3, 10] as const;
 const MANY_READY = 10_000;
@@ -32,6 +32,11 @@ export async function brokerFindings(examination: Examination): Promise<BrokerFi
   }
 }
 
+function codeOf(error: unknown): ProblemCode {
+  if (error instanceof BrokerTlsError) return 'broker-tls';
+  return error instanceof BrokerAccessRefusedError ? 'broker-refused' : 'broker-unreachable';
+}
+
 /** Every node is tried by itself: a cluster that lacks one works, and should be told of. */
 async function connected({ settings, assembly }: Examination) {
   const findings: Finding[] = [];
@@ -43,7 +48,7 @@ async function connected({ settings, assembly }: Examination) {
       await node.start();
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      failures.push(problem(error instanceof BrokerAccessRefusedError ? 'broker-refused' : 'broker-unreachable', text));
+      failures.push(problem(codeOf(error), text));
       continue;
     }
     const version = node.serverVersion ?? '';

@@ -82,6 +82,12 @@ export const PROBLEMS = {
     meaning: 'RabbitMQ refuses the user, its password or the virtual host.',
     todo: 'check user, password and virtual host of brokerUrl; `rabbitmqctl list_permissions -p VHOST` shows who may',
   },
+  'broker-tls': {
+    area: 'broker',
+    status: 'wrong',
+    meaning: "Broker and client do not trust each other's certificate, or one of them speaks no TLS.",
+    todo: 'as the text says: `cacertfile`, `certfile`, `keyfile` and `server_name_indication` of brokerUrl (docs/settings.md)',
+  },
   'broker-old': {
     area: 'broker',
     status: 'warning',

@@ -1,6 +1,8 @@
-import type { SettingProblem } from '../errors.ts';
+import { parseBrokerUrls } from '../broker/broker-url.ts';
+import { InvalidArgumentError, type SettingProblem } from '../errors.ts';
 import { MAX_NAME_BYTES } from '../message/message.ts';
 import { deadQueueName, retryQueueName } from '../message/topology.ts';
+import { isEmbeddedUrl } from '../util/embedded-url.ts';
 import { DEFAULT_SETTINGS } from './defaults.ts';
 import { type ProblemSources, wrongSetting } from './problems.ts';
 import { settingsSchema } from './schema.ts';
@@ -16,6 +18,7 @@ const OWN_QUEUE_ARGUMENTS: Readonly<Record<string, string>> = {
 export function crossChecks(sources: ProblemSources, appId: string | undefined): SettingProblem[] {
   const input = sources.input as Readonly<Record<string, unknown>>;
   return [
+    ...brokerProblems(input.brokerUrl, sources),
     ...retryProblems(input.retry, sources),
     ...queueProblems(input.queue, input.retry, sources, appId),
     ...inboxProblems(input, sources),
@@ -37,6 +40,19 @@ export const hasDatabase = ({
   databaseUrl?: unknown;
   transactions?: unknown;
 }): boolean => databaseUrl !== undefined || typeof transactions === 'function';
+
+/** What a connection would refuse: parameters that there are not, files that cannot be read. */
+function brokerProblems(given: unknown, sources: ProblemSources): SettingProblem[] {
+  const { data: urls = [] } = settingsSchema.shape.brokerUrl.safeParse(given);
+  if (urls.length === 0 || isEmbeddedUrl(urls[0])) return [];
+  try {
+    parseBrokerUrls(urls);
+    return [];
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    return [wrongSetting(['brokerUrl'], sources, `${error.expected}, not ${error.got}`)];
+  }
+}
 
 function retryProblems(given: unknown, sources: ProblemSources): SettingProblem[] {
   const { data: retry } = settingsSchema.shape.retry.safeParse(given);

@@ -27,6 +27,12 @@ describe('a broker URL', () => {
     expect(parsed('amqp://localhost').connectOptions(30).heartbeat).toBe(30);
   });
 
+  test('says of a certificate that it is who we are', () => {
+    expect(parsed('amqps://localhost').isExternal).toBe(false);
+    expect(parsed('amqps://localhost?auth_mechanism=EXTERNAL').isExternal).toBe(true);
+    expect(parsed('amqp://localhost').tls).toBeUndefined();
+  });
+
   test('lists each node of a cluster', () => {
     expect(parseBrokerUrls(['amqp://a', 'amqps://b']).map((node) => node.hostname)).toEqual(['a', 'b']);
     expect(() => parseBrokerUrls([])).toThrow(/at least one URL/);
@@ -48,6 +54,9 @@ describe('a broker URL', () => {
     'amqp://u:hunter2%@host',
     'amqp://u:hunter2@host?heartbeat=soon',
     'amqp://u:hunter2@host?heartbeat=-1',
+    'amqp://u:hunter2@host?password=hunter2',
+    'amqps://u:hunter2@host?password=hunter2&keyfile=none.pem',
+    'amqps://u:hunter2@host?pass=hunter2',
     '',
   ])('refuses %j with an error that does not show the password', (url) => {
     const error = (() => {

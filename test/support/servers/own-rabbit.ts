@@ -16,6 +16,8 @@ export interface OwnRabbitOptions {
   readonly nodes?: 1 | 3;
   /** Lines of rabbitmq.conf, e.g. `{ consumer_timeout: '60000' }`. */
   readonly config?: Readonly<Record<string, string>>;
+  /** Switched on from the start, e.g. `rabbitmq_auth_mechanism_ssl`. @default none */
+  readonly plugins?: readonly string[];
   /** Outlives this process, until `removeKeptHome(home)`. @default false */
   readonly keep?: boolean;
 }
@@ -129,7 +131,10 @@ function ownRabbit(
   return self;
 }
 
-async function prepare(home: ServerHome, { nodes: count = 1, config = {} }: OwnRabbitOptions): Promise<Node[]> {
+async function prepare(
+  home: ServerHome,
+  { nodes: count = 1, config = {}, plugins = [] }: OwnRabbitOptions,
+): Promise<Node[]> {
   const epmdPort = await freePort();
   const cookie = randomBytes(12).toString('hex').toUpperCase();
   await writeFile(join(home.path, '.erlang.cookie'), cookie, { mode: 0o400 });
@@ -147,7 +152,7 @@ async function prepare(home: ServerHome, { nodes: count = 1, config = {} }: OwnR
       ...config,
     };
     await mkdir(folder);
-    await writeFile(join(folder, 'enabled_plugins'), '[].\n');
+    await writeFile(join(folder, 'enabled_plugins'), `[${plugins.join(',')}].\n`);
     const text = Object.entries(lines).map(([key, value]) => `${key} = ${value}\n`);
     await writeFile(join(folder, 'rabbitmq.conf'), text.join(''));
     nodes.push({
