@@ -1,4 +1,5 @@
 import { flushOpenTelemetry } from '../telemetry/flush.ts';
+import { endAtEarlySignals } from './early-signals.ts';
 
 /** For what the command has told OpenTelemetry, when its collector is down. */
 const FLUSH_MS = 2_000;
@@ -8,6 +9,7 @@ const FLUSH_MS = 2_000;
  * load nothing else, the rest is imported by the command that needs it.
  */
 export async function main(args: readonly string[]): Promise<void> {
+  endAtEarlySignals();
   let exitCode: number | undefined;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // Who reads it has seen enough, as `head` has: the command does its work all the same.
