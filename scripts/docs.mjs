@@ -10,8 +10,8 @@ writeFileSync(new URL('errors.md', docs), errorsPage());
 
 const { settingsMarkdown } = await tsImport('../src/settings/table.ts', import.meta.url);
 const page = new URL('settings.md', docs);
-// The page's one table: consecutive lines that begin with a bar.
-const table = /^\|.*\n(?:\|.*\n?)+/m;
+// Consecutive lines that begin with a bar, the first of them with the head of the table.
+const table = /^\| setting \|.*\n(?:\|.*\n?)+/m;
 writeFileSync(
   page,
   readFileSync(page, 'utf8').replace(table, () => `${settingsMarkdown().trimEnd()}\n`),
