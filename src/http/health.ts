@@ -15,15 +15,21 @@ const DATABASE_MS = 2_000;
 
 /**
  * Fastify plugin: `GET /health` answers while the process does, `GET /health/ready` when the database answers as well.
- * Neither asks for a token, and neither says more than that.
+ * Neither asks for a token, and neither says more than that: why the database does not is logged, once for each time that
+ * it ceases to.
  */
 export const health: FastifyPluginAsync<HealthOptions> = async (scope, { tasks }) => {
   const config = { svcComm: { isOpen: true } };
   scope.get('/health', { config }, (_request, reply) => {
     reply.send({ status: 'ok' });
   });
+  let wasReady = true;
   scope.get('/health/ready', { config }, async (_request, reply) => {
-    const isReady = await isAnswering(tasks);
+    const problem = await problemOf(tasks);
+    const isReady = problem === undefined;
+    if (!isReady && wasReady) scope.log.warn({ error: problem }, 'not ready: the database cannot be asked');
+    if (isReady && !wasReady) scope.log.info({}, 'ready again: the database answers');
+    wasReady = isReady;
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'unavailable' });
   });
   openApi(scope).add({
@@ -48,14 +54,16 @@ const operation = (operationId: string, summary: string): Operation => ({
   },
 });
 
-async function isAnswering(given: Tasks | undefined): Promise<boolean> {
+/** @returns why the database does not answer; undefined when it does */
+async function problemOf(given: Tasks | undefined): Promise<unknown> {
   const asked = (async () => {
     await (given ?? (await taskClient())).find(NOBODY);
-    return true;
-  })().catch(() => false);
+    return undefined;
+  })().catch((error: unknown) => error ?? new Error('it failed with nothing'));
   const over = new AbortController();
   try {
-    return await Promise.race([asked, sleep(DATABASE_MS, over.signal).then(() => false)]);
+    const tooLong = () => new Error(`it has not answered within ${DATABASE_MS} ms`);
+    return await Promise.race([asked, sleep(DATABASE_MS, over.signal).then(tooLong)]);
   } finally {
     over.abort();
   }

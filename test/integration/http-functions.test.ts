@@ -5,6 +5,7 @@ import { health } from '../../src/http/health.ts';
 import { arg } from '../../src/task/argument.ts';
 import { task } from '../../src/task/definition.ts';
 import type { Worker } from '../../src/task/worker.ts';
+import { LogLines } from '../support/broker-kit.ts';
 import { json, startServer, type TestServer } from '../support/fastify-kit.ts';
 import { WorkerKit } from '../support/task-kit.ts';
 
@@ -193,9 +194,17 @@ describe('a server', () => {
   it('says of itself that it is ready, and when it is not', async () => {
     expect(await server.request('/health/ready')).toMatchObject({ status: 200, json: { status: 'ok' } });
     const tasks = await kit.kit.tasks();
-    const other = await startServer((app) => void app.register(health, { tasks }));
+    const logger = new LogLines();
+    const other = await startServer((app) => void app.register(health, { tasks }), { logger });
     await tasks.stop();
-    expect(await other.request('/health/ready')).toMatchObject({ status: 503, json: { status: 'unavailable' } });
+    for (const _ of [1, 2]) {
+      expect(await other.request('/health/ready')).toMatchObject({ status: 503, json: { status: 'unavailable' } });
+    }
+    // Once, with the reason.
+    const warnings = logger.lines.filter(({ level }) => level === 'warn');
+    expect(warnings).toMatchObject([
+      { text: expect.stringContaining('not ready'), fields: { error: expect.any(Error) } },
+    ]);
     expect((await other.request('/health')).status).toBe(200);
     await other.stop();
   });
