@@ -1,5 +1,6 @@
 import { connect } from 'amqplib';
 import pg from 'pg';
+import type { OwnRabbit } from '../support/own-servers.ts';
 import type { Random } from './random.ts';
 import type { Slot, SlotKind } from './slot.ts';
 import type { World } from './world.ts';
@@ -174,12 +175,12 @@ export const FAULT_KINDS = {
     return async () => void (await world.rabbit.ctl('start_app', '--node', name));
   }),
   'memory alarm': ofServer('broker', [2000, 5000], async ({ rabbit }) => {
-    await rabbit.ctl('set_vm_memory_high_watermark', '0');
-    return async () => void (await rabbit.ctl('set_vm_memory_high_watermark', '0.4'));
+    const node = await onSomeNode(rabbit, 'set_vm_memory_high_watermark', '0');
+    return async () => void (await rabbit.ctl('set_vm_memory_high_watermark', '0.4', '--node', node));
   }),
   'disk alarm': ofServer('broker', [2000, 5000], async ({ rabbit }) => {
-    await rabbit.ctl('set_disk_free_limit', '1000000000000000');
-    return async () => void (await rabbit.ctl('set_disk_free_limit', '50MB'));
+    const node = await onSomeNode(rabbit, 'set_disk_free_limit', '1000000000000000');
+    return async () => void (await rabbit.ctl('set_disk_free_limit', '50MB', '--node', node));
   }),
   // With two queues an event would reach the other one, and the broker would have nothing to say.
   'binding gone': {
@@ -238,3 +239,17 @@ export const FAULT_KINDS = {
 
 export type FaultName = keyof typeof FAULT_KINDS;
 export const FAULT_NAMES = Object.keys(FAULT_KINDS) as FaultName[];
+
+/** An alarm of one node is one of the cluster; another fault may have stopped some of them. @returns its name */
+async function onSomeNode(rabbit: OwnRabbit, ...args: string[]): Promise<string> {
+  let refusal: unknown;
+  for (const node of rabbit.nodeNames) {
+    try {
+      await rabbit.ctl(...args, '--node', node);
+      return node;
+    } catch (error) {
+      refusal = error;
+    }
+  }
+  throw refusal;
+}
