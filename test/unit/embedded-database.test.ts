@@ -1,12 +1,14 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Backend, BackendHeld } from '../../src/embedded/database/backend.ts';
-import { message } from '../../src/embedded/database/backend-messages.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Backend, BackendGone, BackendHeld } from '../../src/embedded/database/backend.ts';
+import { message, startUp } from '../../src/embedded/database/backend-messages.ts';
 import { EmbeddedDatabase } from '../../src/embedded/database/embedded-database.ts';
+import { MessageSplitter } from '../../src/embedded/database/message-splitter.ts';
 import { openPglite, type Pglite } from '../../src/embedded/database/pglite.ts';
 
 const database = new EmbeddedDatabase();
@@ -24,6 +26,32 @@ async function client(): Promise<pg.Client> {
 afterEach(async () => {
   for (const one of clients.splice(0)) await one.end();
 });
+
+/** A client of messages, past its greeting; `until` waits for an answer of these types. */
+async function rawClient() {
+  const socket = connect(database.port, '127.0.0.1');
+  const splitter = new MessageSplitter();
+  const got: Buffer[] = [];
+  let types = '';
+  socket
+    .on('error', () => undefined)
+    .on('data', (data) => {
+      got.push(data);
+      for (const { type } of splitter.push(data)) types += type;
+    });
+  socket.write(startUp('postgres', 'postgres'));
+  await vi.waitFor(() => expect(types).toMatch(/Z$/), { timeout: 20_000 });
+  const greeting = types.length;
+  const until = (expected: string) =>
+    vi.waitFor(() => expect(types.slice(greeting)).toMatch(new RegExp(`${expected}$`)), { timeout: 20_000 });
+  return { socket, until, text: () => Buffer.concat(got).toString('latin1') };
+}
+
+const bindAndExecute = (): Buffer[] => [
+  message('B', '', '', Buffer.alloc(6)),
+  message('E', '', Buffer.alloc(4)),
+  message('S'),
+];
 
 describe('several connections to one backend', () => {
   it('get their own answers, also when a statement comes in many pieces and its name is in use elsewhere', async () => {
@@ -103,6 +131,59 @@ describe('several connections to one backend', () => {
     expect(Buffer.concat(got).toString('latin1')).toContain('08P01');
     expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
   });
+
+  it('load rows by COPY FROM STDIN, also in a transaction; who vanishes before its rows are there leaves none', async () => {
+    const one = await client();
+    await one.query('CREATE TABLE loaded (n int, name text)');
+    const loader = await rawClient();
+    loader.socket.write(message('Q', 'COPY loaded FROM STDIN'));
+    await loader.until('G');
+    loader.socket.write(Buffer.concat([message('d', Buffer.from('1\tone\n')), message('d', Buffer.from('2\ttwo\n'))]));
+    loader.socket.write(message('c'));
+    await loader.until('GCZ');
+    loader.socket.write(message('Q', 'BEGIN'));
+    loader.socket.write(message('Q', '/* more */ copy "loaded" (n) from stdin with (format csv)'));
+    await loader.until('GCZCZG');
+    loader.socket.write(message('d', Buffer.from('3\n')));
+    loader.socket.destroy();
+    expect((await one.query('SELECT n, name FROM loaded ORDER BY n')).rows).toEqual([
+      { n: 1, name: 'one' },
+      { n: 2, name: 'two' },
+    ]);
+  });
+
+  it.each([
+    ['in a prepared statement', [message('P', '', 'COPY twice FROM STDIN', Buffer.alloc(2)), ...bindAndExecute()]],
+    ['behind another statement', [message('Q', 'SELECT 1; COPY twice FROM STDIN')]],
+  ])('are refused a COPY FROM STDIN %s, and nobody else notices', async (_, messages) => {
+    const other = await client();
+    await other.query('CREATE TABLE IF NOT EXISTS twice (n int)');
+    const loader = await rawClient();
+    loader.socket.write(Buffer.concat(messages));
+    await loader.until('Z');
+    expect(loader.text()).toContain('first statement of a simple query');
+    loader.socket.destroy();
+    expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
+
+  it('get an error from a trigger that fires itself without end, and nobody else notices', async () => {
+    const [one, other] = [await client(), await client()];
+    await one.query(`CREATE TABLE endless (n int);
+      CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN INSERT INTO endless VALUES (NEW.n + 1); RETURN NEW; END';
+      CREATE TRIGGER endless AFTER INSERT ON endless FOR EACH ROW EXECUTE FUNCTION again()`);
+    await expect(one.query('INSERT INTO endless VALUES (1)')).rejects.toMatchObject({ code: '54001' });
+    expect((await other.query('SELECT count(*)::int AS n FROM endless')).rows).toEqual([{ n: 0 }]);
+  });
+
+  it('are ended when they send a message of no known type, and nobody else notices', async () => {
+    const other = await client();
+    const odd = await rawClient();
+    odd.socket.write(Buffer.concat([message('z', 'what?'), message('S')]));
+    await once(odd.socket, 'close');
+    expect(odd.text()).toContain('08P01');
+    expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
 });
 
 describe('one backend', () => {
@@ -120,6 +201,19 @@ describe('one backend', () => {
     await expect(run(inside, 'SELECT 1')).rejects.toThrow(BackendHeld);
     await run(transaction, 'COMMIT');
     await run(inside, 'SELECT 1');
+  });
+
+  it('is given up when it stops in the middle of a statement, instead of being waited for', async () => {
+    const silent: Pglite = {
+      execProtocolRawStream: async () => undefined,
+      exec: pglite.exec,
+      close: async () => undefined,
+    };
+    const broken: unknown[] = [];
+    const backend = new Backend(silent, (error) => broken.push(error));
+    await expect(backend.run({}, message('Q', 'SELECT 1'), () => undefined)).rejects.toThrow(BackendGone);
+    await expect(backend.run({}, message('Q', 'SELECT 1'), () => undefined)).rejects.toThrow(BackendGone);
+    expect(broken).toHaveLength(1);
   });
 });
 

@@ -1,5 +1,5 @@
 import { type Deferred, deferred } from '../../util/deferred.ts';
-import { readStatus } from './backend-messages.ts';
+import { readStatus, type TransactionStatus } from './backend-messages.ts';
 import { MessageSplitter, type WireMessage } from './message-splitter.ts';
 import type { Pglite } from './pglite.ts';
 
@@ -12,6 +12,8 @@ interface Turn {
   /** Whose statements these are. */
   readonly user: object;
   readonly bytes: Uint8Array;
+  /** Whether an answer may end without a ReadyForQuery. */
+  readonly goesOn: boolean;
   readonly onMessage: (message: WireMessage) => void;
   readonly done: Deferred<void>;
   timer: NodeJS.Timeout | undefined;
@@ -44,11 +46,17 @@ export class Backend {
 
   /**
    * Runs messages that belong together, up to a Sync or a simple query, with none of another user between them.
+   * @param goesOn they end with neither: the user keeps the backend, and more will follow
    * @throws BackendHeld when another user's transaction has been idle for too long; BackendGone
    */
-  run(user: object, bytes: Uint8Array, onMessage: (message: WireMessage) => void): Promise<void> {
+  run(
+    user: object,
+    bytes: Uint8Array,
+    onMessage: (message: WireMessage) => void,
+    { goesOn = false }: { readonly goesOn?: boolean } = {},
+  ): Promise<void> {
     if (this.#isGone) return Promise.reject(new BackendGone());
-    const turn: Turn = { user, bytes, onMessage, done: deferred<void>(), timer: undefined };
+    const turn: Turn = { user, bytes, goesOn, onMessage, done: deferred<void>(), timer: undefined };
     this.#waiting.push(turn);
     if (this.#holder !== undefined && this.#holder !== user) this.#limit(turn);
     void this.#work();
@@ -82,24 +90,27 @@ export class Backend {
     return turn;
   }
 
-  async #take({ user, bytes, onMessage, done }: Turn): Promise<void> {
+  async #take({ user, bytes, goesOn, onMessage, done }: Turn): Promise<void> {
     const splitter = new MessageSplitter();
-    // Without a ReadyForQuery at its end the user goes on (Flush, COPY), and nobody else may come between.
-    let isIdle = false;
+    // Without a ReadyForQuery at its end the user goes on (Flush), and nobody else may come between.
+    let status: TransactionStatus | undefined;
     try {
       await this.#pglite.execProtocolRawStream(bytes, {
         onRawData: (data) => {
           for (const message of splitter.push(Buffer.from(data))) {
-            if (message.type === 'Z') isIdle = readStatus(message.bytes) === 'I';
+            if (message.type === 'Z') status = readStatus(message.bytes);
             onMessage(message);
           }
         },
       });
+      // PGlite passes over what the code of PostgreSQL throws when its stack or its memory has ended.
+      if (status === undefined && !goesOn) throw new Error('it has stopped in the middle of a statement');
     } catch (error) {
       done.reject(new BackendGone('the embedded database has broken down', { cause: error }));
       this.#broken(error);
       return;
     }
+    const isIdle = status === 'I';
     const wasHeld = this.#holder !== undefined;
     this.#holder = isIdle ? undefined : user;
     if (!isIdle && !wasHeld) for (const turn of this.#waiting) if (turn.user !== user) this.#limit(turn);

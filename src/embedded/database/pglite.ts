@@ -15,19 +15,26 @@ export interface Pglite {
 }
 
 /**
+ * Above it PostgreSQL says that a statement's calls go too deep (a trigger that fires itself, say). Its own bound of 2 MB
+ * is more than WebAssembly has here: the backend would end without a word.
+ */
+const STACK = ['-c', 'max_stack_depth=300kB'];
+
+/**
  * Opens the database of a folder, made when missing, or one in memory.
  * @throws EmbeddedDatabaseMissingError (SVC_COMM_EMBEDDED_DATABASE_MISSING) when the package is not installed
  */
 export async function openPglite(folder: string | undefined): Promise<Pglite> {
   const { PGlite } = await load();
-  if (folder === undefined) return PGlite.create(await seeded());
+  const startParams = [...PGlite.defaultStartParams, ...STACK];
+  if (folder === undefined) return PGlite.create({ ...(await seeded()), startParams });
   const dataDir = join(folder, 'data');
   const complete = join(folder, 'complete');
-  if (existsSync(complete)) return PGlite.create({ dataDir });
+  if (existsSync(complete)) return PGlite.create({ dataDir, startParams });
   // Whoever made it has died before it was whole.
   await rm(dataDir, { recursive: true, force: true });
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const pglite = await PGlite.create({ ...(await seeded()), dataDir });
+  const pglite = await PGlite.create({ ...(await seeded()), dataDir, startParams });
   await writeFile(complete, '');
   return pglite;
 }

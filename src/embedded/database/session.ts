@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { type Backend, BackendHeld, HELD_LIMIT_MS } from './backend.ts';
 import { errorResponse, message, notification, READY_IDLE, readNotification } from './backend-messages.ts';
 import { Channels } from './channels.ts';
+import { copyInAnswer, NO_ROWS } from './copy-in.ts';
 import { Greeting } from './greeting.ts';
 import { HEAD_BYTES, MalformedMessage, MessageSplitter, type WireMessage } from './message-splitter.ts';
 import { StatementNames } from './statement-names.ts';
@@ -22,6 +23,11 @@ export interface SessionHost {
 
 /** Messages that end a batch: what comes before them is kept together. */
 const BATCH_ENDS: ReadonlySet<string> = new Set(['S', 'Q', 'H', 'F', 'd', 'c', 'f']);
+/** Those that PostgreSQL answers with a ReadyForQuery at the end. */
+const IS_ANSWERED: ReadonlySet<string> = new Set(['S', 'Q', 'F']);
+/** What PostgreSQL knows of a client; at any other its backend would end itself. */
+const KNOWN: ReadonlySet<string> = new Set([...BATCH_ENDS, 'X', 'P', 'B', 'D', 'E', 'C']);
+/** For a message, and for all the rows of a COPY. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 /** A client that sends ahead waits when so many of its batches do. */
 const MAX_PENDING = 32;
@@ -41,7 +47,10 @@ export class Session {
   readonly #names = new StatementNames();
   #greeting: Greeting | undefined;
   #batch: Buffer[] = [];
+  /** Bytes of a COPY FROM STDIN and its rows; undefined when there is none. */
+  #copyBytes: number | undefined;
   #pending = 0;
+  #last: Promise<void> = Promise.resolve();
   #isOver = false;
 
   constructor(processId: number, socket: Socket, host: SessionHost) {
@@ -100,36 +109,71 @@ export class Session {
       this.#end();
       return;
     }
+    if (!KNOWN.has(type)) throw new MalformedMessage(`of type ${JSON.stringify(type)}`);
+    if (this.#copyBytes !== undefined) {
+      this.#receiveRows(this.#copyBytes, received);
+      return;
+    }
     // A query's text follows the statement's name in Parse.
-    if (type === 'Q') this.channels.follow(bytes.toString('utf8', HEAD_BYTES));
+    const sql = type === 'Q' ? bytes.toString('utf8', HEAD_BYTES) : '';
+    if (type === 'Q') this.channels.follow(sql);
     if (type === 'P') this.channels.follow(bytes.toString('utf8', bytes.indexOf(0, HEAD_BYTES)));
     this.#batch.push(this.#names.translate(received));
-    if (BATCH_ENDS.has(type)) void this.#run(type);
+    const answer = copyInAnswer(sql);
+    if (answer) this.#awaitRows(bytes.length, answer);
+    else if (BATCH_ENDS.has(type)) this.#last = this.#run(type);
+  }
+
+  #awaitRows(copyBytes: number, answer: Buffer): void {
+    this.#copyBytes = copyBytes;
+    // Behind the answers to what was sent before.
+    void this.#last.then(() => {
+      if (!this.#isOver) this.#socket.write(answer);
+    });
+  }
+
+  #receiveRows(before: number, { type, bytes }: WireMessage): void {
+    // As PostgreSQL does: libpq sends a Sync behind the COPY before it knows what it was.
+    if (type === 'H' || type === 'S') return;
+    this.#copyBytes = before + bytes.length;
+    if (this.#copyBytes > MAX_MESSAGE_BYTES) {
+      this.#refuse('54000', 'the rows of one COPY are more than the embedded database takes, 256 MiB');
+      return;
+    }
+    this.#batch.push(bytes);
+    if (type === 'd') return;
+    this.#copyBytes = undefined;
+    this.#last = this.#run('Q');
   }
 
   async #run(end: string): Promise<void> {
-    const bytes = Buffer.concat(this.#batch);
+    const last = this.#batch.pop() ?? NO_ROWS;
+    // A COPY that waits for rows would pass over a Sync.
+    const bytes = Buffer.concat([...this.#batch, ...(end === 'Q' ? [last, NO_ROWS] : [NO_ROWS, last])]);
     this.#batch = [];
     this.#pending += 1;
     if (this.#pending > MAX_PENDING) this.#socket.pause();
     const output: Buffer[] = [];
     let isForgetful = false;
     try {
-      await this.#host.backend.run(this, bytes, ({ type, bytes }) => {
+      const onMessage = ({ type, bytes }: WireMessage) => {
         if (type === 'A') {
           const { channel, payload } = readNotification(bytes);
           this.#host.notified(channel, payload);
           return;
         }
+        // Its rows are there, or never come: the client has nothing to do.
+        if (type === 'G') return;
         if (type === 'C') isForgetful ||= FORGETS_CHANNELS.test(bytes.toString('latin1', HEAD_BYTES, HEAD_BYTES + 16));
         output.push(bytes);
-      });
+      };
+      await this.#host.backend.run(this, bytes, onMessage, { goesOn: !IS_ANSWERED.has(end) });
       if (output.length > 0) this.#socket.write(output.length === 1 ? (output[0] ?? '') : Buffer.concat(output));
       if (isForgetful) this.#host.unlistened();
     } catch (error) {
       if (!(error instanceof BackendHeld)) return this.#refuse('57P01', 'the embedded database is gone');
       this.#socket.write(errorResponse('ERROR', '55P03', HELD_TEXT));
-      if (end === 'S' || end === 'Q') this.#socket.write(READY_IDLE);
+      if (IS_ANSWERED.has(end)) this.#socket.write(READY_IDLE);
     } finally {
       this.#pending -= 1;
       if (this.#pending <= MAX_PENDING && !this.#isOver) this.#socket.resume();
