@@ -377,6 +377,24 @@ export class EmbeddedDatabaseMissingError extends SvcCommError {
   }
 }
 
+/**
+ * An embedded broker or database cannot use its state: the folder cannot be written, the disk is full, or what is there is
+ * damaged or of another version.
+ */
+export class EmbeddedStateError extends SvcCommError {
+  readonly code = 'SVC_COMM_EMBEDDED_STATE';
+  readonly folder: string;
+  constructor(server: 'broker' | 'database', folder: string, detail: string, options?: ErrorOptions) {
+    super(
+      `the embedded ${server} could not be started on its state in ${folder}: ${detail}; check that you may write there ` +
+        'and that the disk has room; if it is damaged, or of another version, stop every process of the project and move ' +
+        'it away to start afresh',
+      options,
+    );
+    this.folder = folder;
+  }
+}
+
 /** A table of ours is missing. */
 export class MigrationRequiredError extends SvcCommError {
   readonly code = 'SVC_COMM_MIGRATION_REQUIRED';

@@ -117,6 +117,7 @@ export {
   DuplicateProcessError,
   DuplicateTaskError,
   EmbeddedDatabaseMissingError,
+  EmbeddedStateError,
   ExchangeUnavailableError,
   HandlerStoppedError,
   HandlerTimeoutError,

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { folderSecret } from '../embedded/hosting/folder-secret.ts';
 import type { HostedServer } from '../embedded/hosting/shared-server.ts';
+import { EmbeddedStateError, SvcCommError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { SharedService } from '../lifecycle/shared.ts';
@@ -36,9 +37,7 @@ export class EmbeddedServer implements Service {
     this.#options = options;
     this.#lifecycle = new Lifecycle(`embedded ${options.kind}`, {
       start: async () => {
-        const server = options.given ?? (await (options.url === 'embedded:' ? this.#shared() : this.#inMemory()));
-        this.#server = server;
-        await server.start();
+        const server = await this.#begin();
         await options.onStarted?.(server.url);
       },
       stop: async () => {
@@ -65,6 +64,21 @@ export class EmbeddedServer implements Service {
   get url(): string {
     if (!this.#server) this.#lifecycle.assertRunning();
     return this.#server?.url ?? '';
+  }
+
+  async #begin(): Promise<Service & { readonly url: string }> {
+    const { given, kind, url, root } = this.#options;
+    try {
+      const server = given ?? (await (url === 'embedded:' ? this.#shared() : this.#inMemory()));
+      this.#server = server;
+      await server.start();
+      return server;
+    } catch (cause) {
+      // What is left is the file system's, or PostgreSQL's about what it found there.
+      if (given || url !== 'embedded:' || cause instanceof SvcCommError) throw cause;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new EmbeddedStateError(kind, stateFolder(root), why, { cause });
+    }
   }
 
   async #shared(): Promise<Service & { readonly url: string }> {

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createService, type ServiceParts, type SvcCommService } from '../../src/assemble.ts';
-import { DatabaseBusyError } from '../../src/errors.ts';
+import { DatabaseBusyError, EmbeddedStateError } from '../../src/errors.ts';
 import { eventConsumer } from '../../src/index.ts';
 import { resolveSettings } from '../../src/settings/resolve.ts';
 import { deferred } from '../../src/util/deferred.ts';
@@ -113,6 +113,28 @@ describe('embedded:', () => {
     await until(10);
     expect(ids).toEqual(upTo(10));
     expect(await readFile(join(root, '.svc-comm', '.gitignore'), 'utf8')).toContain('*');
+  });
+
+  it.each([
+    ['a folder that cannot be made', async (state: string) => writeFile(state, '')],
+    [
+      'a database that is damaged',
+      async (state: string) => {
+        await service('embedded:').endpoints();
+        await services.pop()?.close();
+        await rm(join(state, 'database', 'data', 'global', 'pg_control'));
+      },
+    ],
+  ])('says which state it cannot use, and what to do: %s', async (_, spoil) => {
+    const state = join(root, '.svc-comm');
+    await rm(state, { recursive: true, force: true });
+    await spoil(state);
+    const endpoints = service('embedded:').endpoints();
+    await expect(endpoints).rejects.toThrow(EmbeddedStateError);
+    await expect(endpoints).rejects.toMatchObject({ code: 'SVC_COMM_EMBEDDED_STATE', folder: state });
+    await expect(endpoints).rejects.toThrow(/start afresh/);
+    await services.pop()?.close();
+    await rm(state, { recursive: true, force: true });
   });
 
   it('is served by one service of a folder to the others, and by another when that one leaves', async () => {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -137,5 +138,19 @@ describe('a server that processes share', () => {
     const server = new SharedServer({ name: 'broker', folder, create, logger: silentLogger });
     await expect(server.start()).rejects.toThrow('no such package');
     expect(await HostLock.holder(folder, 'broker')).toBeUndefined();
+  });
+
+  it('gives it back even where nothing can be written, and says what went wrong first', async () => {
+    const create = () => {
+      // In the place of the file that says so.
+      mkdirSync(join(folder, 'broker.1.lock.tmp'));
+      throw new Error('no space left on device');
+    };
+    const server = new SharedServer({ name: 'broker', folder, create, logger: silentLogger });
+    await expect(server.start()).rejects.toThrow('no space left on device');
+    expect(await HostLock.holder(folder, 'broker')).toBeUndefined();
+    const next = shared();
+    await next.start();
+    expect(next.isHosting).toBe(true);
   });
 });

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
@@ -39,7 +39,7 @@ export class HostLock {
   /** Takes the lock, or says who has it. */
   static async take(folder: string, name: string): Promise<LockResult> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await writeFile(join(folder, '.gitignore'), '*\n');
+    await hideFromGit(folder);
     const identity = await ownIdentity();
     for (;;) {
       const latest = await readLatest(folder, name);
@@ -76,7 +76,17 @@ export class HostLock {
   /** Gives it away. Call it when all is written down. @param port for whoever serves next */
   async release(port: number | undefined): Promise<void> {
     if (!(await this.isOurs())) return;
-    await this.#write({ ...this.#identity, state: 'released', ...(port === undefined ? {} : { port }) });
+    try {
+      await this.#write({ ...this.#identity, state: 'released', ...(port === undefined ? {} : { port }) });
+    } catch {
+      await this.#empty();
+    }
+  }
+
+  /** Where nothing can be written (a full disk), a lock without content is free: it is what one leaves who died. */
+  async #empty(): Promise<void> {
+    await truncate(this.#path);
+    await utimes(this.#path, 0, 0);
   }
 
   get #path(): string {
@@ -96,8 +106,13 @@ export class HostLock {
 
   async #write(record: HostRecord): Promise<void> {
     const draft = `${this.#path}.tmp`;
-    await writeFile(draft, JSON.stringify(record), { mode: 0o600 });
-    await rename(draft, this.#path);
+    try {
+      await writeFile(draft, JSON.stringify(record), { mode: 0o600 });
+      await rename(draft, this.#path);
+    } catch (error) {
+      await rm(draft, { force: true }).catch(() => undefined);
+      throw error;
+    }
   }
 
   async #removeOlder(): Promise<void> {
@@ -105,6 +120,13 @@ export class HostLock {
       if (number < this.#number) await unlink(pathOf(this.#folder, this.#name, number)).catch(() => undefined);
     }
   }
+}
+
+/** Not written anew where it stands: a full disk would leave it empty. */
+async function hideFromGit(folder: string): Promise<void> {
+  const file = join(folder, '.gitignore');
+  const { size } = await stat(file).catch(() => ({ size: 0 }));
+  if (size === 0) await writeFile(file, '*\n');
 }
 
 const pathOf = (folder: string, name: string, number: number): string => join(folder, `${name}.${number}.lock`);

@@ -139,8 +139,11 @@ export class SharedServer implements Service {
       this.#lastUrl = server.url;
       await lock.serving(server.url, server.port);
     } catch (error) {
-      await this.#leave();
-      await lock.release(previous?.port);
+      const release = () => lock.release(previous?.port);
+      // What went wrong first is what is told.
+      await this.#leave()
+        .then(release, release)
+        .catch(() => undefined);
       throw error;
     }
     if (signal.aborted) return;
