@@ -1,10 +1,11 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Channel, type ConfirmChannel, connect } from 'amqplib';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
 
 const CLASSIC = ['classic', 'limited', 'letters'] as const;
 const QUEUES = [...CLASSIC, 'quorum'] as const;
@@ -103,6 +104,38 @@ it('what a broker has at a kill is what the next one has, whatever was done befo
       }),
       { numRuns: 40 },
     );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+it('a state file that is damaged in the middle is kept as it was, and what stands before the damage is there', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'svc-comm-journal-'));
+  try {
+    const stateFile = join(folder, 'journal');
+    const broker = new EmbeddedBroker({ stateFile });
+    await broker.start();
+    const model = await connect(broker.url);
+    const channel = await model.createConfirmChannel();
+    await channel.assertQueue('classic', { durable: true });
+    for (const body of ['first', 'second', 'third']) {
+      channel.sendToQueue('classic', Buffer.from(body), { persistent: true });
+      await channel.waitForConfirms();
+    }
+    const damaged = await readFile(stateFile);
+    damaged[damaged.indexOf('second')] = 0;
+    await model.close();
+    await broker.stop();
+    await writeFile(stateFile, damaged);
+
+    const logged: object[] = [];
+    const next = new EmbeddedBroker({ stateFile, logger: { ...silentLogger, warn: (fields) => logged.push(fields) } });
+    await next.start();
+    expect(next.queues()).toMatchObject([{ name: 'classic', ready: 1 }]);
+    await next.stop();
+    const [copy = ''] = (await readdir(folder)).filter((file) => file.includes('damaged'));
+    expect(logged).toMatchObject([{ file: stateFile, kept: join(folder, copy) }]);
+    expect(await readFile(join(folder, copy))).toEqual(damaged);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { closeSync, constants, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { copyFile, readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { SettingsError } from '../../errors.ts';
 
@@ -47,6 +47,17 @@ export class JournalFile {
       at = start + block.length;
     }
     return { blocks, tornBytes: content.length - at };
+  }
+
+  /**
+   * Keeps the file as it is under another name. A kill cuts the last block at most, of which nobody was told; a disk may
+   * have damaged any, and what stands behind it was promised.
+   * @returns the name
+   */
+  async setAside(): Promise<string> {
+    const copy = `${this.path}.damaged-${Date.now()}`;
+    await copyFile(this.path, copy, constants.COPYFILE_FICLONE);
+    return copy;
   }
 
   /** Adds a block at the end. Synchronous: nothing that depends on it can come before it. */

@@ -55,11 +55,8 @@ export class Journal implements StateChanges {
     const { blocks, tornBytes } = await this.#file.read();
     for (const block of blocks) for (const record of readRecords(block)) kept.apply(record);
     if (tornBytes > 0) {
-      const fields = { file: path, bytes: tornBytes };
-      logger.warn(
-        fields,
-        'embedded broker: the end of the state file is no whole block, it was being written at a kill',
-      );
+      const fields = { file: path, bytes: tornBytes, kept: await this.#file.setAside() };
+      logger.warn(fields, 'embedded broker: the end of the state file cannot be read; the file as it was is kept');
     }
     kept.restore(vhost);
     this.#rewrite();
