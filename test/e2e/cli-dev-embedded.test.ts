@@ -34,6 +34,21 @@ async function publish(...ids: number[]) {
 const pidOf = (line: string): number => JSON.parse(line).pid;
 
 describe('svc-comm dev', () => {
+  it('handles what was published before its first start: the queue is there before the publisher begins', async () => {
+    const fresh = new CliProject({ 'src/consumers.ts': CONSUMER, 'publish.mjs': PUBLISH });
+    try {
+      const { code, stderr } = await fresh.run(['publish.mjs', '1', '2'], EMBEDDED);
+      expect(code, stderr).toBe(0);
+      const dev = fresh.start([bin, 'dev', '--json'], NOT_SET);
+      await dev.line('running: publishing from the outbox; consuming from queue');
+      await dev.line('handled 1');
+      await dev.line('handled 2');
+      expect(await dev.stop('SIGTERM')).toBe(0);
+    } finally {
+      await fresh.remove();
+    }
+  });
+
   it('runs publisher and consumer in one process, serves what is embedded, and starts anew on a change without losing any', async () => {
     const dev = project.start([bin, 'dev', '--json'], NOT_SET);
     const first = pidOf(await dev.line('running: publishing from the outbox; consuming from queue'));

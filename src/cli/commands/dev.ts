@@ -1,5 +1,6 @@
 import { group } from '../../lifecycle/group.ts';
 import type { CommandContext } from '../context.ts';
+import type { DevRole } from '../dev/roles.ts';
 
 /** Without these settings nothing needs to be installed. */
 const DEFAULTS = Object.freeze({ brokerUrl: 'embedded:', databaseUrl: 'embedded:' });
@@ -14,16 +15,15 @@ export async function dev(context: CommandContext): Promise<0 | 1> {
   const logger = await context.createLogger('dev', settings);
   const { runService } = await import('../run-service.ts');
   const { consumerRole, publisherRole, serverRole, workerRole } = await import('../dev/roles.ts');
-  const found = [
-    await publisherRole(context, settings),
-    await consumerRole(context, settings),
-    await workerRole(context, settings),
-    // After those that load what it serves.
-    await serverRole(context, settings),
-  ];
-  const roles = found.filter((role) => role !== undefined);
-  const services = roles.map(({ service }) => service);
-  return runService(group('dev', services), {
+  const publisher = await publisherRole(context, settings);
+  const takers = [await consumerRole(context, settings), await workerRole(context, settings)];
+  // After those that load what it serves.
+  const server = await serverRole(context, settings);
+  const isThere = (role: DevRole | undefined) => role !== undefined;
+  const roles = [publisher, ...takers, server].filter(isThere);
+  // The queues first: what waits in the outbox is for them.
+  const inOrder = [...takers, publisher, server].filter(isThere).map(({ service }) => service);
+  return runService(group('dev', inOrder), {
     logger,
     settings,
     readyText: `running: ${roles.map(({ text }) => text).join('; ')}`,

@@ -81,8 +81,9 @@ function rolesOf(service: SvcCommService, { messageRouter, taskFiles }: WholePro
   const onOutput = (chunk: Buffer) => void process.stdout.write(chunk);
   if (messageRouter.routes.length === 0) logger.info({}, 'nothing is consumed: the project has no consumers');
   return [
-    service.relay(),
     ...(messageRouter.routes.length > 0 ? [service.consumer()] : []),
     ...(taskFiles.length > 0 ? [service.worker({ files: taskFiles, onOutput })] : []),
+    // The queues first: what waits in the outbox is for them.
+    service.relay(),
   ];
 }
