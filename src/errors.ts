@@ -378,20 +378,21 @@ export class EmbeddedDatabaseMissingError extends SvcCommError {
 }
 
 /**
- * An embedded broker or database cannot use its state: the folder cannot be written, the disk is full, or what is there is
+ * An embedded broker or database cannot use its state: it cannot be read or written, the disk is full, or what is there is
  * damaged or of another version.
  */
 export class EmbeddedStateError extends SvcCommError {
   readonly code = 'SVC_COMM_EMBEDDED_STATE';
-  readonly folder: string;
-  constructor(server: 'broker' | 'database', folder: string, detail: string, options?: ErrorOptions) {
+  /** Folder or file. */
+  readonly path: string;
+  constructor(server: 'broker' | 'database', path: string, detail: string, options?: ErrorOptions) {
     super(
-      `the embedded ${server} could not be started on its state in ${folder}: ${detail}; check that you may write there ` +
+      `the embedded ${server} could not be started on its state in ${path}: ${detail}; check that you may write there ` +
         'and that the disk has room; if it is damaged, or of another version, stop every process of the project and move ' +
         'it away to start afresh',
       options,
     );
-    this.folder = folder;
+    this.path = path;
   }
 }
 

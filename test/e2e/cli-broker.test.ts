@@ -39,6 +39,44 @@ test('svc-comm broker prints its URL, serves AMQP clients, and with --keep has t
   }
 });
 
+test('a state file that cannot be used ends it with exit 1, and says which', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'svc-comm-broker-'));
+  try {
+    const { exit, lines } = new Running(
+      spawn(process.execPath, [bin, '--json', 'broker', '--port', '0', '--keep', folder]),
+    );
+    expect(await exit).toBe(1);
+    expect(lines.join('\n')).toContain('SVC_COMM_EMBEDDED_STATE');
+    expect(lines.join('\n')).toContain(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test.skipIf(process.platform === 'win32')(
+  'a state file that can no longer be written ends it with exit 1',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'svc-comm-broker-'));
+    try {
+      // A limit on the size of files, in blocks of 512 or 1024 bytes: what is beyond it cannot be written.
+      const command = `trap '' XFSZ; ulimit -f 64; exec "$@"`;
+      const args = [process.execPath, bin, '--json', 'broker', '--port', '0', '--keep', join(folder, 'state')];
+      const broker = new Running(spawn('sh', ['-c', command, 'sh', ...args]));
+      const { url } = JSON.parse(await broker.line('"url"')) as { url: string };
+      const connection = await connect(url);
+      connection.on('error', () => undefined);
+      const channel = await connection.createConfirmChannel();
+      channel.on('error', () => undefined);
+      await channel.assertQueue('full', { durable: true });
+      for (let sent = 0; sent < 20; sent += 1) channel.sendToQueue('full', Buffer.alloc(10_000), { persistent: true });
+      expect(await broker.exit).toBe(1);
+      expect(broker.lines.join('\n')).toContain('its state cannot be written');
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+);
+
 test('a port that is taken ends it with exit 2 and says which', async () => {
   const { broker, url } = await start([]);
   const { port } = new URL(url);

@@ -131,7 +131,7 @@ describe('embedded:', () => {
     await spoil(state);
     const endpoints = service('embedded:').endpoints();
     await expect(endpoints).rejects.toThrow(EmbeddedStateError);
-    await expect(endpoints).rejects.toMatchObject({ code: 'SVC_COMM_EMBEDDED_STATE', folder: state });
+    await expect(endpoints).rejects.toMatchObject({ code: 'SVC_COMM_EMBEDDED_STATE', path: state });
     await expect(endpoints).rejects.toThrow(/start afresh/);
     await services.pop()?.close();
     await rm(state, { recursive: true, force: true });

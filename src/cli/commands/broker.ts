@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { runUntilSignal } from '../../lifecycle/signals.ts';
+import { deferred } from '../../util/deferred.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface BrokerCommandOptions {
@@ -12,15 +13,17 @@ export interface BrokerCommandOptions {
 /** Longer than clients get to say good-bye. */
 const GRACE_MS = 5_000;
 
-/** Runs the embedded broker alone, until a signal. Needs no settings. */
+/** Runs the embedded broker alone, until a signal. Needs no settings. @returns 1 when it has ended by itself */
 export async function broker(context: CommandContext, { port, keep }: BrokerCommandOptions): Promise<0 | 1> {
   const { EmbeddedBroker } = await import('../../embedded/broker/embedded-broker.ts');
   const logger = await context.createLogger('broker');
   const file = keep === undefined ? undefined : resolve(keep);
   if (file !== undefined) await mkdir(dirname(file), { recursive: true });
-  const embedded = new EmbeddedBroker({ port, logger, ...(file === undefined ? {} : { stateFile: file }) });
+  const broken = deferred<1>();
+  const kept = file === undefined ? {} : { stateFile: file };
+  const embedded = new EmbeddedBroker({ port, logger, onBroken: () => broken.resolve(1), ...kept });
   await embedded.start();
-  const kept = file === undefined ? 'nothing is kept' : `durable queues are kept in ${file}`;
-  context.print({ url: embedded.url }, `embedded broker at ${embedded.url}, for development and tests; ${kept}`);
-  return runUntilSignal(embedded, { logger, graceMs: GRACE_MS });
+  const text = file === undefined ? 'nothing is kept' : `durable queues are kept in ${file}`;
+  context.print({ url: embedded.url }, `embedded broker at ${embedded.url}, for development and tests; ${text}`);
+  return Promise.race([runUntilSignal(embedded, { logger, graceMs: GRACE_MS }), broken.promise]);
 }

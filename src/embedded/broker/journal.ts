@@ -1,3 +1,4 @@
+import { EmbeddedStateError, SvcCommError } from '../../errors.ts';
 import type { Logger } from '../../lifecycle/logger.ts';
 import type { Binding } from './binding.ts';
 import { ByteWriter } from './byte-writer.ts';
@@ -47,9 +48,20 @@ export class Journal implements StateChanges {
 
   /**
    * Puts what is kept into an empty virtual host, and begins to note its changes.
-   * @throws SettingsError (SVC_COMM_SETTINGS) when the file is no journal: it is never overwritten then
+   * @throws SettingsError (SVC_COMM_SETTINGS) when the file is no journal: it is never overwritten then;
+   *   EmbeddedStateError (SVC_COMM_EMBEDDED_STATE) when it cannot be read or written
    */
   async open(vhost: VirtualHost): Promise<void> {
+    try {
+      await this.#open(vhost);
+    } catch (cause) {
+      if (cause instanceof SvcCommError) throw cause;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new EmbeddedStateError('broker', this.#options.path, why, { cause });
+    }
+  }
+
+  async #open(vhost: VirtualHost): Promise<void> {
     const kept = new KeptState();
     const { path, logger } = this.#options;
     const { blocks, tornBytes } = await this.#file.read();
