@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,6 +52,19 @@ describe('the lock of a folder', () => {
     expect(await take()).toMatchObject({ kind: 'held', record: { state: 'serving', url: 'amqp://somewhere' } });
     await first.lock.release(7);
     expect(await take()).toMatchObject({ kind: 'taken', previous: { state: 'released', port: 7 } });
+  });
+
+  it('is not held in a copy of the folder by the process that serves the folder it was copied from', async () => {
+    await take();
+    await cp(folder, `${folder}.copy`, { recursive: true });
+    try {
+      expect(await HostLock.holder(`${folder}.copy`, 'broker')).toBeUndefined();
+      expect(await HostLock.take(`${folder}.copy`, 'broker')).toMatchObject({ kind: 'taken' });
+      await rename(folder, `${folder}.moved`);
+      expect(await HostLock.holder(`${folder}.moved`, 'broker')).toMatchObject({ pid: process.pid });
+    } finally {
+      for (const end of ['copy', 'moved']) await rm(`${folder}.${end}`, { recursive: true, force: true });
+    }
   });
 
   it('is not taken from one who is just writing it, and is from one who died at that', async () => {

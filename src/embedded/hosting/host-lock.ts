@@ -1,4 +1,16 @@
-import { mkdir, readdir, readFile, rename, rm, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  truncate,
+  unlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
@@ -9,11 +21,15 @@ export interface HostRecord extends ProcessIdentity {
   /** Where it serves, and what it serves or served on before. */
   readonly url?: string;
   readonly port?: number;
+  /** The folder that it serves, by its path and by its number in the file system. */
+  readonly folder?: { readonly path: string; readonly inode: string };
 }
 
 export type LockResult =
   | { readonly kind: 'taken'; readonly lock: HostLock; readonly previous: HostRecord | undefined }
   | { readonly kind: 'held'; readonly record: HostRecord };
+
+type Identity = Required<Pick<HostRecord, keyof ProcessIdentity | 'folder'>>;
 
 /** A lock file without content: whoever made it is writing it at this moment, or died in between. */
 const WRITING_MS = 2000;
@@ -27,9 +43,9 @@ export class HostLock {
   readonly #folder: string;
   readonly #name: string;
   readonly #number: number;
-  readonly #identity: ProcessIdentity;
+  readonly #identity: Identity;
 
-  private constructor(folder: string, name: string, number: number, identity: ProcessIdentity) {
+  private constructor(folder: string, name: string, number: number, identity: Identity) {
     this.#folder = folder;
     this.#name = name;
     this.#number = number;
@@ -40,10 +56,10 @@ export class HostLock {
   static async take(folder: string, name: string): Promise<LockResult> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await hideFromGit(folder);
-    const identity = await ownIdentity();
+    const identity = { ...(await ownIdentity()), folder: await lookAt(folder) };
     for (;;) {
       const latest = await readLatest(folder, name);
-      if (latest && (await isHeld(latest.record))) return { kind: 'held', record: latest.record };
+      if (latest && (await isHeld(latest.record, folder))) return { kind: 'held', record: latest.record };
       const number = (latest?.number ?? 0) + 1;
       const lock = new HostLock(folder, name, number, identity);
       if (!(await lock.#create(latest?.record.port))) continue;
@@ -60,7 +76,7 @@ export class HostLock {
   /** The host of this moment; undefined when nobody serves. */
   static async holder(folder: string, name: string): Promise<HostRecord | undefined> {
     const latest = await readLatest(folder, name);
-    return latest && (await isHeld(latest.record)) ? latest.record : undefined;
+    return latest && (await isHeld(latest.record, folder)) ? latest.record : undefined;
   }
 
   /** Says where this process serves. */
@@ -131,8 +147,22 @@ async function hideFromGit(folder: string): Promise<void> {
 
 const pathOf = (folder: string, name: string, number: number): string => join(folder, `${name}.${number}.lock`);
 
-async function isHeld(record: HostRecord): Promise<boolean> {
-  return record.state !== 'released' && (await isRunning(record));
+async function isHeld(record: HostRecord, folder: string): Promise<boolean> {
+  return record.state !== 'released' && (await isRunning(record)) && !(await isCopied(record, folder));
+}
+
+/** A folder that was copied while it was served has its lock: the process serves the other one. */
+async function isCopied(record: HostRecord, folder: string): Promise<boolean> {
+  if (record.folder === undefined) return false;
+  const here = await lookAt(folder).catch(() => record.folder);
+  if (here === undefined) return false;
+  // One that was moved keeps its number, and where numbers do not last its path tells.
+  return record.folder.path !== here.path && record.folder.inode !== here.inode;
+}
+
+async function lookAt(folder: string): Promise<{ readonly path: string; readonly inode: string }> {
+  const { dev, ino } = await stat(folder, { bigint: true });
+  return { path: await realpath(folder), inode: `${dev}:${ino}` };
 }
 
 /** In ascending order. */
