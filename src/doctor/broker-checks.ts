@@ -1,6 +1,6 @@
 import { BrokerConnection } from '../broker/connection.ts';
 import { BrokerInspection } from '../broker/inspection.ts';
-import { BrokerAccessRefusedError, BrokerTlsError, type TopologyDifference } from '../errors.ts';
+import { BrokerAccessRefusedError, BrokerTlsError, EmbeddedStateError, type TopologyDifference } from '../errors.ts';
 import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
 import { topologySpec } from '../settings/parts.ts';
 import { maskUrl } from '../util/mask.ts';
@@ -33,6 +33,7 @@ export async function brokerFindings(examination: Examination): Promise<BrokerFi
 }
 
 function codeOf(error: unknown): ProblemCode {
+  if (error instanceof EmbeddedStateError) return 'embedded-state';
   if (error instanceof BrokerTlsError) return 'broker-tls';
   return error instanceof BrokerAccessRefusedError ? 'broker-refused' : 'broker-unreachable';
 }

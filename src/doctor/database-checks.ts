@@ -1,12 +1,12 @@
 import type { DatabaseConnection } from '../database/connection.ts';
 import { clockDifference, hearsNotifications, serverFacts, tablesWithoutRights } from '../database/inspection.ts';
 import { MIGRATIONS_TABLE, pendingMigrations } from '../database/migrate.ts';
-import { DatabaseAccessRefusedError, DatabaseUnavailableError } from '../errors.ts';
+import { DatabaseAccessRefusedError, DatabaseUnavailableError, EmbeddedStateError } from '../errors.ts';
 import { readBacklog } from '../outbox/backlog.ts';
 import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
 import { forPeople } from '../util/for-people.ts';
 import type { Examination } from './examination.ts';
-import { type Finding, ok, problem } from './problems.ts';
+import { type Finding, ok, type ProblemCode, problem } from './problems.ts';
 
 const OLDEST_MAJOR = 13;
 const CLOCK_MS = 2_000;
@@ -32,8 +32,7 @@ export async function databaseFindings(examination: Examination): Promise<Databa
     connection = await assembly.connect('doctor');
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    const code = error instanceof DatabaseAccessRefusedError ? 'database-refused' : 'database-unreachable';
-    return { findings: [problem(code, text)], oldestMs: undefined };
+    return { findings: [problem(codeOf(error), text)], oldestMs: undefined };
   }
   const findings: Finding[] = [];
   try {
@@ -106,4 +105,9 @@ async function outboxFindings({ settings }: Examination, db: DatabaseConnection)
   }
   if (failing > 0) findings.push(problem('outbox-refused', `${failing} events were refused, the last: ${lastError}`));
   return findings;
+}
+
+function codeOf(error: unknown): ProblemCode {
+  if (error instanceof EmbeddedStateError) return 'embedded-state';
+  return error instanceof DatabaseAccessRefusedError ? 'database-refused' : 'database-unreachable';
 }

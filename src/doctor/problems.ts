@@ -82,6 +82,12 @@ export const PROBLEMS = {
     meaning: 'RabbitMQ refuses the user, its password or the virtual host.',
     todo: 'check user, password and virtual host of brokerUrl; `rabbitmqctl list_permissions -p VHOST` shows who may',
   },
+  'embedded-state': {
+    area: 'settings',
+    status: 'wrong',
+    meaning: 'The embedded broker or database cannot use what it keeps in `.svc-comm`.',
+    todo: 'as the text says: rights of the folder, room on the disk; or stop every process of the project and move it away',
+  },
   'broker-tls': {
     area: 'broker',
     status: 'wrong',

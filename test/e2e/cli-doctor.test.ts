@@ -345,6 +345,22 @@ describe('doctor', () => {
     }
   });
 
+  it('says of embedded servers whose state cannot be used that it is the state, not the address', async () => {
+    const embedded = new CliProject({ 'src/consumers.ts': CONSUMER, '.svc-comm': 'a file where the folder should be' });
+    try {
+      const environment = {
+        SVC_COMM_BROKER_URL: 'embedded:',
+        SVC_COMM_DATABASE_URL: 'embedded:',
+        SVC_COMM_SCHEMA: undefined,
+      };
+      const { codes, code } = await examined(embedded, environment);
+      expect(new Set(codes)).toEqual(new Set(['embedded-state']));
+      expect(code).toBe(1);
+    } finally {
+      await embedded.remove();
+    }
+  });
+
   it('needs neither consumers nor a database: a project that only sends is well without', async () => {
     const bare = new CliProject();
     try {
