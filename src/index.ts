@@ -194,6 +194,7 @@ export {
 } from './errors.ts';
 export type { Logger } from './lifecycle/logger.ts';
 export type { Service, ServiceState } from './lifecycle/service.ts';
+export type { OfArguments } from './message/command-arguments.ts';
 export type {
   CallContract,
   CommandContract,

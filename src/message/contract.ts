@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ContractViolationError, InvalidArgumentError } from '../errors.ts';
 import { assertObject } from '../util/assert-object.ts';
 import { assertName } from '../util/topic-pattern.ts';
+import { assertOfArguments, type OfArguments } from './command-arguments.ts';
 import { contractRegistry } from './contract-registry.ts';
 import type { JsonSchema } from './json-schema.ts';
 
@@ -72,7 +73,8 @@ export const event = <S extends Schema>(
   });
 
 /**
- * Says what the arguments of a command are.
+ * Says what the arguments of a command are: an object, without a field `meta`.
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for a schema that says it takes no object
  * @example
  * export const sendSms = command('sms', 'send', z.object({ phone: z.string(), text: z.string() }));
  * await sendCommand(sendSms, { phone, text }, { timeout: 30 });
@@ -81,15 +83,14 @@ export const event = <S extends Schema>(
 export const command = <S extends Schema>(
   service: string,
   commandName: string,
-  schema: S,
+  schema: S & OfArguments<S>,
   docs: ContractDocs = {},
-): CommandContract<S> =>
-  made({
-    kind: 'command',
-    ...route('command', service, commandName),
-    schema: checked('command', schema),
-    ...told('command', docs),
-  });
+): CommandContract<S> => {
+  const names = route('command', service, commandName);
+  const content = { schema: checked<S>('command', schema), ...told('command', docs) };
+  assertOfArguments(content.schema, content.jsonSchema);
+  return made({ kind: 'command', ...names, ...content });
+};
 
 /**
  * Says what a method of a service is asked with, and what it answers.

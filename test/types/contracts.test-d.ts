@@ -12,7 +12,9 @@ import {
   event,
   eventConsumer,
   MessageRouter,
+  type OfArguments,
   publishAggregateEvent,
+  type Schema,
   sendCall,
   sendCommand,
 } from '../../src/index.ts';
@@ -65,6 +67,29 @@ messageRouter.consumer(quote)(callConsumer(async () => ({ price: 1 }), { atomic:
 messageRouter.consumer(quote)(callConsumer(async ({ sku }: { sku: number }) => `${sku}`));
 // @ts-expect-error the contract's payload has a number there
 messageRouter.consumer(updated)(async (payload: { id: string }) => payload.id);
+
+// Arguments are the fields of the body, beside `meta`.
+command('sms', 'open', z.looseObject({ phone: z.string() }));
+command('sms', 'open', z.record(z.string(), z.number()));
+command('sms', 'open', z.union([z.object({ phone: z.string() }), z.object({ to: z.string() })]));
+command('sms', 'open', z.unknown());
+command('sms', 'open', z.any());
+const ours = <S extends Schema>(name: string, schema: S & OfArguments<S>) => command<S>('sms', name, schema);
+expectTypeOf(sendCommand(ours('open', z.object({ phone: z.string() })), { phone: '1' })).resolves.toHaveProperty(
+  'commandId',
+);
+// @ts-expect-error a text is no arguments
+command('sms', 'send', z.string());
+// @ts-expect-error a list is no arguments
+command('sms', 'send', v.array(v.string()));
+// @ts-expect-error nor is a pair
+command('sms', 'send', type(['string', 'number']));
+// @ts-expect-error one that may be a text
+command('sms', 'send', z.union([z.object({ phone: z.string() }), z.string()]));
+// @ts-expect-error one that may be left out
+command('sms', 'send', z.object({ phone: z.string() }).optional());
+// @ts-expect-error the wire format has its own meta
+command('sms', 'send', z.object({ meta: z.string().optional() }));
 
 class Accepted {
   @messageRouter.consumer(updated)

@@ -55,7 +55,7 @@ describe('the catalogue of messages', () => {
   test('has consumers by names too, with the schema of a contract of just those names', () => {
     event('named', 'created', z.object({ id: z.string() }));
     event('named', 'matched.one', z.string());
-    command('named', 'created.not', z.string());
+    command('named', 'created.not', z.object({ id: z.string() }));
     const router = new MessageRouter();
     router.consumer('named', 'created')(eventConsumer(onUser));
     router.consumer('named', 'matched.*')(eventConsumer(nothing));
@@ -146,6 +146,34 @@ describe('the catalogue of messages', () => {
     }
     expect(() => callable('refused', 'a', JSON.parse('null'))).toThrow(isRefused);
     expect(catalogueOf('refused').sent).toEqual([]);
+  });
+
+  test('has no command whose schema tells that it takes no object, or one with a meta: its arguments could not travel', () => {
+    const isRefused = expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT' });
+    const text = { type: 'string' };
+    for (const schema of [
+      z.string(),
+      z.array(z.string()),
+      z.null(),
+      z.literal('now'),
+      z.enum(['on', 'off']),
+      z.union([z.string(), z.number()]),
+      z.object({ meta: z.string().optional() }),
+      type('string[]'),
+    ]) {
+      expect(() => command('texts', 'a', schema as never)).toThrow(isRefused);
+    }
+    expect(() => command('texts', 'a', v.string() as never, { jsonSchema: text })).toThrow(isRefused);
+    expect(() => command('texts', 'a', v.looseObject({}), { jsonSchema: { type: ['null', 'string'] } })).toThrow(
+      /^command schema: expected a schema of an object.*, got one of type null or string$/,
+    );
+    expect(catalogueOf('texts').sent).toEqual([]);
+    for (const schema of [z.any(), z.record(z.string(), z.number()), z.looseObject({}), type('object'), v.object({})]) {
+      command('objects', 'a', schema);
+    }
+    command('objects', 'a', z.union([z.object({ id: z.string() }), z.object({ name: z.string() })]));
+    command('objects', 'b', z.unknown(), { jsonSchema: { anyOf: [text, { $ref: '#/$defs/user' }] } });
+    expect(namesOf(catalogueOf('objects').sent)).toEqual(['command objects a', 'command objects b']);
   });
 
   test('tells its schemas for the document that asks: AsyncAPI has draft 07', () => {
