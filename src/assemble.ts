@@ -118,7 +118,6 @@ export class SvcCommService {
 
   /** See `Outbox.publishAggregateEvent`. */
   readonly publishAggregateEvent: PublishAggregateEvent = byEventContract(async (event, options) => {
-    await this.#databaseFor(options);
     return this.#assembly.outbox().publishAggregateEvent(event, options);
   });
 
@@ -127,25 +126,21 @@ export class SvcCommService {
     events: readonly AggregateEvent[],
     options?: TransactionOption,
   ): Promise<PublishedEvent[]> {
-    await this.#databaseFor(options);
     return this.#assembly.outbox().publishAggregateEvents(events, options);
   }
 
   /** See `Outbox.publishFutureAggregateEvent`. */
   async publishFutureAggregateEvent(event: FutureAggregateEvent, options?: TransactionOption): Promise<PublishedEvent> {
-    await this.#databaseFor(options);
     return this.#assembly.outbox().publishFutureAggregateEvent(event, options);
   }
 
   /** See `Outbox.cancelFutureAggregateEvent`. */
   async cancelFutureAggregateEvent(filter: FutureEventFilter, options?: TransactionOption): Promise<number> {
-    await this.#databaseFor(options);
     return this.#assembly.outbox().cancelFutureAggregateEvent(filter, options);
   }
 
   /** See `CommandSender.send`. */
   readonly sendCommand: SendCommand = byCommandContract(async (service, args, options) => {
-    await this.#databaseFor(options);
     return this.#roles.commands().commands.send(service, args, options);
   });
 
@@ -177,7 +172,6 @@ export class SvcCommService {
 
   /** See `CallSender.send`. */
   readonly sendCall: SendCall = bySendCallContract(async (service, method, data, options) => {
-    await this.#databaseFor(options);
     return this.#roles.callSender().send(service, method, data, options);
   });
 
@@ -355,12 +349,6 @@ export class SvcCommService {
 
   async #database(): Promise<void> {
     if (this.#assembly.usesOwnPool) await this.#assembly.pool().start();
-  }
-
-  /** With a handle of the caller's, or in a transaction that is open already, our own pool is not needed. */
-  async #databaseFor(options: TransactionOption = {}): Promise<void> {
-    assertObject('options', options);
-    if (options.transaction === 'own') await this.#database();
   }
 }
 

@@ -6,6 +6,8 @@ import { loadSettings } from './settings/load.ts';
 export const messageRouter = new MessageRouter();
 
 let current: Promise<SvcCommService> | undefined;
+/** What `current` resolves to, once it has. */
+let known: SvcCommService | undefined;
 /** The one that was put in the place of one of our own: whoever started it ends it. */
 let lent: SvcCommService | undefined;
 
@@ -13,9 +15,13 @@ let lent: SvcCommService | undefined;
 export function defaultService(): Promise<SvcCommService> {
   if (current) return current;
   const made = loadSettings()
-    .then((settings) => createService(settings, { messageRouter }))
-    .catch((error: unknown) => {
+    .then((settings) => {
+      const service = createService(settings, { messageRouter });
       // Another may have been put in its place meanwhile.
+      if (current === made) known = service;
+      return service;
+    })
+    .catch((error: unknown) => {
       if (current === made) current = undefined;
       throw error;
     });
@@ -23,9 +29,24 @@ export function defaultService(): Promise<SvcCommService> {
   return made;
 }
 
+/**
+ * Hands something to the service behind the package's functions: at once, when there is one.
+ * @param kept what it is at this moment, when the settings are to be read first
+ */
+export async function handOver<Given, T>(
+  given: Given,
+  kept: (given: Given) => Given,
+  work: (service: SvcCommService, given: Given) => Promise<T>,
+): Promise<T> {
+  if (known) return work(known, given);
+  const asGiven = kept(given);
+  return work(await defaultService(), asGiven);
+}
+
 /** Makes this the service behind the package's functions: the command line's own, so that handlers publish in its transactions. */
 export function useAsDefault(service: SvcCommService): void {
   current = Promise.resolve(service);
+  known = service;
   lent = service;
 }
 
@@ -33,6 +54,7 @@ export function useAsDefault(service: SvcCommService): void {
 export function leaveDefault(service: SvcCommService): void {
   if (lent !== service) return;
   current = undefined;
+  known = undefined;
   lent = undefined;
 }
 
@@ -44,5 +66,6 @@ export async function close(): Promise<void> {
   if (lent) return;
   const closing = current;
   current = undefined;
+  known = undefined;
   await (await closing)?.close();
 }

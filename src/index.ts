@@ -10,19 +10,27 @@ import {
   type SendCommand,
 } from './contract/typed.ts';
 import type { KnexTransaction } from './database/transactions.ts';
-import { defaultService } from './default-service.ts';
+import { defaultService, handOver } from './default-service.ts';
 import type { AggregateEvent } from './outbox/event-row.ts';
 import type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
 import type { TransactionOption } from './outbox/transaction-choice.ts';
+import { asSent } from './wire/as-sent.ts';
 
 /** {@inheritDoc SvcCommService.transaction} */
 export async function transaction<T, Handle = KnexTransaction>(work: (transaction: Handle) => Promise<T>): Promise<T> {
   return (await defaultService()).transaction(work);
 }
 
+/** Settings that are still to be read make no difference to what is sent. What is no event is told so by the service. */
+const keptEvent = <Event extends AggregateEvent>(event: Event): Event =>
+  typeof event === 'object' && event !== null
+    ? Object.create(event, Object.getOwnPropertyDescriptors({ ...event, payload: asSent(event.payload) }))
+    : event;
+const keptEvents = (events: readonly AggregateEvent[]) => (Array.isArray(events) ? events.map(keptEvent) : events);
+
 /** {@inheritDoc Outbox.publishAggregateEvent} */
-export const publishAggregateEvent: PublishAggregateEvent = byEventContract(async (event, options) =>
-  (await defaultService()).publishAggregateEvent(event, options),
+export const publishAggregateEvent: PublishAggregateEvent = byEventContract((event, options) =>
+  handOver(event, keptEvent, (service, given) => service.publishAggregateEvent(given, options)),
 );
 
 /** {@inheritDoc Outbox.publishAggregateEvents} */
@@ -30,7 +38,7 @@ export async function publishAggregateEvents(
   events: readonly AggregateEvent[],
   options?: TransactionOption,
 ): Promise<PublishedEvent[]> {
-  return (await defaultService()).publishAggregateEvents(events, options);
+  return handOver(events, keptEvents, (service, given) => service.publishAggregateEvents(given, options));
 }
 
 /** {@inheritDoc Outbox.publishFutureAggregateEvent} */
@@ -38,7 +46,7 @@ export async function publishFutureAggregateEvent(
   event: FutureAggregateEvent,
   options?: TransactionOption,
 ): Promise<PublishedEvent> {
-  return (await defaultService()).publishFutureAggregateEvent(event, options);
+  return handOver(event, keptEvent, (service, given) => service.publishFutureAggregateEvent(given, options));
 }
 
 /** {@inheritDoc Outbox.cancelFutureAggregateEvent} */
@@ -50,18 +58,18 @@ export async function cancelFutureAggregateEvent(
 }
 
 /** {@inheritDoc CommandSender.send} */
-export const sendCommand: SendCommand = byCommandContract(async (service, args, options) =>
-  (await defaultService()).sendCommand(service, args, options),
+export const sendCommand: SendCommand = byCommandContract((service, args, options) =>
+  handOver(args, asSent, (sender, given) => sender.sendCommand(service, given, options)),
 );
 
 /** {@inheritDoc Caller.call} */
-export const call: Call = byCallContract(async (service, method, data, options) =>
-  (await defaultService()).call(service, method, data, options),
+export const call: Call = byCallContract((service, method, data, options) =>
+  handOver(data, asSent, (caller, given) => caller.call(service, method, given, options)),
 );
 
 /** {@inheritDoc CallSender.send} */
-export const sendCall: SendCall = bySendCallContract(async (service, method, data, options) =>
-  (await defaultService()).sendCall(service, method, data, options),
+export const sendCall: SendCall = bySendCallContract((service, method, data, options) =>
+  handOver(data, asSent, (caller, given) => caller.sendCall(service, method, given, options)),
 );
 
 /** {@inheritDoc SvcCommService.takeOne} */

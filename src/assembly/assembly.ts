@@ -99,7 +99,10 @@ export class Assembly {
     const { telemetry } = this;
     const { appId, schema } = this.settings;
     const limits = jsonLimits(this.settings);
-    return new Outbox({ transactions: this.transactions(), appId, schema, limits, telemetry });
+    const transactions = this.transactions();
+    // With a handle of the caller's, or in a transaction that is open already, our own pool is not needed.
+    const ready = async () => (this.usesOwnPool ? this.pool().start() : undefined);
+    return new Outbox({ transactions, appId, schema, limits, telemetry, ready });
   });
 
   readonly inboxStore = once(() => new InboxStore({ transactions: this.transactions(), schema: this.settings.schema }));

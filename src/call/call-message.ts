@@ -2,14 +2,14 @@ import { InvalidNameError } from '../errors.ts';
 import type { Message } from '../message/message.ts';
 import { type Stamp, stampedProperties } from '../message/stamp.ts';
 import { assertName } from '../util/topic-pattern.ts';
-import { encodeCall } from '../wire/call.ts';
+import { callBody } from '../wire/call.ts';
 import { expirationFor } from '../wire/deadline.ts';
-import type { JsonLimits } from '../wire/json.ts';
 
 export interface OutgoingCall {
   readonly service: string;
   readonly method: string;
-  readonly data: unknown;
+  /** See `encodeQuestion`. */
+  readonly data: string;
   readonly callId: string;
   /** The exchange that the answer goes to; empty: there is another way. */
   readonly replyTo: string;
@@ -23,11 +23,7 @@ export function assertCallee(service: string, method: string): void {
   assertName('method', method);
 }
 
-/** @throws UnserialisablePayloadError: nothing has been sent */
-export function callMessage(
-  call: OutgoingCall,
-  { limits, ...stamp }: Omit<Stamp, 'messageId'> & { readonly limits: JsonLimits },
-): Message {
+export function callMessage(call: OutgoingCall, stamp: Omit<Stamp, 'messageId'>): Message {
   const { service, method, callId, replyTo, deadline, data } = call;
   const time = new Date(stamp.now);
   const expiration = expirationFor(deadline && deadline.getTime() - stamp.now);
@@ -35,7 +31,7 @@ export function callMessage(
   return {
     exchange: service,
     routingKey: method,
-    body: Buffer.from(encodeCall({ id: callId, replyTo, time, deadline, data }, limits)),
+    body: Buffer.from(callBody(data, { id: callId, replyTo, time, deadline })),
     // Whose time is over is not waited for any more.
     properties: expiration === undefined || expiration === 'expired' ? properties : { ...properties, expiration },
   };

@@ -3,8 +3,9 @@ import { InvalidArgumentError } from '../errors.ts';
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
+import { assertObject } from '../util/assert-object.ts';
 import { assertName } from '../util/topic-pattern.ts';
-import { callResponseKey } from '../wire/call.ts';
+import { callResponseKey, encodeQuestion } from '../wire/call.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { assertCallee, callMessage } from './call-message.ts';
@@ -50,19 +51,22 @@ export class CallSender {
    * @example const callId = await sendCall('pricing', 'quote', { sku }, { replyTo: 'orders', timeout: 30 });
    */
   async send(service: string, method: string, data: unknown, options: SendCallOptions = {}): Promise<string> {
+    assertObject('options', options);
     const { inTransaction, appId, clock, clockKnown, limits, telemetry } = this.#options;
     const { replyTo = appId, transaction = 'ambient' } = options;
     assertCallee(service, method);
     assertName('routing key of the answer', callResponseKey(service, method));
     assertName('replyTo', replyTo);
     if (replyTo === '') throw new InvalidArgumentError('replyTo', 'the exchange for the answer', 'an empty text');
+    // Before anything is waited for: what becomes of it meanwhile does not travel.
+    const question = encodeQuestion(data, limits);
     if (options.timeout !== undefined || options.expiredTime !== undefined) await clockKnown();
     const now = clock.now();
     const deadline = resolveDeadline(options, now);
     const callId = uuidv7();
     await telemetry.sending('create', { exchange: service, routingKey: method }, (tell) => {
       tell(callId);
-      const message = callMessage({ service, method, data, callId, replyTo, deadline }, { appId, now, limits });
+      const message = callMessage({ service, method, data: question, callId, replyTo, deadline }, { appId, now });
       return inTransaction(transaction, 'sendCall').publish(message);
     });
     return callId;

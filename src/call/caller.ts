@@ -15,6 +15,7 @@ import { assertObject } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import type { Duration } from '../util/duration.ts';
 import { onAbort } from '../util/on-abort.ts';
+import { encodeQuestion } from '../wire/call.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { assertCallee, callMessage } from './call-message.ts';
@@ -91,9 +92,11 @@ export class Caller implements ReplyListener {
   ): Promise<Result> {
     assertObject('options', options);
     const { signal } = options;
-    const { clock, clockKnown, ready } = this.#options;
+    const { clock, clockKnown, ready, limits } = this.#options;
     signal?.throwIfAborted();
     assertCallee(service, method);
+    // Before anything is waited for: what becomes of it meanwhile does not travel.
+    const question = encodeQuestion(data, limits);
     await clockKnown();
     const now = clock.now();
     const deadline = deadlineOf(options, now);
@@ -106,7 +109,7 @@ export class Caller implements ReplyListener {
     // Thrown here, behind the await: the stack shows who called.
     return this.#options.telemetry.sending('call', { exchange: service, routingKey: method }, async (tell) => {
       tell(callId);
-      return resultOf<Result>(await this.#exchange(open, data, deadline, endsAtMs, signal), open);
+      return resultOf<Result>(await this.#exchange(open, question, deadline, endsAtMs, signal), open);
     });
   }
 
@@ -120,18 +123,15 @@ export class Caller implements ReplyListener {
 
   async #exchange(
     { service, method, callId }: OpenCall,
-    data: unknown,
+    data: string,
     deadline: Date,
     endsAtMs: number,
     signal: AbortSignal | undefined,
   ): Promise<CallOutcome> {
     const pending = this.#pending;
-    const { publisher, replyExchange, appId, clock, limits } = this.#options;
+    const { publisher, replyExchange, appId, clock } = this.#options;
     const replyTo = replyExchange() ?? '';
-    const message = callMessage(
-      { service, method, data, callId, replyTo, deadline },
-      { appId, now: clock.now(), limits },
-    );
+    const message = callMessage({ service, method, data, callId, replyTo, deadline }, { appId, now: clock.now() });
     const correlationId = currentCorrelation()?.correlationId ?? callId;
     const properties = { ...message.properties, correlationId, replyTo: DIRECT_REPLY_TO };
     const outcome = pending.enter(callId, correlationId);

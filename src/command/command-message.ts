@@ -3,7 +3,7 @@ import { InvalidArgumentError, InvalidNameError } from '../errors.ts';
 import type { Message } from '../message/message.ts';
 import { stampedProperties } from '../message/stamp.ts';
 import { assertName } from '../util/topic-pattern.ts';
-import { encodeCommand } from '../wire/command.ts';
+import { commandBody, encodeArguments } from '../wire/command.ts';
 import { expirationFor } from '../wire/deadline.ts';
 import { isJsonObject } from '../wire/envelope.ts';
 import type { JsonLimits } from '../wire/json.ts';
@@ -12,26 +12,29 @@ export interface Command {
   readonly service: string;
   readonly commandName: string;
   readonly args: object;
-  readonly deadline: Date | undefined;
+}
+
+/** Checked, its arguments written down: what becomes of them from now on does not travel. */
+export interface WrittenCommand {
+  readonly service: string;
+  readonly commandName: string;
+  /** See `encodeArguments`. */
+  readonly text: string;
 }
 
 export interface MessageParts {
+  /** It lies ahead. */
+  readonly deadline: Date | undefined;
   readonly appId: string;
   /** Milliseconds since the epoch, by the clock that deadlines are held against. */
   readonly now: number;
-  /** Of its receivers. */
-  readonly limits: JsonLimits;
 }
 
 /**
- * The message of a command, all checks done.
- * @param command its deadline lies ahead
+ * @param limits of its receivers
  * @throws InvalidNameError, InvalidArgumentError, UnserialisablePayloadError: nothing has been sent
  */
-export function commandMessage(
-  { service, commandName, args, deadline }: Command,
-  { appId, now, limits }: MessageParts,
-): Message & { readonly properties: { readonly messageId: string } } {
+export function writtenCommand({ service, commandName, args }: Command, limits: JsonLimits): WrittenCommand {
   assertName('service', service);
   if (service === '') throw new InvalidNameError('service', service, 'is empty: it is the exchange of the service');
   assertName('commandName', commandName);
@@ -39,12 +42,19 @@ export function commandMessage(
     const got = Array.isArray(args) ? 'an array' : args === null ? 'null' : typeof args;
     throw new InvalidArgumentError('arguments', 'an object', got);
   }
+  return { service, commandName, text: encodeArguments(args, limits) };
+}
+
+export function commandMessage(
+  { service, commandName, text }: WrittenCommand,
+  { deadline, appId, now }: MessageParts,
+): Message & { readonly properties: { readonly messageId: string } } {
   const expiration = expirationFor(deadline && deadline.getTime() - now);
   const messageId = uuidv7();
   return {
     exchange: service,
     routingKey: commandName,
-    body: Buffer.from(encodeCommand({ arguments: args, deadline }, limits)),
+    body: Buffer.from(commandBody(text, deadline)),
     properties: {
       ...stampedProperties({ messageId, appId, now }),
       messageId,

@@ -2,9 +2,10 @@ import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { Telemetry, type Tell } from '../telemetry/telemetry.ts';
+import { assertObject } from '../util/assert-object.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
-import { type Command, commandMessage } from './command-message.ts';
+import { commandMessage, type MessageParts, type WrittenCommand, writtenCommand } from './command-message.ts';
 
 export interface SendCommandOptions extends DeadlineOptions {
   /** Routing key: which of the service's commands. At most 255 bytes. @default '' */
@@ -69,23 +70,29 @@ export class CommandSender {
    * @example await sendCommand('sms', { phone, text }, { commandName: 'send', timeout: 30 });
    */
   async send(service: string, args: object = {}, options: SendCommandOptions = {}): Promise<SentCommand> {
-    const { clock, clockKnown, telemetry } = this.#options;
-    const { commandName = '', transaction } = options;
+    assertObject('options', options);
+    const { appId, clock, clockKnown, limits, telemetry } = this.#options;
+    const { commandName = '', transaction, signal } = options;
+    const command = writtenCommand({ service, commandName, args }, limits);
     if (options.timeout !== undefined || options.expiredTime !== undefined) await clockKnown();
     const now = clock.now();
     const deadline = resolveDeadline(options, now);
-    const command = { service, commandName, args, deadline };
     const operation = transaction === undefined ? 'send' : 'create';
     return telemetry.sending(operation, { exchange: service, routingKey: commandName }, (tell) =>
-      this.#send(command, now, options, tell),
+      this.#send(command, { deadline, appId, now }, { transaction, signal }, tell),
     );
   }
 
-  async #send(command: Command, now: number, options: SendCommandOptions, tell: Tell): Promise<SentCommand> {
-    const { publisher, inTransaction, appId, limits } = this.#options;
-    const { transaction, signal } = options;
-    const { service, commandName, deadline } = command;
-    const message = commandMessage(command, { appId, now, limits });
+  async #send(
+    command: WrittenCommand,
+    parts: MessageParts,
+    { transaction, signal }: SendCommandOptions,
+    tell: Tell,
+  ): Promise<SentCommand> {
+    const { publisher, inTransaction } = this.#options;
+    const { service, commandName } = command;
+    const { deadline, now } = parts;
+    const message = commandMessage(command, parts);
     const commandId = message.properties.messageId;
     tell(commandId);
     if (transaction === undefined) {

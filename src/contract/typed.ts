@@ -20,6 +20,8 @@ import type { AggregateEvent } from '../outbox/event-row.ts';
 import type { PublishedEvent } from '../outbox/outbox.ts';
 import type { TransactionOption } from '../outbox/transaction-choice.ts';
 import { kindOf } from '../util/assert-object.ts';
+import { asSent } from '../wire/as-sent.ts';
+import { isJsonObject } from '../wire/envelope.ts';
 
 /** What is said of an event besides its contract and payload. */
 export interface ContractEventOptions extends TransactionOption {
@@ -76,7 +78,8 @@ export async function eventOf<S extends Schema>(
   payload: InputOf<S>,
   { key }: Pick<ContractEventOptions, 'key'> = {},
 ): Promise<AggregateEvent<InputOf<S>>> {
-  await assertSending(ofKind(contract, 'event'), payload);
+  await assertSendable(ofKind(contract, 'event'), payload);
+  contractRegistry.noteSent(contract);
   return { aggregate: contract.exchange, eventType: contract.routingKey, payload, key };
 }
 
@@ -87,7 +90,9 @@ export function byEventContract(
     const [first, payload, options] = args;
     if (!isContract(first)) return publish(first as AggregateEvent, payload as TransactionOption | undefined);
     const { key, ...others } = (options ?? {}) as ContractEventOptions;
-    return publish(await eventOf(ofKind(first, 'event'), payload, { key }), others);
+    const contract = ofKind(first, 'event');
+    const { exchange: aggregate, routingKey: eventType } = contract;
+    return sending(contract, payload, (sent) => publish({ aggregate, eventType, payload: sent, key }, others));
   };
 }
 
@@ -97,8 +102,11 @@ export function byCommandContract(
   return async (first: string | Contract, args?: unknown, options?: SendCommandOptions): Promise<SentCommand> => {
     if (!isContract(first)) return send(first, args as object | undefined, options);
     const contract = ofKind(first, 'command');
-    await assertSending(contract, args);
-    return send(contract.exchange, args as object, { ...options, commandName: contract.routingKey });
+    return sending(contract, args, (sent) => {
+      // Left out they would be taken for none, whatever the schema takes.
+      if (!isJsonObject(sent)) throw new InvalidArgumentError('arguments', 'an object', kindOf(sent));
+      return send(contract.exchange, sent, { ...options, commandName: contract.routingKey });
+    });
   };
 }
 
@@ -109,8 +117,7 @@ export function byCallContract(
     if (!isContract(first)) return call(first, ...(others as [string, unknown, CallOptions?]));
     const [data, options] = others as [unknown, CallOptions?];
     const contract = ofKind(first, 'call');
-    await assertSending(contract, data);
-    const answer = await call(contract.exchange, contract.routingKey, data, options);
+    const answer = await sending(contract, data, (sent) => call(contract.exchange, contract.routingKey, sent, options));
     const result = await validate(contract.output, answer);
     if ('value' in result) return result.value;
     throw new ContractViolationError(`the answer to ${nameOf(contract)}`, result.issues);
@@ -125,15 +132,23 @@ export function bySendCallContract(
     if (!isContract(first)) return send(first, ...(others as [string, unknown, SendCallOptions?]));
     const [data, options] = others as [unknown, SendCallOptions?];
     const contract = ofKind(first, 'call');
-    await assertSending(contract, data);
-    return send(contract.exchange, contract.routingKey, data, options);
+    return sending(contract, data, (sent) => send(contract.exchange, contract.routingKey, sent, options));
   };
 }
 
-/** What passes is about to leave: the catalogue of messages counts it as sent here. */
-async function assertSending(contract: Contract, value: unknown): Promise<void> {
-  await assertSendable(contract, value);
+/**
+ * Hands over what the contract allows to be sent, as it was given: a schema that takes its time does not make it what
+ * has become of it meanwhile. The catalogue of messages counts it as sent here.
+ */
+async function sending<T>(contract: Contract, value: unknown, send: (value: unknown) => Promise<T>): Promise<T> {
+  let sent = value;
+  const looking = assertSendable(contract, value);
+  if (looking) {
+    sent = asSent(value);
+    await looking;
+  }
   contractRegistry.noteSent(contract);
+  return send(sent);
 }
 
 function ofKind<K extends Contract['kind']>(contract: Contract, kind: K): Extract<Contract, { kind: K }> {

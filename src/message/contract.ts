@@ -162,14 +162,20 @@ export async function validate<S extends Schema>(
   return { issues: result.issues.map(issueText) };
 }
 
-/** Refuses what the contract does not allow to be sent. @throws ContractViolationError (SVC_COMM_CONTRACT_VIOLATION) */
-export async function assertSendable(contract: Contract, value: unknown): Promise<void> {
+/**
+ * Refuses what the contract does not allow to be sent: at once, when its schema answers at once.
+ * @throws ContractViolationError (SVC_COMM_CONTRACT_VIOLATION)
+ */
+export function assertSendable(contract: Contract, value: unknown): Promise<void> | void {
   if (/[*#]/.test(contract.routingKey)) {
     const expected = 'a contract of one routing key: patterns are for consuming';
     throw new InvalidArgumentError(contract.kind, expected, contract.routingKey);
   }
-  const result = await validate(contract.schema, value);
-  if ('issues' in result) throw new ContractViolationError(nameOf(contract), result.issues);
+  const refuse = ({ issues }: StandardSchemaV1.Result<unknown>): void => {
+    if (issues) throw new ContractViolationError(nameOf(contract), issues.map(issueText));
+  };
+  const result = contract.schema['~standard'].validate(value);
+  return result instanceof Promise ? result.then(refuse) : refuse(result);
 }
 
 export const nameOf = ({ kind, exchange, routingKey }: Contract): string => `${kind} ${exchange} ${routingKey}`;

@@ -27,6 +27,8 @@ export interface OutboxOptions {
   readonly limits?: JsonLimits;
   /** @default spans for the OpenTelemetry of the process */
   readonly telemetry?: Telemetry | undefined;
+  /** Awaited before a transaction of its own is opened (`'own'`). @default nothing */
+  readonly ready?: () => Promise<void>;
 }
 
 export interface PublishedEvent {
@@ -59,9 +61,11 @@ export class Outbox implements Scheduler {
   readonly #schema: string;
   readonly #limits: JsonLimits;
   readonly #telemetry: Telemetry;
+  readonly #ready: () => Promise<void>;
   readonly #sink: CommitSink<NewRow>;
 
-  constructor({ transactions, appId, schema = 'public', limits = DEFAULT_JSON_LIMITS, telemetry }: OutboxOptions) {
+  constructor(options: OutboxOptions) {
+    const { transactions, appId, schema = 'public', limits = DEFAULT_JSON_LIMITS, telemetry, ready } = options;
     assertSchemaName(schema);
     assertName('appId', appId);
     this.#transactions = transactions;
@@ -69,6 +73,7 @@ export class Outbox implements Scheduler {
     this.#schema = schema;
     this.#limits = limits;
     this.#telemetry = telemetry ?? new Telemetry();
+    this.#ready = ready ?? (() => Promise.resolve());
     this.#sink = { flush: (executor, rows) => enqueue(executor, schema, rows) };
   }
 
@@ -83,7 +88,7 @@ export class Outbox implements Scheduler {
    */
   async publishAggregateEvent(event: AggregateEvent, options: TransactionOption = {}): Promise<PublishedEvent> {
     const row = this.#row(event, new Date());
-    await this.#publish([row], options.transaction, 'publishAggregateEvent');
+    await this.#publish([row], chosen(options), 'publishAggregateEvent');
     return { eventId: row.messageId };
   }
 
@@ -95,7 +100,7 @@ export class Outbox implements Scheduler {
     if (!Array.isArray(events)) throw new InvalidArgumentError('events', 'an array of events', kindOf(events));
     const now = new Date();
     const rows = events.map((event) => this.#row(event, now));
-    await this.#publish(rows, options.transaction, 'publishAggregateEvents');
+    await this.#publish(rows, chosen(options), 'publishAggregateEvents');
     return rows.map(({ messageId }) => ({ eventId: messageId }));
   }
 
@@ -111,7 +116,7 @@ export class Outbox implements Scheduler {
     const dueAt = validTime(event.eventTime);
     const tags = encodeTags(event.tags ?? {});
     const row = this.#row(event, dueAt);
-    await this.#write(options.transaction, 'publishFutureAggregateEvent', (target) =>
+    await this.#write(chosen(options), 'publishFutureAggregateEvent', (target) =>
       insertFuture(executorOf(target), this.#schema, row, dueAt, tags),
     );
     return { eventId: row.messageId };
@@ -124,7 +129,7 @@ export class Outbox implements Scheduler {
     assertName('aggregate', aggregate);
     assertName('eventType', eventType);
     const tags = encodeTags(filter.tags);
-    return this.#write(options.transaction, 'cancelFutureAggregateEvent', (target) =>
+    return this.#write(chosen(options), 'cancelFutureAggregateEvent', (target) =>
       cancelFuture(executorOf(target), this.#schema, aggregate, eventType, tags),
     );
   }
@@ -148,7 +153,9 @@ export class Outbox implements Scheduler {
     const dueAt = validTime(at);
     const row = messageRow(message, false, this.#limits.bodyBytes);
     const choice = this.#transactions.current() ? 'ambient' : 'own';
-    await this.#write(choice, 'schedule', (target) => insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'));
+    await inChosenTransaction(this.#transactions, choice, 'schedule', (target) =>
+      insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'),
+    );
   }
 
   #row(event: AggregateEvent, eventTime: Date): NewRow {
@@ -168,9 +175,17 @@ export class Outbox implements Scheduler {
     });
   }
 
-  #write<T>(choice: unknown, what: string, write: (target: Target) => Promise<T> | T): Promise<T> {
+  /** Rows are made before: what becomes of an event while this waits does not travel. */
+  async #write<T>(choice: unknown, what: string, write: (target: Target) => Promise<T> | T): Promise<T> {
+    if (choice === 'own') await this.#ready();
     return inChosenTransaction(this.#transactions, choice, what, write);
   }
+}
+
+/** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) */
+function chosen(options: TransactionOption): unknown {
+  assertObject('options', options);
+  return options.transaction;
 }
 
 const executorOf = (target: Target) => (target.kind === 'handle' ? target.executor : target.transaction.executor);

@@ -34,9 +34,16 @@ export interface WireCallResponse {
 export const callResponseKey = (service: string, method: string): string => `call-response.${service}.${method}`;
 
 /** @param limits of its receivers @throws UnserialisablePayloadError, InvalidArgumentError */
-export function encodeCall(call: WireCall, limits: JsonLimits = DEFAULT_JSON_LIMITS): string {
+export const encodeCall = ({ data, ...call }: WireCall, limits?: JsonLimits): string =>
+  callBody(encodeQuestion(data, limits), call);
+
+/** The data of a call as JSON text. @param limits of its receivers @throws UnserialisablePayloadError */
+export const encodeQuestion = (data: unknown, limits: JsonLimits = DEFAULT_JSON_LIMITS): string =>
+  encodePart(data, 'data', limits);
+
+/** @param data see `encodeQuestion` @throws InvalidArgumentError for times that cannot be written */
+export function callBody(data: string, call: Omit<WireCall, 'data'>): string {
   const meta = { replyTo: call.replyTo, time: formatTime(call.time), ...deadlineMeta(call.deadline) };
-  const data = encodePart(call.data, 'data', limits);
   return `{"id":${JSON.stringify(call.id)},"meta":${JSON.stringify(meta)},"data":${data}}`;
 }
 

@@ -8,23 +8,32 @@ export interface WireCommand {
   readonly deadline: Date | undefined;
 }
 
+/** The body of a command. Throws as `encodeArguments`. */
+export const encodeCommand = (command: WireCommand, limits?: JsonLimits): string =>
+  commandBody(encodeArguments(command.arguments, limits), command.deadline);
+
 /**
- * The body of a command: the arguments with `meta` beside them.
+ * The arguments as JSON text, the first part of a command's body.
  * @param limits of its receivers
  * @throws InvalidArgumentError when the arguments have a `meta` of their own: it would be overwritten
  * @throws InvalidArgumentError when JSON does not write them as an object
  * @throws UnserialisablePayloadError
  */
-export function encodeCommand(command: WireCommand, limits: JsonLimits = DEFAULT_JSON_LIMITS): string {
-  const text = encodePart(command.arguments, 'arguments', limits);
+export function encodeArguments(args: JsonObject, limits: JsonLimits = DEFAULT_JSON_LIMITS): string {
+  const text = encodePart(args, 'arguments', limits);
   // A Date and its like write themselves, and not always as an object.
-  const written: unknown = 'toJSON' in command.arguments ? JSON.parse(text) : command.arguments;
+  const written: unknown = 'toJSON' in args ? JSON.parse(text) : args;
   if (!isJsonObject(written))
     throw new InvalidArgumentError('arguments', 'an object', 'one that JSON writes otherwise');
   if (Object.hasOwn(written, 'meta')) {
     throw new InvalidArgumentError('arguments.meta', 'no key "meta" (the wire format needs it)', 'one');
   }
-  const meta = `"meta":${JSON.stringify(deadlineMeta(command.deadline))}`;
+  return text;
+}
+
+/** @param text see `encodeArguments` */
+export function commandBody(text: string, deadline: Date | undefined): string {
+  const meta = `"meta":${JSON.stringify(deadlineMeta(deadline))}`;
   return text === '{}' ? `{${meta}}` : `${text.slice(0, -1)},${meta}}`;
 }
 
