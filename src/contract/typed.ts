@@ -13,7 +13,8 @@ import {
   nameOf,
   type OutputOf,
   type Schema,
-  validate,
+  travelling,
+  validateReceived,
 } from '../message/contract.ts';
 import { contractRegistry } from '../message/contract-registry.ts';
 import type { AggregateEvent } from '../outbox/event-row.ts';
@@ -80,7 +81,8 @@ export async function eventOf<S extends Schema>(
 ): Promise<AggregateEvent<InputOf<S>>> {
   await assertSendable(ofKind(contract, 'event'), payload);
   contractRegistry.noteSent(contract);
-  return { aggregate: contract.exchange, eventType: contract.routingKey, payload, key };
+  const travels = travelling(payload) as InputOf<S>;
+  return { aggregate: contract.exchange, eventType: contract.routingKey, payload: travels, key };
 }
 
 export function byEventContract(
@@ -118,7 +120,7 @@ export function byCallContract(
     const [data, options] = others as [unknown, CallOptions?];
     const contract = ofKind(first, 'call');
     const answer = await sending(contract, data, (sent) => call(contract.exchange, contract.routingKey, sent, options));
-    const result = await validate(contract.output, answer);
+    const result = await validateReceived(contract.output, answer);
     if ('value' in result) return result.value;
     throw new ContractViolationError(`the answer to ${nameOf(contract)}`, result.issues);
   };
@@ -148,7 +150,7 @@ async function sending<T>(contract: Contract, value: unknown, send: (value: unkn
     await looking;
   }
   contractRegistry.noteSent(contract);
-  return send(sent);
+  return send(travelling(sent));
 }
 
 function ofKind<K extends Contract['kind']>(contract: Contract, kind: K): Extract<Contract, { kind: K }> {

@@ -162,6 +162,17 @@ export async function validate<S extends Schema>(
   return { issues: result.issues.map(issueText) };
 }
 
+/** `undefined`, which JSON does not have, travels as null. */
+export const travelling = (value: unknown): unknown => (value === undefined ? null : value);
+
+/** `validate` of what has travelled: null is what the schema takes, if it does not take null, for `undefined`. */
+export async function validateReceived<S extends Schema>(schema: S, value: unknown): ReturnType<typeof validate<S>> {
+  const result = await validate(schema, value);
+  if (value !== null || 'value' in result) return result;
+  const asNothing = await validate(schema, undefined);
+  return 'value' in asNothing ? asNothing : result;
+}
+
 /**
  * Refuses what the contract does not allow to be sent: at once, when its schema answers at once.
  * @throws ContractViolationError (SVC_COMM_CONTRACT_VIOLATION)

@@ -1,5 +1,5 @@
 import { ContractViolationError, InvalidConsumerError, MalformedMessageError } from '../errors.ts';
-import { type Contract, nameOf, type Schema, validate } from '../message/contract.ts';
+import { type Contract, nameOf, type Schema, validate, validateReceived } from '../message/contract.ts';
 import { callKind } from './call-consumer.ts';
 import { commandKind } from './command-consumer.ts';
 import { eventKind } from './event-consumer.ts';
@@ -38,7 +38,7 @@ export function contractedCall(call: UserCall, contract: Contract): UserCall {
 
 /** @throws MalformedMessageError (reason `contract`), with the schema's own words: the message goes to the dead letters */
 async function received(schema: Schema, data: unknown, contract: Contract): Promise<unknown> {
-  const result = await validate(schema, data);
+  const result = await validateReceived(schema, data);
   if ('value' in result) return result.value;
   const violation = new ContractViolationError(nameOf(contract), result.issues);
   throw new MalformedMessageError('contract', violation.message, { cause: violation });

@@ -117,6 +117,50 @@ test('an answer of a callee that keeps no contract is refused by the caller who 
   await expect(own.call(price, {}, { timeout: 10 })).rejects.toThrow(/the answer to call .*: .*number/);
 });
 
+test('what is not there travels as null, and is what the schema takes it for', async () => {
+  const own = kit.service('nothing');
+  const name = own.settings.appId;
+  const find = callable(name, 'find', {
+    input: z.string().optional(),
+    output: z.object({ id: z.string() }).optional(),
+  });
+  const clear = callable(name, 'clear', { input: z.void(), output: z.void() });
+  const none = callable(name, 'none', { input: v.nullable(v.string()), output: v.nullable(v.string()) });
+  const cleared = event(name, 'cleared', z.undefined());
+  const taken: unknown[] = [];
+  own.messageRouter.consumer(find)(async (id) => {
+    taken.push(['find', id]);
+    return id === undefined ? undefined : { id };
+  });
+  own.messageRouter.consumer(clear)(async (nothing) => void taken.push(['clear', nothing]));
+  own.messageRouter.consumer(none)(async (nothing) => {
+    taken.push(['none', nothing]);
+    return nothing;
+  });
+  own.messageRouter.consumer(cleared)(async (nothing) => void taken.push(['cleared', nothing]));
+  await Promise.all([own.consumer().start(), own.relay().start()]);
+
+  const soon = { timeout: 10 };
+  await expect(own.call(find, undefined, soon)).resolves.toBeUndefined();
+  await expect(own.call(find, 'a', soon)).resolves.toEqual({ id: 'a' });
+  await expect(own.call(clear, undefined, soon)).resolves.toBeUndefined();
+  await expect(own.call(none, null, soon)).resolves.toBeNull();
+  await own.publishAggregateEvent(cleared, undefined, { transaction: 'own' });
+  await own.publishAggregateEvents([await eventOf(cleared, undefined)], { transaction: 'own' });
+  await until(() => taken.length === 6);
+  expect(taken).toEqual([
+    ['find', undefined],
+    ['find', 'a'],
+    ['clear', undefined],
+    ['none', null],
+    ['cleared', undefined],
+    ['cleared', undefined],
+  ]);
+  // What is no answer at all is still none.
+  const wrong = callable(name, 'clear', { input: z.void(), output: z.string() });
+  await expect(own.call(wrong, undefined, soon)).rejects.toBeInstanceOf(ContractViolationError);
+});
+
 test('a schema that takes its time is waited for, and one that parses gives the receiver what it made', async () => {
   const own = kit.service('async');
   const name = own.settings.appId;
