@@ -8,7 +8,7 @@ export interface LaneHostOptions {
   readonly lanes: Lanes<InFlight>;
   /** Whether no handler runs, or nobody is to wait for one any more. */
   readonly isIdle: () => boolean;
-  readonly giveUp: (message: InFlight, error: CrashingMessageError) => Promise<void>;
+  readonly giveUp: IsolationHost['giveUp'];
 }
 
 /** The lanes of a pipeline, for its isolation. The pipeline tells when a run has ended. */
@@ -43,7 +43,7 @@ export class LaneHost implements IsolationHost {
     this.#options.lanes.resume(message);
   }
 
-  giveUp(message: InFlight, error: CrashingMessageError): Promise<void> {
+  giveUp(message: InFlight, error: CrashingMessageError): Promise<boolean> {
     return this.#options.giveUp(message, error);
   }
 

@@ -16,8 +16,8 @@ export interface IsolationHost {
   runAlone(message: InFlight): Promise<void>;
   /** Not suspected any more: it runs among the others. */
   admit(message: InFlight): void;
-  /** Dead letters; resolves when it is settled. */
-  giveUp(message: InFlight, error: CrashingMessageError): Promise<void>;
+  /** Dead letters; resolves when it is settled, with whether it is there, or was taken from us before. */
+  giveUp(message: InFlight, error: CrashingMessageError): Promise<boolean>;
   /** It was lost, or given back, before its turn. */
   drop(message: InFlight): void;
 }
@@ -172,8 +172,8 @@ export class Isolation {
     if (message.state !== 'waiting') return this.#host.drop(message);
     const key = identityOf(message.delivery);
     if (starts >= crashes - 1) {
-      await this.#host.giveUp(message, new CrashingMessageError(starts + 1));
-      await this.#forget(key);
+      // It does not run: nothing is held until the dead letters take it.
+      void this.#giveUp(message, key, starts + 1);
       return;
     }
     const { exchange, routingKey } = message;
@@ -193,6 +193,11 @@ export class Isolation {
     await this.#host.runAlone(message);
     this.#alone = undefined;
     await this.#forget(key);
+  }
+
+  /** Its deaths are forgotten only when it has not come back to the queue. */
+  async #giveUp(message: InFlight, key: InboxKey, deaths: number): Promise<void> {
+    if (await this.#host.giveUp(message, new CrashingMessageError(deaths))) await this.#forget(key);
   }
 
   async #forget(key: InboxKey): Promise<void> {

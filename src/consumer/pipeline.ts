@@ -51,10 +51,14 @@ export class Pipeline {
     this.#host = new LaneHost({
       lanes: this.#lanes,
       isIdle: () => this.#running === 0 || this.#isDraining,
-      giveUp: (message, error) => {
+      giveUp: async (message, error) => {
         runner.identify(message);
         message.move('settling');
-        return this.#settled(message, () => settler.deadLetter(message, 'crashed', error));
+        let isThere = false;
+        await this.#settled(message, async () => {
+          isThere = await settler.deadLetter(message, 'crashed', error);
+        });
+        return isThere;
       },
     });
     this.#isolation = marks && new Isolation({ marks, crashes: options.retry.crashes, logger }, this.#host);
@@ -213,14 +217,14 @@ export class Pipeline {
   }
 
   /** The slot is free at once, the key only when the message is settled. */
-  #settle(message: InFlight, work: () => Promise<void>): void {
+  #settle(message: InFlight, work: () => Promise<unknown>): void {
     message.move('settling');
     this.#lanes.rest();
     void this.#settled(message, work);
   }
 
-  #settled(message: InFlight, work: () => Promise<void>): Promise<void> {
-    return work()
+  async #settled(message: InFlight, work: () => Promise<unknown>): Promise<void> {
+    await work()
       .catch(async (error: unknown) => {
         const delayMs = troubleDelayMs(0);
         this.#parts.logger.error({ error, delayMs }, 'a message could not be settled; it is given back');

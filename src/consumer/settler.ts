@@ -74,7 +74,10 @@ export class Settler {
   async retry(message: InFlight, error: Error, requestedMs: number | undefined): Promise<void> {
     const { retry, scheduler, clock, logger, forwarder } = this.#options;
     const plan = planRetry({ failedRuns: message.attempt, requestedMs }, retry);
-    if (plan.kind === 'exhausted') return this.deadLetter(message, 'attempts', error);
+    if (plan.kind === 'exhausted') {
+      await this.deadLetter(message, 'attempts', error);
+      return;
+    }
     message.addFailure(failureOf(error, clock.now()));
     const { queue } = message.delivery;
     this.#log('warn', message, { error, delayMs: plan.delayMs }, 'handler failed; its message is tried again');
@@ -95,8 +98,9 @@ export class Settler {
   /**
    * A copy to the dead letters; then it is marked as given up, and its key is parked where that is asked for; then the
    * ack. Resolves when it is settled, or was taken from us meanwhile.
+   * @returns whether it is there, and not in its queue any more
    */
-  async deadLetter(message: InFlight, reason: DeadReason, error: Error): Promise<void> {
+  async deadLetter(message: InFlight, reason: DeadReason, error: Error): Promise<boolean> {
     const { retry, clock, forwarder, parked, counters, inboxOf } = this.#options;
     const { queue } = message.delivery;
     const ran = reason === 'attempts' || reason === 'rejected' || reason === 'crashed';
@@ -110,12 +114,14 @@ export class Settler {
       { error, reason, queue },
       'message goes to the dead letters',
     );
-    if (!(await forwarder.forward(copy, message.abandoned))) return;
+    if (!(await forwarder.forward(copy, message.abandoned))) return false;
     const parksKey = message.key !== undefined && (reason === 'parked' || (ran && retry.keyed === 'park'));
     if (parksKey && message.key !== undefined) parked.park(message.key, message.isRedriven);
     const inbox = ran || reason === 'parked' ? inboxOf(message) : undefined;
-    if (inbox && !(await this.#remember(message, inbox, parksKey && ran))) return;
-    if (this.#end(message, undefined)) counters.deadLettered[reason] += 1;
+    if (inbox && !(await this.#remember(message, inbox, parksKey && ran))) return false;
+    if (!this.#end(message, undefined)) return false;
+    counters.deadLettered[reason] += 1;
+    return true;
   }
 
   /** Parks before it marks: a copy that comes again after a crash in between finds its key parked, never its key open. */

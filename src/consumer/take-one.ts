@@ -67,8 +67,8 @@ async function handleMarked(message: InFlight, workings: Workings): Promise<(Ver
   if (starts >= options.retry.crashes - 1) {
     runner.identify(message);
     message.move('settling');
-    await settler.deadLetter(message, 'crashed', new CrashingMessageError(starts + 1));
-    await endMark(key, workings);
+    const isThere = await settler.deadLetter(message, 'crashed', new CrashingMessageError(starts + 1));
+    if (isThere) await endMark(key, workings);
     return undefined;
   }
   await startMarks.begin(key);

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { BrokerTopology } from '../../src/broker/topology.ts';
 import type { Consumer } from '../../src/consumer/consumer.ts';
 import { FileStartMarks } from '../../src/consumer/file-start-marks.ts';
+import { DEFAULT_CONSUMER_OPTIONS } from '../../src/consumer/options.ts';
 import { StartMarkStore } from '../../src/database/start-mark-store.ts';
 import { knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
@@ -187,6 +189,36 @@ describe('messages that came back', () => {
       await until(async () => (await table()) === 0);
     },
   );
+
+  it('hold nothing up while the dead letters refuse the one that has had its deaths, which are not forgotten', async () => {
+    const handled: number[] = [];
+    kit.router.consumer(kit.exchange, 'refused')(async (_key, body) => void handled.push((body as { n: number }).n));
+    await bringBack(1, 'refused');
+    await begin('refused', 0);
+    await begin('refused', 0);
+    // Dead letters that are full.
+    await kit.channel.deleteQueue(kit.dead);
+    const full = { 'x-queue-type': 'quorum', 'x-max-length': 1, 'x-overflow': 'reject-publish' };
+    await kit.channel.assertQueue(kit.dead, { durable: true, arguments: full });
+    for (let n = 0; n < 5; n += 1) kit.channel.sendToQueue(kit.dead, Buffer.from('{}'));
+    await until(async () => (await kit.count(kit.dead)) > 0);
+    const topology = new BrokerTopology({ connection: kit.receiving, declare: 'none' });
+    consumer = await kit.start({ parts: { startMarks: marks, topology } });
+    for (let n = 1; n < 5; n += 1) kit.send('refused', { n });
+    await until(() => handled.length === 4);
+    expect(handled.sort()).toEqual([1, 2, 3, 4]);
+    expect(consumer.stats.inFlight).toBe(1);
+    // Lost meanwhile, it comes again with its deaths.
+    kit.proxy.cut();
+    await until(() => consumer?.stats.received === 6 && consumer.isReady);
+    expect(await table()).toBe(1);
+    await kit.channel.purgeQueue(kit.dead);
+    expect((await kit.nextDead(30_000)).properties.messageId).toBe('refused-0');
+    await until(async () => (await table()) === 0);
+    expect(consumer.stats).toMatchObject({ handled: 4, deadLettered: { crashed: 1 } });
+    await kit.channel.deleteQueue(kit.dead);
+    await kit.topology.ensure(kit.spec(DEFAULT_CONSUMER_OPTIONS));
+  });
 
   it('are no suspects when a living process gave them back: they run beside each other', async () => {
     const gate = deferred();
