@@ -59,7 +59,7 @@ import type { TaskRegistry } from './task/registry.ts';
 import type { Tasks } from './task/tasks.ts';
 import type { Worker } from './task/worker.ts';
 import type { Monitor } from './telemetry/monitor.ts';
-import { assertObject, kindOf } from './util/assert-object.ts';
+import { assertObject, assertSignal, kindOf } from './util/assert-object.ts';
 import { assertName } from './util/topic-pattern.ts';
 
 export interface ServiceParts {
@@ -149,7 +149,9 @@ export class SvcCommService {
    * For tools and repairs; services use `publishAggregateEvent`.
    * @throws UnroutableError when no queue is bound for it, BrokerUnavailableError, and what `publishAggregateEvent` throws
    */
-  async publishEventNow(event: AggregateEvent, options?: PublishOptions): Promise<PublishedEvent> {
+  async publishEventNow(event: AggregateEvent, options: PublishOptions = {}): Promise<PublishedEvent> {
+    assertObject('options', options);
+    assertSignal(options.signal);
     assertObject('event', event, 'an object with aggregate, eventType and payload');
     const { aggregate: exchange, eventType: routingKey } = event;
     return this.#assembly.telemetry.sending('send', { exchange, routingKey }, async (tell) => {

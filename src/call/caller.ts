@@ -11,7 +11,7 @@ import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { DIRECT_REPLY_TO, type Reply, type ReplyListener } from '../message/replies.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
-import { assertObject } from '../util/assert-object.ts';
+import { assertObject, assertSignal } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import type { Duration } from '../util/duration.ts';
 import { onAbort } from '../util/on-abort.ts';
@@ -92,6 +92,7 @@ export class Caller implements ReplyListener {
   ): Promise<Result> {
     assertObject('options', options);
     const { signal } = options;
+    assertSignal(signal);
     const { clock, clockKnown, ready, limits } = this.#options;
     signal?.throwIfAborted();
     assertCallee(service, method);

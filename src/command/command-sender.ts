@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { Telemetry, type Tell } from '../telemetry/telemetry.ts';
-import { assertObject } from '../util/assert-object.ts';
+import { assertObject, assertSignal } from '../util/assert-object.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { commandMessage, type MessageParts, type WrittenCommand, writtenCommand } from './command-message.ts';
@@ -71,6 +71,7 @@ export class CommandSender {
    */
   async send(service: string, args: object = {}, options: SendCommandOptions = {}): Promise<SentCommand> {
     assertObject('options', options);
+    assertSignal(options.signal);
     const { appId, clock, clockKnown, limits, telemetry } = this.#options;
     const { commandName = '', transaction, signal } = options;
     const command = writtenCommand({ service, commandName, args }, limits);

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts';
-import { assertKnownNames } from '../util/assert-object.ts';
+import { assertKnownNames, assertSignal } from '../util/assert-object.ts';
 import { assertFilter, type DeadLetterFilter } from './filter.ts';
 
 export interface SweepOptions {
@@ -34,7 +34,8 @@ const NAMES: Readonly<Record<keyof SweepOptions | 'force', true>> = {
  */
 export function assertSweepOptions(options: unknown): asserts options is SweepOptions {
   assertKnownNames('options', options, Object.keys(NAMES));
-  const { filter, limit, perSecond } = options as SweepOptions;
+  const { filter, limit, perSecond, signal } = options as SweepOptions;
+  assertSignal(signal);
   assertFilter(filter);
   if (limit !== undefined) assertLimit(limit, 0);
   if (perSecond === undefined || (Number.isFinite(perSecond) && perSecond > 0)) return;

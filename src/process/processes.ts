@@ -7,7 +7,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { listOptions } from '../task/list-options.ts';
 import type { Tasks } from '../task/tasks.ts';
-import { assertObject } from '../util/assert-object.ts';
+import { assertObject, assertSignal } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { encodeJson } from '../wire/json.ts';
 import { type CoreServices, coreServices, inServiceScope } from './core/services.ts';
@@ -292,6 +292,7 @@ const stepsOf = ({ definition, taskIds, times }: Created): readonly NewStep[] =>
 /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) */
 function assertEndOptions(options: EndOptions): void {
   assertObject('options', options);
+  assertSignal(options.signal);
   if (options.timeout !== undefined) durationMs(options.timeout, 'timeout', 's');
 }
 

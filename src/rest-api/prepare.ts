@@ -1,4 +1,5 @@
 import { InvalidArgumentError, MessageTooLargeError } from '../errors.ts';
+import { assertSignal } from '../util/assert-object.ts';
 import { serializedParams } from './axios-way.ts';
 import { jsonRequest, type RequestPart } from './formatter.ts';
 import { addCorrelation, addHeaders } from './headers.ts';
@@ -40,6 +41,7 @@ export async function prepare(
   formatterType: ResponseType | undefined,
 ): Promise<Prepared> {
   assertNoRefusedOption(options);
+  assertSignal(options.signal);
   const { params, json, data, files, headers, extraHost, noAuth, timeoutMs, signal, ...rest } = options;
   const { requestFormatter = jsonRequest, responseFormatter, responseType, ...axiosOptions } = rest;
   const type = responseType ?? formatterType;

@@ -5,7 +5,7 @@ import type { Transactions } from '../database/transactions.ts';
 import { InvalidArgumentError, TaskNotFoundError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
-import { assertObject, kindOf } from '../util/assert-object.ts';
+import { assertObject, assertSignal, kindOf } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { startDefaults } from './client-source.ts';
 import type { TaskDefinition } from './definition.ts';
@@ -205,7 +205,10 @@ export class Tasks implements Service {
   }
 
   /** The task's state now, then each change and its progress, until it has ended. @throws TaskNotFoundError */
-  events(id: TaskId, { signal }: { readonly signal?: AbortSignal } = {}): AsyncGenerator<TaskEvent, void> {
+  events(id: TaskId, options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<TaskEvent, void> {
+    assertObject('options', options);
+    const { signal } = options;
+    assertSignal(signal);
     return taskEvents(id, { watch: this.#open(this.#watch), read: () => this.record(id), signal });
   }
 
@@ -241,6 +244,7 @@ export class Tasks implements Service {
   #waiting(options: WaitOptions) {
     assertObject('options', options);
     const { timeout, signal } = options;
+    assertSignal(signal);
     const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 'timeout', 's');
     return { watch: this.#open(this.#watch), read: (id: string) => this.find(id), timeoutMs, signal };
   }

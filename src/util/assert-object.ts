@@ -13,6 +13,15 @@ export function assertObject(argument: string, value: unknown, expected = 'an ob
   throw new InvalidArgumentError(argument, expected, kindOf(value));
 }
 
+/** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for what is there and no AbortSignal, a controller say */
+export function assertSignal(signal: unknown): void {
+  if (signal === undefined || signal === null) return;
+  const isSignal = typeof signal === 'object' && 'aborted' in signal && 'addEventListener' in signal;
+  if (isSignal) return;
+  const isController = typeof signal === 'object' && 'signal' in signal;
+  throw new InvalidArgumentError('signal', 'an AbortSignal', isController ? 'its controller' : kindOf(signal));
+}
+
 /**
  * For what is harmful when it is overlooked, such as a filter of what is to be deleted.
  * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for what is no object, and one with other names

@@ -337,6 +337,13 @@ it.each<[string, (untyped: Untyped) => Promise<unknown> | undefined, string, str
   ['options that are null', (to) => to.submit?.('addition', { x: 1, y: 2 }, null), 'options', 'got null'],
   ['a definition that is left out', (to) => to.startTask?.(), 'definition', 'what task() returned, got undefined'],
   ['waiting by options that are null', (to) => to.result?.(randomUUID(), null), 'options', 'got null'],
+  [
+    'no signal to wait by',
+    (to) => to.waitForEnd?.(randomUUID(), { signal: 5 }),
+    'signal',
+    'an AbortSignal, got number',
+  ],
+  ['no signal of events', (to) => to.events?.(randomUUID(), { signal: 5 }), 'signal', 'an AbortSignal, got number'],
   ['to end all tasks of no name', (to) => to.cancelAll?.(), 'name', 'the name of a task, got undefined'],
   ['a filter that is misspelt', (to) => to.list?.({ state: 'FAILURE' }), 'options', 'the unknown name "state"'],
   [

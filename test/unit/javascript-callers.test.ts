@@ -4,6 +4,7 @@ import { eventOf } from '../../src/contract/typed.ts';
 import type { SqlExecutor } from '../../src/database/executor.ts';
 import { DeadLetters } from '../../src/dead-letters/dead-letters.ts';
 import { cancelFutureEvents, type FutureSelection, futureEvents } from '../../src/outbox/future-events.ts';
+import { createRestClient } from '../../src/rest-api-door.ts';
 
 const service = createService({
   appId: 'orders',
@@ -78,6 +79,22 @@ test.each([
     'a Date, got string',
   ],
   ['null as the timeout of a command', () => sendCommand?.('sms', {}, { timeout: null }), 'timeout', 'got null'],
+  ['no signal of a command', () => sendCommand?.('sms', {}, { signal: 5 }), 'signal', 'an AbortSignal, got number'],
+  ['no signal of a call', () => call?.('sms', 'send', {}, { signal: 'a' }), 'signal', 'an AbortSignal, got string'],
+  [
+    'the controller in the place of the signal',
+    () => call?.('sms', 'send', {}, { signal: new AbortController() }),
+    'signal',
+    'an AbortSignal, got its controller',
+  ],
+  ['no signal of an event sent now', () => publishEventNow?.(event, { signal: {} }), 'signal', 'got object'],
+  ['null as the options of an event sent now', () => publishEventNow?.(event, null), 'options', 'got null'],
+  [
+    'no signal of a request',
+    () => untyped(createRestClient({ host: 'http://127.0.0.1:1' })).get?.('/', { signal: 5 }),
+    'signal',
+    'an AbortSignal, got number',
+  ],
   ['a handler that is left out', () => takeOne?.('orders'), 'handler', 'a function, got undefined'],
   ['a queue without a name', () => takeOne?.('', () => undefined), 'queue', 'the name of a queue, got an empty text'],
   ['null as the options of a call', () => call?.('sms', 'send', {}, null), 'options', 'got null'],
@@ -145,6 +162,7 @@ test.each([
   ['a time that is a text', [{ filter: { since: '2026-01-01' } }], 'filter.since', 'a valid Date, got string'],
   ['a time that is none', [{ filter: { since: new Date(Number.NaN) } }], 'filter.since', 'got an invalid one'],
   ['a limit that is none', [{ filter: {}, limit: Number.NaN }], 'limit', 'a whole number ≥ 0, got NaN'],
+  ['no signal', [{ filter: {}, signal: 5 }], 'signal', 'an AbortSignal, got number'],
   ['a rate of nothing', [{ filter: {}, perSecond: 0 }], 'perSecond', 'a number above 0, got 0'],
 ])('%s: no dead letter is taken', async (_what, args, argument, text) => {
   const refusal = { code: 'SVC_COMM_INVALID_ARGUMENT', argument, message: expect.stringContaining(text) };
