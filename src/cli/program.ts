@@ -97,7 +97,7 @@ export function createProgram(start: Start): Command {
     'fail when too many events wait, or for too long',
     async () => (await import('./commands/checkpublisher.ts')).checkpublisher,
   )
-    .option('--max-queue-size <n>', 'most events that may wait', atLeastZero, 1000)
+    .option('--max-queue-size <n>', 'most events that may wait', wholeNumber, 1000)
     .option('--max-delay <seconds>', 'longest time that a due event may wait', atLeastZero, 60);
   add('runworker', 'run tasks, each in a process', async () => (await import('./commands/runworker.ts')).runworker);
   add(
@@ -194,6 +194,12 @@ function port(text: string): number {
   const value = Number(text);
   if (/^\d{1,5}$/.test(text) && value <= 65_535) return value;
   throw new InvalidArgumentError('It must be a port, 0 to 65535.');
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError('It must be a whole number ≥ 0.');
 }
 
 function atLeastZero(text: string): number {

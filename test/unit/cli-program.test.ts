@@ -51,7 +51,9 @@ describe('the command line', () => {
     [['migrate', '--colour'], /unknown option '--colour'/],
     [['migrate', '--log-level', 'loud'], /one of debug, info, warn, error, silent/],
     [['checkpublisher', '--max-delay', '-1'], /a number ≥ 0/],
-    [['checkpublisher', '--max-queue-size', 'many'], /a number ≥ 0/],
+    [['checkpublisher', '--max-queue-size', 'many'], /a whole number ≥ 0/],
+    [['checkpublisher', '--max-queue-size', '1.5'], /a whole number ≥ 0/],
+    [['checkpublisher', '--max-queue-size', '1e3'], /a whole number ≥ 0/],
     [['dlq', 'nonsense'], /unknown command 'nonsense'/],
     [['dlq', 'redrive', '--rate', '0/s'], /a number > 0/],
     [['dlq', 'redrive', '--since', 'lately'], /a time such as/],
@@ -65,6 +67,23 @@ describe('the command line', () => {
     [['future', 'cancel', '--tag', '=1'], /must be name=value/],
   ])('refuses %j', async (args, message) => {
     await expect(parse(...args)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['userId=1', { userId: 1 }],
+    ['userId="1"', { userId: '1' }],
+    ['a=b=1', { a: 'b=1' }],
+    ['"a=b"=1', { 'a=b': 1 }],
+    ['"a=b"="c=d"', { 'a=b': 'c=d' }],
+    ['"say \\"=\\""=x', { 'say "="': 'x' }],
+    // No name in quotes, but one with quotes.
+    ['"a=1', { '"a': 1 }],
+    ['a"b"=1', { 'a"b"': 1 }],
+  ])('reads a tag %s', async (text, tags) => {
+    const program = createProgram(() => async () => undefined);
+    await program.parseAsync(['future', 'ls', '--tag', text], { from: 'user' });
+    const future = program.commands.find((command) => command.name() === 'future');
+    expect(future?.commands.find((command) => command.name() === 'ls')?.opts().tag).toEqual(tags);
   });
 
   it.each([

@@ -24,19 +24,26 @@ const selected = (command: Command): Command =>
     .option('--event-type <type>', 'only of this type, e.g. remind.first')
     .option(
       '--tag <name=value>',
-      'only with this tag (repeatable: all of them); a value that is JSON counts as such',
+      'only with this tag (repeatable: all of them); a value that is JSON counts as such, and so does a name in quotes',
       tag,
     )
     .option('--id <event-id>', 'only this event (repeatable: any of them)', collect);
 
 const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
-/** `userId=1` is the number, `userId="1"` and `userId=a` are texts: tags are compared as the JSON that they are. */
+/**
+ * `userId=1` is the number, `userId="1"` and `userId=a` are texts: tags are compared as the JSON that they are. A name
+ * with `=` in it stands in quotes: `"a=b"=1`.
+ */
 function tag(text: string, before: Tags = {}): Tags {
-  const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('It must be name=value.');
-  return { ...before, [text.slice(0, at)]: scalar(text.slice(at + 1)) };
+  const [quoted] = QUOTED.exec(text) ?? [];
+  const at = quoted === undefined ? text.indexOf('=') : quoted.length - 1;
+  const name = quoted === undefined ? text.slice(0, at) : scalar(text.slice(0, at));
+  if (at < 1 || typeof name !== 'string') throw new InvalidArgumentError('It must be name=value.');
+  return { ...before, [name]: scalar(text.slice(at + 1)) };
 }
+
+const QUOTED = /^"(?:[^"\\]|\\.)*"=/;
 
 function scalar(text: string): Tags[string] {
   try {
