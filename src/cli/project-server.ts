@@ -72,6 +72,7 @@ async function createServer(service: SvcCommService, { settings, project, logger
   const { HttpServer, docs, functionServer, health, metrics, processApi, services } = await loadDoor();
   const { leadPeopleToDocs } = await import('../http/docs/home.ts');
   const { packageVersion } = await import('../settings/project.ts');
+  const { exchangeTypes } = await import('../settings/parts.ts');
   const { http, appId, worker, instances, brokerUrls, root, tests } = settings;
   const tasks = await service.tasks();
   const processes = await service.processes();
@@ -105,6 +106,7 @@ async function createServer(service: SvcCommService, { settings, project, logger
         processes: project.processRegistry,
         messageRouter: project.messageRouter,
         brokerUrls,
+        exchangeTypes: exchangeTypes(settings),
         tests: { root, tests },
       });
     },

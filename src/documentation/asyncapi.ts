@@ -1,5 +1,6 @@
 import { unescape as unescaped } from 'node:querystring';
 import { type JsonSchema, rerooted } from '../message/json-schema.ts';
+import type { ExchangeType } from '../message/topology.ts';
 import type { ConsumedMessage, MessageCatalogue, MessageContent } from '../router/message-catalogue.ts';
 import { type EnvelopeKind, enveloped, replyEnvelope } from './envelope.ts';
 import { exampleOf } from './example.ts';
@@ -10,6 +11,8 @@ export interface AsyncApiOptions {
   readonly description?: string | undefined;
   /** AMQP URLs; what is secret in them is left out. */
   readonly brokerUrls?: readonly string[] | undefined;
+  /** Types of the exchanges that are none of topic. @default {} */
+  readonly exchangeTypes?: Readonly<Record<string, ExchangeType>> | undefined;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -30,8 +33,8 @@ interface Entry extends MessageContent {
  * @param catalogue with schemas of draft 07, which AsyncAPI's are a superset of
  */
 export function asyncApiDocument(catalogue: MessageCatalogue, options: AsyncApiOptions): object {
-  const { title, version, description, brokerUrls = [] } = options;
-  const writer = new AsyncApiWriter(vhostOf(brokerUrls));
+  const { title, version, description, brokerUrls = [], exchangeTypes = {} } = options;
+  const writer = new AsyncApiWriter(vhostOf(brokerUrls), exchangeTypes);
   for (const entry of entriesOf(catalogue)) writer.add(entry);
   return {
     asyncapi: '3.0.0',
@@ -48,9 +51,11 @@ class AsyncApiWriter {
   readonly #messages: Record<string, Json> = {};
   readonly #schemas: Record<string, Json> = {};
   readonly #vhost: string;
+  readonly #exchangeTypes: Readonly<Record<string, ExchangeType>>;
 
-  constructor(vhost: string) {
+  constructor(vhost: string, exchangeTypes: Readonly<Record<string, ExchangeType>>) {
     this.#vhost = vhost;
+    this.#exchangeTypes = exchangeTypes;
   }
 
   parts(): Json {
@@ -81,7 +86,7 @@ class AsyncApiWriter {
     const id = free(this.#channels, `${kind}.${exchange}.${routingKey}`);
     const amqp = {
       is: 'routingKey',
-      exchange: { name: exchange, type: 'topic', durable: true, autoDelete: false, vhost: this.#vhost },
+      exchange: { name: exchange, type: this.#typeOf(exchange), durable: true, autoDelete: false, vhost: this.#vhost },
       bindingVersion: '0.3.0',
     };
     const message = this.#message(`${kind}.${exchange}.${routingKey}`, content.description, enveloped(kind, content));
@@ -92,6 +97,11 @@ class AsyncApiWriter {
       bindings: { amqp },
     };
     return id;
+  }
+
+  #typeOf(exchange: string): ExchangeType | 'default' {
+    if (exchange === '') return 'default';
+    return Object.hasOwn(this.#exchangeTypes, exchange) ? (this.#exchangeTypes[exchange] ?? 'topic') : 'topic';
   }
 
   /** Answers go to the AMQP property `reply_to`, else to the exchange that the call names. */

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { asyncApiDocument } from '../../src/documentation/asyncapi.ts';
 import { callable, command, event } from '../../src/message/contract.ts';
 import { ContractRegistry } from '../../src/message/contract-registry.ts';
+import type { ExchangeType } from '../../src/message/topology.ts';
 import { callResponseConsumer } from '../../src/router/call-response-consumer.ts';
 import { commandConsumer } from '../../src/router/command-consumer.ts';
 import { messageCatalogue } from '../../src/router/message-catalogue.ts';
@@ -26,7 +27,7 @@ const problemsOf = (document: unknown) => (isAsyncApi(document) ? [] : (isAsyncA
 interface Channel {
   readonly address: string | null;
   readonly title: string;
-  readonly bindings: { readonly amqp: { readonly exchange: { readonly vhost: string } } };
+  readonly bindings: { readonly amqp: { readonly exchange: { readonly vhost: string; readonly type: string } } };
 }
 
 interface Document {
@@ -45,12 +46,13 @@ const tree: z.ZodType = z.lazy(() => z.object({ name: z.string(), children: z.ar
 function document(
   register: (router: MessageRouter, contracts: ContractRegistry) => void = nothing,
   brokerUrls: string[] = [],
+  exchangeTypes: Readonly<Record<string, ExchangeType>> = {},
 ) {
   const router = new MessageRouter();
   const contracts = new ContractRegistry();
   register(router, contracts);
   const catalogue = messageCatalogue(router, { contracts, target: 'draft-07' });
-  return asyncApiDocument(catalogue, { title: 'orders', version: '1.2.3', brokerUrls }) as Document;
+  return asyncApiDocument(catalogue, { title: 'orders', version: '1.2.3', brokerUrls, exchangeTypes }) as Document;
 }
 
 const everything = () =>
@@ -164,6 +166,17 @@ describe('the AsyncAPI document', () => {
     });
     expect(problemsOf(JSON.parse(text))).toEqual([]);
     expect(document(nothing, ['embedded:'])).not.toHaveProperty('servers');
+  });
+
+  test('says of each exchange the type that the settings say, topic of the others, and valid ones', () => {
+    const names = ['', 'audit', 'constructor', 'jobs', 'user'];
+    const register = (router: MessageRouter) => {
+      for (const name of names) router.consumer(name, 'a')(nothing);
+    };
+    const whole = document(register, [], { audit: 'fanout', jobs: 'direct' });
+    const types = Object.values(whole.channels).map(({ bindings }) => bindings.amqp.exchange.type);
+    expect(types).toEqual(['default', 'fanout', 'topic', 'direct', 'topic']);
+    expect(problemsOf(whole)).toEqual([]);
   });
 
   test('says in which virtual host the exchanges are', () => {

@@ -12,6 +12,7 @@ export async function docsBuild(context: CommandContext, folder: string): Promis
   const { loadProject } = await import('../project.ts');
   const { staticDocs } = await import('../../http/docs/static-docs.ts');
   const { packageVersion } = await import('../../settings/project.ts');
+  const { exchangeTypes } = await import('../../settings/parts.ts');
   const { taskRegistry, processRegistry, messageRouter } = await loadProject(settings);
   const files = await staticDocs({
     title: settings.appId,
@@ -20,6 +21,7 @@ export async function docsBuild(context: CommandContext, folder: string): Promis
     processes: processRegistry,
     messageRouter,
     brokerUrls: settings.brokerUrls,
+    exchangeTypes: exchangeTypes(settings),
     tests: { root: settings.root, tests: settings.tests },
     isSecured: settings.http.token !== undefined,
   });

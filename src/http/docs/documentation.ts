@@ -1,6 +1,7 @@
 import { asyncApiDocument } from '../../documentation/asyncapi.ts';
 import { Behaviours, type TestSearch } from '../../documentation/behaviours.ts';
 import type { Documentation, DocumentedStep } from '../../documentation/model.ts';
+import type { ExchangeType } from '../../message/topology.ts';
 import type { StepCatalogue } from '../../process/catalogue.ts';
 import { type ProcessRegistry, processRegistry } from '../../process/registry.ts';
 import type { StepKind } from '../../process/step.ts';
@@ -24,6 +25,8 @@ export interface DocumentedParts {
   readonly messageRouter?: MessageRouter | undefined;
   /** AMQP URLs, named in the AsyncAPI document without what is secret in them. @default none */
   readonly brokerUrls?: readonly string[] | undefined;
+  /** Types of exchanges, for those that are none of topic. @default {} */
+  readonly exchangeTypes?: Readonly<Record<string, ExchangeType>> | undefined;
   /** Where tests are whose titles tell what tasks and processes do. @default nowhere */
   readonly tests?: TestSearch | undefined;
 }
@@ -73,9 +76,9 @@ export class DocumentationSource {
 
   async asyncApi(): Promise<object> {
     const { title, version, description } = this;
-    const { brokerUrls } = this.#parts;
+    const { brokerUrls, exchangeTypes } = this.#parts;
     const catalogue = messageCatalogue(await this.#router(), { target: 'draft-07' });
-    return asyncApiDocument(catalogue, { title, version, description, brokerUrls });
+    return asyncApiDocument(catalogue, { title, version, description, brokerUrls, exchangeTypes });
   }
 
   async #router(): Promise<MessageRouter> {
