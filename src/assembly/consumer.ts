@@ -3,9 +3,8 @@ import { BrokerTopology } from '../broker/topology.ts';
 import { Consumer } from '../consumer/consumer.ts';
 import { InboxRetention } from '../database/inbox-retention.ts';
 import type { Service } from '../lifecycle/service.ts';
-import type { TopologySpec } from '../message/topology.ts';
 import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
-import { consumeOptions, topologySpec } from '../settings/parts.ts';
+import { consumeOptions, liveTopologySpec } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
 import { consumerReadings, queueSource } from './readings.ts';
@@ -17,17 +16,7 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
   const publishing = assembly.connection('publish');
   const publisher = assembly.publisher(publishing);
   const topology = new BrokerTopology({ connection: consuming, declare: settings.declare, logger });
-  const wanted = () => topologySpec(settings, router.bindings());
-  // Read at each start: what is registered between this and that is bound as well.
-  const spec: TopologySpec = {
-    ...wanted(),
-    get exchanges() {
-      return wanted().exchanges;
-    },
-    get binds() {
-      return wanted().binds;
-    },
-  };
+  const spec = liveTopologySpec(settings, () => router.bindings());
   const ensureTopology = () => topology.ensure(spec);
   const main = new Consumer({
     subscriber: new BrokerSubscriber({ connection: consuming, ensureTopology, stall: settings.stall, logger }),

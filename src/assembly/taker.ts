@@ -2,7 +2,7 @@ import { BrokerSubscriber } from '../broker/subscriber.ts';
 import { BrokerTopology } from '../broker/topology.ts';
 import type { TakeOneOptions } from '../consumer/take-one.ts';
 import type { Service } from '../lifecycle/service.ts';
-import { consumeOptions, topologySpec } from '../settings/parts.ts';
+import { consumeOptions, liveTopologySpec, topologySpec } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
 
@@ -20,12 +20,14 @@ export function assembleTaker(assembly: Assembly, queue: string): Taker {
   const publisher = assembly.publisher(publishing);
   const topology = new BrokerTopology({ connection: consuming, declare: settings.declare, logger });
   const isOwn = queue === settings.queue.name;
-  const spec = topologySpec(settings, isOwn ? messageRouter.bindings() : []);
+  const spec = liveTopologySpec(settings, () => messageRouter.bindings());
   const options: TakeOneOptions = {
     subscriber: new BrokerSubscriber({ connection: consuming, logger }),
     publisher,
     topology,
-    topologySpec: isOwn ? spec : { ...spec, binds: [], queue: { ...spec.queue, name: queue } },
+    topologySpec: isOwn
+      ? spec
+      : { ...topologySpec(settings, []), binds: [], queue: { ...settings.queue, name: queue } },
     appId: settings.appId,
     ...assembly.databaseParts(),
     startMarks: assembly.startMarks(),
@@ -35,13 +37,17 @@ export function assembleTaker(assembly: Assembly, queue: string): Taker {
     options: consumeOptions(settings),
   };
   const database = [...assembly.poolServices(), ...assembly.clockServices()];
-  let declared: Promise<void> | undefined;
-  const declare = () => {
-    declared ??= (isOwn ? topology.ensure(spec) : Promise.resolve()).catch((error: unknown) => {
-      declared = undefined;
+  let declared: { readonly what: string; readonly done: Promise<void> } | undefined;
+  const declare = async () => {
+    if (!isOwn) return;
+    // Consumers that were registered since have bindings of their own.
+    const what = JSON.stringify(spec.binds);
+    if (declared?.what !== what) declared = { what, done: topology.ensure(spec) };
+    const mine = declared;
+    await mine.done.catch((error: unknown) => {
+      if (declared === mine) declared = undefined;
       throw error;
     });
-    return declared;
   };
   return { main: consuming, services: [...database, publishing, publisher, consuming], options, declare };
 }

@@ -18,6 +18,20 @@ export function topologySpec(settings: ResolvedSettings, derived: readonly BindS
   return { exchanges: [...exchanges.values()], queue: settings.queue, binds, retryDelaysMs };
 }
 
+/** The same, with the bindings of each moment: what is registered later is bound by the next who declares. */
+export function liveTopologySpec(settings: ResolvedSettings, derived: () => readonly BindSpec[]): TopologySpec {
+  const wanted = () => topologySpec(settings, derived());
+  return {
+    ...wanted(),
+    get exchanges() {
+      return wanted().exchanges;
+    },
+    get binds() {
+      return wanted().binds;
+    },
+  };
+}
+
 export const exchangeTypes = (settings: ResolvedSettings): Record<string, ExchangeType> =>
   Object.fromEntries(settings.exchanges.map(({ name, type }) => [name, type]));
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { MessageRouter } from '../../src/router/router.ts';
 import { AmqpLab } from '../support/amqp-lab.ts';
 import { testBrokerUrl, uniqueName } from '../support/servers.ts';
 
@@ -21,17 +22,18 @@ afterEach(async () => {
   await lab.close();
 });
 
-function service(declare: 'create' | 'verify' | 'none' = 'create'): SvcCommService {
+function service(declare: 'create' | 'verify' | 'none' = 'create', messageRouter?: MessageRouter): SvcCommService {
   const made = createService(
     {
       appId: name,
       brokerUrl: testBrokerUrl(),
       queue: name,
-      binds: [[name, 'inserted']],
+      // Those of the router's consumers, with one.
+      ...(messageRouter ? {} : { binds: [[name, 'inserted']] }),
       retry: { attempts: 2, delays: ['1s'] },
       declare,
     },
-    { logger: silentLogger },
+    { logger: silentLogger, ...(messageRouter && { messageRouter }) },
   );
   services.push(made);
   return made;
@@ -48,6 +50,26 @@ it('declare() makes exchange, queue, bindings, retry and dead queues before any 
 
 it('takeOne of the service’s own queue finds it empty on a broker that has none yet', async () => {
   expect(await service().takeOne(name, () => 'handled')).toBeUndefined();
+});
+
+it('declare() and takeOne bind for consumers that were registered after their first use', async () => {
+  const router = new MessageRouter();
+  const own = service('create', router);
+  router.consumer(name, 'first')(() => undefined);
+  await own.declare();
+  const channel = await lab.channel();
+  const send = async (routingKey: string) => {
+    channel.publish(name, routingKey, Buffer.from(JSON.stringify(routingKey)), { messageId: routingKey });
+    await channel.waitForConfirms();
+  };
+  router.consumer(name, 'second')(() => undefined);
+  await own.declare();
+  await send('second');
+  expect(await own.takeOne(name, (_key, body) => body)).toBe('second');
+  router.consumer(name, 'third')(() => undefined);
+  expect(await own.takeOne(name, () => 'none yet')).toBeUndefined();
+  await send('third');
+  expect(await own.takeOne(name, (_key, body) => body)).toBe('third');
 });
 
 it('takeOne of another queue declares nothing', async () => {
