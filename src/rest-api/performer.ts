@@ -6,7 +6,7 @@ import { statusError } from './failure.ts';
 import type { ResponseFormatter, RestResponse } from './formatter.ts';
 import { positiveMs, type ResolvedRestClientOptions } from './options.ts';
 import { Pipeline } from './pipeline.ts';
-import { assertBodySize, type Home, type Prepared, prepare } from './prepare.ts';
+import { type Home, limitedBody, type Prepared, prepare } from './prepare.ts';
 import { refusal, whyNotFollowed } from './redirect.ts';
 import type { RequestOptions } from './request-options.ts';
 import { decompressed, type ResponseType, readBody, readErrorBody } from './response-body.ts';
@@ -99,8 +99,8 @@ export class Performer {
       send: async (made) => {
         let { request } = prepared;
         if (made) {
-          const { body, contentType } = made.body;
-          assertBodySize(body, options.maxBodyLength);
+          const { contentType } = made.body;
+          const body = limitedBody(made.body.body, options.maxBodyLength);
           const typed = contentType === undefined ? {} : { 'content-type': contentType };
           request = { ...request, body, headers: { ...typed, ...made.headers } };
         }

@@ -12,8 +12,9 @@ import {
   type RequestOptions,
 } from './request-options.ts';
 import { ACCEPTED_ENCODINGS, type ResponseType } from './response-body.ts';
+import { limitedStream } from './sent-stream.ts';
 import { BaseUrl, type Target } from './target.ts';
-import type { Outgoing } from './transport.ts';
+import { isStream, type Outgoing } from './transport.ts';
 
 /** A request when all of it has been checked and formatted. */
 export interface Prepared {
@@ -58,12 +59,12 @@ export async function prepare(
   // Most bodies need no await.
   const encoding = isTransformed ? toBeTransformed(parts) : encodeBody(parts);
   const encoded = encoding instanceof Promise ? await encoding : encoding;
-  assertBodySize(encoded.body, axiosOptions.maxBodyLength);
+  const body = limitedBody(encoded.body, axiosOptions.maxBodyLength);
   const request: Outgoing = {
     method,
     target,
     headers: requestHeaders(home, target, options, type, encoded.contentType),
-    body: encoded.body,
+    body,
     isAnonymous: noAuth === true,
   };
   const isForAxios = Object.keys(axiosOptions).length > 0;
@@ -100,9 +101,15 @@ function requestHeaders(
   return result;
 }
 
-/** Axios has -1 for "no limit". */
-export function assertBodySize(body: Outgoing['body'], limit: number | undefined): void {
-  if (limit === undefined || limit < 0 || (typeof body !== 'string' && !Buffer.isBuffer(body))) return;
+/**
+ * A body that is no longer than this; a stream fails where it becomes so.
+ * @param limit axios has -1 for "no limit"
+ * @throws MessageTooLargeError (SVC_COMM_MESSAGE_TOO_LARGE)
+ */
+export function limitedBody(body: Outgoing['body'], limit: number | undefined): Outgoing['body'] {
+  if (limit === undefined || limit < 0 || body === undefined) return body;
+  if (isStream(body)) return limitedStream(body, limit);
   const bytes = Buffer.byteLength(body);
   if (bytes > limit) throw new MessageTooLargeError('request body', bytes, limit);
+  return body;
 }

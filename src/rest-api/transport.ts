@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import { Agent, type Dispatcher } from 'undici';
 import {
+  MessageTooLargeError,
   type RequestLine,
   RestApiAbortedError,
   RestApiConnectionError,
@@ -155,9 +156,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     return { method: this.#request.method, url: this.#request.target.url };
   }
 
-  #failure(cause: unknown): RestApiAbortedError | RestApiConnectionError {
+  #failure(cause: unknown): RestApiAbortedError | RestApiConnectionError | MessageTooLargeError {
     const detail = cause instanceof Error && cause.message !== '' ? cause.message : codeOf(cause);
     const { body } = this.#request;
+    if (cause instanceof MessageTooLargeError) return cause;
     // Of a connection that breaks, the body hears after us.
     if (isStream(body) && body.errored === cause) {
       return new RestApiAbortedError(this.#line, { cause }, `was given up: the stream that it sends failed: ${detail}`);

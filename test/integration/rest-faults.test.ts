@@ -176,6 +176,31 @@ describe('a stream as body', () => {
     expect(await api.get('x')).toEqual({ ok: true });
   });
 
+  it('that is longer than maxBodyLength fails the call there, closes, and says nothing of the host', async () => {
+    const api = client({ breaker: { failures: 1 } });
+    let chunks = 0;
+    const endless = () =>
+      Readable.from(
+        (async function* () {
+          for (;;) {
+            chunks += 1;
+            yield Buffer.alloc(1_000);
+          }
+        })(),
+      );
+    for (const options of [{}, { transformRequest: (data: unknown) => data }]) {
+      chunks = 0;
+      const data = endless();
+      const error = await failure(api.post('long', { data, maxBodyLength: 10_500, ...options }));
+      expect(error).toMatchObject({ code: 'SVC_COMM_MESSAGE_TOO_LARGE', bytes: 11_000, limitBytes: 10_500 });
+      expect(chunks).toBeLessThan(50);
+      expect(data.destroyed).toBe(true);
+    }
+    expect(await api.post('fits', { data: Readable.from(['ä', 'b']), maxBodyLength: 3 })).toEqual({ ok: true });
+    expect(await api.post('fits', { data: Readable.from(['ä', 'b']), maxBodyLength: -1 })).toEqual({ ok: true });
+    expect(server.asked('/fits').map(({ body }) => body)).toEqual(['äb', 'äb']);
+  });
+
   it('is not to blame for a connection that breaks under it', async () => {
     const tcp = keep(await TcpKit.open((socket) => socket.resetAndDestroy()));
     const endless = Readable.from(
