@@ -91,8 +91,8 @@ export class Assembly {
   readonly transactions = once(() => {
     const setting = this.settings.transactions ?? knexTransactions();
     return typeof setting === 'function'
-      ? new Transactions({ open: setting, schema: this.settings.schema })
-      : resolveTransactions(setting, this.pool(), this.settings.schema);
+      ? new Transactions({ open: setting, schema: this.settings.schema, logger: this.logger })
+      : resolveTransactions(setting, this.pool(), this.settings.schema, this.logger);
   });
 
   readonly outbox = once(() => {

@@ -9,6 +9,12 @@ export interface CommitSink<Item> {
   flush(executor: TransactionExecutor, items: readonly Item[]): Promise<string | undefined>;
 }
 
+/** Who is told of a savepoint that waits for its turn for long. */
+export interface SavepointWatch {
+  readonly afterMs: number;
+  onLongWait(): void;
+}
+
 /** The transaction that the running code is in. */
 export interface AmbientTransaction {
   /** What the user's own library knows. */
@@ -37,6 +43,7 @@ export class TransactionScope implements AmbientTransaction {
   readonly handle: unknown;
   readonly executor: TransactionExecutor;
   readonly depth: number;
+  readonly #watch: SavepointWatch | undefined;
   xid: string | null | undefined;
   #state: 'open' | 'flushing' | 'ended' = 'open';
   #deferred = new Map<CommitSink<unknown>, unknown[]>();
@@ -44,9 +51,10 @@ export class TransactionScope implements AmbientTransaction {
   /** Why a savepoint could not be undone: then nothing of the whole may be committed. */
   #damage: { readonly error: unknown } | undefined;
 
-  constructor(handle: unknown, executor: TransactionExecutor, depth = 0) {
+  constructor(handle: unknown, executor: TransactionExecutor, watch?: SavepointWatch, depth = 0) {
     this.handle = handle;
     this.executor = executor;
+    this.#watch = watch;
     this.depth = depth;
   }
 
@@ -62,14 +70,27 @@ export class TransactionScope implements AmbientTransaction {
   /** Savepoints are a stack in the server, so those that were opened at the same time run one after the other. */
   nest<T>(work: (child: TransactionScope) => Promise<T>): Promise<T> {
     this.#assertOpen();
-    const run = this.#lastSavepoint.then(() => this.#nest(work));
+    const turnCame = this.#watchWait();
+    const run = this.#lastSavepoint.then(() => {
+      turnCame();
+      return this.#nest(work);
+    });
     this.#lastSavepoint = run.catch(() => undefined);
     return run;
   }
 
+  /** One that waits for an earlier one, which awaits it, waits for ever, and nobody would know why. */
+  #watchWait(): () => void {
+    const watch = this.#watch;
+    if (!watch) return () => undefined;
+    const timer = setTimeout(() => watch.onLongWait(), watch.afterMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  }
+
   async #nest<T>(work: (child: TransactionScope) => Promise<T>): Promise<T> {
     const savepoint = `svc_comm_${this.depth + 1}`;
-    const child = new TransactionScope(this.handle, this.executor, this.depth + 1);
+    const child = new TransactionScope(this.handle, this.executor, this.#watch, this.depth + 1);
     await this.executor.query(`SAVEPOINT ${savepoint}`, []);
     try {
       const value = await work(child);

@@ -7,13 +7,14 @@ import {
   InvalidArgumentError,
   TransactionFinishedError,
 } from '../errors.ts';
+import type { Logger } from '../lifecycle/logger.ts';
 import { CommitFate } from './commit-fate.ts';
 import { errorText, isConnectionError, toDatabaseError } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import type { DatabasePool } from './pool.ts';
 import { recogniseTransaction } from './recognise-transaction.ts';
 import type { TransactionHolders } from './transaction-holders.ts';
-import { type AmbientTransaction, TransactionScope } from './transaction-scope.ts';
+import { type AmbientTransaction, type SavepointWatch, TransactionScope } from './transaction-scope.ts';
 
 /**
  * Any library's callback form: opens a transaction, runs `work` with its handle, commits when `work` resolves, rolls
@@ -34,7 +35,13 @@ export interface TransactionsOptions {
    * @default none: CommitUnknownError instead
    */
   readonly schema?: string | undefined;
+  /** Told of a savepoint that waits for its turn for `savepointWaitMs`. @default nobody */
+  readonly logger?: Logger | undefined;
+  /** @default 10_000 */
+  readonly savepointWaitMs?: number;
 }
+
+const SAVEPOINT_WAIT_MS = 10_000;
 
 export interface RunOptions {
   /** Named in warnings about held connections. @default 'transaction()' */
@@ -115,7 +122,7 @@ export class Transactions {
     const inTransaction = async (handle: unknown): Promise<T> => {
       leave ??= this.#options.holders?.enter(name);
       outcome = { kind: 'running' };
-      const scope = await this.#scope(handle);
+      const scope = await this.#scope(handle, name);
       let isWorking = true;
       try {
         const value = await this.#ambient.run(scope, () => work(handle));
@@ -160,11 +167,21 @@ export class Transactions {
     return this.#options.open(async (handle) => work(await recogniseTransaction(handle, { prepare: false })));
   }
 
-  async #scope(handle: unknown): Promise<TransactionScope> {
-    return new TransactionScope(
-      handle,
-      await recogniseTransaction(handle, { prepare: this.#options.prepare ?? false }),
-    );
+  async #scope(handle: unknown, name: string): Promise<TransactionScope> {
+    const { prepare = false } = this.#options;
+    return new TransactionScope(handle, await recogniseTransaction(handle, { prepare }), this.#savepointWatch(name));
+  }
+
+  #savepointWatch(transaction: string): SavepointWatch | undefined {
+    const { logger, savepointWaitMs: afterMs = SAVEPOINT_WAIT_MS } = this.#options;
+    if (!logger) return undefined;
+    const onLongWait = () =>
+      logger.warn(
+        { transaction, waitedMs: afterMs },
+        'a nested transaction() waits for one that was opened before it and has not ended: they run one after the ' +
+          'other, and when the earlier awaits the later neither ever ends; await each before you open the next',
+      );
+    return { afterMs, onLongWait };
   }
 
   /** The opener's word is not enough: one that swallows a failure, or does not wait, must not look like a commit. */
@@ -199,13 +216,19 @@ export interface KnexTransactions {
 export const knexTransactions = (): KnexTransactions => Object.freeze({ kind: 'knex' });
 
 /** What the setting means, given the service's pool. @param schema where our tables are */
-export function resolveTransactions(setting: TransactionsSetting, pool: DatabasePool, schema?: string): Transactions {
-  if (typeof setting === 'function') return new Transactions({ open: setting, schema });
+export function resolveTransactions(
+  setting: TransactionsSetting,
+  pool: DatabasePool,
+  schema?: string,
+  logger?: Logger,
+): Transactions {
+  if (typeof setting === 'function') return new Transactions({ open: setting, schema, logger });
   return new Transactions({
     open: (work) => pool.knex.transaction(work),
     prepare: pool.options.prepare,
     holders: pool.holders,
     schema,
+    logger,
     get url() {
       return pool.url;
     },

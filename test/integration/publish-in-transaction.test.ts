@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { recogniseTransaction } from '../../src/database/recognise-transaction.ts';
-import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
+import { knexTransactions, resolveTransactions, Transactions } from '../../src/database/transactions.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { MAX_BODY_BYTES } from '../../src/message/message.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { enqueue, enqueueStatement } from '../../src/outbox/sql/enqueue.ts';
@@ -103,6 +104,42 @@ describe('in an ambient transaction', () => {
     });
     const counts = await Promise.all(['nested-1', 'nested-2', 'nested-3', 'nested-4'].map(rows));
     expect(counts.map((found) => found.length)).toEqual([1, 0, 0, 1]);
+  });
+
+  test('a nested one that waits for long for an earlier one, which may await it, is told of, and no other', async () => {
+    const warned = deferred<object>();
+    let warnings = 0;
+    const logger = {
+      ...silentLogger,
+      warn: (fields: object, text: string) => {
+        warnings += 1;
+        warned.resolve({ ...fields, text });
+      },
+    };
+    const open = <T>(work: (handle: unknown) => Promise<T>) => database.pool.knex.transaction(work);
+    const watched = new Transactions({ open, logger, savepointWaitMs: 100 });
+    const order: string[] = [];
+    await watched.run(
+      async () => {
+        const later = deferred<Promise<unknown>>();
+        const first = watched.run(async () => {
+          await Promise.race([later.promise.then((it) => it), warned.promise]);
+          order.push('first');
+        });
+        const second = watched.run(async () => order.push('second'));
+        later.resolve(second);
+        await Promise.all([first, second]);
+        await watched.run(async () => order.push('third'));
+      },
+      { name: 'Orders.onOrder' },
+    );
+    expect(order).toEqual(['first', 'second', 'third']);
+    expect(await warned.promise).toEqual({
+      transaction: 'Orders.onOrder',
+      waitedMs: 100,
+      text: expect.stringContaining('when the earlier awaits the later neither ever ends'),
+    });
+    expect(warnings).toBe(1);
   });
 
   test('nested ones that run at the same time, or were not awaited, keep rows and events together', async () => {
