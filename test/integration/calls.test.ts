@@ -60,6 +60,11 @@ beforeAll(async () => {
       throw new Error('cannot reach postgres://app:c4n4ry@db/shop');
     }),
   );
+  on('oddCode')(
+    callConsumer(({ n }: Question) => {
+      throw Object.assign(new RangeError('odd'), { code: 'c'.repeat(n) });
+    }),
+  );
   on('typeError')(
     callConsumer(() => {
       throw new TypeError('undefined is not a price');
@@ -142,6 +147,15 @@ test('what the callee throws is a RemoteError with its code and text and no stac
   expect(await effects('fail')).toBe(0);
   const typeError = await failureOf(orders.call(pricingName, 'typeError', {}, { timeout: 5 }));
   expect(typeError).toMatchObject({ remoteCode: 'TypeError', message: 'undefined is not a price' });
+});
+
+test('of the code of what the callee throws no more than 255 characters travel; an empty one is none', async () => {
+  const codeOf = async (n: number) => {
+    const failure = await failureOf(orders.call(pricingName, 'oddCode', { n }, { timeout: 5 }));
+    return (failure as RemoteError).remoteCode;
+  };
+  expect(await codeOf(100_000)).toBe('c'.repeat(255));
+  expect(await codeOf(0)).toBe('RangeError');
 });
 
 test('a password in a URL of what the callee throws stays with the callee', async () => {

@@ -19,8 +19,9 @@ export interface AnswerOptions {
 /** Made up for this purpose: the ids of answers are derived in it from those of their calls. */
 const ANSWER_NAMESPACE = 'c4a1e8d2-6c0f-5b7e-9d43-2f0a7f6f5e11';
 
-/** More of a failure's text does not travel. */
+/** More of a failure's text, and of its code, does not travel. */
 const MAX_MESSAGE_CHARS = 1024;
+const MAX_CODE_CHARS = 255;
 
 /**
  * Answers calls. The inner layer makes the answer of what the handler returned, inside the transaction: one by message
@@ -134,5 +135,8 @@ function answerMessage(
 
 function wireError(error: Error): NonNullable<WireCallResponse['error']> {
   if (error instanceof RemoteError) return { code: error.remoteCode, message: error.message };
-  return { code: codeOf(error) ?? error.name, message: maskUrl(error.message).slice(0, MAX_MESSAGE_CHARS) };
+  return {
+    code: String(codeOf(error) || error.name).slice(0, MAX_CODE_CHARS),
+    message: maskUrl(error.message).slice(0, MAX_MESSAGE_CHARS),
+  };
 }
