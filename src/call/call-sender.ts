@@ -3,7 +3,7 @@ import { InvalidArgumentError } from '../errors.ts';
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
-import { assertObject } from '../util/assert-object.ts';
+import { assertKnownNames } from '../util/assert-object.ts';
 import { assertName } from '../util/topic-pattern.ts';
 import { callResponseKey, encodeQuestion } from '../wire/call.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
@@ -32,6 +32,8 @@ export interface CallSenderOptions {
   readonly telemetry?: Telemetry;
 }
 
+const OPTIONS = ['replyTo', 'timeout', 'expiredTime', 'transaction'] as const satisfies (keyof SendCallOptions)[];
+
 /** Asks services through the outbox; their answers are messages, for `callResponseConsumer`. */
 export class CallSender {
   readonly #options: Required<CallSenderOptions>;
@@ -51,7 +53,7 @@ export class CallSender {
    * @example const callId = await sendCall('pricing', 'quote', { sku }, { replyTo: 'orders', timeout: 30 });
    */
   async send(service: string, method: string, data: unknown, options: SendCallOptions = {}): Promise<string> {
-    assertObject('options', options);
+    assertKnownNames('options', options, OPTIONS);
     const { inTransaction, appId, clock, clockKnown, limits, telemetry } = this.#options;
     const { replyTo = appId, transaction = 'ambient' } = options;
     assertCallee(service, method);

@@ -11,7 +11,7 @@ import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { DIRECT_REPLY_TO, type Reply, type ReplyListener } from '../message/replies.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
-import { assertObject, assertSignal } from '../util/assert-object.ts';
+import { assertKnownNames, assertSignal } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import type { Duration } from '../util/duration.ts';
 import { onAbort } from '../util/on-abort.ts';
@@ -25,6 +25,8 @@ export interface CallOptions extends DeadlineOptions {
   /** Gives up waiting; the call itself may be executed all the same. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const OPTIONS = ['timeout', 'expiredTime', 'signal'] as const satisfies (keyof CallOptions)[];
 
 /** For calls that say no deadline: none may wait for ever. */
 export const DEFAULT_CALL_TIMEOUT: Duration = '30s';
@@ -90,7 +92,7 @@ export class Caller implements ReplyListener {
     data: unknown,
     options: CallOptions = {},
   ): Promise<Result> {
-    assertObject('options', options);
+    assertKnownNames('options', options, OPTIONS);
     const { signal } = options;
     assertSignal(signal);
     const { clock, clockKnown, ready, limits } = this.#options;

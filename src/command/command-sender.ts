@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Publisher } from '../message/publisher.ts';
 import { Telemetry, type Tell } from '../telemetry/telemetry.ts';
-import { assertObject, assertSignal } from '../util/assert-object.ts';
+import { assertKnownNames, assertSignal } from '../util/assert-object.ts';
 import { type DeadlineOptions, resolveDeadline } from '../wire/deadline.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { commandMessage, type MessageParts, type WrittenCommand, writtenCommand } from './command-message.ts';
@@ -46,6 +46,15 @@ export interface CommandSenderOptions {
   readonly logger: Logger;
 }
 
+/** With a misspelt one a command would be sent outside of its transaction, or be executed after its time. */
+const OPTIONS = [
+  'commandName',
+  'timeout',
+  'expiredTime',
+  'transaction',
+  'signal',
+] as const satisfies (keyof SendCommandOptions)[];
+
 /** Routes that were warned about are remembered up to so many. */
 const MAX_WARNED = 1000;
 
@@ -70,7 +79,7 @@ export class CommandSender {
    * @example await sendCommand('sms', { phone, text }, { commandName: 'send', timeout: 30 });
    */
   async send(service: string, args: object = {}, options: SendCommandOptions = {}): Promise<SentCommand> {
-    assertObject('options', options);
+    assertKnownNames('options', options, OPTIONS);
     assertSignal(options.signal);
     const { appId, clock, clockKnown, limits, telemetry } = this.#options;
     const { commandName = '', transaction, signal } = options;

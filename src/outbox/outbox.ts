@@ -6,7 +6,7 @@ import type { Message } from '../message/message.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { Scheduler } from '../message/schedule.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
-import { assertObject, kindOf } from '../util/assert-object.ts';
+import { assertKnownNames, assertObject, kindOf } from '../util/assert-object.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { formatTime } from '../wire/time.ts';
 import { type AggregateEvent, eventRow } from './event-row.ts';
@@ -185,6 +185,7 @@ export class Outbox implements Scheduler {
 /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) */
 function chosen(options: TransactionOption): unknown {
   assertObject('options', options);
+  assertKnownNames('options', options, ['transaction'] satisfies (keyof TransactionOption)[]);
   return options.transaction;
 }
 

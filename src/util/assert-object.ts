@@ -27,7 +27,7 @@ export function assertSignal(signal: unknown): void {
  * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for what is no object, and one with other names
  */
 export function assertKnownNames(argument: string, value: unknown, names: readonly string[]): asserts value is object {
-  const expected = `an object of ${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+  const expected = `an object of ${[names.slice(0, -1).join(', '), names.at(-1)].filter(Boolean).join(' and ')}`;
   assertObject(argument, value, expected);
   const unknown = Object.keys(value).find((name) => !names.includes(name));
   if (unknown !== undefined) {

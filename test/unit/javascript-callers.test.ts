@@ -79,6 +79,36 @@ test.each([
     'a Date, got string',
   ],
   ['null as the timeout of a command', () => sendCommand?.('sms', {}, { timeout: null }), 'timeout', 'got null'],
+  [
+    'an option of an event that is not known',
+    () => publishAggregateEvent?.(event, { trx: {} }),
+    'options',
+    'an object of transaction, got the unknown name "trx"',
+  ],
+  [
+    'an option of a future event that is not known',
+    () => publishFutureAggregateEvent?.({ ...event, eventTime: new Date() }, { tags: {} }),
+    'options',
+    'the unknown name "tags"',
+  ],
+  [
+    'an option of a command that is not known, without which it would be executed after its time',
+    () => sendCommand?.('sms', {}, { expired_time: new Date() }),
+    'options',
+    'an object of commandName, timeout, expiredTime, transaction and signal, got the unknown name "expired_time"',
+  ],
+  [
+    'an option of a call that is not known',
+    () => call?.('sms', 'send', {}, { timeoutMs: 5 }),
+    'options',
+    '"timeoutMs"',
+  ],
+  [
+    'an option of a call by message that is not known',
+    () => sendCall?.('sms', 'send', {}, { reply_to: 'orders' }),
+    'options',
+    'the unknown name "reply_to"',
+  ],
   ['no signal of a command', () => sendCommand?.('sms', {}, { signal: 5 }), 'signal', 'an AbortSignal, got number'],
   ['no signal of a call', () => call?.('sms', 'send', {}, { signal: 'a' }), 'signal', 'an AbortSignal, got string'],
   [
