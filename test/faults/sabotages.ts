@@ -165,7 +165,7 @@ export const SABOTAGES: readonly Sabotage[] = [
     edits: [
       edit(
         'consumer/settler.ts',
-        'if (!(await forwarder.forward(copy, message.abandoned))) return;',
+        'if (!(await forwarder.forward(copy, message.abandoned))) return false;',
         'void forwarder.forward(copy, message.abandoned);',
       ),
     ],

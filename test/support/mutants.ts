@@ -197,7 +197,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'the ack comes after the confirm of the copy for the dead letters',
     file: 'consumer/settler.ts',
-    takes: 'if (!(await forwarder.forward(copy, message.abandoned))) return;',
+    takes: 'if (!(await forwarder.forward(copy, message.abandoned))) return false;',
     puts: 'void forwarder.forward(copy, message.abandoned);',
     testFile: 'integration/consumer-confirm.test.ts',
     title: 'a message whose copy for the dead letters was lost on its way stays in its queue',
