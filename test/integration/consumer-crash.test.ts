@@ -91,6 +91,17 @@ it('start marks that cannot be written are told of once, and hold nothing up', a
   expect(warnings).toEqual([expect.stringContaining('start marks cannot be written')]);
 });
 
+/** As a process that dies leaves them: delivered, and nothing said of them. */
+async function comeBack(kit: ConsumerKit, count: number, topic: string, headers = {}): Promise<void> {
+  for (let n = 0; n < count; n += 1) kit.send(topic, { n }, headers, { messageId: `${topic}-${n}`, appId: 'sender' });
+  await until(async () => (await kit.count(kit.queue)) === count);
+  const dying = await connect(testBrokerUrl());
+  const channel = await dying.createChannel();
+  for (let n = 0; n < count; n += 1) expect(await channel.get(kit.queue)).not.toBe(false);
+  await dying.close();
+  await until(async () => (await kit.count(kit.queue)) === count);
+}
+
 describe('messages that came back', () => {
   let kit: ConsumerKit;
   let marks: StartMarks;
@@ -105,16 +116,7 @@ describe('messages that came back', () => {
   afterAll(() => kit.remove());
 
   const table = () => database.count('svc_comm_start_mark');
-  /** As a process that dies leaves them: delivered, and nothing said of them. */
-  async function bringBack(count: number, topic: string, headers = {}): Promise<void> {
-    for (let n = 0; n < count; n += 1) kit.send(topic, { n }, headers, { messageId: `${topic}-${n}`, appId: 'sender' });
-    await until(async () => (await kit.count(kit.queue)) === count);
-    const dying = await connect(testBrokerUrl());
-    const channel = await dying.createChannel();
-    for (let n = 0; n < count; n += 1) expect(await channel.get(kit.queue)).not.toBe(false);
-    await dying.close();
-    await until(async () => (await kit.count(kit.queue)) === count);
-  }
+  const bringBack = (count: number, topic: string, headers = {}) => comeBack(kit, count, topic, headers);
   const begin = (topic: string, n: number) =>
     marks.begin({ queue: kit.queue, source: 'sender', messageId: `${topic}-${n}` });
 
@@ -189,36 +191,6 @@ describe('messages that came back', () => {
       await until(async () => (await table()) === 0);
     },
   );
-
-  it('hold nothing up while the dead letters refuse the one that has had its deaths, which are not forgotten', async () => {
-    const handled: number[] = [];
-    kit.router.consumer(kit.exchange, 'refused')(async (_key, body) => void handled.push((body as { n: number }).n));
-    await bringBack(1, 'refused');
-    await begin('refused', 0);
-    await begin('refused', 0);
-    // Dead letters that are full.
-    await kit.channel.deleteQueue(kit.dead);
-    const full = { 'x-queue-type': 'quorum', 'x-max-length': 1, 'x-overflow': 'reject-publish' };
-    await kit.channel.assertQueue(kit.dead, { durable: true, arguments: full });
-    for (let n = 0; n < 5; n += 1) kit.channel.sendToQueue(kit.dead, Buffer.from('{}'));
-    await until(async () => (await kit.count(kit.dead)) > 0);
-    const topology = new BrokerTopology({ connection: kit.receiving, declare: 'none' });
-    consumer = await kit.start({ parts: { startMarks: marks, topology } });
-    for (let n = 1; n < 5; n += 1) kit.send('refused', { n });
-    await until(() => handled.length === 4);
-    expect(handled.sort()).toEqual([1, 2, 3, 4]);
-    expect(consumer.stats.inFlight).toBe(1);
-    // Lost meanwhile, it comes again with its deaths.
-    kit.proxy.cut();
-    await until(() => consumer?.stats.received === 6 && consumer.isReady);
-    expect(await table()).toBe(1);
-    await kit.channel.purgeQueue(kit.dead);
-    expect((await kit.nextDead(30_000)).properties.messageId).toBe('refused-0');
-    await until(async () => (await table()) === 0);
-    expect(consumer.stats).toMatchObject({ handled: 4, deadLettered: { crashed: 1 } });
-    await kit.channel.deleteQueue(kit.dead);
-    await kit.topology.ensure(kit.spec(DEFAULT_CONSUMER_OPTIONS));
-  });
 
   it('are no suspects when a living process gave them back: they run beside each other', async () => {
     const gate = deferred();
@@ -323,4 +295,42 @@ describe('messages that came back', () => {
     await until(() => consumer?.stats.handled === 2);
     await marks.end({ queue: kit.queue, source: 'sender', messageId: 'off-0' });
   });
+});
+
+it('a message that has had its deaths holds nothing up while the dead letters refuse it, and they are not forgotten', async () => {
+  const kit = await ConsumerKit.create();
+  const marks = stores[0]?.[1]() as StartMarks;
+  const isMarked = async () => (await marks.read([{ queue: kit.queue, source: 'sender', messageId: 'deadly-0' }]))[0];
+  try {
+    // All but the dead letters, which are full.
+    await kit.topology.ensure({ ...kit.spec(DEFAULT_CONSUMER_OPTIONS), retryDelaysMs: [], hasDeadLetters: false });
+    const full = { 'x-queue-type': 'quorum', 'x-max-length': 1, 'x-overflow': 'reject-publish' };
+    await kit.channel.assertQueue(kit.dead, { durable: true, arguments: full });
+    for (let n = 0; n < 5; n += 1) kit.channel.sendToQueue(kit.dead, Buffer.from('{}'));
+    await until(async () => (await kit.count(kit.dead)) > 0);
+
+    const handled: number[] = [];
+    kit.router.consumer(kit.exchange, 'deadly')(async (_key, body) => void handled.push((body as { n: number }).n));
+    await comeBack(kit, 1, 'deadly');
+    for (let deaths = 0; deaths < 2; deaths += 1) {
+      await marks.begin({ queue: kit.queue, source: 'sender', messageId: 'deadly-0' });
+    }
+    const topology = new BrokerTopology({ connection: kit.receiving, declare: 'none' });
+    const consumer = await kit.start({ parts: { startMarks: marks, topology } });
+    for (let n = 1; n < 5; n += 1) kit.send('deadly', { n });
+    await until(() => handled.length === 4);
+    expect(handled.sort()).toEqual([1, 2, 3, 4]);
+    expect(consumer.stats.inFlight).toBe(1);
+    // Lost meanwhile, it comes again with its deaths.
+    kit.proxy.cut();
+    await until(() => consumer.stats.received >= 6 && consumer.isReady);
+    expect(await isMarked()).toMatchObject({ starts: 2 });
+    await kit.channel.purgeQueue(kit.dead);
+    expect((await kit.nextDead(30_000)).properties.messageId).toBe('deadly-0');
+    await until(async () => (await isMarked())?.starts === 0);
+    expect(handled).toHaveLength(4);
+    expect(consumer.stats.deadLettered.crashed).toBe(1);
+  } finally {
+    await kit.remove();
+  }
 });
