@@ -94,9 +94,12 @@ describe('GET /metrics', () => {
       'svc_comm_ready{svc_comm_role="publisher"}': 1,
     });
     const runs = [...now].filter(([name]) => name.startsWith('messaging_process_duration_seconds_count'));
-    expect(
-      runs.map(([name, count]) => [/outcome="([\w-]+)"/.exec(name)?.[1], /error_type="(\w*)"/.exec(name)?.[1], count]),
-    ).toEqual([
+    const told = runs.map(([name, count]) => [
+      /outcome="([\w-]+)"/.exec(name)?.[1],
+      /error_type="(\w*)"/.exec(name)?.[1],
+      count,
+    ]);
+    expect(told.toSorted()).toEqual([
       ['handled', undefined, 2],
       ['retry', 'RangeError', 1],
     ]);
