@@ -328,7 +328,8 @@ it('a message that has had its deaths holds nothing up while the dead letters re
     await kit.channel.purgeQueue(kit.dead);
     expect((await kit.nextDead(30_000)).properties.messageId).toBe('deadly-0');
     await until(async () => (await isMarked())?.starts === 0);
-    expect(handled).toHaveLength(4);
+    // Acks that the cut took along bring their messages again; the deadly one has not run.
+    expect(new Set(handled)).toEqual(new Set([1, 2, 3, 4]));
     expect(consumer.stats.deadLettered.crashed).toBe(1);
   } finally {
     await kit.remove();
