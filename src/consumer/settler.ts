@@ -80,9 +80,11 @@ export class Settler {
     }
     message.addFailure(failureOf(error, clock.now()));
     const { queue } = message.delivery;
-    this.#log('warn', message, { error, delayMs: plan.delayMs }, 'handler failed; its message is tried again');
+    const isScheduled = plan.kind === 'schedule' && scheduler !== undefined;
+    const how = isScheduled ? ', when its time has come and a publisher runs' : '';
+    this.#log('warn', message, { error, delayMs: plan.delayMs }, `handler failed; its message is tried again${how}`);
     let isSafe: boolean;
-    if (plan.kind === 'schedule' && scheduler) {
+    if (isScheduled) {
       const copy = retryCopy(message, queue);
       const due = new Date(clock.now() + plan.delayMs);
       const options = { what: 'scheduling a retry', logger, signal: message.abandoned };

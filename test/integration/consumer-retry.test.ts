@@ -3,6 +3,7 @@ import { Reject, RetryLater } from '../../src/errors.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
 import { HEADER } from '../../src/message/message.ts';
+import { LogLines } from '../support/broker-kit.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 
 let kit: ConsumerKit;
@@ -145,7 +146,7 @@ test('Reject goes to the dead letters at once', async () => {
   expect(consumer.stats).toMatchObject({ received: 1, retried: 0 });
 });
 
-test('RetryLater waits in the next larger retry queue, and beyond the largest in the future table', async () => {
+test('RetryLater waits in the next larger retry queue, and beyond the largest in the future table, which is logged', async () => {
   const scheduled: { routingKey: string; exchange: string; inMs: number }[] = [];
   const asked = [70, 5_000];
   kit.router.consumer(
@@ -160,8 +161,9 @@ test('RetryLater waits in the next larger retry queue, and beyond the largest in
       scheduled.push({ exchange: message.exchange, routingKey: message.routingKey, inMs: at.getTime() - Date.now() });
     },
   };
+  const logger = new LogLines();
   const consumer = await kit.start({
-    parts: { scheduler, logger: silentLogger },
+    parts: { scheduler, logger },
     options: { retry: { delaysMs: [50, 100] } },
   });
   const since = performance.now();
@@ -170,6 +172,10 @@ test('RetryLater waits in the next larger retry queue, and beyond the largest in
   expect(performance.now() - since).toBeGreaterThanOrEqual(95);
   expect(scheduled[0]).toMatchObject({ exchange: '', routingKey: kit.queue });
   expect(scheduled[0]?.inMs).toBeGreaterThan(4_500);
+  expect(logger.lines.map(({ text }) => text)).toEqual([
+    'handler failed; its message is tried again',
+    'handler failed; its message is tried again, when its time has come and a publisher runs',
+  ]);
   await consumer.stop();
   expect(consumer.stats).toMatchObject({ retried: 2, handled: 0, lost: 0, released: 0 });
 });
