@@ -1,6 +1,7 @@
 import { type BatchObservableResult, type Histogram, metrics, type Observable } from '@opentelemetry/api';
 import { once } from '../util/once.ts';
 import { hasOpenTelemetry } from '../util/open-telemetry.ts';
+import { quietly } from '../util/quietly.ts';
 import {
   BUCKETS,
   type DurationName,
@@ -35,7 +36,7 @@ export class Meters {
 
   /** @param seconds how long it took */
   record(name: DurationName, seconds: number, labels: Labels): void {
-    if (hasOpenTelemetry()) this.#openTelemetry().get(name)?.record(seconds, labels);
+    if (hasOpenTelemetry()) quietly(() => this.#openTelemetry().get(name)?.record(seconds, labels));
     this.#histograms?.record(name, seconds, labels);
   }
 

@@ -1,6 +1,7 @@
 import { type Span, SpanStatusCode } from '@opentelemetry/api';
 import type { Verdict } from '../message/handler.ts';
 import { errorType } from '../util/error-type.ts';
+import { quietly } from '../util/quietly.ts';
 
 /** Runs work that ends by a promise or at once, and tells when it is done. @param done gets what it failed with */
 export function whenDone<T>(work: () => T, done: (error?: unknown) => void): T {
@@ -29,12 +30,27 @@ export function whenDone<T>(work: () => T, done: (error?: unknown) => void): T {
 
 /** @param error what went wrong; undefined: nothing did */
 export function endSpan(span: Span, error?: unknown): void {
-  if (error !== undefined) {
-    span.setAttribute('error.type', errorType(error));
-    span.recordException(error instanceof Error ? error : String(error));
-    span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) });
+  quietly(() => {
+    if (error !== undefined) {
+      const exception = exceptionOf(error);
+      span.setAttribute('error.type', errorType(error));
+      span.recordException(exception);
+      span.setStatus({ code: SpanStatusCode.ERROR, message: exception.message });
+    }
+  });
+  quietly(() => span.end());
+}
+
+/** All of it texts: what was thrown may have anything in their place, or nothing that can be read. */
+function exceptionOf(error: unknown): { readonly name: string; readonly message: string; readonly stack?: string } {
+  const name = errorType(error);
+  try {
+    if (!(error instanceof Error)) return { name, message: String(error) };
+    const { message, stack } = error as { readonly message: unknown; readonly stack?: unknown };
+    return { name, message: String(message), ...(typeof stack === 'string' ? { stack } : {}) };
+  } catch {
+    return { name, message: 'what was thrown cannot be read' };
   }
-  span.end();
 }
 
 /** What became of a message, in one word. */

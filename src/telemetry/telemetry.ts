@@ -6,6 +6,7 @@ import {
   ROOT_CONTEXT,
   type Span,
   SpanKind,
+  type SpanOptions,
   SpanStatusCode,
   type Tracer,
   trace,
@@ -14,6 +15,7 @@ import type { Incoming, Verdict } from '../message/handler.ts';
 import type { Message, MessageProperties } from '../message/message.ts';
 import { errorType } from '../util/error-type.ts';
 import { hasOpenTelemetry } from '../util/open-telemetry.ts';
+import { quietly } from '../util/quietly.ts';
 import { activeTrace, currentTraceparent, traceOf } from '../util/trace-context.ts';
 import type { Meters } from './meters.ts';
 import { endSpan, failureOf, outcomeOf, whenDone } from './span-ends.ts';
@@ -89,9 +91,9 @@ export class Telemetry {
     // Of a call the answer is waited for; what others do with the rest is not.
     const kind = operation === 'call' ? SpanKind.CLIENT : SpanKind.PRODUCER;
     const attributes = messaging(operation, operation === 'create' ? 'create' : 'send', exchange, routingKey);
-    const span = this.#tracer.startSpan(`${operation} ${exchange}`, { kind, attributes }, base);
+    const span = this.#span(`${operation} ${exchange}`, { kind, attributes }, base);
     if (!isTraced(span)) return work(IGNORE);
-    const tell: Tell = (messageId) => span.setAttribute(MESSAGE_ID, messageId);
+    const tell: Tell = (messageId) => quietly(() => span.setAttribute(MESSAGE_ID, messageId));
     return context.with(trace.setSpan(base, span), () =>
       whenDone(
         () => work(tell),
@@ -110,7 +112,7 @@ export class Telemetry {
     if (!origin) return undefined;
     const attributes = { ...messaging('send', 'send', exchange, routingKey), ...ofMessage(properties, body) };
     // Not PRODUCER: the span that the message carries made it.
-    const span = this.#tracer?.startSpan(`send ${exchange}`, { kind: SpanKind.CLIENT, attributes }, origin);
+    const span = this.#span(`send ${exchange}`, { kind: SpanKind.CLIENT, attributes }, origin);
     return span && ((error) => endSpan(span, error));
   }
 
@@ -138,8 +140,10 @@ export class Telemetry {
           ...(error === undefined ? {} : { 'error.type': errorType(error) }),
         });
         if (!span) return;
-        span.setAttribute('svc_comm.outcome', outcomeOf(verdict));
-        if (verdict.kind === 'dead') span.setAttribute('svc_comm.dead_letter.reason', verdict.reason);
+        quietly(() => {
+          span.setAttribute('svc_comm.outcome', outcomeOf(verdict));
+          if (verdict.kind === 'dead') span.setAttribute('svc_comm.dead_letter.reason', verdict.reason);
+        });
         endSpan(span, error);
       },
     };
@@ -149,7 +153,7 @@ export class Telemetry {
     const { delivery, exchange, routingKey, attempt } = incoming;
     const { properties, queue, body } = delivery;
     if (!hasOpenTelemetry()) return undefined;
-    const span = this.#tracer?.startSpan(
+    const span = this.#span(
       `process ${exchange}`,
       {
         kind: SpanKind.CONSUMER,
@@ -180,17 +184,23 @@ export class Telemetry {
     const beganMs = performance.now();
     const base = traceOf({ traceparent }) ?? ROOT_CONTEXT;
     const attributes = { 'svc_comm.task.name': name, 'svc_comm.task.id': id, 'svc_comm.attempt': attempt };
-    const span = this.#tracer?.startSpan(`run ${name}`, { kind: SpanKind.CONSUMER, attributes }, base);
+    const span = this.#span(`run ${name}`, { kind: SpanKind.CONSUMER, attributes }, base);
     const outcome = isTraced(span)
       ? await context.with(trace.setSpan(base, span), () => run(currentTraceparent()))
       : await run(traceparent);
     const state = stateOf(outcome) ?? 'LOST';
-    span?.setAttribute('svc_comm.task.state', state);
-    if (state !== 'SUCCESS') span?.setStatus({ code: SpanStatusCode.ERROR, message: state });
-    span?.end();
+    quietly(() => {
+      span?.setAttribute('svc_comm.task.state', state);
+      if (state !== 'SUCCESS') span?.setStatus({ code: SpanStatusCode.ERROR, message: state });
+    });
+    quietly(() => span?.end());
     const labels = { 'svc_comm.task.name': name, 'svc_comm.task.state': state };
     this.#meters?.record('svc_comm.task.duration', secondsSince(beganMs), labels);
     return outcome;
+  }
+
+  #span(name: string, options: SpanOptions, base: Context): Span | undefined {
+    return quietly(() => this.#tracer?.startSpan(name, options, base));
   }
 }
 

@@ -1,9 +1,23 @@
 /** What kind of error it is, of few kinds: its code, else its class (attribute `error.type` of OpenTelemetry). */
 export function errorType(error: unknown): string {
-  if (!(error instanceof Error)) return OTHER;
-  const { code } = error as { readonly code?: unknown };
-  if (typeof code === 'string' && code !== '') return code;
-  return typeof error.name === 'string' && error.name !== '' ? error.name : OTHER;
+  // Getters and proxies may throw in turn.
+  try {
+    if (!(error instanceof Error)) return OTHER;
+    const { code, name } = error as { readonly code?: unknown; readonly name: unknown };
+    // A class that says nothing of its name has that of Error.
+    const isPlain = name === '' || name === 'Error';
+    const kinds: unknown[] = [
+      code,
+      isPlain ? (error.constructor as { readonly name?: unknown } | undefined)?.name : name,
+    ];
+    const found = kinds.find((kind) => typeof kind === 'string' && kind !== '') as string | undefined;
+    return found?.slice(0, MAX_CHARS) ?? OTHER;
+  } catch {
+    return OTHER;
+  }
 }
 
-const OTHER = '_OTHER';
+/** Of errors that have neither, and of those that are too many to be told apart. */
+export const OTHER = '_OTHER';
+
+const MAX_CHARS = 255;

@@ -9,6 +9,7 @@ import {
 } from '@opentelemetry/api';
 import { currentCorrelation, traceparentOf } from './correlation.ts';
 import { hasOpenTelemetry } from './open-telemetry.ts';
+import { quietly } from './quietly.ts';
 
 /**
  * What a message or request carries of the trace that the code runs in: what OpenTelemetry's propagator of this process
@@ -20,7 +21,7 @@ export function traceHeaders(): Record<string, string> | undefined {
   if (!hasOpenTelemetry()) return traceparent === undefined ? undefined : { traceparent };
   const active = context.active();
   const headers: Record<string, string> = {};
-  propagation.inject(active, headers);
+  quietly(() => propagation.inject(active, headers));
   if (traceparent !== undefined && !hasSpan(active)) headers.traceparent = traceparent;
   for (const _ in headers) return headers;
   return undefined;
@@ -43,7 +44,7 @@ export const currentTraceparent = (): string | undefined => traceparentOf(traceH
 export function traceOf(headers: object): Context | undefined {
   if (!hasOpenTelemetry()) return undefined;
   // What leads here may be a callback of a socket, which was opened in somebody's span.
-  const found = propagation.extract(ROOT_CONTEXT, headers, GETTER);
+  const found = quietly(() => propagation.extract(ROOT_CONTEXT, headers, GETTER));
   return found === ROOT_CONTEXT ? undefined : found;
 }
 

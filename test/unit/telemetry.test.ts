@@ -1,0 +1,92 @@
+import { context, propagation, trace } from '@opentelemetry/api';
+import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Incoming, Verdict } from '../../src/message/handler.ts';
+import { Telemetry } from '../../src/telemetry/telemetry.ts';
+import { errorType } from '../../src/util/error-type.ts';
+
+const exporter = new InMemorySpanExporter();
+const telemetry = new Telemetry();
+
+const incoming = {
+  delivery: { queue: 'queue', properties: { headers: {} }, body: Buffer.from('1') },
+  exchange: 'orders',
+  routingKey: 'placed',
+  attempt: 1,
+} as unknown as Incoming;
+
+function setUp(processor = new SimpleSpanProcessor(exporter)): void {
+  new NodeTracerProvider({ spanProcessors: [processor] }).register();
+}
+
+function takeDown(): void {
+  trace.disable();
+  propagation.disable();
+  context.disable();
+}
+
+beforeAll(() => setUp());
+afterEach(() => exporter.reset());
+afterAll(takeDown);
+
+/** Ends the run of a handler. @returns its span as it was exported */
+function handled(verdict: Verdict) {
+  telemetry.handling(incoming, 'handler')?.end(verdict);
+  return exporter.getFinishedSpans().at(-1);
+}
+
+const unreadable = (name: string) =>
+  Object.defineProperty(new Error('unreadable'), name, {
+    get() {
+      throw new Error('no');
+    },
+  });
+
+describe('the span of a handler', () => {
+  test.each([
+    ['a code without toString', Object.assign(new Error('strange'), { code: Object.create(null) }), 'Error'],
+    ['a code that is an object', Object.assign(new Error('strange'), { code: {} }), 'Error'],
+    ['a code that is a number', Object.assign(new Error('strange'), { code: 7 }), 'Error'],
+    ['a code that cannot be read', unreadable('code'), '_OTHER'],
+    ['a message that cannot be read', unreadable('message'), 'Error'],
+    ['a stack that cannot be read', unreadable('stack'), 'Error'],
+    ['no form of a text', Object.create(null), '_OTHER'],
+  ])('ends, and disturbs nothing, when what was thrown has %s', (_what, value, type) => {
+    const span = handled({ kind: 'ack', outcome: 'failed', value });
+    expect(span?.ended).toBe(true);
+    expect(span?.attributes['error.type']).toBe(type);
+    expect(span?.events.map(({ attributes }) => Object.values(attributes ?? {}).map((one) => typeof one))).toEqual([
+      expect.not.arrayContaining(['object', 'undefined']),
+    ]);
+  });
+
+  test('whose processor throws leaves the work alone', async () => {
+    takeDown();
+    const throwing = () => {
+      throw new Error('a defect of the processor');
+    };
+    const processor = new SimpleSpanProcessor(exporter);
+    processor.onEnd = throwing;
+    setUp(processor);
+    const destination = { exchange: 'orders', routingKey: 'placed' };
+    expect(telemetry.sending('send', destination, () => 1)).toBe(1);
+    await expect(telemetry.sending('send', destination, async () => 2)).resolves.toBe(2);
+    expect(() => telemetry.handling(incoming, 'handler')?.end({ kind: 'ack', outcome: 'handled' })).not.toThrow();
+    processor.onStart = throwing;
+    expect(telemetry.sending('send', destination, () => 3)).toBe(3);
+    takeDown();
+    setUp();
+  });
+});
+
+describe('the type of an error', () => {
+  test('is its code, else its class, also of a class that gives itself no name, and never long', () => {
+    class PaymentFailed extends Error {}
+    expect(errorType(Object.assign(new RangeError('x'), { code: 'NO_ROOM' }))).toBe('NO_ROOM');
+    expect(errorType(new RangeError('x'))).toBe('RangeError');
+    expect(errorType(new PaymentFailed('x'))).toBe('PaymentFailed');
+    expect(errorType(new Error('x'))).toBe('Error');
+    expect(errorType('x')).toBe('_OTHER');
+    expect(errorType(Object.assign(new Error('x'), { code: 'x'.repeat(1e6) }))).toHaveLength(255);
+  });
+});
