@@ -138,6 +138,7 @@ export class Assembly {
 
   /** Gives back what all roles share. */
   async stop(): Promise<void> {
+    await this.meters.close();
     if (this.#clockService.isMade) await this.#clockService().stop();
     if (this.pool.isMade) await this.pool().stop();
     await this.embedded.stop();

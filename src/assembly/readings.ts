@@ -2,6 +2,7 @@ import type { BrokerConnection } from '../broker/connection.ts';
 import { QueueAdmin } from '../broker/queue-admin.ts';
 import type { CallStats } from '../call/pending-calls.ts';
 import type { ConsumerStats } from '../consumer/stats.ts';
+import type { Service } from '../lifecycle/service.ts';
 import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
 import { readBacklog } from '../outbox/backlog.ts';
 import type { Relay } from '../outbox/relay.ts';
@@ -78,10 +79,14 @@ export function relayReadings(relay: Relay): Reading[] {
   ];
 }
 
-/** What waits in the outbox. Tells nothing while the database cannot be asked. */
-export function outboxSource(assembly: Assembly): Source {
+/**
+ * What waits in the outbox. Tells nothing while the database cannot be asked, nor for a relay that was stopped: a service
+ * that was closed opens no connections.
+ */
+export function outboxSource(assembly: Assembly, relay: readonly Pick<Service, 'state'>[]): Source {
   const { schema } = assembly.settings;
   return async () => {
+    if (relay.every(({ state }) => state === 'idle')) return [];
     const backlog = await assembly.withConnection('backlog', (connection) => readBacklog(connection, schema));
     return [
       reading('svc_comm.outbox.rows', backlog.rows),

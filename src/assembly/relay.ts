@@ -20,10 +20,11 @@ export function assembleRelay(assembly: Assembly): Assembled<Relay> & { readonly
     options: relayOptions(settings),
   });
   assembly.meters.add(() => relayReadings(main));
-  assembly.meters.add(outboxSource(assembly));
+  const services = [publishing, publisher, main];
+  assembly.meters.add(outboxSource(assembly, services));
   return {
     main,
-    services: [publishing, publisher, main],
+    services,
     isReady: () => main.isConnected && publishing.current !== undefined,
   };
 }

@@ -1,32 +1,25 @@
-import { type BatchObservableResult, type Histogram, metrics, type Observable } from '@opentelemetry/api';
-import { once } from '../util/once.ts';
 import { hasOpenTelemetry } from '../util/open-telemetry.ts';
 import { quietly } from '../util/quietly.ts';
-import {
-  BUCKETS,
-  type DurationName,
-  type Labels,
-  METRICS,
-  type Metric,
-  type MetricName,
-  type Reading,
-  type Source,
-} from './metrics.ts';
+import { asked } from './asked.ts';
+import { Bounded } from './bounded.ts';
+import { joined } from './joined.ts';
+import { type DurationName, type Labels, METRICS, type Reading, type Source } from './metrics.ts';
+import { openTelemetryHistograms, tellOpenTelemetry } from './open-telemetry-meter.ts';
 import type { PrometheusPage } from './prometheus.ts';
 
-/** How long a scrape waits for one source: a server that is down must not hold up what the others know. */
-const SOURCE_MS = 2_000;
-
-/** What the process tells of itself, to OpenTelemetry when it is set up, and to Prometheus when that asks. */
+/** What a service tells of itself, to OpenTelemetry when it is set up, and to Prometheus when that asks. */
 export class Meters {
-  readonly #sources = new Set<Source>();
+  readonly #sources: (() => Promise<readonly Reading[]>)[] = [];
+  readonly #bounded = new Bounded();
+  /** Stands for this service at OpenTelemetry, which lives longer. */
+  readonly #key = {};
   #page: Promise<PrometheusPage> | undefined;
   #histograms: PrometheusPage | undefined;
 
   /** Adds what a part knows, for as long as the service lives. */
   add(source: Source): void {
-    this.#sources.add(source);
-    if (hasOpenTelemetry()) this.#openTelemetry();
+    this.#sources.push(asked(source));
+    if (hasOpenTelemetry()) quietly(() => tellOpenTelemetry(this.#key, () => this.#readings()));
   }
 
   /** Whether anybody would hear of a duration. */
@@ -35,8 +28,9 @@ export class Meters {
   }
 
   /** @param seconds how long it took */
-  record(name: DurationName, seconds: number, labels: Labels): void {
-    if (hasOpenTelemetry()) quietly(() => this.#openTelemetry().get(name)?.record(seconds, labels));
+  record(name: DurationName, seconds: number, given: Labels): void {
+    const labels = this.#bounded.labels(given);
+    if (hasOpenTelemetry()) quietly(() => openTelemetryHistograms().get(name)?.record(seconds, labels));
     this.#histograms?.record(name, seconds, labels);
   }
 
@@ -54,6 +48,13 @@ export class Meters {
     await this.#prometheusPage();
   }
 
+  /** OpenTelemetry asks no more. What was counted stays: a sum that shrinks would look like a process that began anew. */
+  async close(): Promise<void> {
+    if (!hasOpenTelemetry()) return;
+    const counted = (await this.#readings()).filter(({ name, value }) => METRICS[name].kind === 'counter' && value > 0);
+    quietly(() => tellOpenTelemetry(this.#key, async () => counted));
+  }
+
   #prometheusPage(): Promise<PrometheusPage> {
     // Loaded when it is asked for: most processes of a fleet are told of through OpenTelemetry, or not at all.
     this.#page ??= import('./prometheus.ts').then(({ PrometheusPage }) => {
@@ -63,53 +64,7 @@ export class Meters {
     return this.#page;
   }
 
-  /** Parts of one kind are added up: two consumers of a queue are one series. */
   async #readings(): Promise<Reading[]> {
-    const told = await Promise.all([...this.#sources].map((source) => within(source)));
-    const sums = new Map<string, Reading>();
-    for (const reading of told.flat()) {
-      const { name, labels, value } = reading;
-      const key = JSON.stringify([name, labels]);
-      const known = sums.get(key);
-      sums.set(key, known && METRICS[name].kind === 'counter' ? { name, labels, value: known.value + value } : reading);
-    }
-    return [...sums.values()];
-  }
-
-  /** Made at the first use: OpenTelemetry gives those who come before its SDK something that does nothing. */
-  readonly #openTelemetry = once((): ReadonlyMap<DurationName, Histogram> => {
-    const meter = metrics.getMeter('svc-comm');
-    const histograms = new Map<DurationName, Histogram>();
-    const observables = new Map<MetricName, Observable>();
-    for (const [key, metric] of Object.entries(METRICS) as [MetricName, Metric][]) {
-      const options = { unit: metric.unit, description: metric.description };
-      if (metric.kind === 'histogram') {
-        const advice = { explicitBucketBoundaries: [...BUCKETS] };
-        histograms.set(key as DurationName, meter.createHistogram(key, { ...options, advice }));
-      } else if (metric.kind === 'counter') observables.set(key, meter.createObservableCounter(key, options));
-      else observables.set(key, meter.createObservableGauge(key, options));
-    }
-    const tell = async (result: BatchObservableResult) => {
-      for (const { name, labels, value } of await this.#readings()) {
-        const observable = observables.get(name);
-        if (observable) result.observe(observable, value, labels);
-      }
-    };
-    meter.addBatchObservableCallback(tell, [...observables.values()]);
-    return histograms;
-  });
-}
-
-async function within(source: Source): Promise<readonly Reading[]> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<readonly Reading[]>((resolve) => {
-    timer = setTimeout(resolve, SOURCE_MS, []);
-  });
-  try {
-    return await Promise.race([source(), tooLong]);
-  } catch {
-    return [];
-  } finally {
-    clearTimeout(timer);
+    return joined((await Promise.all(this.#sources.map((ask) => ask()))).flat());
   }
 }

@@ -4,6 +4,8 @@ export interface Metric {
   /** As UCUM writes it; what stands in braces says what is counted. */
   readonly unit: 's' | '1' | '{message}' | '{call}' | '{task}' | '{row}' | '{run}' | '{relay}' | '{partition}';
   readonly attributes: readonly string[];
+  /** What is told when several parts of a process tell the same: what a server counts is not to be added up. @default 'sum' */
+  readonly several?: 'sum' | 'max' | 'min';
   readonly description: string;
 }
 
@@ -34,6 +36,7 @@ export const METRICS = Object.freeze({
     kind: 'gauge',
     unit: '1',
     attributes: ['svc_comm.role'],
+    several: 'min',
     description: '1 when the role does its work, 0 while it waits for a server or is on its way',
   },
   'svc_comm.consumer.received': {
@@ -76,6 +79,7 @@ export const METRICS = Object.freeze({
     kind: 'gauge',
     unit: '{message}',
     attributes: ['svc_comm.queue', 'svc_comm.queue.kind'],
+    several: 'max',
     description: 'Messages that wait in the queue (`main`), for another attempt (`retry`), or were given up (`dead`)',
   },
   'svc_comm.relay.messages': {
@@ -112,30 +116,35 @@ export const METRICS = Object.freeze({
     kind: 'gauge',
     unit: '{row}',
     attributes: [],
+    several: 'max',
     description: 'Messages that wait in the outbox; each relay tells all of them',
   },
   'svc_comm.outbox.oldest_age': {
     kind: 'gauge',
     unit: 's',
     attributes: [],
+    several: 'max',
     description: 'Age of the oldest of them, by the clock of the database',
   },
   'svc_comm.outbox.failing': {
     kind: 'gauge',
     unit: '{row}',
     attributes: [],
+    several: 'max',
     description: 'Those that the broker has refused',
   },
   'svc_comm.outbox.future': {
     kind: 'gauge',
     unit: '{row}',
     attributes: ['svc_comm.due'],
+    several: 'max',
     description: 'Future events that wait for their time (`false`), or for a relay (`true`)',
   },
   'svc_comm.outbox.relays': {
     kind: 'gauge',
     unit: '{relay}',
     attributes: [],
+    several: 'max',
     description: 'Relays that live',
   },
   'svc_comm.calls': {

@@ -140,6 +140,21 @@ describe('GET /metrics', () => {
     expect(now.has('svc_comm_relay_held')).toBe(true);
   });
 
+  test('of a service that was closed asks no server', async () => {
+    const proxy = await TcpProxy.to(testDatabaseUrl());
+    onTestFinished(() => proxy.close());
+    const { service } = await watched('closed', { databaseUrl: proxy.url(testDatabaseUrl()) });
+    await service.migrate();
+    await service.relay().start();
+    expect(metricsIn(await service.prometheusMetrics()).get('svc_comm_outbox_rows')).toBe(0);
+    await service.close();
+    const before = proxy.accepted;
+    const now = metricsIn(await service.prometheusMetrics());
+    expect(now.has('svc_comm_outbox_rows')).toBe(false);
+    expect(now.get('svc_comm_relay_held')).toBe(0);
+    expect(proxy.accepted).toBe(before);
+  });
+
   test('of `prometheusMetrics()` can stand behind those of the project', async () => {
     const { service } = await watched('joined');
     await service.migrate();

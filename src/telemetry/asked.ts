@@ -1,0 +1,34 @@
+import type { Reading, Source } from './metrics.ts';
+
+/** How long a scrape waits for one source: a server that is down must not hold up what the others know. */
+const SOURCE_MS = 2_000;
+
+/**
+ * Asks a source, once at a time: those who come while a server has not answered yet wait for the same answer, and take no
+ * connections of their own.
+ * @returns what gives its readings, none when it fails or takes too long; never rejects
+ */
+export function asked(source: Source): () => Promise<readonly Reading[]> {
+  let pending: Promise<readonly Reading[]> | undefined;
+  const ask = async (): Promise<readonly Reading[]> => {
+    try {
+      return await source();
+    } catch {
+      return [];
+    } finally {
+      pending = undefined;
+    }
+  };
+  return async () => {
+    pending ??= ask();
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<readonly Reading[]>((resolve) => {
+      timer = setTimeout(resolve, SOURCE_MS, []);
+    });
+    try {
+      return await Promise.race([pending, tooLong]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
