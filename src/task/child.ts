@@ -139,5 +139,5 @@ function throttled(report: TaskContext['progress']): { readonly progress: TaskCo
 async function inTrace<T>(traceparent: string | undefined, work: () => T): Promise<() => T> {
   if (traceparent === undefined || !hasOpenTelemetry()) return work;
   const { withTrace } = await import('../util/trace-context.ts');
-  return () => withTrace({ traceparent }, work);
+  return () => withTrace(traceparent, work);
 }

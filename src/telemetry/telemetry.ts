@@ -16,7 +16,7 @@ import type { Message, MessageProperties } from '../message/message.ts';
 import { errorType } from '../util/error-type.ts';
 import { hasOpenTelemetry } from '../util/open-telemetry.ts';
 import { quietly } from '../util/quietly.ts';
-import { activeTrace, currentTraceparent, traceOf } from '../util/trace-context.ts';
+import { activeTrace, currentTraceparent, traceOf, traceOfParent } from '../util/trace-context.ts';
 import type { Meters } from './meters.ts';
 import { endSpan, failureOf, outcomeOf, whenDone } from './span-ends.ts';
 
@@ -182,7 +182,7 @@ export class Telemetry {
   ): Promise<T> {
     const { id, name, attempt, traceparent } = task;
     const beganMs = performance.now();
-    const base = traceOf({ traceparent }) ?? ROOT_CONTEXT;
+    const base = traceOfParent(traceparent) ?? ROOT_CONTEXT;
     const attributes = { 'svc_comm.task.name': name, 'svc_comm.task.id': id, 'svc_comm.attempt': attempt };
     const span = this.#span(`run ${name}`, { kind: SpanKind.CONSUMER, attributes }, base);
     const outcome = isTraced(span)

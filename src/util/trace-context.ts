@@ -31,11 +31,23 @@ export function traceHeaders(): Record<string, string> | undefined {
 export function activeTrace(): Context {
   const active = context.active();
   if (hasSpan(active)) return active;
-  return traceOf({ traceparent: currentCorrelation()?.traceparent }) ?? active;
+  return traceOfParent(currentCorrelation()?.traceparent) ?? active;
 }
 
-/** The same as `traceHeaders` for what has room for one text only. */
-export const currentTraceparent = (): string | undefined => traceparentOf(traceHeaders()?.traceparent);
+/** The trace that the code runs in, for what has room for one text only: whatever the propagator writes, this is ours. */
+export function currentTraceparent(): string | undefined {
+  const span = hasOpenTelemetry() ? trace.getSpanContext(context.active()) : undefined;
+  if (!span || !isSpanContextValid(span)) return currentCorrelation()?.traceparent;
+  return `00-${span.traceId}-${span.spanId}-${span.traceFlags.toString(16).padStart(2, '0')}`;
+}
+
+/** What `currentTraceparent` has written, or a header that is one. @returns undefined as `traceOf` */
+export function traceOfParent(traceparent: string | undefined): Context | undefined {
+  if (!hasOpenTelemetry() || traceparentOf(traceparent) === undefined) return undefined;
+  const [, traceId = '', spanId = '', flags = ''] = (traceparent as string).split('-');
+  const span = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+  return trace.setSpanContext(ROOT_CONTEXT, span);
+}
 
 /**
  * The trace that headers tell of, as OpenTelemetry's propagator of this process reads them.
@@ -48,9 +60,9 @@ export function traceOf(headers: object): Context | undefined {
   return found === ROOT_CONTEXT ? undefined : found;
 }
 
-/** Runs `fn` in the trace that headers tell of; as it is when they tell of none. */
-export function withTrace<T>(headers: object, fn: () => T): T {
-  const found = traceOf(headers);
+/** Runs `fn` in the trace of a `traceparent`; as it is when there is none. */
+export function withTrace<T>(traceparent: string | undefined, fn: () => T): T {
+  const found = traceOfParent(traceparent);
   return found ? context.with(found, fn) : fn();
 }
 

@@ -1,9 +1,16 @@
-import { context, propagation, trace } from '@opentelemetry/api';
-import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
+import { context, propagation, type TextMapPropagator, trace } from '@opentelemetry/api';
+import {
+  InMemorySpanExporter,
+  NodeTracerProvider,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Incoming, Verdict } from '../../src/message/handler.ts';
 import { Telemetry } from '../../src/telemetry/telemetry.ts';
+import { withCorrelation } from '../../src/util/correlation.ts';
 import { errorType } from '../../src/util/error-type.ts';
+import { currentTraceparent } from '../../src/util/trace-context.ts';
 
 const exporter = new InMemorySpanExporter();
 const telemetry = new Telemetry();
@@ -74,6 +81,37 @@ describe('the span of a handler', () => {
     expect(() => telemetry.handling(incoming, 'handler')?.end({ kind: 'ack', outcome: 'handled' })).not.toThrow();
     processor.onStart = throwing;
     expect(telemetry.sending('send', destination, () => 3)).toBe(3);
+    takeDown();
+    setUp();
+  });
+});
+
+describe('with a propagator that writes no `traceparent`', () => {
+  test('the trace of a task, and of a request that came with one, goes on all the same', async () => {
+    takeDown();
+    // As B3 does: a header of its own, and deaf to all others.
+    const propagator: TextMapPropagator = {
+      inject: (_context, carrier, setter) => setter.set(carrier, 'b3', 'its own'),
+      extract: (given) => given,
+      fields: () => ['b3'],
+    };
+    new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register({ propagator });
+    const traceId = '0af7651916cd43dd8448eb211c80319c';
+    const submitted = withCorrelation({ correlationId: 'c', traceparent: `00-${traceId}-b7ad6b7169203331-01` }, () =>
+      telemetry.sending('send', { exchange: 'orders', routingKey: 'placed' }, () => currentTraceparent()),
+    );
+    const task = { id: 'id', name: 'task', attempt: 1, traceparent: submitted };
+    const given = await telemetry.running(
+      task,
+      async (traceparent) => traceparent,
+      () => 'SUCCESS',
+    );
+    const [sent, run] = exporter.getFinishedSpans();
+    const idOf = (span: ReadableSpan | undefined) => span?.spanContext().spanId;
+    expect(sent?.parentSpanContext).toMatchObject({ traceId, spanId: 'b7ad6b7169203331' });
+    expect(submitted).toBe(`00-${traceId}-${idOf(sent)}-01`);
+    expect(run?.parentSpanContext).toMatchObject({ traceId, spanId: idOf(sent) });
+    expect(given).toBe(`00-${traceId}-${idOf(run)}-01`);
     takeDown();
     setUp();
   });
