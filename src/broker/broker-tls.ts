@@ -17,7 +17,7 @@ export class BrokerTls {
   readonly #files: ReadonlyMap<Part, string>;
   readonly #others: Pick<BrokerTlsOptions, 'passphrase' | 'servername'>;
 
-  /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for files that cannot be read, and a certificate without its key */
+  /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for files that cannot be read, and for half of what belongs together */
   constructor({ searchParams }: URL) {
     const parts = Object.keys(FILES) as Part[];
     this.#files = new Map(
@@ -32,6 +32,10 @@ export class BrokerTls {
     if (this.#files.has('cert') !== this.#files.has('key')) {
       throw new InvalidArgumentError('brokerUrl', 'certfile and keyfile together', 'one of them');
     }
+    if (passphrase !== null && !this.#files.has('key')) {
+      const expected = 'password, the passphrase of a key, with certfile and keyfile; that of the user before the "@"';
+      throw new InvalidArgumentError('brokerUrl', expected, 'it without them');
+    }
     for (const [part, path] of this.#files) assertReadable(FILES[part], path);
   }
 
@@ -43,13 +47,18 @@ export class BrokerTls {
 }
 
 function assertReadable(parameter: string, path: string): void {
+  let text: string;
   try {
-    readFileSync(path);
+    text = readFileSync(path, 'latin1');
   } catch (error) {
     const { code = 'unreadable' } = error as NodeJS.ErrnoException;
     throw new InvalidArgumentError('brokerUrl', `a file that can be read as ${parameter}`, `${path} (${code})`, {
       cause: error,
     });
+  }
+  // node:tls passes over authorities that are no PEM, and trusts nobody then.
+  if (parameter === FILES.ca && !/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(text)) {
+    throw new InvalidArgumentError('brokerUrl', `a file with a certificate in PEM as ${parameter}`, path);
   }
 }
 

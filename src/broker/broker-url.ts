@@ -33,6 +33,7 @@ export class BrokerNode {
     this.username = isAnonymous ? 'guest' : decoded(url.username, 'user');
     this.#password = isAnonymous ? 'guest' : decoded(url.password, 'password');
     this.vhost = decoded(url.pathname.slice(1), 'virtual host') || '/';
+    assertParts(url);
     assertParameters(url);
     this.heartbeatSeconds = heartbeatOf(url);
     this.tls = this.protocol === 'amqps' ? new BrokerTls(url) : undefined;
@@ -96,6 +97,28 @@ function decoded(text: string, what: string): string {
   }
 }
 
+/** A password with a sign that is not percent-encoded is cut there, and what is behind it would be read as something else. */
+function assertParts({ username, password, pathname, hash }: URL): void {
+  if (hash !== '') {
+    throw new InvalidArgumentError(
+      'brokerUrl',
+      'no "#": in a password it is written %23',
+      'one, and what stands behind it',
+    );
+  }
+  if (username === '' && password === '' && pathname.includes('@')) {
+    throw new InvalidArgumentError(
+      'brokerUrl',
+      'a "/" of a password as %2F, an "@" of a virtual host as %40',
+      'an "@" behind a "/"',
+    );
+  }
+}
+
+/** What may be the rest of a password, up to the `@` before the host, is not shown. */
+const shown = (text: string): string =>
+  text.includes('@') ? 'a text with "@", which in a password is written %40' : text;
+
 /** Of TLS, which `amqps:` alone has. */
 const TLS_PARAMETERS = ['cacertfile', 'certfile', 'keyfile', 'password', 'server_name_indication', 'verify'];
 const PARAMETERS = ['heartbeat', 'auth_mechanism', ...TLS_PARAMETERS];
@@ -104,7 +127,10 @@ const PARAMETERS = ['heartbeat', 'auth_mechanism', ...TLS_PARAMETERS];
 function assertParameters({ searchParams, protocol }: URL): void {
   for (const name of searchParams.keys()) {
     if (!PARAMETERS.includes(name)) {
-      throw new InvalidArgumentError('brokerUrl', `none but the parameters ${PARAMETERS.join(', ')}`, name);
+      throw new InvalidArgumentError('brokerUrl', `none but the parameters ${PARAMETERS.join(', ')}`, shown(name));
+    }
+    if (searchParams.getAll(name).length > 1) {
+      throw new InvalidArgumentError('brokerUrl', `the parameter ${name} once`, 'it more than once');
     }
     if (protocol !== 'amqps:' && TLS_PARAMETERS.includes(name)) {
       throw new InvalidArgumentError('brokerUrl', `amqps:// for the parameter ${name}`, protocol.slice(0, -1));
@@ -112,12 +138,12 @@ function assertParameters({ searchParams, protocol }: URL): void {
   }
   const mechanism = searchParams.get('auth_mechanism') ?? 'plain';
   if (!/^(plain|external)$/i.test(mechanism)) {
-    throw new InvalidArgumentError('brokerUrl', 'auth_mechanism plain or external', mechanism);
+    throw new InvalidArgumentError('brokerUrl', 'auth_mechanism plain or external', shown(mechanism));
   }
   const verify = searchParams.get('verify') ?? 'verify_peer';
   if (verify !== 'verify_peer') {
     const expected = 'verify=verify_peer, which cannot be turned off: an authority of your own goes into cacertfile';
-    throw new InvalidArgumentError('brokerUrl', expected, verify);
+    throw new InvalidArgumentError('brokerUrl', expected, shown(verify));
   }
 }
 
@@ -126,7 +152,11 @@ function heartbeatOf(url: URL): number | undefined {
   if (given === null) return undefined;
   const seconds = Number(given);
   if (given === '' || !Number.isInteger(seconds) || seconds < 0 || seconds > MAX_HEARTBEAT_SECONDS) {
-    throw new InvalidArgumentError('brokerUrl', `heartbeat of 0 to ${MAX_HEARTBEAT_SECONDS} whole seconds`, given);
+    throw new InvalidArgumentError(
+      'brokerUrl',
+      `heartbeat of 0 to ${MAX_HEARTBEAT_SECONDS} whole seconds`,
+      shown(given),
+    );
   }
   return seconds;
 }

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parseBrokerUrls } from '../../src/broker/broker-url.ts';
@@ -33,6 +34,12 @@ describe('a broker URL', () => {
     expect(parsed('amqp://localhost').tls).toBeUndefined();
   });
 
+  test('takes each parameter once, and an authority in PEM only', () => {
+    expect(() => parsed('amqp://localhost?heartbeat=5&heartbeat=9')).toThrow(/the parameter heartbeat once/);
+    const noCertificate = fileURLToPath(import.meta.url);
+    expect(() => parsed(`amqps://localhost?cacertfile=${noCertificate}`)).toThrow(/a certificate in PEM as cacertfile/);
+  });
+
   test('lists each node of a cluster', () => {
     expect(parseBrokerUrls(['amqp://a', 'amqps://b']).map((node) => node.hostname)).toEqual(['a', 'b']);
     expect(() => parseBrokerUrls([])).toThrow(/at least one URL/);
@@ -57,6 +64,14 @@ describe('a broker URL', () => {
     'amqp://u:hunter2@host?password=hunter2',
     'amqps://u:hunter2@host?password=hunter2&keyfile=none.pem',
     'amqps://u:hunter2@host?pass=hunter2',
+    // Passwords with a sign that must be percent-encoded: 12?hunter2, 12#hunter2, 12/hunter2.
+    'amqp://u:12?hunter2@host',
+    'amqp://u:12#hunter2@host',
+    'amqp://u:12/hunter2@host',
+    'amqp://u:12?heartbeat=hunter2@host',
+    'amqp://u:12?auth_mechanism=hunter2@host',
+    'amqps://u:12?verify=hunter2@host',
+    'amqps://u@host?password=hunter2',
     '',
   ])('refuses %j with an error that does not show the password', (url) => {
     const error = (() => {
