@@ -10,6 +10,8 @@ export type ServiceState = (typeof SERVICE_STATES)[number];
 export interface Service {
   readonly name: string;
   readonly state: ServiceState;
+  /** What its start failed with, until it is started again or stopped. */
+  readonly startError?: unknown;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -38,6 +40,7 @@ export class Lifecycle implements Service {
   readonly name: string;
   readonly #hooks: ServiceHooks;
   #state: ServiceState = 'idle';
+  #startError: unknown;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #abort: AbortController | undefined;
@@ -49,6 +52,10 @@ export class Lifecycle implements Service {
 
   get state(): ServiceState {
     return this.#state;
+  }
+
+  get startError(): unknown {
+    return this.#startError;
   }
 
   /** @throws NotRunningError (SVC_COMM_NOT_RUNNING) unless running */
@@ -63,6 +70,7 @@ export class Lifecycle implements Service {
   }
 
   stop(): Promise<void> {
+    this.#startError = undefined;
     if (this.#state === 'idle' && !this.#starting) return Promise.resolve();
     this.#abort?.abort();
     this.#stopping ??= this.#stop().finally(() => {
@@ -87,11 +95,13 @@ export class Lifecycle implements Service {
     if (before.length > 0) await Promise.allSettled(before);
     if (signal.aborted) throw new StartAbortedError(this.name);
     this.#state = 'starting';
+    this.#startError = undefined;
     try {
       await this.#hooks.start(signal);
       if (signal.aborted) throw new StartAbortedError(this.name);
       this.#state = 'running';
     } catch (error) {
+      if (!signal.aborted) this.#startError = error;
       this.#state = 'stopping';
       await this.#hooks.stop().catch(() => undefined);
       this.#state = 'idle';

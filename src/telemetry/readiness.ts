@@ -1,23 +1,28 @@
 import type { Service } from '../lifecycle/service.ts';
 import type { Reading } from './metrics.ts';
 
+type Watched = Pick<Service, 'name' | 'state' | 'startError'>;
+
 interface Role {
-  readonly service: Pick<Service, 'name' | 'state'>;
+  readonly service: Watched;
   readonly isReady: () => boolean;
 }
 
-/** Which roles of a process do their work. Those that were stopped, or never started, are not asked. */
+/**
+ * Which roles of a process do their work. Those that were stopped, or never started, are not asked; one whose start failed
+ * does not, until it is stopped, or another of its name is started in its place.
+ */
 export class Readiness {
   readonly #roles: Role[] = [];
 
   /** @param isReady whether it does its work; asked while it is running only */
-  add(service: Pick<Service, 'name' | 'state'>, isReady: () => boolean): void {
+  add(service: Watched, isReady: () => boolean): void {
     this.#roles.push({ service, isReady });
   }
 
-  /** Names of those that have been started and do not do their work: they wait for a server, start or stop. */
+  /** Names of those that have been started and do not do their work: they wait for a server, start, stop, or could not be started. */
   get waiting(): readonly string[] {
-    return this.#active.filter((role) => !doesWork(role)).map(({ service }) => service.name);
+    return [...new Set(this.#active.filter((role) => !doesWork(role)).map(({ service }) => service.name))];
   }
 
   get readings(): readonly Reading[] {
@@ -29,7 +34,10 @@ export class Readiness {
   }
 
   get #active(): readonly Role[] {
-    return this.#roles.filter(({ service }) => service.state !== 'idle');
+    const started = this.#roles.filter(({ service }) => service.state !== 'idle');
+    const names = new Set(started.map(({ service }) => service.name));
+    const hasFailed = ({ service }: Role) => service.state === 'idle' && service.startError !== undefined;
+    return [...started, ...this.#roles.filter((role) => hasFailed(role) && !names.has(role.service.name))];
   }
 }
 

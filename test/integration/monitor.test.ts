@@ -202,6 +202,29 @@ describe('the monitor', () => {
     expect(await get('/health', 'HEAD')).toMatchObject({ status: 200, text: '' });
   });
 
+  test('refuses addresses that are none, and an empty one, which would be every address of the machine', () => {
+    const service = kit.service('misled');
+    for (const address of [
+      { host: '' },
+      { host: 5 as never },
+      { port: -1 },
+      { port: 65_536 },
+      { port: '9464' as never },
+    ]) {
+      expect(() => service.monitor(address)).toThrow(
+        expect.objectContaining({ code: 'SVC_COMM_INVALID_ARGUMENT', argument: Object.keys(address)[0] }),
+      );
+    }
+  });
+
+  test('says where it listens so that it can be asked there, also on IPv6', async () => {
+    for (const host of ['::1', 'localhost']) {
+      const monitor = kit.service(`at-${host.replaceAll(':', '-')}`).monitor({ host, port: 0 });
+      await monitor.start();
+      expect((await fetch(`${monitor.url}/health`)).status).toBe(200);
+    }
+  });
+
   test('that finds its port taken says which setting names it', async () => {
     const other: Server = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());
