@@ -1,8 +1,8 @@
-import type { DeadReason, Verdict } from '../message/handler.ts';
+import type { DeadReason, Incoming, Verdict } from '../message/handler.ts';
 import { troubleDelayMs } from './forward.ts';
 import type { InFlight } from './in-flight.ts';
 import type { ConsumeOptions } from './options.ts';
-import { planInPlace } from './retry.ts';
+import { planInPlace, planRetry } from './retry.ts';
 
 /** A message that infrastructure keeps failing is held this long, then given back: another process may do better. */
 export const MAX_HOLD_MS = 60_000;
@@ -45,6 +45,17 @@ export function nextStep(
     case 'release':
       return afterTrouble(message, error, circumstances);
   }
+}
+
+/** Whether a failed run of the message was its last: what `nextStep` and then the retry come to. */
+export function isExhausted(
+  { key, attempt, firstFailureMs }: Pick<Incoming, 'key' | 'attempt' | 'firstFailureMs'>,
+  requestedMs: number | undefined,
+  { retry, nowMs }: Pick<Circumstances, 'retry' | 'nowMs'>,
+): boolean {
+  const run = { failedRuns: attempt, requestedMs };
+  if (key === undefined) return planRetry(run, retry).kind === 'exhausted';
+  return planInPlace({ ...run, elapsedMs: nowMs - (firstFailureMs ?? nowMs) }, retry).kind === 'exhausted';
 }
 
 function afterFailure(message: MessageState, error: Error, requestedMs: number | undefined, now: Circumstances): Step {

@@ -10,6 +10,7 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import { cutShort } from './cut-short.ts';
 import { Forwarder } from './forward.ts';
 import type { InFlight } from './in-flight.ts';
+import { isExhausted } from './next-step.ts';
 import { type ConsumeOptions, DEFAULT_CONSUMER_OPTIONS } from './options.ts';
 import { ParkedKeys } from './parked-keys.ts';
 import { Runner } from './runner.ts';
@@ -86,6 +87,8 @@ export function createWorkings(given: HandlingOptions): Workings {
       },
     },
     telemetry: given.telemetry,
+    isExhausted: (incoming, delayMs) =>
+      isExhausted(incoming, delayMs, { retry: options.retry, nowMs: clock.monotonicMs() }),
     middleware: [cutShort()],
   });
   const forwarder = new Forwarder({ publisher, topology, topologySpec, logger });

@@ -39,6 +39,8 @@ export interface Incoming {
   readonly key: string | undefined;
   readonly attempt: number;
   readonly isRedriven: boolean;
+  /** Of one that is retried in place: when it failed first, on the monotonic clock. */
+  readonly firstFailureMs?: number | undefined;
   readonly body: unknown;
 }
 

@@ -8,7 +8,7 @@ import { compose } from './middleware/compose.ts';
 import { correlation } from './middleware/correlation.ts';
 import { deadline } from './middleware/deadline.ts';
 import { inbox } from './middleware/inbox.ts';
-import { observe } from './middleware/observe.ts';
+import { type IsExhausted, observe } from './middleware/observe.ts';
 import { recover } from './middleware/recover.ts';
 import { timeout } from './middleware/timeout.ts';
 import { describeOrigin, type Route } from './route.ts';
@@ -30,6 +30,8 @@ export interface PipelineOptions {
   readonly answers?: Omit<AnsweringParts, 'now' | 'skewToleranceMs' | 'logger'> | undefined;
   /** Told of every run. @default nobody */
   readonly telemetry?: Telemetry | undefined;
+  /** Whether a message that is to be tried again has had its attempts. @default none ever has */
+  readonly isExhausted?: IsExhausted | undefined;
   /** Layers around every handler, inside inbox and time limit, outside of those given by `MessageRouter.use`. */
   readonly middleware?: readonly Middleware[] | undefined;
 }
@@ -75,7 +77,11 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   const timeoutMs = timerMs('handlerTimeoutMs', route.options.timeoutMs ?? handlerTimeoutMs, 'ms');
   const { now = DEFAULT_PIPELINE_OPTIONS.now, skewToleranceMs = DEFAULT_PIPELINE_OPTIONS.skewToleranceMs } = options;
   const { telemetry } = options;
-  const layers: Middleware[] = [...(telemetry ? [observe(telemetry, route.name)] : []), recover(), correlation()];
+  const layers: Middleware[] = [
+    ...(telemetry ? [observe(telemetry, route.name, options.isExhausted)] : []),
+    recover(),
+    correlation(),
+  ];
   if (route.deadlineOf) layers.push(deadline({ deadlineOf: route.deadlineOf, now, skewToleranceMs }));
   const answering = answeringLayers(route, options, { now, skewToleranceMs });
   if (answering) layers.push(answering.outer);

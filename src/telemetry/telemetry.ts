@@ -79,7 +79,7 @@ export class Telemetry {
     const done = (error?: unknown) =>
       this.#meters?.record('messaging.client.operation.duration', secondsSince(beganMs), {
         'messaging.operation.name': operation,
-        'messaging.destination.name': destination.exchange,
+        'messaging.destination.name': nameOf(destination.exchange, destination.routingKey),
         ...(error === undefined ? {} : { 'error.type': errorType(error) }),
       });
     return whenDone(() => this.#inSpan(operation, destination, work), done);
@@ -91,7 +91,7 @@ export class Telemetry {
     // Of a call the answer is waited for; what others do with the rest is not.
     const kind = operation === 'call' ? SpanKind.CLIENT : SpanKind.PRODUCER;
     const attributes = messaging(operation, operation === 'create' ? 'create' : 'send', exchange, routingKey);
-    const span = this.#span(`${operation} ${exchange}`, { kind, attributes }, base);
+    const span = this.#span(`${operation} ${nameOf(exchange, routingKey)}`, { kind, attributes }, base);
     if (!isTraced(span)) return work(IGNORE);
     const tell: Tell = (messageId) => quietly(() => span.setAttribute(MESSAGE_ID, messageId));
     return context.with(trace.setSpan(base, span), () =>
@@ -112,7 +112,7 @@ export class Telemetry {
     if (!origin) return undefined;
     const attributes = { ...messaging('send', 'send', exchange, routingKey), ...ofMessage(properties, body) };
     // Not PRODUCER: the span that the message carries made it.
-    const span = this.#span(`send ${exchange}`, { kind: SpanKind.CLIENT, attributes }, origin);
+    const span = this.#span(`send ${nameOf(exchange, routingKey)}`, { kind: SpanKind.CLIENT, attributes }, origin);
     return span && ((error) => endSpan(span, error));
   }
 
@@ -154,7 +154,7 @@ export class Telemetry {
     const { properties, queue, body } = delivery;
     if (!hasOpenTelemetry()) return undefined;
     const span = this.#span(
-      `process ${exchange}`,
+      `process ${nameOf(exchange, routingKey)}`,
       {
         kind: SpanKind.CONSUMER,
         attributes: {
@@ -211,11 +211,14 @@ const isTraced = (span: Span | undefined): span is Span => span !== undefined &&
 
 const MESSAGE_ID = 'messaging.message.id';
 
+/** The default exchange has no name: what goes there goes to the queue that its routing key names. */
+const nameOf = (exchange: string, routingKey: string): string => exchange || routingKey;
+
 const messaging = (name: string, type: string, exchange: string, routingKey: string): Attributes => ({
   'messaging.system': 'rabbitmq',
   'messaging.operation.name': name,
   'messaging.operation.type': type,
-  'messaging.destination.name': exchange,
+  'messaging.destination.name': nameOf(exchange, routingKey),
   'messaging.rabbitmq.destination.routing_key': routingKey,
 });
 

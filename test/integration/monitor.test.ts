@@ -101,7 +101,7 @@ describe('GET /metrics', () => {
     ]);
     expect(told.toSorted()).toEqual([
       ['handled', undefined, 2],
-      ['retry', 'RangeError', 1],
+      ['dead-letter', 'RangeError', 1],
     ]);
     expect(now.get('process_resident_memory_bytes')).toBeGreaterThan(1e6);
     expect([...now.keys()].filter((name) => name.startsWith('nodejs_eventloop_lag'))).not.toEqual([]);

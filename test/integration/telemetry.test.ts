@@ -125,6 +125,12 @@ describe('a trace', () => {
     await telemetry.span(`process ${name}`, (span) => inTrace(span) && span.attributes['svc_comm.attempt'] === 2);
     const runs = telemetry.ofTrace(traceId).filter((span) => span.name === `process ${name}`);
     expect(runs.map((span) => span.attributes['svc_comm.attempt'])).toEqual([1, 2]);
+    expect(
+      runs.map(({ attributes }) => [attributes['svc_comm.outcome'], attributes['svc_comm.dead_letter.reason']]),
+    ).toEqual([
+      ['retry', undefined],
+      ['dead-letter', 'attempts'],
+    ]);
     for (const run of runs) {
       expect(run.status).toEqual({ code: SpanStatusCode.ERROR, message: 'the printer is on fire' });
       expect(run.attributes['error.type']).toBe('PRINTER');
@@ -301,7 +307,8 @@ describe('metrics of OpenTelemetry', () => {
     const good = [...durations].filter(([labels]) => labels.includes(exchange) && labels.includes('"handled"'));
     expect(good.map(([, value]) => (value as { count: number }).count)).toEqual([3]);
     const bad = [...durations].filter(([labels]) => labels.includes(exchange) && labels.includes('RangeError'));
-    expect(bad.map(([, value]) => (value as { count: number }).count)).toEqual([2]);
+    expect(bad.map(([, value]) => (value as { count: number }).count)).toEqual([1, 1]);
+    expect(bad.map(([labels]) => JSON.parse(labels)['svc_comm.outcome'])).toEqual(['retry', 'dead-letter']);
     const ready = await telemetry.metric('svc_comm.ready');
     expect(ready.get(JSON.stringify({ 'svc_comm.role': consumer.name }))).toBe(1);
   });

@@ -86,6 +86,17 @@ describe('the span of a handler', () => {
   });
 });
 
+describe('the span of what goes to the default exchange', () => {
+  test('is named for the queue', () => {
+    telemetry
+      .handling({ ...incoming, exchange: '', routingKey: 'orders' }, 'handler')
+      ?.end({ kind: 'ack', outcome: 'handled' });
+    const [span] = exporter.getFinishedSpans();
+    expect(span?.name).toBe('process orders');
+    expect(span?.attributes['messaging.destination.name']).toBe('orders');
+  });
+});
+
 describe('with a propagator that writes no `traceparent`', () => {
   test('the trace of a task, and of a request that came with one, goes on all the same', async () => {
     takeDown();

@@ -1,15 +1,23 @@
-import type { Middleware } from '../../message/handler.ts';
+import type { Incoming, Middleware, Verdict } from '../../message/handler.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
 
+/** @param delayMs what the handler asked for */
+export type IsExhausted = (incoming: Incoming, delayMs: number | undefined) => boolean;
+
 /** Tells of each run of a handler, inbox and commit included. Outermost, since it tells of verdicts. */
-export function observe(telemetry: Telemetry, handler: string): Middleware {
+export function observe(telemetry: Telemetry, handler: string, isExhausted: IsExhausted = () => false): Middleware {
+  /** What becomes of the message by its verdict and the attempts that it has had. */
+  const ending = (incoming: Incoming, verdict: Verdict): Verdict =>
+    verdict.kind === 'retry' && isExhausted(incoming, verdict.delayMs)
+      ? { kind: 'dead', reason: 'attempts', error: verdict.error }
+      : verdict;
   return (next) =>
     function observedHandler(incoming, context) {
       const trace = telemetry.handling(incoming, handler);
       if (!trace) return next(incoming, context);
       const run = trace.within(() => next(incoming, context));
       return run.then((verdict) => {
-        trace.end(verdict);
+        trace.end(ending(incoming, verdict));
         return verdict;
       });
     };
