@@ -34,7 +34,7 @@ export class BrokerTls {
     }
     if (passphrase !== null && !this.#files.has('key')) {
       const expected = 'password, the passphrase of a key, with certfile and keyfile; that of the user before the "@"';
-      throw new InvalidArgumentError('brokerUrl', expected, 'it without them');
+      throw new InvalidArgumentError('brokerUrl', expected, 'the password alone');
     }
     for (const [part, path] of this.#files) assertReadable(FILES[part], path);
   }

@@ -100,11 +100,7 @@ function decoded(text: string, what: string): string {
 /** A password with a sign that is not percent-encoded is cut there, and what is behind it would be read as something else. */
 function assertParts({ username, password, pathname, hash }: URL): void {
   if (hash !== '') {
-    throw new InvalidArgumentError(
-      'brokerUrl',
-      'no "#": in a password it is written %23',
-      'one, and what stands behind it',
-    );
+    throw new InvalidArgumentError('brokerUrl', 'no "#": in a password it is written %23', 'one');
   }
   if (username === '' && password === '' && pathname.includes('@')) {
     throw new InvalidArgumentError(
@@ -130,7 +126,7 @@ function assertParameters({ searchParams, protocol }: URL): void {
       throw new InvalidArgumentError('brokerUrl', `none but the parameters ${PARAMETERS.join(', ')}`, shown(name));
     }
     if (searchParams.getAll(name).length > 1) {
-      throw new InvalidArgumentError('brokerUrl', `the parameter ${name} once`, 'it more than once');
+      throw new InvalidArgumentError('brokerUrl', `the parameter ${name} once`, 'more than one');
     }
     if (protocol !== 'amqps:' && TLS_PARAMETERS.includes(name)) {
       throw new InvalidArgumentError('brokerUrl', `amqps:// for the parameter ${name}`, protocol.slice(0, -1));
