@@ -20,6 +20,9 @@ export interface MonitorOptions {
 /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
 export const PROMETHEUS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
+/** How often slow connections are looked for; node's own 30 s would be their shortest time. */
+const CHECK_MS = 1_000;
+
 /**
  * Tells of the process to those who watch it, whatever state it is in: `GET /metrics` for Prometheus, `GET /health` while
  * it answers at all, `GET /health/ready` when each of its roles does its work, else 503 with those that do not.
@@ -59,7 +62,7 @@ export class Monitor implements Service {
   async #start(): Promise<void> {
     const { host, port, keepDurations, logger } = this.#options;
     await keepDurations();
-    const server = createServer((request, response) => {
+    const server = createServer({ connectionsCheckingInterval: CHECK_MS }, (request, response) => {
       this.#answer(request, response).catch((error: unknown) => {
         logger.warn({ error }, 'a request to the monitor failed');
         if (response.headersSent) response.destroy();

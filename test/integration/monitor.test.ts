@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { SvcCommService } from '../../src/assemble.ts';
 import { AddressInUseError } from '../../src/errors.ts';
@@ -233,6 +234,19 @@ describe('the monitor', () => {
     const starting = kit.service('taken').monitor({ port }).start();
     await expect(starting).rejects.toThrow(AddressInUseError);
     await expect(starting).rejects.toMatchObject({ code: 'SVC_COMM_ADDRESS_IN_USE', setting: 'monitor.port', port });
+  });
+
+  test('lets go of a client that does not get its request out', async () => {
+    const { monitor } = await watched('slow');
+    const { hostname, port } = new URL(monitor.url ?? '');
+    const beganMs = performance.now();
+    const socket = connect({ host: hostname, port: Number(port) });
+    onTestFinished(() => void socket.destroy());
+    socket.write('GET /health HTTP/1.1\r\nhost: ');
+    socket.resume();
+    await once(socket, 'close');
+    // Node looks every 30 s if it is not told otherwise.
+    expect(performance.now() - beganMs).toBeLessThan(20_000);
   });
 
   test('stops with the service, also while somebody is connected', async () => {
