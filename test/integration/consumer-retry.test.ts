@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Reject, RetryLater } from '../../src/errors.ts';
-import { silentLogger } from '../../src/lifecycle/logger.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
 import { HEADER } from '../../src/message/message.ts';
 import { LogLines } from '../support/broker-kit.ts';

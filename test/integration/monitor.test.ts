@@ -101,8 +101,8 @@ describe('GET /metrics', () => {
       count,
     ]);
     expect(told.toSorted()).toEqual([
-      ['handled', undefined, 2],
       ['dead-letter', 'RangeError', 1],
+      ['handled', undefined, 2],
     ]);
     expect(now.get('process_resident_memory_bytes')).toBeGreaterThan(1e6);
     expect([...now.keys()].filter((name) => name.startsWith('nodejs_eventloop_lag'))).not.toEqual([]);
