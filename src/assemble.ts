@@ -279,7 +279,7 @@ export class SvcCommService {
   /**
    * Serves `GET /metrics` to Prometheus, `GET /health` while the process answers, and `GET /health/ready` when every role
    * that was started does its work. What commands start when `monitor.port` is set. Start it before the roles.
-   * @throws from `start`: AddressInUseError (SVC_COMM_ADDRESS_IN_USE)
+   * @throws from `start`: ListenError (SVC_COMM_LISTEN)
    */
   monitor(address: MonitorAddress = {}): MonitorService {
     assertObject('address', address);

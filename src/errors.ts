@@ -1183,18 +1183,22 @@ export class RestApiGatewayTimeoutError extends RestApiServerError {
 
 // -------------------------------------------------------------------------------------------------------------- HTTP
 
-/** A port of this machine that another process has. */
-export class AddressInUseError extends SvcCommError {
-  readonly code = 'SVC_COMM_ADDRESS_IN_USE';
-  /** The setting that names it. */
-  readonly setting: string;
+/** Nothing can listen there: another process has the port, or the address is none of this machine. */
+export class ListenError extends SvcCommError {
+  readonly code = 'SVC_COMM_LISTEN';
+  /** The settings that name it, as `monitor`. */
+  readonly settings: string;
+  readonly host: string;
   readonly port: number;
-  constructor(setting: string, host: string, port: number, options?: ErrorOptions) {
-    super(
-      `port ${port} of ${host} is taken by another process, perhaps another command of this project: set ${setting} to another, or to 0 for a free one`,
-      options,
-    );
-    this.setting = setting;
+  constructor(settings: string, host: string, port: number, cause: NodeJS.ErrnoException) {
+    const isTaken = cause.code === 'EADDRINUSE';
+    const why = isTaken ? 'another process has the port, perhaps another command of this project' : cause.message;
+    const todo = isTaken
+      ? `set ${settings}.port to another, or to 0 for a free one`
+      : `set ${settings}.host to a name or address of this machine, and ${settings}.port to a port that its user may have`;
+    super(`cannot listen on ${host}, port ${port}: ${why}; ${todo}`, { cause });
+    this.settings = settings;
+    this.host = host;
     this.port = port;
   }
 }

@@ -103,7 +103,6 @@ export type { Listeners, ServicesOverview, Unheard } from './discovery/overview.
 export type { InstanceView, ServiceView } from './discovery/service-view.ts';
 export type { Finding, ProblemCode } from './doctor/problems.ts';
 export {
-  AddressInUseError,
   BackpressureError,
   BrokerAccessRefusedError,
   BrokerTlsError,
@@ -137,6 +136,7 @@ export {
   InvalidProcessInputError,
   InvalidTaskArgumentsError,
   KeyParkedError,
+  ListenError,
   MalformedMessageError,
   MessageTooLargeError,
   MigrationRequiredError,

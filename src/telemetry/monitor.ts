@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { AddressInUseError } from '../errors.ts';
+import { ListenError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { Readiness } from './readiness.ts';
@@ -50,7 +50,7 @@ export class Monitor implements Service {
     return `http://${host}:${address.port}`;
   }
 
-  /** @throws AddressInUseError (SVC_COMM_ADDRESS_IN_USE), and node's own for an address that is none of this machine */
+  /** @throws ListenError (SVC_COMM_LISTEN) */
   start(): Promise<void> {
     return this.#lifecycle.start();
   }
@@ -74,11 +74,7 @@ export class Monitor implements Service {
     server.headersTimeout = 5_000;
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(
-          error.code === 'EADDRINUSE' ? new AddressInUseError('monitor.port', host, port, { cause: error }) : error,
-        );
-      });
+      server.once('error', (error) => reject(new ListenError('monitor', host, port, error)));
       server.listen({ host, port }, resolve);
     });
     logger.info({ url: this.url }, 'metrics and health can be asked for');

@@ -106,7 +106,7 @@ describe('the built package, watched from outside', () => {
     const { port } = new URL(await urlOf(running.runconsumer));
     const { code, stderr } = await project.run([bin, 'runconsumer'], { SVC_COMM_MONITOR_PORT: port });
     expect(code).toBe(1);
-    expect(stderr).toContain('SVC_COMM_ADDRESS_IN_USE');
+    expect(stderr).toContain('SVC_COMM_LISTEN');
     expect(stderr).toContain('monitor.port');
     expect(stderr).not.toContain('consuming from queue');
   });

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { SvcCommService } from '../../src/assemble.ts';
-import { AddressInUseError } from '../../src/errors.ts';
+import { ListenError } from '../../src/errors.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
 import type { Settings } from '../../src/settings/define.ts';
 import { eventually } from '../support/eventually.ts';
@@ -226,14 +226,17 @@ describe('the monitor', () => {
     }
   });
 
-  test('that finds its port taken says which setting names it', async () => {
+  test('that cannot listen where it is told to says why, and which setting names it', async () => {
     const other: Server = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());
     await new Promise((resolve) => other.once('listening', resolve));
     const { port } = other.address() as AddressInfo;
     const starting = kit.service('taken').monitor({ port }).start();
-    await expect(starting).rejects.toThrow(AddressInUseError);
-    await expect(starting).rejects.toMatchObject({ code: 'SVC_COMM_ADDRESS_IN_USE', setting: 'monitor.port', port });
+    await expect(starting).rejects.toThrow(ListenError);
+    await expect(starting).rejects.toMatchObject({ code: 'SVC_COMM_LISTEN', settings: 'monitor', port });
+    await expect(starting).rejects.toThrow(/another process has the port.*monitor\.port/);
+    const nowhere = kit.service('nowhere').monitor({ host: '192.0.2.1', port: 0 }).start();
+    await expect(nowhere).rejects.toThrow(/192\.0\.2\.1.*monitor\.host/);
   });
 
   test('lets go of a client that does not get its request out', async () => {
