@@ -1,5 +1,8 @@
 import type { HeaderValue } from '../message/message.ts';
 
+/** What fields that are called `__proto__` are called when amqplib sees them: as long, and nothing that anybody sends. */
+export const NO_PROTOTYPE = '\0\0proto\0\0';
+
 type Table = { readonly [name: string]: HeaderValue };
 
 /**
@@ -15,6 +18,11 @@ function plainTable(table: Table): Table {
   let copy: { [name: string]: HeaderValue } | undefined;
   if (Object.getPrototypeOf(table) !== Object.prototype) copy = { ...table };
   for (const name of Object.keys(table)) {
+    if (name === NO_PROTOTYPE) {
+      copy ??= { ...table };
+      delete copy[name];
+      continue;
+    }
     const value = table[name];
     const clean = plainValue(value);
     if (clean === value) continue;

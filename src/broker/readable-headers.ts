@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { NO_PROTOTYPE } from './plain-headers.ts';
 
 /** Tables and lists within each other; whatever is deeper comes as bytes. */
 export const MAX_HEADER_DEPTH = 100;
@@ -15,6 +16,8 @@ const BYTES = 0x78; // x
 const UNSIGNED = 0x4c; // L
 const SIGNED = 0x6c; // l
 
+const PROTOTYPE = Buffer.from('__proto__');
+
 /** Bytes of a field value after its type, where that is fixed. Those of the others are told by the four bytes there. */
 const FIXED_BYTES = new Map(
   Object.entries({ b: 1, B: 1, t: 1, s: 2, u: 2, I: 4, i: 4, f: 4, D: 5, d: 8, l: 8, L: 8, T: 8, V: 0 }).map(
@@ -24,10 +27,12 @@ const FIXED_BYTES = new Map(
 
 /**
  * Lets amqplib see no headers that it cannot read: each of them would end the connection, and its message, delivered
- * again, the next one. Both kinds are made readable in place, by one letter for another of the same form on the wire:
+ * again, the next one. They are made readable in place, by letters for others of the same form on the wire:
  * - Nesting. Its decoder is recursive; some thousand levels, which fit into one frame, overflow the stack. Tables and
  *   lists that are too deep become byte arrays.
  * - Unsigned 64-bit integers (`L`), which RabbitMQ takes and amqplib does not know, become signed ones.
+ * - Fields called `__proto__` would become the prototype of the object that it makes of their table; of bytes they make an
+ *   object that throws when another field is put into it. They get a name that `plainHeaders` takes out.
  */
 export function keepHeadersReadable(socket: Socket): void {
   const read: (size?: number) => Buffer | null = socket.read.bind(socket);
@@ -86,13 +91,17 @@ const FLAGS_AT = 12;
 export function makeReadable(header: Buffer, maxDepth = MAX_HEADER_DEPTH): void {
   if (header.length < FLAGS_AT + 2) return;
   const flags = header.readUInt16BE(FLAGS_AT);
-  if ((flags & HEADERS) === 0 || (header.length <= SHALLOW_BYTES && !header.includes(UNSIGNED))) return;
+  if ((flags & HEADERS) === 0 || isReadable(header)) return;
   let at = FLAGS_AT + 2;
   if (flags & CONTENT_TYPE) at += 1 + (header[at] ?? 0);
   if (flags & CONTENT_ENCODING) at += 1 + (header[at] ?? 0);
   if (at + 4 > header.length) return;
   rename(header, { isTable: true, end: at + 4 + header.readUInt32BE(at) }, at + 4, maxDepth);
 }
+
+/** Nearly all are: nothing in them could be one of those. */
+const isReadable = (header: Buffer): boolean =>
+  header.length <= SHALLOW_BYTES && !header.includes(UNSIGNED) && !header.includes(PROTOTYPE);
 
 interface Nest {
   readonly isTable: boolean;
@@ -107,7 +116,11 @@ function rename(bytes: Buffer, outermost: Nest, start: number, maxDepth: number)
       within.pop();
       continue;
     }
-    if (nest.isTable) at += 1 + (bytes[at] ?? 0);
+    if (nest.isTable) {
+      const name = bytes.subarray(at + 1, at + 1 + (bytes[at] ?? 0));
+      if (name.equals(PROTOTYPE)) name.write(NO_PROTOTYPE, 'latin1');
+      at += 1 + (bytes[at] ?? 0);
+    }
     const type = bytes[at] ?? 0;
     const typeAt = at;
     at += 1;

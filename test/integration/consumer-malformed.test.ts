@@ -84,6 +84,20 @@ test('headers that leave no room for ours lose their largest, by name, and the m
   });
 });
 
+test('headers that amqplib fails to put together hold nothing up: a __proto__ of bytes, then a number as a name', async () => {
+  handled.length = 0;
+  // What is assigned to a number of an object behind which there are bytes becomes a number first, and this cannot.
+  const headers = { '1.5': { toString: 1, valueOf: 1 } };
+  const hostile = Object.defineProperty({}, '__proto__', { value: Buffer.from('bytes'), enumerable: true });
+  kit.channel.publish(kit.exchange, 'raw', Buffer.from('{"hostile":true}'), {
+    headers: { ours: Object.assign(hostile, headers) },
+  });
+  kit.send('raw', { neighbour: 1 });
+  await until(() => handled.length === 2);
+  expect(handled).toEqual([{ hostile: true }, { neighbour: 1 }]);
+  expect(kit.receiving.stats.reconnects).toBe(0);
+});
+
 test('a header called __proto__ becomes no prototype: its message is handled, or gets into the dead letters', async () => {
   const table = (name: string, value: unknown) => Object.defineProperty({}, name, { value, enumerable: true });
   const headers: Record<string, unknown> = { ours: table('__proto__', Buffer.from('bytes')) };
