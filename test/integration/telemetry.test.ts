@@ -203,7 +203,10 @@ describe('a task', () => {
     // Its processes find tsx, which the sources need, from the repository.
     const settings = resolveSettings(given, { root: fileURLToPath(new URL('../..', import.meta.url)) });
     const working = createService(settings, { taskRegistry, logger: kit.log });
-    onTestFinished(() => working.close());
+    onTestFinished(async () => {
+      await working.close();
+      await kit.channel.deleteQueue(`${settings.appId}.tasks`);
+    });
     await working
       .worker({ files: [fileURLToPath(new URL('../support/task-project/tasks.ts', import.meta.url))] })
       .start();
