@@ -1,4 +1,4 @@
-import { chownSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +21,8 @@ beforeAll(async () => {
   const [cert, key] = ['server.pem', 'server.key'].map((name) => {
     const copy = join(folder, name);
     copyFileSync(pem(name), copy);
+    // Git keeps no modes but that of programs.
+    chmodSync(copy, 0o600);
     if (user) chownSync(copy, user.uid, user.gid);
     return copy;
   });
