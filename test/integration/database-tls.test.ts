@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createService } from '../../src/assemble.ts';
+import { eventually } from '../support/eventually.ts';
 import { type OwnPostgres, startOwnPostgres } from '../support/own-servers.ts';
 import { postgresUser } from '../support/servers/binaries.ts';
 import { testBrokerUrl, uniqueName } from '../support/servers.ts';
@@ -52,12 +53,16 @@ describe('a database behind TLS', () => {
     const client = new Client({ connectionString: postgres.url });
     await client.connect();
     onTestFinished(() => client.end());
-    const { rows } = await client.query(
-      'SELECT s.ssl, a.application_name FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE a.application_name LIKE $1',
-      [`${appId}%`],
-    );
-    expect(rows.length).toBeGreaterThanOrEqual(5);
-    expect(rows.filter(({ ssl }) => !ssl)).toEqual([]);
+    const ours = async () => {
+      const { rows } = await client.query<{ ssl: boolean }>(
+        'SELECT s.ssl FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE a.application_name LIKE $1',
+        [`${appId}%`],
+      );
+      return rows;
+    };
+    // The one that listens is made while the relay works already.
+    await eventually('all are connected', async () => (await ours()).length >= 5);
+    expect((await ours()).filter(({ ssl }) => !ssl)).toEqual([]);
   });
 
   test('whose authority is not known, or whose certificate is for another name, is not talked to', async () => {
