@@ -168,7 +168,9 @@ async function addPeers(
   await connection.close();
   const env = { ...process.env, FAULTS_PEER: peer, FAULTS_DATABASE_URL: world.postgres.url };
   execFileSync(process.execPath, [join(root, 'test/faults/peers/set-up.mjs')], { env, stdio: 'inherit' });
-  const command = (role: string) => ['--import', 'tsx', join(root, 'test/faults/peers', `${role}.mjs`)];
+  // By its address: the processes run in the folder of the run, which has no packages.
+  const tsx = import.meta.resolve('tsx');
+  const command = (role: string) => ['--import', tsx, join(root, 'test/faults/peers', `${role}.mjs`)];
   for (const i of [1, 2]) {
     const env = {
       FAULTS_SEED: String(seed * 10 + i),
