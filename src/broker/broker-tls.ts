@@ -68,7 +68,7 @@ function assertReadable(parameter: string, path: string): void {
  */
 export function isTlsFailure(error: unknown): boolean {
   const code: unknown = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  return typeof code === 'string' && (CERTIFICATE_CODES.has(code) || /^ERR_(SSL|TLS|OSSL)_/.test(code));
+  return typeof code === 'string' && (CERTIFICATE_CODES.has(code) || /^ERR_(SSL|OSSL|TLS_CERT)_/.test(code));
 }
 
 const CERTIFICATE_CODES = new Set([

@@ -33,10 +33,15 @@ export class NodeRing {
     this.#next += 1;
   }
 
-  /** Tries each node once, until one opens or refuses us: the others share its users. Never rejects. */
+  /**
+   * Tries each node once, until one opens or refuses us: the others share its users. Certificates are each its own: only
+   * when all fail for theirs is it no use to wait. Never rejects.
+   */
   async round(signal: AbortSignal): Promise<RoundResult> {
     const failures = new Set<string>();
     let cause: unknown;
+    let tls: BrokerTlsError | undefined;
+    let isTlsAlone = true;
     const nodes = this.#nodes();
     for (const _ of nodes) {
       const node = nodes[this.#next % nodes.length] ?? nodes[0];
@@ -48,17 +53,19 @@ export class NodeRing {
         if (isAccessRefused(error)) {
           return { kind: 'failed', error: new BrokerAccessRefusedError(node.masked, refusalText(error, node.vhost)) };
         }
-        if (isTlsFailure(error)) {
-          const tlsError = new BrokerTlsError(node.masked, textOf(error), tlsAdvice(error), { cause: error });
-          return { kind: 'failed', error: tlsError };
-        }
+        const text = error instanceof Error ? error.message : String(error);
         cause = error;
-        failures.add(textOf(error));
+        if (isTlsFailure(error)) {
+          tls = new BrokerTlsError(node.masked, text, tlsAdvice(error), { cause: error });
+          failures.add(tls.message);
+        } else {
+          isTlsAlone = false;
+          failures.add(text);
+        }
       }
     }
+    if (tls && isTlsAlone && !signal.aborted) return { kind: 'failed', error: tls };
     const detail = [...failures].join('; ') || 'it was not waited for';
     return { kind: 'failed', error: new BrokerUnavailableError(this.urls, detail, { cause }) };
   }
 }
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -118,6 +118,29 @@ describe('a broker behind TLS', () => {
     await connected(url({ cacertfile, server_name_indication: 'rabbit.test' }, '127.0.0.1'));
   });
 
+  test('of which one node has a wrong certificate is reached by another: certificates are each its own', async () => {
+    const cacertfile = pem('authority.pem');
+    const connection = new BrokerConnection({
+      name: 'tls test',
+      url: [url({ cacertfile }, '127.0.0.1'), url({ cacertfile })],
+      heartbeatMs: 0,
+    });
+    onTestFinished(() => connection.stop());
+    await connection.start();
+    expect(connection.current).toBeDefined();
+  });
+
+  test('of which one node has a wrong certificate and the others are down is waited for, and both are said', async () => {
+    const down = `amqps://guest:guest@127.0.0.1:${await freePort()}`;
+    const urls = [url({ cacertfile: pem('authority.pem') }, '127.0.0.1'), down];
+    const connection = new BrokerConnection({ name: 'tls test', url: urls, heartbeatMs: 0, wait: false });
+    onTestFinished(() => connection.stop());
+    const thrown = await connection.start().catch((error: Error) => error);
+    expect(thrown).toMatchObject({ code: 'SVC_COMM_BROKER_UNAVAILABLE' });
+    expect(String(thrown)).toMatch(/server_name_indication=/);
+    expect(String(thrown)).toMatch(/ECONNREFUSED/);
+  });
+
   test('is not looked for on a port that speaks none', async () => {
     const { message } = await failure(`amqps://guest:guest@127.0.0.1:${rabbit.port}`);
     expect(message).toMatch(/speaks no TLS/);
