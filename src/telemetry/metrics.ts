@@ -2,7 +2,7 @@ export interface Metric {
   /** `counter`: only grows; `gauge`: what it is now; `histogram`: how long each took. */
   readonly kind: 'counter' | 'gauge' | 'histogram';
   /** As UCUM writes it; what stands in braces says what is counted. */
-  readonly unit: 's' | '1' | '{message}' | '{call}' | '{task}' | '{row}' | '{run}' | '{relay}' | '{partition}';
+  readonly unit: 's' | `{${string}}`;
   readonly attributes: readonly string[];
   /** What is told when several parts of a process tell the same: what a server counts is not to be added up. @default 'sum' */
   readonly several?: 'sum' | 'max' | 'min';
@@ -34,7 +34,7 @@ export const METRICS = Object.freeze({
   },
   'svc_comm.ready': {
     kind: 'gauge',
-    unit: '1',
+    unit: '{role}',
     attributes: ['svc_comm.role'],
     several: 'min',
     description: '1 when the role does its work, 0 while it waits for a server or is on its way',
@@ -96,7 +96,7 @@ export const METRICS = Object.freeze({
   },
   'svc_comm.relay.reconnects': {
     kind: 'counter',
-    unit: '1',
+    unit: '{connection}',
     attributes: [],
     description: 'Connections of relays to the database that were lost',
   },
