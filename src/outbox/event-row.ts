@@ -21,7 +21,14 @@ export interface AggregateEvent<Payload = unknown> {
   readonly key?: string | number | bigint | undefined;
 }
 
-const EVENT = 'an object with aggregate, eventType and payload';
+/**
+ * Where an event goes.
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for what is no object; its names are not looked at yet
+ */
+export function destinationOf(event: AggregateEvent): { readonly exchange: string; readonly routingKey: string } {
+  assertObject('event', event, 'an object with aggregate, eventType and payload');
+  return { exchange: event.aggregate, routingKey: event.eventType };
+}
 
 /**
  * The row of an event, all checks done. Its `messageId` is the event's id.
@@ -35,8 +42,8 @@ export function eventRow(
   appId: string,
   limits: JsonLimits = DEFAULT_JSON_LIMITS,
 ): NewRow {
-  assertObject('event', event, EVENT);
-  const { aggregate, eventType, payload } = event;
+  const { exchange: aggregate, routingKey: eventType } = destinationOf(event);
+  const { payload } = event;
   assertName('aggregate', aggregate);
   assertName('eventType', eventType);
   const orderKey = keyText(event.key) ?? null;

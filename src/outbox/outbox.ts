@@ -9,7 +9,7 @@ import { Telemetry } from '../telemetry/telemetry.ts';
 import { assertKnownNames, assertObject, kindOf } from '../util/assert-object.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { formatTime } from '../wire/time.ts';
-import { type AggregateEvent, eventRow } from './event-row.ts';
+import { type AggregateEvent, destinationOf, eventRow } from './event-row.ts';
 import { messageRow, type NewRow } from './outbox-row.ts';
 import { cancelFuture } from './sql/cancel-future.ts';
 import { enqueue } from './sql/enqueue.ts';
@@ -159,9 +159,7 @@ export class Outbox implements Scheduler {
   }
 
   #row(event: AggregateEvent, eventTime: Date): NewRow {
-    assertObject('event', event, 'an object with aggregate, eventType and payload');
-    const { aggregate: exchange, eventType: routingKey } = event;
-    return this.#telemetry.sending('create', { exchange, routingKey }, (tell) => {
+    return this.#telemetry.sending('create', destinationOf(event), (tell) => {
       const row = eventRow(event, eventTime, this.#appId, this.#limits);
       tell(row.messageId);
       return row;

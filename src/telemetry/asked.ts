@@ -1,3 +1,4 @@
+import { sleep } from '../util/sleep.ts';
 import type { Reading, Source } from './metrics.ts';
 
 /** How long a scrape waits for one source: a server that is down must not hold up what the others know. */
@@ -21,14 +22,11 @@ export function asked(source: Source): () => Promise<readonly Reading[]> {
   };
   return async () => {
     pending ??= ask();
-    let timer: NodeJS.Timeout | undefined;
-    const tooLong = new Promise<readonly Reading[]>((resolve) => {
-      timer = setTimeout(resolve, SOURCE_MS, []);
-    });
+    const over = new AbortController();
     try {
-      return await Promise.race([pending, tooLong]);
+      return await Promise.race([pending, sleep(SOURCE_MS, over.signal).then(() => [])]);
     } finally {
-      clearTimeout(timer);
+      over.abort();
     }
   };
 }
