@@ -2,6 +2,8 @@ import type { ConsumeMessage } from 'amqplib';
 import type { Knex } from 'knex';
 import type pg from 'pg';
 import type { TransactionsSetting } from '../src/database/transactions.ts';
+import type { MessageContext } from '../src/message/handler.ts';
+import type { EventInfo } from '../src/wire/event.ts';
 import { BenchBroker, messageIds } from './broker.ts';
 import { compiled } from './compiled.ts';
 import { BenchDatabase } from './database.ts';
@@ -14,6 +16,7 @@ hand over the payload. Ours: consumer of a service as 'svc-comm runconsumer' has
 time limit, 20 handlers at once; amqplib: a bare callback, acks one by one or the last of a turn with 'multiple'.
 Inbox: the handler writes a row; beside it a loop without any broker of the same four statements (BEGIN, claim, insert,
 COMMIT) by 20 at once. Once with pg on both sides (ours: the setting 'transactions' with a pool of pg), once with knex.
+'shared': the handler's option group: 20 at concurrency 80, so four transactions at once; beside the same loop.
 Cheating would be: noAck, acks before the handler, no parse, other prefetch, synchronous_commit off on one side.`;
 
 const COUNT = Number(process.env.SVC_COMM_BENCH_CONSUME_MESSAGES ?? 10_000);
@@ -140,12 +143,14 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
     name: string,
     transactions: TransactionsSetting,
     write: (handle: unknown, row: EffectRow) => unknown,
+    { group, concurrency }: { group: number; concurrency: number } = { group: 1, concurrency: CONCURRENCY },
   ) => {
-    const service = createService({ ...settings, transactions, logLevel: 'error' });
-    const onEvent = eventConsumer(async (payload: Payload, { eventId }, { transaction }) => {
+    const service = createService({ ...settings, concurrency, transactions, logLevel: 'error' });
+    const handler = async (payload: Payload, { eventId }: EventInfo, { transaction }: MessageContext) => {
       await write(transaction, { id: eventId, total: payload.total });
       count.handled(payload);
-    });
+    };
+    const onEvent = eventConsumer(handler, { group });
     service.messageRouter.consumer(broker.name, 'create.*')(onEvent);
     return {
       name,
@@ -160,14 +165,16 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
       },
     } satisfies Side;
   };
-  const withKnex = side('inbox, knex', knexTransactions(), (handle, row) =>
-    (handle as Knex.Transaction)('effect').withSchema(schema).insert(row),
-  );
-  const withPg = side(
-    'inbox, pg',
-    (work) => database.transaction(CONCURRENCY, work),
-    (handle, { id, total }) => (handle as pg.PoolClient).query(insertSql, [id, total]),
-  );
+  const writeByKnex = (handle: unknown, row: EffectRow) =>
+    (handle as Knex.Transaction)('effect').withSchema(schema).insert(row);
+  const writeByPg = (handle: unknown, { id, total }: EffectRow) =>
+    (handle as pg.PoolClient).query(insertSql, [id, total]);
+  const pgTransactions: TransactionsSetting = (work) => database.transaction(CONCURRENCY, work);
+  const withKnex = side('inbox, knex', knexTransactions(), writeByKnex);
+  const withPg = side('inbox, pg', pgTransactions, writeByPg);
+  const shared = { group: 20, concurrency: 80 };
+  const sharedKnex = side('inbox shared, knex', knexTransactions(), writeByKnex, shared);
+  const sharedPg = side('inbox shared, pg', pgTransactions, writeByPg, shared);
   const key = (messageId: string) => ({ queue, source: 'bench', messageId });
   const pgLoop = loopSide('pg', async (id, worker) => {
     const client = clients[worker];
@@ -193,12 +200,14 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
     }),
   );
   try {
-    const figures = await interleave([pgLoop, withPg, knexLoop, withKnex], rounds);
+    const figures = await interleave([pgLoop, withPg, sharedPg, knexLoop, withKnex, sharedKnex], rounds);
     const bench = 'consume with inbox';
     return [
       ...judge(figures, { bench, ours: 'inbox, pg', beside: 'pg', throughput: 0.85 }),
       ...judge(figures, { bench, ours: 'inbox, knex', beside: 'knex', throughput: 0.85 }),
       ...judge(figures, { bench, ours: 'inbox, knex', beside: 'pg', throughput: 0 }),
+      ...judge(figures, { bench, ours: 'inbox shared, pg', beside: 'pg', throughput: 2.5 }),
+      ...judge(figures, { bench, ours: 'inbox shared, knex', beside: 'knex', throughput: 2.5 }),
     ];
   } finally {
     await database.close();

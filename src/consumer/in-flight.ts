@@ -91,6 +91,11 @@ export class InFlight implements Incoming, LaneItem<InFlight> {
     return this.#body;
   }
 
+  renewBody(): void {
+    this.#isDecoded = false;
+    this.#body = undefined;
+  }
+
   get state(): InFlightState {
     return this.#state;
   }
@@ -98,6 +103,7 @@ export class InFlight implements Incoming, LaneItem<InFlight> {
   /** @returns false, and nothing changes, when it cannot go there from where it is: someone else was faster */
   move(to: InFlightState): boolean {
     if (!MOVES[this.#state].includes(to)) return false;
+    if (to === 'running') this.renewBody();
     this.#state = to;
     return true;
   }

@@ -45,6 +45,8 @@ export interface ConsumeOptions {
   readonly skewToleranceMs: number;
   /** Whether handlers that do not say use the inbox. No effect without an inbox. */
   readonly inboxByDefault: boolean;
+  /** Most messages that share a transaction, for handlers that do not say; ≥ 1. */
+  readonly inboxGroup: number;
 }
 
 export const DEFAULT_CONSUMER_OPTIONS: ConsumeOptions = Object.freeze({
@@ -63,4 +65,5 @@ export const DEFAULT_CONSUMER_OPTIONS: ConsumeOptions = Object.freeze({
   limits: DEFAULT_JSON_LIMITS,
   skewToleranceMs: 0,
   inboxByDefault: true,
+  inboxGroup: 1,
 });

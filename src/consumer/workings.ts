@@ -61,7 +61,7 @@ export function createWorkings(given: HandlingOptions): Workings {
   const { publisher, topology, topologySpec, router, inbox, scheduler } = given;
   const { logger = silentLogger, clock = systemClock, appId = '', inTransaction } = given;
   const options = { ...DEFAULT_CONSUMER_OPTIONS, ...given.options };
-  const { handlerTimeoutMs, inboxByDefault, retry } = options;
+  const { handlerTimeoutMs, inboxByDefault, inboxGroup, concurrency, retry } = options;
   const counters = createCounters();
   const inboxOf = ({ route }: InFlight) => (route && (route.options.inbox ?? inboxByDefault) ? inbox : undefined);
   const parked = new ParkedKeys((key) => {
@@ -74,6 +74,8 @@ export function createWorkings(given: HandlingOptions): Workings {
     logger,
     inbox,
     inboxByDefault,
+    inboxGroup,
+    concurrency,
     handlerTimeoutMs,
     now: () => clock.now(),
     skewToleranceMs: options.skewToleranceMs,

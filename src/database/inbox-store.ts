@@ -1,6 +1,7 @@
-import type { Inbox, InboxKey, InboxRequest, InboxResult } from '../message/inbox.ts';
+import type { InboxGroups as Groups, Inbox, InboxKey, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
 import type { SqlExecutor } from './executor.ts';
 import { assertSchemaName } from './identifier.ts';
+import { InboxGroups } from './inbox-groups.ts';
 import { claimInbox } from './sql/claim-inbox.ts';
 import { deleteOldInbox, inboxState, markInboxDead, reviveInbox } from './sql/inbox-rows.ts';
 import { parkedKeys, parkKey, unparkKey } from './sql/parked-keys.ts';
@@ -26,11 +27,15 @@ export class InboxStore implements Inbox {
     this.#schema = schema;
   }
 
-  handle<T>(request: InboxRequest, work: (transaction: unknown) => Promise<T>): Promise<InboxResult<T>> {
+  handle<T>(request: InboxRequest, work: InboxWork<T>): Promise<InboxResult<T>> {
     return this.#inOwn(request.handler, async (executor, handle): Promise<InboxResult<T>> => {
       const found = await this.#claim(executor, request);
       return found === 'claimed' ? { kind: 'handled', value: await work(handle) } : { kind: found };
     });
+  }
+
+  grouped(groups: Groups): Pick<Inbox, 'handle'> {
+    return new InboxGroups({ transactions: this.#transactions, schema: this.#schema, alone: this, groups });
   }
 
   /** @throws MigrationRequiredError (SVC_COMM_MIGRATION_REQUIRED) when its table is missing */

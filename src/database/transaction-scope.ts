@@ -1,4 +1,4 @@
-import { TransactionFinishedError } from '../errors.ts';
+import { TransactionAbortedError, TransactionFinishedError } from '../errors.ts';
 import type { TransactionExecutor } from './executor.ts';
 
 const XID_QUERY = 'SELECT pg_current_xact_id_if_assigned()::text AS xid';
@@ -77,6 +77,28 @@ export class TransactionScope implements AmbientTransaction {
     });
     this.#lastSavepoint = run.catch(() => undefined);
     return run;
+  }
+
+  /**
+   * A stretch of this transaction, without a savepoint: its failure is the failure of the whole. When it has ended,
+   * nothing can be published in it any more. Not to be begun before the one before has ended.
+   */
+  async part<T>(work: (child: TransactionScope) => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    const child = new TransactionScope(this.handle, this.executor, this.#watch, this.depth);
+    try {
+      const value = await work(child);
+      await child.#settle();
+      // Its error was swallowed, and would be found out only behind the next part.
+      if (this.executor.status() === 'failed') throw new TransactionAbortedError();
+      for (const [sink, items] of child.#deferred) this.#deferAll(sink, items);
+      return value;
+    } catch (error) {
+      this.#damage ??= { error };
+      throw error;
+    } finally {
+      child.end();
+    }
   }
 
   /** One that waits for an earlier one, which awaits it, waits for ever, and nobody would know why. */

@@ -48,6 +48,9 @@ export interface RunOptions {
   readonly name?: string;
 }
 
+/** Runs one part of a transaction; it may be called in any asynchronous context. */
+export type RunPart = <T>(work: (handle: unknown) => Promise<T>) => Promise<T>;
+
 /** How the work of one transaction ended, whatever became of its COMMIT. */
 type Outcome<T> =
   | { readonly kind: 'running' }
@@ -112,6 +115,18 @@ export class Transactions {
     const outer = this.#ambient.getStore();
     if (!outer || outer.isFinished) return this.runOwn(work, options);
     return outer.nest((child) => this.#ambient.run(child, () => work(child.handle)));
+  }
+
+  /**
+   * Opens one transaction for several parts, each ambient for itself: `work` runs them one after the other. When one
+   * fails, so has the whole, whatever `work` makes of it.
+   */
+  runParts<T>(work: (whole: AmbientTransaction, part: RunPart) => Promise<T>, options: RunOptions): Promise<T> {
+    return this.runOwn((handle) => {
+      const whole = this.#ambient.getStore();
+      if (!whole) throw new Error('a transaction is not ambient in its own work');
+      return work(whole, (one) => whole.part((child) => this.#ambient.run(child, () => one(handle))));
+    }, options);
   }
 
   /** The same in a transaction of its own, also inside another one. */

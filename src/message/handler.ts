@@ -42,6 +42,8 @@ export interface Incoming {
   /** Of one that is retried in place: when it failed first, on the monotonic clock. */
   readonly firstFailureMs?: number | undefined;
   readonly body: unknown;
+  /** Has `body` parsed anew for a further run: the one before may have changed it. */
+  renewBody?(): void;
 }
 
 /**

@@ -15,6 +15,16 @@ export interface InboxRequest {
   readonly isRedriven: boolean;
   /** Named in warnings about transactions that hold connections. */
   readonly handler: string;
+  /** Aborts when the message is not ours any more: one that waits for its turn then is not run. @default never */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How messages share transactions. */
+export interface InboxGroups {
+  /** Most messages of one transaction, ≥ 2. */
+  readonly size: number;
+  /** Most of these transactions at once, ≥ 1. */
+  readonly atOnce: number;
 }
 
 /**
@@ -25,13 +35,21 @@ export type InboxResult<T> =
   | { readonly kind: 'handled'; readonly value: T }
   | { readonly kind: 'done' | 'dead' | 'parked' };
 
+/** @param transaction the handle that the user's own library knows: `context.transaction` */
+export type InboxWork<T> = (transaction: unknown) => Promise<T>;
+
 export interface Inbox {
   /**
    * Opens a transaction, claims the key as its first statement (a concurrent copy waits here), runs `work` with the
    * transaction ambient, writes the events published meanwhile, commits. `work` throwing rolls all of it back and rethrows.
-   * @param work gets the handle that the user's own library knows: `context.transaction`
    */
-  handle<T>(request: InboxRequest, work: (transaction: unknown) => Promise<T>): Promise<InboxResult<T>>;
+  handle<T>(request: InboxRequest, work: InboxWork<T>): Promise<InboxResult<T>>;
+  /**
+   * The same for messages that share a transaction: those that come while one is under way wait for the next, their
+   * `work` runs one after the other, and `handle` resolves after the commit of all. When one throws, all is rolled
+   * back, it alone is rejected, and the work of the others runs again: so `work` may run more than once.
+   */
+  grouped(groups: InboxGroups): Pick<Inbox, 'handle'>;
   /** After the copy in the dead letters is confirmed, before the ack. Never overwrites `done`. */
   markDead(key: InboxKey): Promise<void>;
   /** Parks a key: from now on its messages go to the dead letters behind the one that failed. */

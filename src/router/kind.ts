@@ -17,12 +17,19 @@ export interface ConsumerOptions {
    * at most 24 days. @default the `handlerTimeout` setting
    */
   readonly timeout?: Duration;
+  /**
+   * Most messages of this consumer that share one transaction, 1 … 1000: they run one after the other, and are acked when
+   * all is committed. When one fails, the others run again; so it is for functions that only write to the database.
+   * @default the `inbox.group` setting
+   */
+  readonly group?: number;
 }
 
 export interface ResolvedConsumerOptions {
   /** undefined: as the service does by default. */
   readonly inbox: boolean | undefined;
   readonly timeoutMs: number | undefined;
+  readonly group: number | undefined;
 }
 
 /** What kinds that answer are given. */
@@ -77,7 +84,10 @@ export interface ConsumerKind {
 /** Node's timers take 31 bits and fire at once for more. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-const KNOWN: readonly string[] = ['inbox', 'timeout'] satisfies (keyof ConsumerOptions)[];
+/** Messages that share a transaction: more would hold its locks for long and gain nothing. */
+export const MAX_GROUP = 1000;
+
+const KNOWN: readonly string[] = ['inbox', 'timeout', 'group'] satisfies (keyof ConsumerOptions)[];
 
 /**
  * @param flags names of further options, each true or false
@@ -94,13 +104,23 @@ export function resolveConsumerOptions(
     throw new InvalidArgumentError(`${decorator} options`, `any of ${known.join(', ')}`, unknown);
   }
   for (const [name, value] of Object.entries(options)) {
-    if (name !== 'timeout' && value !== undefined && typeof value !== 'boolean') {
+    if (name !== 'timeout' && name !== 'group' && value !== undefined && typeof value !== 'boolean') {
       throw new InvalidArgumentError(`${decorator} ${name}`, 'true or false', String(value));
     }
   }
-  const { inbox, timeout } = options;
-  return { inbox, timeoutMs: timeout === undefined ? undefined : timerMs(`${decorator} timeout`, timeout, 's') };
+  const { inbox, timeout, group } = options;
+  if (group !== undefined && !isGroupSize(group)) {
+    throw new InvalidArgumentError(`${decorator} group`, `a whole number from 1 to ${MAX_GROUP}`, String(group));
+  }
+  if (inbox === false && group !== undefined && group > 1) {
+    throw new InvalidArgumentError(`${decorator} group`, '1, or left out, with inbox: false', String(group));
+  }
+  const timeoutMs = timeout === undefined ? undefined : timerMs(`${decorator} timeout`, timeout, 's');
+  return { inbox, timeoutMs, group };
 }
+
+const isGroupSize = (value: unknown): boolean =>
+  Number.isInteger(value) && Number(value) >= 1 && Number(value) <= MAX_GROUP;
 
 /** A duration that a timer can wait, in whole milliseconds. */
 export function timerMs(argument: string, value: Duration, unit: 's' | 'ms'): number {

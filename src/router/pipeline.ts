@@ -20,6 +20,10 @@ export interface PipelineOptions {
   readonly inbox?: Inbox | undefined;
   /** For routes that do not say. @default true when there is an inbox */
   readonly inboxByDefault?: boolean | undefined;
+  /** Most messages that share a transaction, for routes that do not say. @default 1: none do */
+  readonly inboxGroup?: number | undefined;
+  /** Most handlers that run at once, which says how many shared transactions there are. @default 20 */
+  readonly concurrency?: number | undefined;
   /** How long a handler may run, in ms, for routes that do not say. @default 600_000 */
   readonly handlerTimeoutMs?: number | undefined;
   /** The clock that deadlines are held against, in ms since the epoch. @default Date.now */
@@ -37,6 +41,8 @@ export interface PipelineOptions {
 }
 
 export const DEFAULT_PIPELINE_OPTIONS = Object.freeze({
+  inboxGroup: 1,
+  concurrency: 20,
   handlerTimeoutMs: 600_000,
   now: () => Date.now(),
   skewToleranceMs: 0,
@@ -73,7 +79,7 @@ export function handlerLookup(routes: Routes, options: PipelineOptions): Handler
 }
 
 function buildChain(route: Route, options: PipelineOptions): Handler {
-  const { logger, handlerTimeoutMs = DEFAULT_PIPELINE_OPTIONS.handlerTimeoutMs } = options;
+  const { handlerTimeoutMs = DEFAULT_PIPELINE_OPTIONS.handlerTimeoutMs } = options;
   const timeoutMs = timerMs('handlerTimeoutMs', route.options.timeoutMs ?? handlerTimeoutMs, 'ms');
   const { now = DEFAULT_PIPELINE_OPTIONS.now, skewToleranceMs = DEFAULT_PIPELINE_OPTIONS.skewToleranceMs } = options;
   const { telemetry } = options;
@@ -85,8 +91,8 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   if (route.deadlineOf) layers.push(deadline({ deadlineOf: route.deadlineOf, now, skewToleranceMs }));
   const answering = answeringLayers(route, options, { now, skewToleranceMs });
   if (answering) layers.push(answering.outer);
-  const store = inboxFor(route, options);
-  if (store) layers.push(inbox({ inbox: store, handler: route.name, logger }));
+  const once = inboxLayer(route, options);
+  if (once) layers.push(once);
   layers.push(timeout({ timeoutMs, handler: route.name }), ...(options.middleware ?? []));
   if (answering) layers.push(answering.inner);
   return compose(layers, (incoming, context) => route.invoke(incoming, context).then((value) => handled(route, value)));
@@ -101,6 +107,17 @@ function answeringLayers(
   if (!answers)
     throw new InvalidConsumerError(describeOrigin(route), 'it answers, and nothing is given to answer with');
   return route.answering({ ...answers, ...clock, logger });
+}
+
+/** Undefined: without. */
+function inboxLayer(route: Route, options: PipelineOptions): Middleware | undefined {
+  const { logger, inboxGroup = DEFAULT_PIPELINE_OPTIONS.inboxGroup } = options;
+  const { concurrency = DEFAULT_PIPELINE_OPTIONS.concurrency } = options;
+  const store = inboxFor(route, options);
+  if (!store) return undefined;
+  const size = Math.min(route.options.group ?? inboxGroup, concurrency);
+  const groups = { size, atOnce: Math.max(1, Math.floor(concurrency / size)) };
+  return inbox({ inbox: size > 1 ? store.grouped(groups) : store, handler: route.name, logger });
 }
 
 /** @throws InvalidConsumerError when nothing was done yet: of a generator function the body runs when somebody iterates */

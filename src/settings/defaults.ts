@@ -26,7 +26,7 @@ export const DEFAULT_SETTINGS = Object.freeze({
   schema: 'public',
   relay: Object.freeze({ lease: '10s', batchSize: 500, poll: '1s', listen: true }),
   outbox: Object.freeze({ unroutable: 'continue' }),
-  inbox: Object.freeze({ retention: '7d' }),
+  inbox: Object.freeze({ retention: '7d', group: 1 }),
   publish: Object.freeze({ timeout: '30s', maxInFlight: 1000, maxInFlightBytes: 16 * MIB }),
   limits: Object.freeze({ bodyBytes: 16 * MIB, depth: 64, keys: 10_000 }),
   worker: Object.freeze({

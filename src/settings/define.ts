@@ -133,6 +133,8 @@ export interface Settings {
     readonly enabled?: boolean | undefined;
     /** How long it is remembered that a message was handled. @default '7d' */
     readonly retention?: Duration | undefined;
+    /** Most messages that share one transaction, for handlers that do not say; see the consumers' option. @default 1 */
+    readonly group?: number | undefined;
   };
   readonly publish?: {
     /** Until a publish without confirm is given up; a number is seconds. @default '30s' */

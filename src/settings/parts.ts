@@ -47,6 +47,7 @@ export function consumeOptions(settings: ResolvedSettings): ConsumeOptions {
     limits: jsonLimits(settings),
     skewToleranceMs: deadline.skewToleranceMs,
     inboxByDefault: inbox.enabled,
+    inboxGroup: inbox.group,
   };
 }
 

@@ -103,7 +103,7 @@ function complete(checked: CheckedSettings, appId: string, root: string): Resolv
       listen: relay.listen,
     },
     outbox: checked.outbox,
-    inbox: { enabled: inbox.enabled ?? hasDatabase(checked), retentionMs: inbox.retention },
+    inbox: { enabled: inbox.enabled ?? hasDatabase(checked), retentionMs: inbox.retention, group: inbox.group },
     publish: {
       timeoutMs: publish.timeout,
       maxInFlight: publish.maxInFlight,

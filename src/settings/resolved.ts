@@ -47,7 +47,7 @@ export interface ResolvedSettings {
     readonly listen: boolean;
   };
   readonly outbox: { readonly unroutable: 'continue' | 'keep' };
-  readonly inbox: { readonly enabled: boolean; readonly retentionMs: number };
+  readonly inbox: { readonly enabled: boolean; readonly retentionMs: number; readonly group: number };
   readonly publish: {
     readonly timeoutMs: number;
     readonly maxInFlight: number;

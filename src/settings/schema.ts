@@ -191,6 +191,10 @@ export const settingsSchema = z.strictObject({
       ...time('How long it is remembered that a message was handled', '7d'),
       expected: "a duration > 0 with its unit, such as '7d'",
     }),
+    group: described(
+      wholeNumber(1, 1000).prefault(DEFAULTS.inbox.group),
+      count(1, 'Most messages that share one transaction, for handlers that do not say; at most concurrency', 1000),
+    ),
   }),
   publish: group({
     timeout: described(

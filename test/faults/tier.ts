@@ -70,10 +70,17 @@ interface LoggedFault extends PlannedFault {
   error?: string;
 }
 
+/** `pool-2` takes several messages in one transaction; with handlers that take their time they would only queue up. */
+const sharesTransactions = (consumer: Consumer, number: number, env: NodeJS.ProcessEnv) =>
+  consumer === 'pool' && number === 2 && env.FAULTS_WORK_MS === undefined;
+
 export const consumerSlot = (consumer: Consumer, number: number, env: NodeJS.ProcessEnv = {}, args: object = {}) => ({
   name: `${consumer}-${number}`,
   kind: 'consumer' as const,
-  settings: { queue: { name: consumer, singleActiveConsumer: consumer === 'ordered', arguments: args } },
+  settings: {
+    queue: { name: consumer, singleActiveConsumer: consumer === 'ordered', arguments: args },
+    ...(sharesTransactions(consumer, number, env) ? { inbox: { group: 10 } } : {}),
+  },
   env: { FAULTS_CONSUMER: consumer, FAULTS_ORDERED: consumer === 'ordered' ? '1' : '0', ...env },
 });
 

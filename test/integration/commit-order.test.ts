@@ -73,3 +73,20 @@ test('what was written is not committed when its events cannot be', async () => 
   const [{ status }] = await Promise.allSettled([writing]);
   expect({ status, effects: await database.count('effect') }).toEqual({ status: 'rejected', effects: 0 });
 });
+
+test('parts of a transaction of which one failed are not committed, though its error was swallowed', async () => {
+  const failure = new Error('a part failed');
+  const run = transactions.runParts(
+    async (_whole, part) => {
+      await part(async (trx) => {
+        await (trx as KnexTransaction).raw(`INSERT INTO ${database.table('effect')} VALUES ('part')`);
+        await outbox.publishAggregateEvent(event('part'));
+      });
+      await part(() => Promise.reject(failure)).catch(() => undefined);
+    },
+    { name: 'parts' },
+  );
+  expect(await run.catch((error: unknown) => error)).toBe(failure);
+  expect(await database.count('effect', "id = 'part'")).toBe(0);
+  expect(await database.count('svc_comm_outbox', "order_key = 'part'")).toBe(0);
+});

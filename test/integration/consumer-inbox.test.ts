@@ -6,6 +6,9 @@ import { DatabaseUnavailableError, Reject } from '../../src/errors.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
 import type { Inbox } from '../../src/message/inbox.ts';
 import { HEADER } from '../../src/message/message.ts';
+import type { ConsumerOptions } from '../../src/router/kind.ts';
+import { rawConsumer } from '../../src/router/raw-consumer.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
@@ -29,6 +32,13 @@ afterAll(async () => {
 
 const write = async ({ transaction }: MessageContext, id: string) =>
   (transaction as KnexTransaction).raw(`INSERT INTO ${database.table('effect')} VALUES (?)`, [id]);
+interface Payload {
+  readonly id: string;
+  readonly fails: number;
+  readonly isRefused: boolean;
+}
+const sharing = (work: (payload: Payload, context: MessageContext) => unknown, more: ConsumerOptions = {}) =>
+  rawConsumer((_routingKey, body, context) => work(body as Payload, context), { group: 8, ...more });
 const effects = (id: string) => database.count('effect', `id = '${id}'`);
 
 test('copies of one message have one effect, however many come at the same time', async () => {
@@ -114,6 +124,7 @@ test('while the database is away messages stay, no attempt is counted, and key o
       if (isDown) return Promise.reject(new DatabaseUnavailableError('postgres://db', 'down'));
       return inbox.handle(request, work);
     },
+    grouped: () => flaky,
     markDead: (key) => inbox.markDead(key),
     parkKey: (queue, key) => inbox.parkKey(queue, key),
   };
@@ -146,4 +157,77 @@ test('a handler that hangs at stop has its transaction rolled back, so that the 
   consumer = await kit.start({ parts: { inbox } });
   await until(() => consumer.stats.handled === 1);
   expect(await effects('hang')).toBe(1);
+});
+
+test('consumers that share transactions have each effect once, whatever fails, comes twice or is cut off', async () => {
+  const moment = database.table('moment');
+  await database.pg.query(`CREATE TABLE ${moment} (id text, xid text)`);
+  const handler = sharing(async (payload, context) => {
+    await write(context, payload.id);
+    const trx = context.transaction as KnexTransaction;
+    await trx.raw(`INSERT INTO ${moment} VALUES (?, pg_current_xact_id()::text)`, [payload.id]);
+    if (payload.fails >= context.attempt) throw new Error('not yet');
+    if (payload.isRefused) throw new Reject('never');
+  });
+  kit.router.consumer(kit.exchange, 'inbox.shared')(handler);
+  const options = { retry: { attempts: 3, delaysMs: [20] } };
+  consumer = await kit.start({ parts: { inbox }, options });
+  const ids = Array.from({ length: 200 }, (_, i) => `shared-${i}`);
+  for (const [i, id] of ids.entries()) {
+    const payload = { id, fails: i % 20 === 3 ? 1 : 0, isRefused: i % 60 === 7 };
+    const headers = i % 3 === 0 ? { [HEADER.key]: `key-${i % 30}` } : {};
+    for (let copy = 0; copy < (i % 4 === 0 ? 2 : 1); copy++)
+      kit.send('inbox.shared', payload, headers, { messageId: id });
+  }
+  await until(() => consumer.stats.handled === 196 && consumer.stats.inFlight === 0);
+  expect(consumer.stats).toMatchObject({ handled: 196, duplicates: 50, deadLettered: { rejected: 4 } });
+  for (const [i, id] of ids.entries()) expect(await effects(id), id).toBe(i % 60 === 7 ? 0 : 1);
+  const { rows } = await database.pg.query(`SELECT count(DISTINCT xid)::int AS n FROM ${moment}`);
+  expect(rows[0].n).toBeLessThan(150);
+});
+
+test('at a stop those that wait for their turn in a shared transaction go back to the queue, and have no effect', async () => {
+  const runs: string[] = [];
+  const handler = sharing(async ({ id }, context) => {
+    runs.push(id);
+    await write(context, id);
+    if (id === 'stop-3' && context.redelivered === false) await new Promise(() => undefined);
+  });
+  kit.router.consumer(kit.exchange, 'inbox.shared-stop')(handler);
+  const first = await kit.start({ parts: { inbox }, options: { graceMs: 200, concurrency: 8 } });
+  const ids = Array.from({ length: 10 }, (_, i) => `stop-${i}`);
+  for (const id of ids) kit.send('inbox.shared-stop', { id }, {}, { messageId: id });
+  await until(() => runs.includes('stop-3'));
+  await first.stop();
+  expect(runs).toEqual(['stop-0', 'stop-1', 'stop-2', 'stop-3']);
+  expect(await effects('stop-3')).toBe(0);
+  consumer = await kit.start({ parts: { inbox } });
+  await until(async () => (await database.count('effect', "id LIKE 'stop-%'")) === 10);
+  for (const id of ids) expect(await effects(id)).toBe(1);
+});
+
+test('a handler over its time in a shared transaction fails alone, and nothing that it still does is written', async () => {
+  const goOn = deferred();
+  let late: Promise<unknown> | undefined;
+  const handler = sharing(
+    async (payload, context) => {
+      if (payload.id === 'slow-1' && context.attempt === 1) {
+        late = goOn.promise.then(() => write(context, 'slow-late'));
+        late.catch(() => undefined);
+        return late;
+      }
+      await write(context, payload.id);
+    },
+    { timeout: '300ms' },
+  );
+  kit.router.consumer(kit.exchange, 'inbox.shared-slow')(handler);
+  consumer = await kit.start({ parts: { inbox }, options: { retry: { attempts: 2, delaysMs: [20] } } });
+  const ids = Array.from({ length: 5 }, (_, i) => `slow-${i}`);
+  for (const id of ids) kit.send('inbox.shared-slow', { id }, {}, { messageId: id });
+  await until(() => consumer.stats.handled === 5);
+  goOn.resolve();
+  await expect(late).rejects.toThrow();
+  for (const id of ids) expect(await effects(id)).toBe(1);
+  expect(await effects('slow-late')).toBe(0);
+  expect(consumer.stats).toMatchObject({ handled: 5, retried: 1 });
 });

@@ -46,6 +46,22 @@ test('messages of a key are handled one at a time and in order at concurrency 20
   expect(consumer.stats).toMatchObject({ retried: 0, rerunInPlace: 2 * 2 * KEYS });
 });
 
+test('a run in place gets the body as it was sent, whatever the run before made of it', async () => {
+  const seen: unknown[] = [];
+  kit.router.consumer(
+    kit.exchange,
+    'anew',
+  )(async (_routingKey, body, { attempt }) => {
+    seen.push(structuredClone(body));
+    (body as { items: string[] }).items.length = 0;
+    if (attempt === 1) throw new Error('once more');
+  });
+  consumer = await kit.start();
+  kit.send('anew', { items: ['a', 'b'] }, keyed('anew'));
+  await until(() => consumer.stats.handled === 1);
+  expect(seen).toEqual([{ items: ['a', 'b'] }, { items: ['a', 'b'] }]);
+});
+
 test('a keyed message that keeps failing parks its key: it and those behind it go to the dead letters in order', async () => {
   const runs: string[] = [];
   let isMended = false;

@@ -117,6 +117,7 @@ test('takeOne settles duplicates and takes the next message', async () => {
   const inbox: Inbox = {
     handle: async ({ key }, work) =>
       key.messageId === 'dup' ? { kind: 'done' } : { kind: 'handled', value: await work({ is: 'a transaction' }) },
+    grouped: () => inbox,
     markDead: async () => undefined,
     parkKey: async () => undefined,
   };

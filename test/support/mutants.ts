@@ -292,6 +292,44 @@ export const MUTANTS: readonly Mutant[] = [
     title: 'what the handler wrote, the inbox row and its events go together when it throws',
   },
   {
+    rule: 'a message that fails takes back those that share its transaction',
+    file: 'database/transaction-scope.ts',
+    takes: `    } catch (error) {
+      this.#damage ??= { error };
+      throw error;
+    } finally {
+      child.end();`,
+    puts: `    } finally {
+      child.end();`,
+    testFile: 'integration/commit-order.test.ts',
+    title: 'parts of a transaction of which one failed are not committed, though its error was swallowed',
+  },
+  {
+    rule: 'those that shared the transaction of one that failed run again',
+    file: 'database/inbox-groups.ts',
+    takes: 'return { together: members.filter((member) => member !== failure.member), alone: NONE };',
+    puts: `for (const { result } of members) result.resolve({ kind: 'handled', value: undefined });
+  return { together: NONE, alone: NONE };`,
+    testFile: 'integration/inbox-groups.test.ts',
+    title: 'one that throws is told so, without any effect; the others have theirs once, with their events',
+  },
+  {
+    rule: 'of those that share a transaction only who inserts its inbox row has the effect',
+    file: 'database/sql/claim-inbox-rows.ts',
+    takes: 'ON CONFLICT DO NOTHING RETURNING source, message_id',
+    puts: 'ON CONFLICT (queue, source, message_id) DO UPDATE SET at = now() RETURNING source, message_id',
+    testFile: 'integration/inbox-groups.test.ts',
+    title: 'copies have one effect, those that were given up have none, and a parked key is told, all in one group',
+  },
+  {
+    rule: 'one that is lost before its turn in a shared transaction is not run',
+    file: 'database/inbox-groups.ts',
+    takes: 'member.request.signal?.throwIfAborted();',
+    puts: '',
+    testFile: 'integration/inbox-groups.test.ts',
+    title: 'one that is not ours any more when its turn comes is not run, and the others are',
+  },
+  {
     rule: 'what is past its deadline is not executed',
     file: 'router/middleware/deadline.ts',
     takes: 'if (remainingMs <= 0) return Promise.resolve(EXPIRED);',

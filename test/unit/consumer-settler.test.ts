@@ -37,6 +37,7 @@ function setup(publish: (message: Message) => Promise<void> = async () => undefi
     forwarder,
     inboxOf: () => ({
       handle: () => Promise.reject(new Error('not used')),
+      grouped: () => expect.fail('not used'),
       markDead: async () => void log.push('mark dead'),
       parkKey: async (_queue, key) => void log.push(`park ${key}`),
     }),

@@ -13,9 +13,10 @@ import {
 import { type Logger, silentLogger } from '../../src/lifecycle/logger.ts';
 import { deriveContext } from '../../src/message/context.ts';
 import type { Incoming, MessageContext, Middleware, Verdict } from '../../src/message/handler.ts';
-import type { Inbox, InboxRequest, InboxResult } from '../../src/message/inbox.ts';
+import type { Inbox, InboxGroups, InboxRequest, InboxResult } from '../../src/message/inbox.ts';
 import type { MessageProperties } from '../../src/message/message.ts';
 import type { ConsumerOptions } from '../../src/router/kind.ts';
+import { inbox as inboxLayer } from '../../src/router/middleware/inbox.ts';
 import type { PipelineOptions } from '../../src/router/pipeline.ts';
 import { type RawHandler, rawConsumer } from '../../src/router/raw-consumer.ts';
 import { MessageRouter } from '../../src/router/router.ts';
@@ -26,6 +27,7 @@ import { deferred } from '../../src/util/deferred.ts';
 class RecordingInbox implements Inbox {
   readonly committed: InboxRequest[] = [];
   readonly rolledBack: unknown[] = [];
+  readonly groups: InboxGroups[] = [];
   readonly answer: 'done' | 'dead' | 'parked' | undefined;
   constructor(answer?: 'done' | 'dead' | 'parked') {
     this.answer = answer;
@@ -40,6 +42,10 @@ class RecordingInbox implements Inbox {
       this.rolledBack.push(error);
       throw error;
     }
+  }
+  grouped(groups: InboxGroups): Pick<Inbox, 'handle'> {
+    this.groups.push(groups);
+    return this;
   }
   async markDead(): Promise<void> {}
   async parkKey(): Promise<void> {}
@@ -187,6 +193,7 @@ describe('inbox', () => {
         orderKey: 'order-1',
         isRedriven: false,
         handler: expect.any(String),
+        signal: expect.any(AbortSignal),
       },
     ]);
   });
@@ -203,6 +210,55 @@ describe('inbox', () => {
     const refused: Verdict = { kind: 'retry', error: new Error('not now'), delayMs: 9 };
     expect(await run(() => 'unused', { inbox, use: [() => async () => refused] })).toEqual(refused);
     expect(inbox).toMatchObject({ committed: [], rolledBack: [refused.error] });
+  });
+
+  test('a consumer that asks for it shares transactions, as many at once as its concurrency has room for', async () => {
+    const inbox = new RecordingInbox();
+    await run(() => 'done', { inbox, of: { group: 8 }, concurrency: 20 });
+    expect(inbox.groups).toEqual([{ size: 8, atOnce: 2 }]);
+    expect(inbox.committed).toHaveLength(1);
+  });
+
+  test('the service’s group goes for those that do not say, never above the concurrency, and 1 is none', async () => {
+    const inbox = new RecordingInbox();
+    await run(() => 'done', { inbox, inboxGroup: 50, concurrency: 10 });
+    await run(() => 'done', { inbox, inboxGroup: 50, concurrency: 1 });
+    await run(() => 'done', { inbox, inboxGroup: 50, of: { group: 1 } });
+    await run(() => 'done', { inbox });
+    expect(inbox.groups).toEqual([{ size: 10, atOnce: 1 }]);
+    expect(inbox.committed).toHaveLength(4);
+  });
+
+  test('a function that runs again in one delivery gets the body as it was sent, and its verdict is the last', async () => {
+    const parsed = () => ({ items: ['a'] });
+    let body = parsed();
+    const incoming = {
+      delivery: { queue: 'q', properties: { messageId: 'm' } },
+      get body() {
+        return body;
+      },
+      renewBody() {
+        body = parsed();
+      },
+    };
+    const twice: Pick<Inbox, 'handle'> = {
+      handle: async (_request, work) => {
+        await work('first').catch(() => undefined);
+        return { kind: 'handled', value: await work('second') };
+      },
+    };
+    const seen: unknown[] = [];
+    const layer = inboxLayer({ inbox: twice, handler: 'h', logger: silentLogger });
+    const handle = layer(async ({ body }, context) => {
+      seen.push(structuredClone(body));
+      (body as { items: string[] }).items.push('changed');
+      if (context.transaction === 'first') return { kind: 'dead', reason: 'rejected', error: new Reject('no') };
+      return { kind: 'ack', outcome: 'handled' };
+    });
+    const context = { signal: new AbortController().signal } as MessageContext;
+    const verdict = await handle(incoming as unknown as Incoming, context);
+    expect(verdict).toEqual({ kind: 'ack', outcome: 'handled' });
+    expect(seen).toEqual([{ items: ['a'] }, { items: ['a'] }]);
   });
 
   test.each(['done', 'dead'] as const)(

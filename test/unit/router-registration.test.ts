@@ -63,7 +63,7 @@ describe('a free function', () => {
     router.consumer('a')(eventConsumer(fn, { inbox: false }));
     router.consumer('b')(eventConsumer(fn, { inbox: true, timeout: '1m' }));
     expect(router.routes.map((route) => route.options)).toEqual([
-      { inbox: false, timeoutMs: undefined },
+      { inbox: false, timeoutMs: undefined, group: undefined },
       { inbox: true, timeoutMs: 60_000 },
     ]);
   });
@@ -116,6 +116,11 @@ describe('what cannot be registered says so at once', () => {
     [{ timeout: -1 }],
     [{ timeout: '25d' }],
     [{ timeout: Number.NaN }],
+    [{ group: 0 }],
+    [{ group: 1001 }],
+    [{ group: 2.5 }],
+    [{ group: '5' }],
+    [{ group: 5, inbox: false }],
   ])('the options %j', (options: object) => {
     expect(thrownBy(() => eventConsumer(() => undefined, options))).toMatchObject({
       code: 'SVC_COMM_INVALID_ARGUMENT',

@@ -6,7 +6,7 @@ import type { Inbox } from '../../message/inbox.ts';
 import { inboxKeyOf } from '../../message/inbox-key.ts';
 
 export interface InboxOptions {
-  readonly inbox: Inbox;
+  readonly inbox: Pick<Inbox, 'handle'>;
   /** Named in warnings about transactions that hold connections. */
   readonly handler: string;
   readonly logger: Logger;
@@ -35,10 +35,24 @@ export function inbox({ inbox: store, handler, logger }: InboxOptions): Middlewa
         warnOnce(incoming.exchange, incoming.routingKey);
         return verdict;
       }
-      const request = { key, orderKey: incoming.key, isRedriven: incoming.isRedriven, handler };
+      const { key: orderKey, isRedriven } = incoming;
       let refused: Verdict | undefined;
+      let runs = 0;
       try {
+        // The signal is made when it is asked for.
+        const request = {
+          key,
+          orderKey,
+          isRedriven,
+          handler,
+          get signal() {
+            return context.signal;
+          },
+        };
         const result = await store.handle(request, async (transaction) => {
+          if (runs > 0) incoming.renewBody?.();
+          runs += 1;
+          refused = undefined;
           const verdict = await next(incoming, deriveContext(context, { transaction }));
           if (verdict.kind === 'ack') return verdict;
           refused = verdict;

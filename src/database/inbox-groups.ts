@@ -1,0 +1,182 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { CommitAbortedError, CommitUnknownError, DatabaseUnavailableError } from '../errors.ts';
+import type { InboxGroups as Groups, Inbox, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
+import { type Deferred, deferred } from '../util/deferred.ts';
+import { sqlState } from './database-error.ts';
+import { type AskedRow, claimInboxRows } from './sql/claim-inbox-rows.ts';
+import type { RunPart, Transactions } from './transactions.ts';
+
+export interface InboxGroupsOptions {
+  readonly transactions: Transactions;
+  readonly schema: string;
+  /** Handles one message in a transaction of its own. */
+  readonly alone: Pick<Inbox, 'handle'>;
+  readonly groups: Groups;
+}
+
+interface Member extends AskedRow {
+  readonly request: InboxRequest;
+  readonly work: InboxWork<unknown>;
+  /** Runs something where the message came from: its correlation, its span. */
+  readonly inItsContext: <T>(run: () => T) => T;
+  readonly result: Deferred<InboxResult<unknown>>;
+}
+
+/** What a transaction leaves to be done. */
+interface Left {
+  /** Rolled back with one that failed; may share a transaction again. */
+  readonly together: readonly Member[];
+  /** Each in a transaction of its own: it can then be seen whose fault it is. */
+  readonly alone: readonly Member[];
+}
+
+const NONE: readonly Member[] = Object.freeze([]);
+
+/** deadlock_detected, serialization_failure: rows that the others of the group hold may have brought it about. */
+const CONFLICTS: readonly (string | undefined)[] = ['40P01', '40001'];
+
+/**
+ * Messages that share a transaction, which saves each of them a BEGIN, a COMMIT and a claim. It goes by hope: no
+ * savepoints, which would cost as much as they save. One that fails takes the whole back, and the others begin again
+ * without it, which they must bear anyway, since a process may die at any time.
+ *
+ *   waiting ──▶ together ─────────────────────▶ committed: all have their result
+ *                 │  ▲ one threw: the others, once more
+ *                 │  └──┐
+ *                 ├─────┘ again, or nobody knows whose fault it is, or not claimed
+ *                 ▼
+ *               alone, one after the other
+ */
+export class InboxGroups implements Pick<Inbox, 'handle'> {
+  readonly #options: InboxGroupsOptions;
+  /** Groups belong to no message: what is set around the first must not be set around all that follow. */
+  readonly #outside = AsyncLocalStorage.snapshot();
+  #waiting: Member[] = [];
+  #running = 0;
+  #isFilling = false;
+
+  constructor(options: InboxGroupsOptions) {
+    this.#options = options;
+  }
+
+  handle<T>(request: InboxRequest, work: InboxWork<T>): Promise<InboxResult<T>> {
+    const { key, isRedriven, orderKey = null } = request;
+    const result = deferred<InboxResult<unknown>>();
+    const inItsContext = AsyncLocalStorage.snapshot();
+    this.#waiting.push({ key, orderKey: isRedriven ? null : orderKey, request, work, inItsContext, result });
+    this.#outside(() => this.#fill());
+    return result.promise as Promise<InboxResult<T>>;
+  }
+
+  /** At the end of the turn, when all that came with one read of the socket is here. */
+  #fill(): void {
+    if (this.#isFilling || this.#waiting.length === 0) return;
+    this.#isFilling = true;
+    setImmediate(() => {
+      this.#isFilling = false;
+      const { size, atOnce } = this.#options.groups;
+      while (this.#waiting.length > 0 && this.#running < atOnce) void this.#run(this.#waiting.splice(0, size));
+    });
+  }
+
+  async #run(members: readonly Member[]): Promise<void> {
+    this.#running += 1;
+    try {
+      const first = await this.#together(members);
+      const second = await this.#together(first.together);
+      for (const member of [...first.alone, ...second.alone, ...second.together]) await this.#alone(member);
+    } finally {
+      this.#running -= 1;
+      this.#fill();
+    }
+  }
+
+  /** Never throws: who has failed is told, and what is left is returned. */
+  async #together(given: readonly Member[]): Promise<Left> {
+    const members = given.filter(isWanted);
+    const asked = distinct(members);
+    if (asked.length < 2) return { together: NONE, alone: members };
+    const values = new Map<Member, unknown>();
+    let begun = 0;
+    let failure: Failure | undefined;
+    const runOne = async (member: Member, part: RunPart) => {
+      begun += 1;
+      try {
+        member.request.signal?.throwIfAborted();
+        values.set(member, await member.inItsContext(() => part(member.work)));
+      } catch (error) {
+        failure = { member, error };
+        throw error;
+      }
+    };
+    try {
+      await this.#options.transactions.runParts(
+        async (whole, part) => {
+          values.clear();
+          const { claimed, xid } = await claimInboxRows(whole.executor, this.#options.schema, asked);
+          whole.xid = xid;
+          for (const member of claimed) await runOne(member, part);
+        },
+        { name: nameOf(asked) },
+      );
+    } catch (error) {
+      if (begun === 0 || isInfrastructure(error)) return rejectAll(members, error);
+      return afterFailure(members, error, failure);
+    }
+    for (const [member, value] of values) member.result.resolve({ kind: 'handled', value });
+    return { together: NONE, alone: members.filter((member) => !values.has(member)) };
+  }
+
+  async #alone(member: Member): Promise<void> {
+    if (!isWanted(member)) return;
+    const { request, work, inItsContext, result } = member;
+    await inItsContext(() => this.#options.alone.handle(request, work)).then(result.resolve, result.reject);
+  }
+}
+
+interface Failure {
+  readonly member: Member;
+  readonly error: unknown;
+}
+
+/** Whether it is still ours; when it is not, it is told so. */
+function isWanted({ request: { signal }, result }: Member): boolean {
+  if (signal?.aborted !== true) return true;
+  result.reject(signal.reason);
+  return false;
+}
+
+/** A copy of a message goes alone when the group is committed: it finds the effect of the first. */
+function distinct(members: readonly Member[]): Member[] {
+  const first = new Map<string, Member>();
+  for (const member of members) {
+    const { queue, source, messageId } = member.key;
+    const identity = JSON.stringify([queue, source, messageId]);
+    if (!first.has(identity)) first.set(identity, member);
+  }
+  return [...first.values()];
+}
+
+function nameOf(members: readonly Member[]): string {
+  const handlers = new Set(members.map(({ request }) => request.handler));
+  return `${[...handlers].join(', ')} (${members.length} messages)`;
+}
+
+/** Nobody's fault, as `recover` of the router has it: each waits and is tried again. */
+const isInfrastructure = (error: unknown): boolean =>
+  error instanceof DatabaseUnavailableError ||
+  error instanceof CommitAbortedError ||
+  error instanceof CommitUnknownError;
+
+function rejectAll(members: readonly Member[], error: unknown): Left {
+  for (const { result } of members) result.reject(error);
+  return { together: NONE, alone: NONE };
+}
+
+/** @param failure what one of them threw, which is not always what the transaction failed with */
+function afterFailure(members: readonly Member[], error: unknown, failure: Failure | undefined): Left {
+  const isItsFault = failure?.error === error && !CONFLICTS.includes(sqlState(error));
+  if (!failure || !isItsFault) return { together: NONE, alone: members };
+  failure.member.result.reject(error);
+  return { together: members.filter((member) => member !== failure.member), alone: NONE };
+}
