@@ -1,6 +1,6 @@
 import { unescape as unescaped } from 'node:querystring';
 import { type JsonSchema, rerooted } from '../message/json-schema.ts';
-import type { ExchangeType } from '../message/topology.ts';
+import { BUILT_IN_EXCHANGES, type ExchangeType } from '../message/topology.ts';
 import type { ConsumedMessage, MessageCatalogue, MessageContent } from '../router/message-catalogue.ts';
 import { type EnvelopeKind, enveloped, replyEnvelope } from './envelope.ts';
 import { exampleOf } from './example.ts';
@@ -101,6 +101,8 @@ class AsyncApiWriter {
 
   #typeOf(exchange: string): ExchangeType | 'default' {
     if (exchange === '') return 'default';
+    const builtIn = BUILT_IN_EXCHANGES.get(exchange);
+    if (builtIn) return builtIn;
     return Object.hasOwn(this.#exchangeTypes, exchange) ? (this.#exchangeTypes[exchange] ?? 'topic') : 'topic';
   }
 

@@ -1,6 +1,17 @@
 export const EXCHANGE_TYPES = ['topic', 'fanout', 'direct', 'headers'] as const;
 export type ExchangeType = (typeof EXCHANGE_TYPES)[number];
 
+/** Those that a RabbitMQ has from the start; nobody can declare another of these names. */
+export const BUILT_IN_EXCHANGES: ReadonlyMap<string, ExchangeType> = new Map([
+  ['', 'direct'],
+  ['amq.direct', 'direct'],
+  ['amq.fanout', 'fanout'],
+  ['amq.headers', 'headers'],
+  ['amq.match', 'headers'],
+  ['amq.topic', 'topic'],
+  ['amq.rabbitmq.trace', 'topic'],
+]);
+
 export interface ExchangeSpec {
   readonly name: string;
   readonly type: ExchangeType;

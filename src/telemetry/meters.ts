@@ -4,7 +4,7 @@ import { asked } from './asked.ts';
 import { Bounded } from './bounded.ts';
 import { joined } from './joined.ts';
 import { type DurationName, type Labels, METRICS, type Reading, type Source } from './metrics.ts';
-import { openTelemetryHistograms, tellOpenTelemetry } from './open-telemetry-meter.ts';
+import { keepCounts, openTelemetryHistograms, tellOpenTelemetry } from './open-telemetry-meter.ts';
 import type { PrometheusPage } from './prometheus.ts';
 
 /** What a service tells of itself, to OpenTelemetry when it is set up, and to Prometheus when that asks. */
@@ -48,11 +48,11 @@ export class Meters {
     await this.#prometheusPage();
   }
 
-  /** OpenTelemetry asks no more. What was counted stays: a sum that shrinks would look like a process that began anew. */
+  /** OpenTelemetry asks no more. What was counted stays, in one place for all services that were closed. */
   async close(): Promise<void> {
     if (!hasOpenTelemetry()) return;
     const counted = (await this.#readings()).filter(({ name, value }) => METRICS[name].kind === 'counter' && value > 0);
-    quietly(() => tellOpenTelemetry(this.#key, async () => counted));
+    quietly(() => keepCounts(this.#key, counted));
   }
 
   #prometheusPage(): Promise<PrometheusPage> {

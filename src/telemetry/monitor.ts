@@ -91,7 +91,7 @@ export class Monitor implements Service {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = (request.url ?? '/').split('?')[0];
+    const path = pathOf(request.url ?? '/');
     const isKnown = path === '/metrics' || path === '/health' || path === '/health/ready';
     if (!isKnown) return send(response, 404, { status: 'unknown', paths: ['/metrics', '/health', '/health/ready'] });
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -108,6 +108,9 @@ export class Monitor implements Service {
     response.writeHead(200, { 'content-type': PROMETHEUS_TYPE }).end(text);
   }
 }
+
+/** A proxy may ask by the whole URL (RFC 9112, section 3.2.2). */
+const pathOf = (target: string): string => target.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)[0] || '/';
 
 function send(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));

@@ -17,12 +17,20 @@ type Ask = () => Promise<readonly Reading[]>;
  */
 const asked = new Map<object, Ask>();
 
+/** What those counted who are asked no more: a sum that shrinks would look like a process that began anew. */
+let counted: readonly Reading[] = [];
+
 let made: { readonly provider: MeterProvider; readonly histograms: Histograms } | undefined;
 
 /** Has OpenTelemetry ask from now on. @param key replaces what was told for it before */
 export function tellOpenTelemetry(key: object, ask: Ask): void {
   asked.set(key, ask);
   openTelemetryHistograms();
+}
+
+/** Has OpenTelemetry ask no more, and keep what was counted until then. @param last counters alone; nothing without `key` */
+export function keepCounts(key: object, last: readonly Reading[]): void {
+  if (asked.delete(key)) counted = joined([...counted, ...last]);
 }
 
 /** Of the SDK that is set up now: those who come before it are given something that does nothing. */
@@ -46,7 +54,7 @@ function instrumentsOf(provider: MeterProvider): Histograms {
   }
   const tell = async (result: BatchObservableResult) => {
     const told = await Promise.all([...asked.values()].map((ask) => ask()));
-    for (const { name, labels, value } of joined(told.flat())) {
+    for (const { name, labels, value } of joined([...counted, ...told.flat()])) {
       const observable = observables.get(name);
       if (observable) result.observe(observable, value, labels);
     }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
@@ -41,13 +41,16 @@ test('svc-comm broker prints its URL, serves AMQP clients, and with --keep has t
 
 test('a state file that cannot be used ends it with exit 1, and says which', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'svc-comm-broker-'));
+  await writeFile(join(folder, 'file'), '');
   try {
-    const { exit, lines } = new Running(
-      spawn(process.execPath, [bin, '--json', 'broker', '--port', '0', '--keep', folder]),
-    );
-    expect(await exit).toBe(1);
-    expect(lines.join('\n')).toContain('SVC_COMM_EMBEDDED_STATE');
-    expect(lines.join('\n')).toContain(folder);
+    for (const keep of [folder, join(folder, 'file', 'state')]) {
+      const { exit, lines } = new Running(
+        spawn(process.execPath, [bin, '--json', 'broker', '--port', '0', '--keep', keep]),
+      );
+      expect(await exit).toBe(1);
+      expect(lines.join('\n')).toContain('SVC_COMM_EMBEDDED_STATE');
+      expect(lines.join('\n')).toContain(keep);
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, request, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { SvcCommService } from '../../src/assemble.ts';
@@ -168,6 +168,20 @@ describe('GET /metrics', () => {
     expect([...now.keys()].some((name) => name.startsWith('svc_comm_consumer_received_total'))).toBe(true);
     expect([...now.keys()].some((name) => name.startsWith('process_'))).toBe(false);
   });
+});
+
+test('what a proxy asks by the whole URL is answered as any other', async () => {
+  const { monitor } = await watched('proxied');
+  const { hostname, port } = new URL(monitor.url ?? '');
+  const statusOf = async (target: string) => {
+    const asked = request({ hostname, port, path: target }).end();
+    const [response] = await once(asked, 'response');
+    response.resume();
+    return response.statusCode;
+  };
+  expect(await statusOf(`http://${hostname}:${port}/health?from=proxy`)).toBe(200);
+  expect(await statusOf('http://elsewhere/metrics')).toBe(200);
+  expect(await statusOf('http://elsewhere')).toBe(404);
 });
 
 describe('GET /health/ready', () => {

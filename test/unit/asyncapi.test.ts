@@ -168,14 +168,14 @@ describe('the AsyncAPI document', () => {
     expect(document(nothing, ['embedded:'])).not.toHaveProperty('servers');
   });
 
-  test('says of each exchange the type that the settings say, topic of the others, and valid ones', () => {
-    const names = ['', 'audit', 'constructor', 'jobs', 'user'];
+  test('says of each exchange the type that it has from the start or by the settings, topic of the others, and valid ones', () => {
+    const names = ['', 'amq.fanout', 'amq.match', 'audit', 'constructor', 'jobs', 'user'];
     const register = (router: MessageRouter) => {
       for (const name of names) router.consumer(name, 'a')(nothing);
     };
     const whole = document(register, [], { audit: 'fanout', jobs: 'direct' });
     const types = Object.values(whole.channels).map(({ bindings }) => bindings.amqp.exchange.type);
-    expect(types).toEqual(['default', 'fanout', 'topic', 'direct', 'topic']);
+    expect(types).toEqual(['default', 'fanout', 'headers', 'fanout', 'topic', 'direct', 'topic']);
     expect(problemsOf(whole)).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { cp, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -97,6 +97,12 @@ describe('the secret of a folder', () => {
     expect(await folderSecret(folder)).toBe(secrets[0]);
     expect(await readdir(folder)).toEqual(['secret']);
     expect((await stat(join(folder, 'secret'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('that is empty is told, rather than being a password', async () => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'secret'), '');
+    await expect(folderSecret(folder)).rejects.toThrow(/secret is empty: stop the processes .* and delete it/);
   });
 
   it('is another one in another folder', async () => {

@@ -89,6 +89,16 @@ describe('a service that was closed', () => {
     expect(isAsked).toBe(before);
     await open.close();
   });
+
+  test('is counted once, however often it is closed and however many come after it', async () => {
+    const [before = 0] = (await known('svc_comm.consumer.received')) as number[];
+    for (let i = 0; i < 10; i++) {
+      const short = service(one());
+      await Promise.all([short.close(), short.close()]);
+      await short.close();
+    }
+    expect(await known('svc_comm.consumer.received')).toEqual([before + 50]);
+  });
 });
 
 describe('a metrics SDK that is set up after that of traces', () => {

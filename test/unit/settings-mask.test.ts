@@ -56,6 +56,10 @@ describe('credentials', () => {
   });
 
   it('are hidden in any text', () => {
+    const url = `postgres://localhost/orders?user=me&password=${CANARY}`;
+    expect(maskText(`got "${url}" for it`)).toBe('got "postgres://localhost/orders?user=me&password=***" for it');
+    expect(maskText(`got "${url}"`)).toBe('got "postgres://localhost/orders?user=me&password=***"');
+    expect(maskText(`got ${url}"${CANARY}, more`)).not.toContain(CANARY);
     expect(maskText(`no route to amqp://u:${CANARY}@host, password: ${CANARY}`)).not.toContain(CANARY);
     expect(maskText('plain: text, with = signs')).toBe('plain: text, with = signs');
   });

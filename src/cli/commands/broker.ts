@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { EmbeddedStateError } from '../../errors.ts';
 import { runUntilSignal } from '../../lifecycle/signals.ts';
 import { deferred } from '../../util/deferred.ts';
 import type { CommandContext } from '../context.ts';
@@ -18,7 +19,7 @@ export async function broker(context: CommandContext, { port, keep }: BrokerComm
   const { EmbeddedBroker } = await import('../../embedded/broker/embedded-broker.ts');
   const logger = await context.createLogger('broker');
   const file = keep === undefined ? undefined : resolve(keep);
-  if (file !== undefined) await mkdir(dirname(file), { recursive: true });
+  if (file !== undefined) await makeFolderOf(file);
   const broken = deferred<1>();
   const kept = file === undefined ? {} : { stateFile: file };
   const embedded = new EmbeddedBroker({ port, logger, onBroken: () => broken.resolve(1), ...kept });
@@ -26,4 +27,13 @@ export async function broker(context: CommandContext, { port, keep }: BrokerComm
   const text = file === undefined ? 'nothing is kept' : `durable queues are kept in ${file}`;
   context.print({ url: embedded.url }, `embedded broker at ${embedded.url}, for development and tests; ${text}`);
   return Promise.race([runUntilSignal(embedded, { logger, graceMs: GRACE_MS }), broken.promise]);
+}
+
+async function makeFolderOf(file: string): Promise<void> {
+  try {
+    await mkdir(dirname(file), { recursive: true });
+  } catch (cause) {
+    const why = `its folder cannot be made (${cause instanceof Error ? cause.message : String(cause)})`;
+    throw new EmbeddedStateError('broker', file, why, { cause });
+  }
 }

@@ -1,8 +1,8 @@
+import { BUILT_IN_EXCHANGES } from '../../message/topology.ts';
 import type { Alarms } from './alarm.ts';
 import type { Binding, Destination } from './binding.ts';
 import { deadLetter } from './dead-letter.ts';
 import { Exchange, type ExchangeDefinition } from './exchange.ts';
-import type { ExchangeType } from './exchange-type.ts';
 import { EMPTY_TABLE } from './field-table.ts';
 import type { Message } from './message.ts';
 import { ProtocolError } from './protocol-error.ts';
@@ -15,16 +15,6 @@ import type { StateChanges } from './state-changes.ts';
 /** The one virtual host. */
 export const VHOST = '/';
 export const described = (kind: 'queue' | 'exchange', name: string): string => `${kind} '${name}' in vhost '${VHOST}'`;
-
-const PREDECLARED: readonly (readonly [string, ExchangeType])[] = [
-  ['', 'direct'],
-  ['amq.direct', 'direct'],
-  ['amq.fanout', 'fanout'],
-  ['amq.headers', 'headers'],
-  ['amq.match', 'headers'],
-  ['amq.topic', 'topic'],
-  ['amq.rabbitmq.trace', 'topic'],
-];
 
 /** What became of a message: taken by every queue that it reached, refused by one of them, or it reached none. */
 export type PublishOutcome = 'taken' | 'refused' | 'unroutable';
@@ -47,7 +37,7 @@ export class VirtualHost implements QueueHost, Routes {
   constructor(alarms: Alarms, events: VirtualHostEvents) {
     this.alarms = alarms;
     this.#events = events;
-    for (const [name, type] of PREDECLARED) {
+    for (const [name, type] of BUILT_IN_EXCHANGES) {
       const isInternal = name === 'amq.rabbitmq.trace';
       const definition = { name, type, isDurable: true, isAutoDelete: false, isInternal, arguments: EMPTY_TABLE };
       this.exchanges.set(name, new Exchange(definition));

@@ -31,7 +31,10 @@ export async function folderSecret(folder: string): Promise<string> {
 
 async function read(file: string): Promise<string | undefined> {
   try {
-    return await readFile(file, 'utf8');
+    const secret = await readFile(file, 'utf8');
+    // A machine that lost its power may leave that. Processes that run may know what it was.
+    if (secret === '') throw new Error(`${file} is empty: stop the processes of the project and delete it`);
+    return secret;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;
