@@ -109,7 +109,7 @@ export class Housekeeping {
       if (lease?.attempt === run.task.attempt) {
         this.#renewedMs.set(id, before);
         if (lease.isCancelRequested) run.end('cancel');
-      } else if (runs.get(id) === run && !run.isEnding) {
+      } else if (runs.get(id) === run && !run.isEnding && !run.isOver) {
         this.#parts.logger.warn({ taskId: id }, 'a task that runs here is not ours any more; ending it');
         run.end('lost');
       }
@@ -119,7 +119,7 @@ export class Housekeeping {
   /** Measured by our own clock, from before the statement that set the lease: it runs out here before it does there. */
   #endOverdue(): void {
     for (const [id, run] of this.#parts.runs) {
-      if (!this.isOver(id)) continue;
+      if (run.isOver || !this.isOver(id)) continue;
       this.#parts.logger.error({ taskId: id }, 'the lease of a task could not be renewed in time; ending it');
       run.end('lost');
     }

@@ -27,6 +27,7 @@ export class TaskRun {
   #process: TaskProcess | undefined;
   #reason: EndReason | undefined;
   #gone: Promise<void> | undefined;
+  #isOver = false;
 
   constructor(parts: RunParts) {
     this.task = parts.task;
@@ -42,8 +43,14 @@ export class TaskRun {
     return this.#ended.signal;
   }
 
-  /** Ends it; the first reason holds. */
+  /** Its function has ended, and its process may run another task by now; its end may have to be written still. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Ends it; the first reason holds. Does nothing when it is over. */
   end(reason: EndReason): void {
+    if (this.#isOver) return;
     if (this.#reason !== undefined) {
       // Nobody waits for the grace time of one that is not ours.
       if (reason === 'lost') {
@@ -76,6 +83,8 @@ export class TaskRun {
       return this.#finished(end, process.takeOutput());
     } finally {
       clearTimeout(timer);
+      this.#isOver = true;
+      this.#process = undefined;
     }
   }
 

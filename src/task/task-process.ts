@@ -144,7 +144,8 @@ export class TaskProcess {
 
   /** At once. */
   async kill(): Promise<void> {
-    this.tree.kill();
+    // Its number may be another's by now.
+    if (!this.isOver) this.tree.kill();
     await this.over;
   }
 

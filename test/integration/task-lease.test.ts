@@ -1,13 +1,18 @@
 import { fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { connectDatabase } from '../../src/database/connection.ts';
 import { StartAbortedError, TaskLostError } from '../../src/errors.ts';
+import { measureIsolation } from '../../src/task/isolation.ts';
+import { TaskRun } from '../../src/task/run.ts';
 import { finishTasks } from '../../src/task/sql/finish.ts';
+import { TaskProcess } from '../../src/task/task-process.ts';
+import { DEFAULT_WORKER_OPTIONS } from '../../src/task/worker-options.ts';
 import { isAlive, processesWith } from '../support/processes.ts';
 import { stressService } from '../support/start-stop-stress.ts';
 import { WorkerKit } from '../support/task-kit.ts';
@@ -24,6 +29,18 @@ afterAll(async () => {
   await kit.close();
   rmSync(folder, { recursive: true, force: true });
 });
+
+function runOf(name: string, args: object): TaskRun {
+  const { definition } = kit.kit.registry.get(name);
+  const task = { id: randomUUID(), name, args: JSON.stringify(args), attempt: 1, failures: 0, isUnsent: false };
+  const context = { correlationId: undefined, traceparent: undefined };
+  return new TaskRun({
+    task: { ...task, ...context },
+    definition,
+    options: DEFAULT_WORKER_OPTIONS,
+    onProgress: () => undefined,
+  });
+}
 
 const lines = (file: string) => readFileSync(file, 'utf8').trim().split('\n');
 describe('a worker whose task files never finish loading', () => {
@@ -76,6 +93,36 @@ describe('a worker that cannot reach the database', () => {
     await Promise.all([cut.stop(), other.stop()]);
     await proxy.close();
   });
+});
+
+describe('a process that runs one task after the other', () => {
+  it.each(['lost', 'cancel', 'timeout'] as const)(
+    'is left alone when a task that it has run is ended behind its end (%s)',
+    { timeout: 30_000 },
+    async (reason) => {
+      const process = new TaskProcess({
+        nodeArguments: kit.nodeArguments,
+        load: { root: folder, files: [] },
+        env: [],
+        isolation: await measureIsolation(),
+        guard: undefined,
+        limits: { memoryBytes: 1024 ** 3, processes: 256 },
+        logBytes: 1024,
+        onOutput: () => undefined,
+      });
+      onTestFinished(() => process.leave());
+      await process.ready;
+      const first = runOf('addition', { x: 1, y: 2 });
+      expect(await first.run(process, undefined)).toMatchObject({ state: 'SUCCESS', result: '3' });
+      // Its end is being written, and the next one has begun meanwhile.
+      const second = runOf('nap', { ms: 500 });
+      const running = second.run(process, undefined);
+      first.end(reason);
+      first.end('lost');
+      expect(await running).toMatchObject({ state: 'SUCCESS', result: '500' });
+      expect(process.isOver).toBe(false);
+    },
+  );
 });
 
 describe('the row', () => {
