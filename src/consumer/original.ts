@@ -1,4 +1,5 @@
-import { HEADER, type Headers, type HeaderValue, type MessageProperties } from '../message/message.ts';
+import { entriesOf, readCarried } from '../message/carried-properties.ts';
+import { HEADER, type Headers, type HeaderValue, MAX_NAME_BYTES, type MessageProperties } from '../message/message.ts';
 import type { Delivery } from '../message/subscriber.ts';
 import { retryQueueName } from '../message/topology.ts';
 import { storable } from '../util/storable.ts';
@@ -26,7 +27,7 @@ export function readOrigin(delivery: Delivery): Origin | undefined {
   const headers = delivery.properties.headers;
   const exchange = headers?.[HEADER.exchange];
   const routingKey = headers?.[HEADER.routingKey];
-  if (typeof exchange !== 'string' || typeof routingKey !== 'string') return undefined;
+  if (!isName(exchange) || !isName(routingKey)) return undefined;
   const isDeadLetter = isPresent(headers?.[HEADER.reason]);
   const runs = headers?.[HEADER.attempt];
   return {
@@ -36,6 +37,9 @@ export function readOrigin(delivery: Delivery): Origin | undefined {
     isRedriven: isDeadLetter || isPresent(headers?.[HEADER.redriven]),
   };
 }
+
+/** A name of AMQP once it was read: each of its bytes is one character at most. */
+const isName = (value: HeaderValue): value is string => typeof value === 'string' && value.length <= MAX_NAME_BYTES;
 
 /** An index row of PostgreSQL holds no more, and its text no NUL. */
 const MAX_KEY_LENGTH = 512;
@@ -97,12 +101,14 @@ function originalProperties({ properties, queue }: Delivery): MessageProperties 
   return {
     ...properties,
     headers: originalHeaders(headers, queue),
-    ...(typeof userId === 'string' ? { userId } : {}),
+    ...(isName(userId) ? { userId } : {}),
     ...(noMessageId === true ? { messageId: undefined } : {}),
+    ...readCarried(headers[HEADER.properties]),
   };
 }
 
-const OURS: ReadonlySet<string> = new Set([
+/** What only we say, and only of copies. */
+export const COPY_HEADERS: ReadonlySet<string> = new Set([
   HEADER.exchange,
   HEADER.routingKey,
   HEADER.attempt,
@@ -111,16 +117,20 @@ const OURS: ReadonlySet<string> = new Set([
   HEADER.handler,
   HEADER.redriven,
   HEADER.cc,
+  HEADER.deaths,
   HEADER.userId,
   HEADER.noMessageId,
+  HEADER.properties,
   HEADER.dropped,
 ]);
 
 function originalHeaders(headers: Headers, queue: string): Headers {
-  const original: Record<string, HeaderValue> = {};
+  const original: Record<string, HeaderValue> = Object.fromEntries(
+    entriesOf(headers[HEADER.deaths]).filter(([name]) => isDeathMark(name)),
+  );
   const retryQueues = retryQueueName(queue, 0).slice(0, -1);
   for (const [name, value] of Object.entries(headers)) {
-    if (OURS.has(name) || name === 'x-delivery-count') continue;
+    if (COPY_HEADERS.has(name) || name === 'x-delivery-count') continue;
     if (name === 'x-death') {
       const deaths = Array.isArray(value) ? value.filter((death) => !isDeathIn(death, retryQueues)) : [];
       if (deaths.length > 0) original[name] = deaths;
@@ -129,6 +139,9 @@ function originalHeaders(headers: Headers, queue: string): Headers {
   if (isPresent(headers[HEADER.cc])) original.CC = headers[HEADER.cc];
   return original;
 }
+
+/** What the broker notes of a message that dies in a queue, and reads when it dies again. */
+export const isDeathMark = (name: string): boolean => name === 'x-death' || /^x-(?:first|last)-death-/.test(name);
 
 function isDeathIn(death: unknown, retryQueues: string): boolean {
   const queue = typeof death === 'object' && death !== null ? (death as { queue?: unknown }).queue : undefined;

@@ -1,5 +1,6 @@
 import { type Failure, parseFailures } from '../consumer/failures.ts';
 import { readKey } from '../consumer/original.ts';
+import { readCarried } from '../message/carried-properties.ts';
 import { HEADER, type Headers, type HeaderValue } from '../message/message.ts';
 import type { Delivery } from '../message/subscriber.ts';
 
@@ -26,8 +27,9 @@ export function readDeadLetter({ properties }: Delivery): DeadLetter {
   const headers: Headers = properties.headers ?? {};
   const failures = parseFailures(headers[HEADER.failures]);
   const runs = headers[HEADER.attempt];
+  const carried = readCarried(headers[HEADER.properties]);
   return {
-    id: headers[HEADER.noMessageId] === true ? undefined : properties.messageId,
+    id: headers[HEADER.noMessageId] === true ? undefined : (carried.messageId ?? properties.messageId),
     exchange: text(headers[HEADER.exchange]),
     routingKey: text(headers[HEADER.routingKey]),
     key: readKey(properties),

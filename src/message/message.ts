@@ -64,10 +64,14 @@ export const HEADER = Object.freeze({
   redriven: 'svc-comm-redriven',
   /** On a copy: the first delivery's `CC` header, which would send the copy to those queues as well. */
   cc: 'svc-comm-cc',
+  /** On a copy: the first delivery's `x-death` and its like, by which the broker would take the copy for what it is not. */
+  deaths: 'svc-comm-deaths',
   /** On a copy: the first delivery's `user_id`, which the broker only takes from that user. */
   userId: 'svc-comm-user-id',
   /** On a copy: the first delivery had no message id; the one it has now is for publishing only. */
   noMessageId: 'svc-comm-no-message-id',
+  /** On a copy: properties of the first delivery that cannot be written in their own place. */
+  properties: 'svc-comm-properties',
   /** On a copy: names of headers left out because the header block was over the limit. */
   dropped: 'svc-comm-dropped-headers',
   traceparent: 'traceparent',

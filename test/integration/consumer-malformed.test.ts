@@ -2,10 +2,11 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Consumer } from '../../src/consumer/consumer.ts';
 import { FRAME } from '../../src/embedded/broker/frame.ts';
+import type { MessageContext } from '../../src/message/handler.ts';
 import { HEADER } from '../../src/message/message.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
-import { frame, methodFrame, RawPeer } from '../support/raw-amqp.ts';
+import { contentHeader, frame, methodFrame, RawPeer } from '../support/raw-amqp.ts';
 import { field, header, nestedTable } from '../support/raw-headers.ts';
 import { testBrokerUrl } from '../support/servers.ts';
 
@@ -145,3 +146,42 @@ test.each([
     other.close();
   },
 );
+
+test('properties that are no UTF-8 or no time hold nothing up: the message is tried again with them, or dead-lettered', async () => {
+  const seen: MessageContext['properties'][] = [];
+  kit.router.consumer(
+    kit.exchange,
+    'latin',
+  )(async (_key, _body, { properties, attempt }) => {
+    seen.push(properties);
+    if (attempt === 1) throw new Error('failed');
+  });
+  const other = await RawPeer.open(testBrokerUrl());
+  const latin = Buffer.alloc(256, 0xff);
+  // correlation-id, reply-to, message-id, timestamp, type, app-id
+  const flags = Buffer.from([0x06, 0xe8]);
+  const values = Buffer.concat([latin, latin, latin, Buffer.alloc(8, 0xff), latin, latin]);
+  const publish = (text: string) =>
+    other.send(
+      methodFrame(1, 'basic.publish', {
+        ticket: 0,
+        exchange: kit.exchange,
+        routingKey: 'latin',
+        mandatory: false,
+        immediate: false,
+      }),
+      frame(FRAME.header, 1, Buffer.concat([contentHeader(text.length).subarray(0, 12), flags, values])),
+      frame(FRAME.body, 1, Buffer.from(text)),
+    );
+  publish('{"n":1}');
+  await until(() => seen.length === 2 && consumer.stats.inFlight === 0);
+  const text = '\uFFFD'.repeat(255);
+  const read = { correlationId: text, replyTo: text, messageId: text, type: text, appId: text, timestamp: 2 ** 64 };
+  expect(seen[0]).toMatchObject(read);
+  expect(seen[1]).toMatchObject(read);
+  publish('no JSON');
+  const dead = await kit.nextDead();
+  expect(dead.properties.headers?.[HEADER.properties]).toEqual(read);
+  await until(() => consumer.stats.inFlight === 0);
+  other.close();
+});

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Reject, RetryLater } from '../../src/errors.ts';
+import { MessageTooLargeError, Reject, RetryLater } from '../../src/errors.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
-import { HEADER } from '../../src/message/message.ts';
+import { HEADER, type Message } from '../../src/message/message.ts';
 import { LogLines } from '../support/broker-kit.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 
@@ -179,6 +179,26 @@ test('RetryLater waits in the next larger retry queue, and beyond the largest in
   expect(consumer.stats).toMatchObject({ retried: 2, handled: 0, lost: 0, released: 0 });
 });
 
+test('a retry that no row of the future table can hold as it is goes there without the sender’s headers', async () => {
+  const bytes: number[] = [];
+  kit.router.consumer(
+    kit.exchange,
+    'retry.later.large',
+  )(async () => {
+    throw new RetryLater(60_000);
+  });
+  const scheduler = {
+    schedule: async ({ properties: { headers } }: Message) => {
+      bytes.push(JSON.stringify(headers).length);
+      if (bytes.length === 1) throw new MessageTooLargeError('the header block', 70_000, 65_536);
+    },
+  };
+  const consumer = await kit.start({ parts: { scheduler }, options: { retry: { delaysMs: [50] } } });
+  kit.send('retry.later.large', {}, { large: 'x'.repeat(50_000) });
+  await until(() => consumer.stats.retried === 1);
+  expect(bytes.map((size) => size > 50_000)).toEqual([true, false]);
+});
+
 test('without a future table, a longer RetryLater waits in the largest retry queue', async () => {
   kit.router.consumer(
     kit.exchange,
@@ -205,6 +225,40 @@ test('headers of ours that a foreign exchange brings are passed over', async () 
   await until(() => consumer.stats.handled === 1);
   expect(seen[0]).toMatchObject({ exchange: kit.exchange, routingKey: 'retry.spoof', attempt: 1 });
   await consumer.stop();
+});
+
+test('nor are they believed on its retries: neither the sender’s word for its user, nor a mark that begins its attempts anew', async () => {
+  const seen: Seen[] = [];
+  kit.router.consumer(
+    kit.exchange,
+    'retry.claims',
+  )(async (_key, _body, context) => {
+    seen.push(see(context));
+    throw new Error('failed');
+  });
+  await kit.start({ options: { retry: { attempts: 3, delaysMs: [20] } } });
+  kit.send('retry.claims', {}, { [HEADER.userId]: 'admin', [HEADER.reason]: 'attempts', [HEADER.redriven]: 'now' });
+  const dead = await kit.nextDead();
+  expect(dead.properties.headers).toMatchObject({ [HEADER.attempt]: 3 });
+  expect(dead.properties.headers).not.toHaveProperty([HEADER.redriven]);
+  expect(seen.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+  expect(seen.flatMap(({ properties }) => Object.values(properties))).not.toContain('admin');
+});
+
+test('a message that says it has expired in this queue before is not taken for one that goes in a circle, and lost', async () => {
+  const deaths = [{ queue: kit.queue, reason: 'expired', count: 1, exchange: 'elsewhere', 'routing-keys': ['k'] }];
+  const seen: unknown[] = [];
+  kit.router.consumer(
+    kit.exchange,
+    'retry.deaths',
+  )(async (_key, _body, { attempt, headers }) => {
+    seen.push(headers['x-death']);
+    if (attempt === 1) throw new Error('failed');
+  });
+  const consumer = await kit.start({ options: { retry: { delaysMs: [20] } } });
+  kit.send('retry.deaths', {}, { 'x-death': deaths });
+  await until(() => consumer.stats.handled === 1);
+  expect(seen).toEqual([deaths, deaths]);
 });
 
 test('a dead letter moved back by hand starts its attempts anew', async () => {

@@ -120,6 +120,114 @@ test('a copy that cannot be sent is left with our headers, and names the others'
   expect(headers).not.toHaveProperty('strange');
 });
 
+const PREFIX = 'svc-comm-';
+
+test('what a sender says in headers of ours is not on its copies, where it would be believed', () => {
+  const claims = Object.fromEntries(
+    Object.values(HEADER)
+      .filter((name) => name.startsWith(PREFIX) && name !== HEADER.key)
+      .map((name) => [name, name === HEADER.noMessageId ? true : name === HEADER.attempt ? 3 : 'claimed']),
+  );
+  const properties = { messageId: 'm', headers: { ...claims, [HEADER.properties]: { messageId: 'claimed' } } };
+  const message = inFlight(properties);
+  fail(message);
+  const again = returned(retryCopy(message, 'r').properties);
+  expect(again).toMatchObject({ attempt: 2, isRedriven: false, exchange: 'user', routingKey: 'update.base' });
+  const { userId, headers = {}, messageId } = again.delivery.properties;
+  expect({ userId, messageId }).toEqual({ userId: undefined, messageId: 'm' });
+  expect(Object.keys(headers).filter((name) => name.startsWith(PREFIX))).toEqual([]);
+});
+
+/** As amqplib reads 255 bytes that are no UTF-8. */
+const LATIN = '\uFFFD'.repeat(255);
+
+test('properties that cannot be written in their place again travel beside it, and are put back', () => {
+  const properties: MessageProperties = {
+    contentType: LATIN,
+    contentEncoding: LATIN,
+    correlationId: LATIN,
+    replyTo: LATIN,
+    messageId: LATIN,
+    type: LATIN,
+    appId: LATIN,
+    timestamp: 2 ** 64,
+    priority: 3,
+    headers: {},
+  };
+  let message = inFlight(properties);
+  for (let run = 1; run <= 2; run++) {
+    fail(message);
+    const copy = retryCopy(message, 'r').properties;
+    for (const value of Object.values(copy)) {
+      if (typeof value === 'string') expect(Buffer.byteLength(value)).toBeLessThanOrEqual(255);
+    }
+    expect(copy).toMatchObject({ priority: 3 });
+    expect(copy).not.toHaveProperty('timestamp');
+    message = returned({ ...copy, messageId: 'given by the publisher' });
+    expect(message.delivery.properties).toEqual(properties);
+  }
+});
+
+test('deaths that a message has from elsewhere are out of the broker’s sight on its copies, and are put back', () => {
+  const headers: Headers = {
+    'x-death': [{ queue: QUEUE, reason: 'expired', count: 1 }],
+    'x-first-death-queue': QUEUE,
+    'x-last-death-reason': 'expired',
+    'x-other': 1,
+  };
+  let message = inFlight({ messageId: 'm', headers });
+  for (let run = 1; run <= 2; run++) {
+    fail(message);
+    const copy = retryCopy(message, 'r').properties;
+    expect(Object.keys(copy.headers ?? {}).filter((name) => name.startsWith('x-'))).toEqual(['x-other']);
+    message = returned(copy);
+    expect(message.delivery.properties.headers).toEqual(headers);
+  }
+});
+
+test.each<[string, Headers]>([
+  ['a key of 70,000 characters', { [HEADER.key]: 'k'.repeat(70_000) }],
+  ['a key that is a list', { [HEADER.key]: ['k'.repeat(70_000)] }],
+  ['copies to 1,000 queues', { CC: Array.from({ length: 1_000 }, (_, i) => `${i}`.padEnd(80, 'q')) }],
+  ['copies to what is no text', { CC: [{ '!': 'nonsense' }] }],
+  ['deaths of 70,000 characters', { 'x-death': 'd'.repeat(70_000) }],
+  ['long names', Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`${i}${LATIN}`.slice(0, 255), null]))],
+  ['a huge trace', { traceparent: '0'.repeat(70_000) }],
+  ['numbers that AMQP has and its client cannot write', { [HEADER.key]: -1e300, traceparent: -1e300 }],
+  ['10,000 small ones', Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`h${i}`, i]))],
+])('a copy of a message with %s fits, and can be sent when the sender’s headers are left out', (_what, headers) => {
+  const message = inFlight({ userId: 'u', headers });
+  fail(message);
+  for (const copy of [retryCopy(message, 'r'), withoutForeignHeaders(retryCopy(message, 'r'))]) {
+    expect(headerBytes(copy.properties.headers)).toBeLessThanOrEqual(60 * 1024);
+    expect(returned(copy.properties)).toMatchObject({ exchange: 'user', attempt: 2, key: message.key });
+  }
+  const left = withoutForeignHeaders(retryCopy(message, 'r')).properties.headers ?? {};
+  const isWritten = (value: unknown) => ['string', 'boolean'].includes(typeof value) || Number.isSafeInteger(value);
+  const { [HEADER.dropped]: _dropped, ...rest } = left;
+  expect(Object.entries(rest).filter(([, value]) => !isWritten(value))).toEqual([]);
+});
+
+test('what was left out of a copy is named on those that follow', () => {
+  const message = inFlight({ headers: { huge: 'h'.repeat(70_000), small: 's' } });
+  fail(message);
+  const again = returned(retryCopy(message, 'r').properties);
+  const copy = deadCopy(again, { reason: 'attempts', handler: undefined, failedRuns: 2 });
+  expect(copy.properties.headers).toMatchObject({ small: 's', [HEADER.dropped]: ['huge'] });
+  expect(withoutForeignHeaders(copy).properties.headers).toMatchObject({ [HEADER.dropped]: ['huge', 'small'] });
+});
+
+test('what anybody writes to the queue itself as a copy of ours is not believed where no copy of ours says it', () => {
+  const long = 'x'.repeat(70_000);
+  const origin = { [HEADER.exchange]: 'user', [HEADER.routingKey]: 'k' };
+  expect(inFlight({ headers: { ...origin, [HEADER.exchange]: long } }, '', QUEUE).exchange).toBe('');
+  const claims = { [HEADER.userId]: long, [HEADER.redriven]: long, [HEADER.properties]: { appId: long, headers: 1 } };
+  const message = inFlight({ headers: { ...origin, ...claims } }, '', QUEUE);
+  fail(message);
+  expect(message.delivery.properties).toEqual({ headers: {} });
+  expect(headerBytes(retryCopy(message, 'r').properties.headers)).toBeLessThan(2_000);
+});
+
 test('headers of ours count only on what came through the default exchange to the queue itself', () => {
   const headers = {
     [HEADER.exchange]: 'admin',
