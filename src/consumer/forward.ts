@@ -2,6 +2,7 @@ import { InvalidArgumentError, MessageTooLargeError, UnroutableError } from '../
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Message } from '../message/message.ts';
 import type { Publisher } from '../message/publisher.ts';
+import type { Scheduler } from '../message/schedule.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { sleep } from '../util/sleep.ts';
@@ -62,18 +63,33 @@ export class Forwarder {
    * @returns whether the broker confirmed it
    */
   forward(copy: Message, signal: AbortSignal): Promise<boolean> {
-    const { publisher, logger } = this.#options;
-    let sent = copy;
-    const publish = async () => {
+    const publish = async (message: Message) => {
       try {
-        await publisher.publish(sent, { signal, maxBodyBytes: Number.POSITIVE_INFINITY });
+        await this.#options.publisher.publish(message, { signal, maxBodyBytes: Number.POSITIVE_INFINITY });
       } catch (error) {
         if (error instanceof UnroutableError) await this.#ensureTopology();
+        throw error;
+      }
+    };
+    return this.#persist(copy, publish, `publishing to queue ${copy.routingKey}`, signal);
+  }
+
+  /** As `forward`, to a row of the future table. @returns whether it was committed */
+  schedule(copy: Message, due: Date, scheduler: Scheduler, signal: AbortSignal): Promise<boolean> {
+    return this.#persist(copy, (message) => scheduler.schedule(message, due), 'scheduling a retry', signal);
+  }
+
+  #persist(copy: Message, send: (message: Message) => Promise<void>, what: string, signal: AbortSignal) {
+    let sent = copy;
+    const work = async () => {
+      try {
+        await send(sent);
+      } catch (error) {
         if (isUnsendable(error)) sent = withoutForeignHeaders(copy);
         throw error;
       }
     };
-    return persist(publish, { what: `publishing to queue ${copy.routingKey}`, logger, signal });
+    return persist(work, { what, logger: this.#options.logger, signal });
   }
 
   /** For all that find a queue missing at the same time. */
@@ -86,6 +102,6 @@ export class Forwarder {
   }
 }
 
-/** The client cannot write it down, and never will: some header is of a kind that it reads but does not write. */
+/** It cannot be written down, and never will be: some header is of a kind that is read and not written. */
 const isUnsendable = (error: unknown): boolean =>
   error instanceof InvalidArgumentError || error instanceof MessageTooLargeError;

@@ -72,7 +72,7 @@ export class Settler {
    * @param requestedMs what RetryLater asked for
    */
   async retry(message: InFlight, error: Error, requestedMs: number | undefined): Promise<void> {
-    const { retry, scheduler, clock, logger, forwarder } = this.#options;
+    const { retry, scheduler, clock, forwarder } = this.#options;
     const plan = planRetry({ failedRuns: message.attempt, requestedMs }, retry);
     if (plan.kind === 'exhausted') {
       await this.deadLetter(message, 'attempts', error);
@@ -87,8 +87,7 @@ export class Settler {
     if (isScheduled) {
       const copy = retryCopy(message, queue);
       const due = new Date(clock.now() + plan.delayMs);
-      const options = { what: 'scheduling a retry', logger, signal: message.abandoned };
-      isSafe = await persist(() => scheduler.schedule(copy, due), options);
+      isSafe = await forwarder.schedule(copy, due, scheduler, message.abandoned);
     } else {
       const delayMs = plan.kind === 'queue' ? plan.delayMs : (largestDelay(retry) ?? 0);
       const copy = retryCopy(message, retryQueueName(queue, delayMs));

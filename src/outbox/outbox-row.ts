@@ -35,10 +35,13 @@ export function messageRow(message: Message, isRequired = false, maxBodyBytes = 
   const orderKey = typeof key === 'string' && key !== '' ? key : null;
   if (orderKey !== null) assertName('key', orderKey);
   const text = asText(message.body);
-  const { messageId } = properties;
+  const { messageId, appId = null } = properties;
   const isOwnId = messageId !== undefined && isUuid(messageId);
+  // A sender may have called itself anything: `text` of PostgreSQL holds no NUL.
+  const hasNul = appId?.includes('\0') === true;
   const stored = storeProperties(properties, orderKey, {
     ...(!isOwnId && { messageId: messageId ?? null }),
+    ...(hasNul && { appId }),
     ...(text === undefined && { isBase64: true as const }),
     ...(isRequired && { isRequired: true as const }),
   });
@@ -49,7 +52,7 @@ export function messageRow(message: Message, isRequired = false, maxBodyBytes = 
     routingKey,
     body: text ?? Buffer.from(message.body).toString('base64'),
     properties: stored,
-    appId: properties.appId ?? null,
+    appId: hasNul ? null : appId,
     expiresInMs: properties.expiration === undefined ? null : remainingMs(properties.expiration),
   };
 }

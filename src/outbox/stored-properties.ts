@@ -19,14 +19,14 @@ const BYTES = '$base64';
 /**
  * The JSON for a row's `properties` column.
  * @param orderKey is in its own column, so its header is left out
- * @param extra what the column `body` and `message_id` cannot say
+ * @param extra what the columns `body`, `message_id` and `app_id` cannot say
  * @returns null when the defaults say it all
  * @throws MessageTooLargeError (SVC_COMM_MESSAGE_TOO_LARGE) for headers over 64 KiB
  */
 export function storeProperties(
   properties: MessageProperties,
   orderKey: string | null,
-  extra: Pick<StoredProperties, 'messageId' | 'isBase64' | 'isRequired'> = {},
+  extra: Pick<StoredProperties, 'messageId' | 'appId' | 'isBase64' | 'isRequired'> = {},
 ): string | null {
   const {
     messageId: _id,

@@ -82,6 +82,13 @@ describe('the row of a message', () => {
     expect(messageRow(message({}, Buffer.from('\ufeff{}'))).body).toBe('\ufeff{}');
   });
 
+  test('carries a sender’s name that no text of PostgreSQL holds', () => {
+    const row = messageRow(message({ appId: 'a\0b' }));
+    expect(row.appId).toBeNull();
+    expect(row.properties).not.toContain('\0');
+    expect(restoreProperties(row.properties).appId).toBe('a\0b');
+  });
+
   test.each<[string, MessageProperties, string]>([
     ['headers over 64 KiB', { headers: { big: 'x'.repeat(65 * 1024) } }, 'SVC_COMM_MESSAGE_TOO_LARGE'],
     ['an expiration that is no number', { expiration: 'soon' }, 'SVC_COMM_INVALID_ARGUMENT'],
