@@ -1,3 +1,4 @@
+import { exactId } from '../util/exact-ids.ts';
 import { storable } from '../util/storable.ts';
 import type { Incoming } from './handler.ts';
 import type { InboxKey } from './inbox.ts';
@@ -18,8 +19,10 @@ const keep = (text: string): string => storable(text, MAX_NAME_BYTES);
 function eventIdOf(incoming: Incoming): string | undefined {
   const body = readableBody(incoming);
   if (typeof body !== 'object' || body === null) return undefined;
-  const id = own(body, 'eventId') ?? own(body, 'event_id');
-  return (typeof id === 'string' && id !== '') || typeof id === 'number' ? `${incoming.exchange}/${id}` : undefined;
+  const id = idIn(body, 'eventId') ?? idIn(body, 'event_id');
+  return (typeof id === 'string' && id !== '') || typeof id === 'number' || typeof id === 'bigint'
+    ? `${incoming.exchange}/${id}`
+    : undefined;
 }
 
 /** A body may be parsed when it is first read, and be malformed: whoever decodes it says so. */
@@ -31,4 +34,5 @@ function readableBody(incoming: Incoming): unknown {
   }
 }
 
-const own = (body: object, name: string): unknown => Object.getOwnPropertyDescriptor(body, name)?.value;
+const idIn = (body: object, name: string): unknown =>
+  exactId(body, name) ?? Object.getOwnPropertyDescriptor(body, name)?.value;

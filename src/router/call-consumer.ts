@@ -1,5 +1,5 @@
 import type { MessageContext } from '../message/handler.ts';
-import { type CallId, decodeCall } from '../wire/call.ts';
+import { type CallId, decodeCall, readableId } from '../wire/call.ts';
 import { readBodyDeadline } from '../wire/deadline.ts';
 import { type ConsumerKind, type ConsumerOptions, resolveConsumerOptions } from './kind.ts';
 import { type Kinded, kindDecorator, type MethodMark } from './kind-decorator.ts';
@@ -7,7 +7,7 @@ import { answer } from './middleware/answer.ts';
 
 /** What is known of a call besides its data. */
 export interface CallInfo {
-  /** As the caller made it: a peer's may be a number. */
+  /** As the caller made it: a peer's may be a number; one beyond 2^53 is text here. */
   readonly callId: CallId;
   /** When it was made, by the caller's clock. */
   readonly time: Date;
@@ -45,7 +45,7 @@ export const callKind = (options: CallConsumerOptions): ConsumerKind => ({
   },
   invoke: (fn, incoming, context) => {
     const { id, time, data } = decodeCall(incoming.body);
-    const call: CallInfo = { callId: id, time, service: incoming.exchange, method: incoming.routingKey };
+    const call: CallInfo = { callId: readableId(id), time, service: incoming.exchange, method: incoming.routingKey };
     return fn(data, call, context);
   },
 });

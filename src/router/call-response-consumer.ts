@@ -1,6 +1,6 @@
 import { RemoteError } from '../errors.ts';
 import type { MessageContext } from '../message/handler.ts';
-import { type CallId, decodeCallResponse } from '../wire/call.ts';
+import { type CallId, decodeCallResponse, readableId } from '../wire/call.ts';
 import { type ConsumerKind, type ConsumerOptions, resolveConsumerOptions } from './kind.ts';
 import { type Kinded, kindDecorator, type MethodMark } from './kind-decorator.ts';
 
@@ -32,7 +32,7 @@ const callResponseKind = (options: ConsumerOptions): ConsumerKind => ({
     const { routingKey } = incoming;
     const callee = routingKey.startsWith(PREFIX) ? routingKey.slice(PREFIX.length) : routingKey;
     const response: CallResponseInfo = {
-      callId: id,
+      callId: readableId(id),
       time,
       error: error && new RemoteError(callee, error.code, error.message),
     };

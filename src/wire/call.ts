@@ -7,8 +7,16 @@ declare const callIdBrand: unique symbol;
 /** A call's id: the peer sends numbers; an answer must carry it back in the type in which it came. */
 export type CallId = (string | number) & { readonly [callIdBrand]?: true };
 
+/** As it stands in a body; a number beyond 2^53 is a bigint. */
+export type WireCallId = CallId | bigint;
+
+/** For people's code: what is no number of JavaScript is its digits. */
+export const readableId = (id: WireCallId): CallId => (typeof id === 'bigint' ? String(id) : id);
+
+const idText = (id: WireCallId): string => (typeof id === 'bigint' ? String(id) : JSON.stringify(id));
+
 export interface WireCall {
-  readonly id: CallId;
+  readonly id: WireCallId;
   /** Exchange to which the answer goes. */
   readonly replyTo: string;
   readonly time: Date;
@@ -23,7 +31,7 @@ export interface WireCallError {
 }
 
 export interface WireCallResponse {
-  readonly id: CallId;
+  readonly id: WireCallId;
   readonly time: Date;
   /** null beside an error. */
   readonly data: unknown;
@@ -44,7 +52,7 @@ export const encodeQuestion = (data: unknown, limits: JsonLimits = DEFAULT_JSON_
 /** @param data see `encodeQuestion` @throws InvalidArgumentError for times that cannot be written */
 export function callBody(data: string, call: Omit<WireCall, 'data'>): string {
   const meta = { replyTo: call.replyTo, time: formatTime(call.time), ...deadlineMeta(call.deadline) };
-  return `{"id":${JSON.stringify(call.id)},"meta":${JSON.stringify(meta)},"data":${data}}`;
+  return `{"id":${idText(call.id)},"meta":${JSON.stringify(meta)},"data":${data}}`;
 }
 
 /** @throws MalformedMessageError (SVC_COMM_MALFORMED_MESSAGE) */
@@ -65,7 +73,7 @@ export function encodeCallResponse(response: WireCallResponse, limits: JsonLimit
   const { id, data, error, time } = response;
   const failure = error ? `,"error":${JSON.stringify({ code: error.code, message: error.message })}` : '';
   const meta = JSON.stringify({ time: formatTime(time) });
-  return `{"id":${JSON.stringify(id)},"data":${encodePart(data, 'data', limits)}${failure},"meta":${meta}}`;
+  return `{"id":${idText(id)},"data":${encodePart(data, 'data', limits)}${failure},"meta":${meta}}`;
 }
 
 /** @throws MalformedMessageError (SVC_COMM_MALFORMED_MESSAGE) */

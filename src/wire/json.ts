@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { MalformedMessageError, UnserialisablePayloadError } from '../errors.ts';
+import { keepExactIds } from '../util/exact-ids.ts';
 
 /**
  * Bounds on a body: on a received one, looked at before anything is made of it (SECURITY: depth and size bombs), and on
@@ -182,6 +183,7 @@ export function decodeJson(body: Uint8Array, limits: JsonLimits = DEFAULT_JSON_L
     });
   }
   if (body.byteLength > limits.keys * SHORTEST_KEY || mayReachPrototype(text)) assertKeys(value, limits.keys);
+  keepExactIds(value, text);
   return value;
 }
 

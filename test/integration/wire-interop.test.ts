@@ -68,6 +68,30 @@ test('an event that a Python peer published, byte for byte as recorded, reaches 
   await channel.close();
 });
 
+test('events of a peer whose ids differ beyond 2^53 only are two, each with its own id', async () => {
+  const taken: string[] = [];
+  const both = deferred();
+  service.messageRouter.consumer(
+    name,
+    'large.*',
+  )(
+    eventConsumer(async (_payload: unknown, { eventId }) => {
+      taken.push(eventId);
+      if (taken.length === 2) both.resolve();
+    }),
+  );
+  const channel = await plain.createConfirmChannel();
+  await channel.bindQueue(name, name, 'large.*');
+  for (const id of ['9007199254740992', '9007199254740993']) {
+    const body = `{"eventId": ${id}, "eventTime": "2026-11-22T10:36:59.734Z", "eventType": "large.id", "aggregate": "user", "payload": {}}`;
+    channel.publish(name, 'large.id', Buffer.from(body), { contentType: 'text/json', appId: 'py-shop' });
+  }
+  await channel.waitForConfirms();
+  await both.promise;
+  expect(taken.toSorted()).toEqual(['9007199254740992', '9007199254740993']);
+  await channel.close();
+});
+
 test('an event of ours is exactly the documented envelope, judged by amqplib and JSON alone', async () => {
   const channel = await plain.createChannel();
   await channel.assertExchange(name, 'topic', { durable: true });

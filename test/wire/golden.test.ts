@@ -70,6 +70,40 @@ describe('messages recorded from a running Python peer', () => {
   });
 });
 
+describe('ids beyond 2^53', () => {
+  const call = (id: string, before = '') =>
+    decodeCall(
+      decodeJson(
+        Buffer.from(`{${before}"id" : ${id} ,"meta":{"replyTo":"r","time":"2026-11-22T10:00:00Z"},"data":{"id":1}}`),
+      ),
+    );
+
+  test.each([
+    ['9007199254740993', ''],
+    ['12345678901234567890123', ''],
+    ['-9007199254740993', '"other":{"id":5},"text":"\\"id\\":7","id":1,"list":[{"id":6}],'],
+  ])('a call’s %s comes back in its answer digit by digit', (id, before) => {
+    const read = call(id, before);
+    const answer = encodeCallResponse({ id: read.id, time: new Date(0), data: null });
+    expect(answer.startsWith(`{"id":${id},`)).toBe(true);
+    expect(decodeCallResponse(decodeJson(Buffer.from(answer))).id).toBe(BigInt(id));
+  });
+
+  test('an event’s is text, in either case of its name', () => {
+    const rest = '"eventTime":"2026-11-22T10:00:00Z","eventType":"t","aggregate":"a","payload":1';
+    for (const idName of ['eventId', 'event_id', 'event\\u0049d']) {
+      const body = decodeJson(Buffer.from(`{${rest},"${idName}":9007199254740993}`));
+      expect(decodeEvent(body).event.eventId).toBe('9007199254740993');
+    }
+  });
+
+  test('what is no integer stays what JSON.parse makes of it', () => {
+    expect(call('1.5').id).toBe(1.5);
+    expect(call('1e30').id).toBe(1e30);
+    expect(call('"9007199254740993"').id).toBe('9007199254740993');
+  });
+});
+
 describe('what we write', () => {
   test('an event is exactly the documented envelope', () => {
     const body = encodeEvent({
