@@ -297,6 +297,20 @@ test('a callee that answers by message in the recorded shape works with call()',
   await expect(orders.call(name, 'double', { number: 21 }, { timeout: 5 })).resolves.toEqual({ result: 42 });
 });
 
+test('a foreign caller gets its correlation id back as it is, also one that is the bytes of a number', async () => {
+  const { queue } = await kit.channel.assertQueue('', { exclusive: true });
+  const seen: (string | undefined)[] = [];
+  await kit.channel.consume(queue, (message) => message && seen.push(message.properties.correlationId), {
+    noAck: true,
+  });
+  const correlationId = '\0\0\0\0\0\0\0\u0001';
+  const meta = { replyTo: '', time: new Date().toISOString() };
+  const body = Buffer.from(JSON.stringify({ id: 1, meta, data: { n: 1 } }));
+  kit.channel.publish(pricingName, 'double', body, { correlationId, replyTo: queue });
+  await until(() => seen.length === 1);
+  expect(seen).toEqual([correlationId]);
+});
+
 test('an answer that is no JSON, or no answer, is an UnreadableReplyError', async () => {
   let body = 'this is no JSON';
   const name = await foreignCallee('rubbish', ({ properties }) => {

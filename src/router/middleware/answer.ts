@@ -1,7 +1,7 @@
 import { v5 as uuidv5, v7 as uuidv7 } from 'uuid';
 import { DeadlineExceededError, MessageTooLargeError, RemoteError } from '../../errors.ts';
 import type { Incoming, MessageContext, Verdict } from '../../message/handler.ts';
-import type { Message } from '../../message/message.ts';
+import { MAX_NAME_BYTES, type Message, type MessageProperties } from '../../message/message.ts';
 import { stampedProperties } from '../../message/stamp.ts';
 import { maskUrl } from '../../util/mask.ts';
 import { callResponseKey, decodeCall, encodeCallResponse, type WireCallResponse } from '../../wire/call.ts';
@@ -129,8 +129,13 @@ function answerMessage(
     exchange: direct === '' ? replyTo : '',
     routingKey: direct === '' ? callResponseKey(incoming.exchange, incoming.routingKey) : direct,
     body: Buffer.from(encodeCallResponse({ id, time: new Date(now()), ...answer }, limits)),
-    properties: stampedProperties({ messageId, appId, now: now() }),
+    properties: { ...stampedProperties({ messageId, appId, now: now() }), ...correlationOf(properties) },
   };
+}
+
+/** The caller's own mark, also one that nothing else can carry: raw numbers, say, hold NULs. */
+function correlationOf({ correlationId }: MessageProperties): Pick<MessageProperties, 'correlationId'> {
+  return correlationId === undefined || Buffer.byteLength(correlationId) > MAX_NAME_BYTES ? {} : { correlationId };
 }
 
 function wireError(error: Error): NonNullable<WireCallResponse['error']> {
