@@ -55,6 +55,9 @@ describe('an error on the command line', () => {
   });
 
   it('does not steer the terminal by what another service says', () => {
+    expect(errorReport(new Error('a\u202ekcots\u2069'), forPeople)).toBe(
+      'svc-comm runconsumer: a\\u202ekcots\\u2069\n',
+    );
     expect(errorReport(new Error('no \u001b[2Jstock'), forPeople)).toBe('svc-comm runconsumer: no \\x1b[2Jstock\n');
   });
 
