@@ -10,8 +10,14 @@ export interface ExchangeCheckOptions {
   readonly types: Readonly<Record<string, ExchangeType>>;
 }
 
-/** The exchange is missing or cannot be declared. `reason` is for the publish that asked. */
-export type ExchangeVerdict = { readonly kind: 'exists' } | { readonly kind: 'refused'; readonly reason: string };
+/**
+ * - `refused`: it is missing and may not, or cannot, be declared; `reason` is for the publish that asked
+ * - `missing`: and not ours to declare
+ */
+export type ExchangeVerdict =
+  | { readonly kind: 'exists' }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'refused'; readonly reason: string };
 
 /**
  * Makes sure that an exchange exists before the first publish to it, since a publish to a missing one closes the
@@ -36,12 +42,16 @@ export class ExchangeCheck {
     return this.#options.mode === 'none' || this.#known.has(exchange) || isBuiltIn(exchange);
   }
 
-  /** Those who ask at the same time share one check. Rejects when the connection is lost meanwhile. */
-  ensure(exchange: string, open: OpenConnection): Promise<ExchangeVerdict> {
-    let check = this.#underWay.get(exchange);
+  /**
+   * Those who ask at the same time share one check. Rejects when the connection is lost meanwhile.
+   * @param isForeign whether it is another's to make
+   */
+  ensure(exchange: string, open: OpenConnection, isForeign = false): Promise<ExchangeVerdict> {
+    const asked = `${isForeign} ${exchange}`;
+    let check = this.#underWay.get(asked);
     if (!check) {
-      check = this.#check(exchange, open).finally(() => this.#underWay.delete(exchange));
-      this.#underWay.set(exchange, check);
+      check = this.#check(exchange, open, isForeign).finally(() => this.#underWay.delete(asked));
+      this.#underWay.set(asked, check);
     }
     return check;
   }
@@ -50,10 +60,11 @@ export class ExchangeCheck {
     this.#known.clear();
   }
 
-  async #check(exchange: string, open: OpenConnection): Promise<ExchangeVerdict> {
+  async #check(exchange: string, open: OpenConnection, isForeign: boolean): Promise<ExchangeVerdict> {
     const missing = await this.#attempt(open, (channel) => channel.checkExchange(exchange));
     // Without the right to look (403, from RabbitMQ 4.3) the publish itself will tell.
     if (missing && replyCode(missing) === REPLY.notFound) {
+      if (isForeign) return { kind: 'missing' };
       if (this.#options.mode !== 'create') return { kind: 'refused', reason: brokerText(missing) };
       const type = this.#options.types[exchange] ?? 'topic';
       const failure = await this.#attempt(open, (channel) => channel.assertExchange(exchange, type, { durable: true }));

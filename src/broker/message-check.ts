@@ -11,6 +11,7 @@ export interface CheckedMessage {
   readonly content: Buffer;
   readonly messageId: string;
   readonly options: Options.Publish;
+  readonly isExchangeForeign: boolean;
 }
 
 /** amqplib encodes headers in a buffer of this size and throws when they do not fit. */
@@ -25,7 +26,7 @@ const WHOLE_NUMBER = /^\d{1,10}$/;
  * @throws InvalidNameError, InvalidArgumentError, MessageTooLargeError
  */
 export function checkMessage(
-  { exchange, routingKey, body, properties }: Message,
+  { exchange, routingKey, body, properties, isExchangeForeign }: Message,
   maxBodyBytes: number,
 ): CheckedMessage {
   assertName('exchange', exchange);
@@ -54,7 +55,7 @@ export function checkMessage(
     appId: properties.appId,
   } as Options.Publish;
   const content = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  return { exchange, routingKey, content, messageId, options };
+  return { exchange, routingKey, content, messageId, options, isExchangeForeign: isExchangeForeign === true };
 }
 
 /** What amqplib threw while encoding: nothing has been written. */

@@ -8,10 +8,10 @@ import type { BrokerConnection } from './connection.ts';
 import type { OpenConnection } from './connection-listener.ts';
 import { DeadlineTimer } from './deadline-timer.ts';
 import type { ExchangeCheck, ExchangeVerdict } from './exchange-check.ts';
-import { encodingError } from './message-check.ts';
+import { type CheckedMessage, encodingError } from './message-check.ts';
 import { PublishChannel, type PublishChannelEvents } from './publish-channel.ts';
 import { isOver, isStuck, nextDeadline } from './publish-deadlines.ts';
-import { type PublishEntry, refused, timedOut, withheld } from './publish-entry.ts';
+import { type PublishEntry, refused, timedOut, unroutable, withheld } from './publish-entry.ts';
 import { PublishLedger } from './publish-ledger.ts';
 import { findGuilty, isChargeable } from './suspects.ts';
 
@@ -115,8 +115,7 @@ export class PublishFlow {
       const channel = this.#channel;
       if (!channel || this.#connection.blockedReason !== undefined) return;
       if (this.#alone || (entry.isSuspect && channel.size > 0)) return;
-      const { exchange } = entry.message;
-      if (!this.#exchanges.isKnown(exchange)) return void this.#check(exchange);
+      if (!this.#exchanges.isKnown(entry.message.exchange)) return void this.#check(entry.message);
       this.#queue.shift();
       if (entry.mayGo?.() === false) queueMicrotask(() => this.#leave(entry, withheld(entry)));
       else this.#send(entry, channel);
@@ -198,7 +197,7 @@ export class PublishFlow {
     if (guilty) this.#leave(guilty, refused(guilty, brokerText(error), error));
   }
 
-  #check(exchange: string): void {
+  #check({ exchange, isExchangeForeign }: CheckedMessage): void {
     const open = this.#connection.current;
     if (!open || this.#checking === open) return;
     this.#checking = open;
@@ -208,21 +207,27 @@ export class PublishFlow {
       settle();
       this.pump();
     };
-    this.#exchanges.ensure(exchange, open).then(
+    this.#exchanges.ensure(exchange, open, isExchangeForeign).then(
       (verdict) => done(() => this.#checked(exchange, verdict)),
       (error: Error) => done(() => this.#settleAsUnknown(this.#take(exchange), error)),
     );
   }
 
   #checked(exchange: string, verdict: ExchangeVerdict): void {
-    if (verdict.kind === 'exists') return;
-    for (const entry of this.#take(exchange)) this.#leave(entry, refused(entry, verdict.reason));
+    if (verdict.kind === 'missing') {
+      // Others may be about to make it.
+      for (const entry of this.#take(exchange, true)) this.#leave(entry, unroutable(entry));
+    } else if (verdict.kind === 'refused') {
+      for (const entry of this.#take(exchange)) this.#leave(entry, refused(entry, verdict.reason));
+    }
   }
 
-  /** Takes what waits for an exchange out of the queue. */
-  #take(exchange: string): readonly PublishEntry[] {
-    const taken = this.#queue.filter((entry) => entry.message.exchange === exchange);
-    this.#queue = this.#queue.filter((entry) => entry.message.exchange !== exchange);
+  /** Takes what waits for an exchange out of the queue, or of that only those to whom it is foreign. */
+  #take(exchange: string, areForeignOnly = false): readonly PublishEntry[] {
+    const isTaken = ({ message }: PublishEntry) =>
+      message.exchange === exchange && (!areForeignOnly || message.isExchangeForeign);
+    const taken = this.#queue.filter(isTaken);
+    this.#queue = this.#queue.filter((entry) => !isTaken(entry));
     return taken;
   }
 

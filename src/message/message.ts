@@ -37,6 +37,8 @@ export interface Message {
   readonly routingKey: string;
   readonly body: Uint8Array;
   readonly properties: MessageProperties;
+  /** The exchange is another's to make, who named it: where it is missing, the message reaches nobody. */
+  readonly isExchangeForeign?: true | undefined;
 }
 
 /** Longest exchange, queue, routing-key and message-id text in bytes (AMQP shortstr). */

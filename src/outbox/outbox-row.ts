@@ -44,6 +44,7 @@ export function messageRow(message: Message, isRequired = false, maxBodyBytes = 
     ...(hasNul && { appId }),
     ...(text === undefined && { isBase64: true as const }),
     ...(isRequired && { isRequired: true as const }),
+    ...(message.isExchangeForeign && { isExchangeForeign: true as const }),
   });
   return {
     orderKey,

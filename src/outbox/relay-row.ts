@@ -37,7 +37,7 @@ const MAX_EXPIRATION_MS = 4_294_967_295;
  * @throws SyntaxError when the row's properties are no JSON
  */
 export function rowMessage(row: OutboxRow, nowMs: number): Message {
-  const { isBase64, messageId, ...given } = restoreProperties(row.properties);
+  const { isBase64, isExchangeForeign, messageId, ...given } = restoreProperties(row.properties);
   const properties: { -readonly [Name in keyof MessageProperties]: MessageProperties[Name] } = given;
   properties.messageId = messageId === null ? undefined : (messageId ?? row.messageId);
   properties.timestamp ??= Math.floor(row.createdAt);
@@ -49,6 +49,7 @@ export function rowMessage(row: OutboxRow, nowMs: number): Message {
     routingKey: row.routingKey,
     body: Buffer.from(row.body, isBase64 ? 'base64' : 'utf8'),
     properties,
+    ...(isExchangeForeign && { isExchangeForeign }),
   };
 }
 

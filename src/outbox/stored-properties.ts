@@ -9,6 +9,8 @@ export interface StoredProperties extends Omit<MessageProperties, 'messageId'> {
   readonly isBase64?: true;
   /** Somebody must get it: a row that reaches no queue stays, whatever the setting says of events. */
   readonly isRequired?: true;
+  /** As of `Message`. */
+  readonly isExchangeForeign?: true;
 }
 
 /** What a message of ours has unless it says otherwise; the relay adds `timestamp` from the row's own time. */
@@ -26,7 +28,7 @@ const BYTES = '$base64';
 export function storeProperties(
   properties: MessageProperties,
   orderKey: string | null,
-  extra: Pick<StoredProperties, 'messageId' | 'appId' | 'isBase64' | 'isRequired'> = {},
+  extra: Pick<StoredProperties, 'messageId' | 'appId' | 'isBase64' | 'isRequired' | 'isExchangeForeign'> = {},
 ): string | null {
   const {
     messageId: _id,

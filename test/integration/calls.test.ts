@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { ConsumeMessage } from 'amqplib';
+import { type ConsumeMessage, connect } from 'amqplib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SvcCommService } from '../../src/assemble.ts';
 import {
@@ -309,6 +309,30 @@ test('a foreign caller gets its correlation id back as it is, also one that is t
   kit.channel.publish(pricingName, 'double', body, { correlationId, replyTo: queue });
   await until(() => seen.length === 1);
   expect(seen).toEqual([correlationId]);
+});
+
+test('an answer makes no exchange: one that its caller names and that is gone stays gone, and the answer reaches nobody', async () => {
+  const relay = pricing.relay();
+  await relay.start();
+  const before = pricingConsumer.stats;
+  const gone = `${pricingName}.gone`;
+  const ask = (properties: { messageId?: string }) => {
+    const meta = { replyTo: gone, time: new Date().toISOString() };
+    const body = Buffer.from(JSON.stringify({ id: 1, meta, data: { n: 1 } }));
+    kit.channel.publish(pricingName, 'double', body, properties);
+  };
+  // With an inbox the answer goes through the outbox, without one right after the handler.
+  ask({ messageId: 'with-inbox' });
+  ask({});
+  await until(() => pricingConsumer.stats.handled - before.handled === 2);
+  await until(() => relay.stats.unroutable === 1 && pricingConsumer.stats.unanswered - before.unanswered === 1);
+  await relay.stop();
+  expect(await kit.count('svc_comm_outbox')).toBe(0);
+  const plain = await connect(testBrokerUrl());
+  const channel = await plain.createChannel();
+  channel.on('error', () => undefined);
+  await expect(channel.checkExchange(gone)).rejects.toThrow('NOT_FOUND');
+  await plain.close();
 });
 
 test('an answer that is no JSON, or no answer, is an UnreadableReplyError', async () => {

@@ -129,6 +129,7 @@ function answerMessage(
     exchange: direct === '' ? replyTo : '',
     routingKey: direct === '' ? callResponseKey(incoming.exchange, incoming.routingKey) : direct,
     body: Buffer.from(encodeCallResponse({ id, time: new Date(now()), ...answer }, limits)),
+    isExchangeForeign: true,
     properties: { ...stampedProperties({ messageId, appId, now: now() }), ...correlationOf(properties) },
   };
 }
