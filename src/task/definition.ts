@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { type Duration, durationMs, keptDurationMs } from '../util/duration.ts';
+import { asSent } from '../wire/as-sent.ts';
 import {
   type ArgumentDescription,
   type Arguments,
@@ -12,6 +13,7 @@ import {
 import { taskClient } from './client-source.ts';
 import type { TaskContext } from './context.ts';
 import type { TaskHandle } from './handle.ts';
+import { asGiven } from './new-task.ts';
 import type { StartOptions, WaitOptions } from './tasks.ts';
 
 export interface TaskRetryOptions {
@@ -107,8 +109,9 @@ export class Task<Input = unknown, Result = unknown> {
    * @example const handle = await addition.start({ x: 3, y: 6 });
    */
   async start(args: Input, options: StartOptions = {}): Promise<TaskHandle<Result>> {
+    const [given, how] = [asSent(args), asGiven(options)];
     const tasks = await taskClient();
-    return (await tasks.startTask(this.definition, args, options)) as TaskHandle<Result>;
+    return (await tasks.startTask(this.definition, given, how)) as TaskHandle<Result>;
   }
 
   /**
@@ -125,8 +128,9 @@ export class Task<Input = unknown, Result = unknown> {
    * @throws what `start` and `TaskHandle.result` throw
    */
   async run(args: Input, options: StartOptions & WaitOptions = {}): Promise<Result> {
+    const [given, how] = [asSent(args), asGiven(options)];
     const tasks = await taskClient();
-    return (await tasks.runTask(this.definition, args, options)) as Result;
+    return (await tasks.runTask(this.definition, given, how)) as Result;
   }
 
   /** Runs the function here, in this process: what a task's process does. */

@@ -1,5 +1,6 @@
 import { validate as isUuid } from 'uuid';
 import { InvalidArgumentError } from '../errors.ts';
+import { kindOf } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import { type Duration, keptDurationMs } from '../util/duration.ts';
 import { currentTraceparent } from '../util/trace-context.ts';
@@ -24,6 +25,13 @@ export interface StartOptions {
    * one of its own
    */
   readonly transaction?: unknown;
+}
+
+/** What options are now: a `Date` may be changed by whoever gave it, while the client of tasks is waited for. */
+export function asGiven<Options extends StartOptions>(options: Options): Options {
+  // What is no object is told so by whoever reads it.
+  if (kindOf(options) !== 'object') return options;
+  return options.at instanceof Date ? { ...options, at: new Date(options.at.getTime()) } : { ...options };
 }
 
 /**

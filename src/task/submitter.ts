@@ -44,9 +44,13 @@ export class Submitter {
 
   /** @param id of the task, when it is new */
   async submit(definition: TaskDefinition, args: unknown, options: StartOptions, id: string): Promise<Submitted> {
-    await parseArguments(definition.name, definition.schema, args);
     const { db, transactions, schema, queue } = this.#parts;
-    const task = newTask(definition, args, options, { id, queue });
+    // Before anything is awaited: what becomes of arguments and times while a schema takes its time is not what was asked for.
+    const made = (async () => newTask(definition, args, options, { id, queue }))();
+    // What the schema has against them is told first.
+    made.catch(() => undefined);
+    await parseArguments(definition.name, definition.schema, args);
+    const task = await made;
     const target = await submitTarget(transactions, options.transaction, db);
     const isBatched = target.kind === 'own' && isPlain(task);
     const write = isBatched ? await this.#plain.add(task) : () => submit(target, schema, task);

@@ -13,6 +13,7 @@ import {
   UnknownTaskError,
 } from '../../src/errors.ts';
 import { arg } from '../../src/task/argument.ts';
+import { inStartScope } from '../../src/task/client-source.ts';
 import { task } from '../../src/task/definition.ts';
 import type { Tasks } from '../../src/task/tasks.ts';
 import { withCorrelation } from '../../src/util/correlation.ts';
@@ -119,6 +120,36 @@ describe('a submit', () => {
     });
     await expect(undone).rejects.toThrow('undo');
     expect(await kit.db.count('svc_comm_task')).toBe(1);
+  });
+
+  it('is of what was given at the call, whatever becomes of arguments and time meanwhile', async () => {
+    const slow = task(
+      { name: 'slow-check', args: z.object({ x: z.number(), y: z.number() }).refine(async () => true) },
+      ({ x, y }) => x + y,
+    );
+    const ways = [
+      (args: { x: number; y: number }, at: Date) => tasks.submit('addition', args, { at }),
+      (args: { x: number; y: number }, at: Date) => tasks.startTask(slow.definition, args, { at }),
+      (args: { x: number; y: number }, at: Date) =>
+        inStartScope({ client: tasks, defaults: {} }, () => addition.start(args, { at })),
+    ];
+    for (const way of ways) {
+      const args = { x: 0, y: 0 };
+      const at = new Date(Date.now() + 3_600_000);
+      const time = at.getTime();
+      const started = [];
+      for (; args.x < 3; args.x++) started.push(way(args, at));
+      at.setTime(0);
+      const records = await Promise.all((await Promise.all(started)).map((handle) => handle.record()));
+      expect(records.map((record) => record.args)).toEqual([0, 1, 2].map((x) => ({ x, y: 0 })));
+      expect(new Set(records.map(({ dueAt }) => dueAt.getTime()))).toEqual(new Set([time]));
+    }
+    const { signal } = new AbortController();
+    const args = { x: 7, y: 7 };
+    const running = inStartScope({ client: tasks, defaults: {} }, () => addition.run(args, { signal, timeout: '1ms' }));
+    args.x = 8;
+    await expect(running).rejects.toThrow(TaskWaitTimeoutError);
+    expect((await tasks.list({ name: 'addition', limit: 1 }))[0]?.args).toEqual({ x: 7, y: 7 });
   });
 
   it('checks and coerces the arguments before anything is written', async () => {
