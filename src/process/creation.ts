@@ -15,7 +15,7 @@ import { sleep } from '../util/sleep.ts';
 import type { AsyncBoundStep, ProcessDefinition } from './definition.ts';
 import type { EndReason, InstanceLeases, RunningInstance } from './leases.ts';
 import type { RequestSnapshot } from './request.ts';
-import { runStep, type StepEnd } from './run-step.ts';
+import { frozen, runStep, type StepEnd } from './run-step.ts';
 import { advanceInstance, type EndedStep } from './sql/advance.ts';
 import { adoptTasks, type Settled, settleInstance } from './sql/settle.ts';
 
@@ -92,7 +92,8 @@ export class Creation {
         this.#logFailure(bound.name, end.error);
         return this.#settle('Failed', this.#ended);
       }
-      this.#results[bound.name] = end.value;
+      // What one step does to it the next must not see, nor the tasks that are submitted with it.
+      this.#results[bound.name] = frozen(end.value);
     }
     await this.#handOver(this.#ended);
   }

@@ -13,6 +13,8 @@ export interface InstanceIdentity {
   readonly id: string;
   readonly submitter: string;
   readonly fingerprint: string;
+  /** As it travels: what becomes of the one that was given is none of ours. */
+  readonly body: unknown;
 }
 
 /** Names made of idempotency keys (RFC 9562 §5.5). */
@@ -34,7 +36,9 @@ export function identityOf(processId: string, body: unknown, options: CreateOpti
   }
   const id = String(options.id ?? idOfKey(processId, submitter, idempotencyKey)).toLowerCase();
   if (!isUuid(id)) throw new InvalidArgumentError('id', 'a UUID', JSON.stringify(id).slice(0, 80));
-  return { id, submitter, fingerprint: fingerprintOf(processId, body) };
+  const text = body === undefined ? undefined : encodeJson(body, 'request.body', MAX_REQUEST_DEPTH);
+  const travels: unknown = text === undefined ? undefined : JSON.parse(text);
+  return { id, submitter, body: travels, fingerprint: fingerprintOf(processId, travels) };
 }
 
 function idOfKey(processId: string, submitter: string, key: string | undefined): string {
@@ -49,11 +53,8 @@ function idOfKey(processId: string, submitter: string, key: string | undefined):
 const given = (value: unknown): string =>
   typeof value === 'string' ? `one of ${value.length} characters` : kindOf(value);
 
-function fingerprintOf(processId: string, body: unknown): string {
-  const text = body === undefined ? undefined : encodeJson(body, 'request.body', MAX_REQUEST_DEPTH);
-  // As it travels: a Date has no members by which it were another than the next one.
-  const travels: unknown = text === undefined ? undefined : JSON.parse(text);
-  return createHash('sha256')
-    .update(`${processId}\n${canonicalJson(travels)}`)
+/** Of the body as it travels: a Date has no members by which it were another than the next one. */
+const fingerprintOf = (processId: string, body: unknown): string =>
+  createHash('sha256')
+    .update(`${processId}\n${canonicalJson(body)}`)
     .digest('hex');
-}

@@ -55,7 +55,9 @@ function whyNot(value: unknown): string | undefined {
 /** @returns undefined when it is none */
 function timeOf(value: unknown): Date | undefined {
   if (typeof value === 'string') return timeOfText(value);
-  const time = value instanceof Date ? value : new Date(typeof value === 'number' ? value : Number.NaN);
+  // A copy of what is its author's own, and may be changed by the time when the tasks are submitted.
+  const ms = value instanceof Date ? value.getTime() : value;
+  const time = new Date(typeof ms === 'number' ? ms : Number.NaN);
   return Number.isNaN(time.getTime()) ? undefined : time;
 }
 

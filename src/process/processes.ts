@@ -9,6 +9,7 @@ import { listOptions } from '../task/list-options.ts';
 import type { Tasks } from '../task/tasks.ts';
 import { assertObject, assertSignal } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
+import { asSent } from '../wire/as-sent.ts';
 import { encodeJson } from '../wire/json.ts';
 import { type CoreServices, coreServices, inServiceScope } from './core/services.ts';
 import { type Created, Creation } from './creation.ts';
@@ -110,13 +111,19 @@ export class Processes implements Service {
    * @throws UnknownProcessError, InvalidProcessInputError, ProcessConflictError, InvalidArgumentError,
    *   DatabaseUnavailableError; NotRunningError: it stops, and nothing was created
    */
-  async create(processId: string, body: unknown, options: CreateOptions = {}): Promise<CreateResult> {
+  async create(processId: string, given: unknown, options: CreateOptions = {}): Promise<CreateResult> {
     const definition = this.registry.get(processId);
-    const { id, submitter, fingerprint } = identityOf(definition.id, body, options);
+    const { id, submitter, body, fingerprint } = identityOf(definition.id, given, options);
+    const request = asSent(options.request);
     const isChosen = options.id !== undefined || options.idempotencyKey !== undefined;
     const known = isChosen ? await this.#find(id) : undefined;
     if (known) return this.#known(known, definition, fingerprint, submitter);
-    const work = this.#create(definition, body, { ...options, id, submitter }, fingerprint);
+    const work = this.#create(
+      definition,
+      body,
+      { ...options, ...(request ? { request } : {}), id, submitter },
+      fingerprint,
+    );
     this.#underWay.add(work);
     try {
       return await work;

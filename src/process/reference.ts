@@ -5,6 +5,7 @@ import type { StepCatalogue } from './catalogue.ts';
 import { evaluate, expressionProblem } from './core/expression.ts';
 import type { AsyncBoundStep, BoundStep, When } from './definition.ts';
 import { jsonProblem, type Problems } from './problems.ts';
+import { frozen } from './run-step.ts';
 import { ProcessStep, type StepFunction, type StepKind, VARIABLE, withEnvironment } from './step.ts';
 
 /** A function, what `processTask` or `validation` gave, or the name of one of the package or the project. */
@@ -67,6 +68,8 @@ export class StepResolver {
     const second = parts[1] ?? [];
     const options = Array.isArray(second) ? { args: second } : problems.object(second, keys);
     if (!found || !options) return undefined;
+    // Results stand in an object by the names of their steps: one of this name would be its prototype.
+    if (found.name === '__proto__') problems.add('a step of another name', found.name);
     const { args } = options as StepArguments;
     const list: readonly unknown[] = Array.isArray(args) ? args : args === undefined || args === null ? [] : [args];
     const expected = argumentsProblem(kind, list) ?? checked(found.step, list);
@@ -76,7 +79,7 @@ export class StepResolver {
     }
     const env = environmentOf(options, problems.at(1));
     const step = withEnvironment(found.step, env);
-    return { name: found.name, step, args: Object.freeze([...list]), options };
+    return { name: found.name, step, args: keptArguments(kind, list), options };
   }
 
   #find(kind: StepKind, given: unknown, problems: Problems): Pick<BoundStep, 'name' | 'step'> | undefined {
@@ -120,6 +123,13 @@ function argumentsProblem(kind: StepKind, args: readonly unknown[]): string | un
   const problem = kind === 'task' || !isShown(args) ? jsonProblem(args) : undefined;
   return problem === undefined ? undefined : `arguments that are JSON: ${problem}`;
 }
+
+/**
+ * Those of a task as they are now, and as they travel: every instance gets the same, whatever a step does to them. Those of
+ * a validation may be what JSON does not have.
+ */
+const keptArguments = (kind: StepKind, args: readonly unknown[]): readonly unknown[] =>
+  kind === 'task' ? frozen(JSON.parse(JSON.stringify(args)) as readonly unknown[]) : Object.freeze([...args]);
 
 function isShown(args: readonly unknown[]): boolean {
   try {

@@ -284,6 +284,26 @@ describe.each(GROUNDS)('the process API on %s', (ground) => {
     expect(await creating).toMatchObject({ status: 201, json: { state: 'Cancelled' } });
   });
 
+  it('is made of what was given at the call, and no step changes what others see', async () => {
+    type Step = { body: { at: string }; context: { results: Record<string, { n: number }> } };
+    const makes = () => ({ n: 1 });
+    const meddles = ({ context }: Step, options: { n: number }) => {
+      const refused = [context.results.makes, options].map((one) => Reflect.set(one ?? {}, 'n', 9));
+      return { refused, n: options.n };
+    };
+    const looks = ({ body, context }: Step) => [body.at, context.results.makes?.n];
+    kit.registry.add(defineProcess({ id: 'kept', tasksSync: [makes, [meddles, [{ n: 5 }]], looks] }));
+    for (const id of [randomUUID(), randomUUID()]) {
+      const body = { at: 'the call' };
+      const creating = processes.create('kept', body, { id });
+      body.at = 'another time';
+      const { instance } = await creating;
+      expect(instance).toMatchObject({ state: 'Complete', input: { at: 'the call' } });
+      const results = instance.tasks.map(({ result }) => result);
+      expect(results).toEqual([{ n: 1 }, { refused: [false, false], n: 5 }, ['the call', 1]]);
+    }
+  });
+
   it('lists processes with what they tell of themselves, and knows no others', async () => {
     const all = (await get('/')).json as { id: string }[];
     expect(all.map(({ id }) => id)).toContain('hello');

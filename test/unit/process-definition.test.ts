@@ -190,6 +190,29 @@ describe('a process', () => {
     ]);
   });
 
+  it('keeps the arguments of its tasks as they were said: JSON, which nobody changes', () => {
+    const options = { to: ['a'], since: new Date(0) };
+    const processes = registry();
+    processes.add(
+      defineProcess({ id: 'kept', tasksSync: [[sayHello, [options]]], tasksAsync: [[sayHello, [options]]] }),
+    );
+    options.to.push('b');
+    const { tasksSync, tasksAsync } = processes.get('kept');
+    for (const { args } of [...tasksSync, ...tasksAsync]) {
+      expect(args).toEqual([{ to: ['a'], since: '1970-01-01T00:00:00.000Z' }]);
+      expect(() => ((args[0] as typeof options).to as string[]).push('c')).toThrow(TypeError);
+    }
+    expect(options.to).toEqual(['a', 'b']);
+  });
+
+  it('has no step whose result would be the prototype of all results', () => {
+    const step = processTask({ name: '__proto__' }, () => ({ isAdmin: true }));
+    for (const list of ['validations', 'tasksSync', 'tasksAsync']) {
+      const steps = [list === 'validations' ? validation({ name: '__proto__' }, () => true) : step];
+      expect(problemsOf({ id: 'a', [list]: steps })).toEqual([[`${list}.0`, 'a step of another name']]);
+    }
+  });
+
   it('has validations with whatever arguments its code can use', () => {
     expect(problemsOf({ id: 'p', validations: [['requiredFields', [/x/, () => true]]] })).toEqual([]);
   });

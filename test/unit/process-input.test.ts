@@ -40,6 +40,16 @@ describe('the time of an asynchronous task', () => {
     expect(times).toEqual([new Date('2026-12-01T05:00:00Z')]);
   });
 
+  it('is what it was when it was asked for, whatever becomes of the Date that said it', async () => {
+    const mine = new Date('2026-12-01T05:00:00Z');
+    const { times } = await dueTimes(
+      timed(() => mine),
+      {},
+    );
+    mine.setTime(Number.NaN);
+    expect(times).toEqual([new Date('2026-12-01T05:00:00Z')]);
+  });
+
   it.each([
     ['2026-12-01T10:00', new Date(2026, 11, 1, 10)],
     ['2026-12-01 10:00:30', new Date(2026, 11, 1, 10, 0, 30)],
