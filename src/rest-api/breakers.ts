@@ -4,7 +4,9 @@ import {
   CircuitState,
   ConsecutiveBreaker,
   circuitBreaker,
+  type FailureReason,
   handleWhen,
+  type IHalfOpenAfterBackoffContext,
 } from 'cockatiel';
 import {
   RestApiAbortedError,
@@ -22,6 +24,16 @@ const MOST_ORIGINS = 1000;
 /** What says that the host is in trouble, rather than that it does not like this request. */
 const isTrouble = ({ statusCode }: Received): boolean => statusCode >= 502 && statusCode <= 504;
 
+const isGone = (error: unknown): boolean => error instanceof RestApiAbortedError;
+/** The caller of the one request that was to see went away: nothing was seen. */
+const sawNothing = (reason: FailureReason<unknown>): boolean => 'error' in reason && isGone(reason.error);
+
+/** How long a host is left alone; not at all after a request that saw nothing: the next one is to see. */
+const aloneFor = (openMs: number, duration = openMs) => ({
+  duration,
+  next: ({ result }: IHalfOpenAfterBackoffContext) => aloneFor(openMs, sawNothing(result) ? 0 : openMs),
+});
+
 /**
  * Leaves a host alone after a number of failures in a row, so that neither it nor our callers wait for what does not
  * come. After a while one request is let through; if it succeeds, all are.
@@ -36,11 +48,14 @@ export function breakers(next: Send, { failures, openMs }: ResolvedBreaker, logg
           error instanceof RestApiConnectionError ||
           error instanceof RestApiTimeoutError ||
           // A caller who goes away says nothing of the host, also not that it is well again.
-          (error instanceof RestApiAbortedError && policy.state === CircuitState.HalfOpen),
+          (isGone(error) && policy.state === CircuitState.HalfOpen),
       ).orWhenResult((result) => isTrouble(result as Received)),
-      { halfOpenAfter: openMs, breaker: new ConsecutiveBreaker(failures) },
+      { halfOpenAfter: aloneFor(openMs), breaker: new ConsecutiveBreaker(failures) },
     );
-    policy.onBreak(() => logger.warn({ origin, openMs }, 'host failed again and again and is left alone'));
+    policy.onBreak((reason) => {
+      if (!('isolated' in reason) && sawNothing(reason)) return;
+      logger.warn({ origin, openMs }, 'host failed again and again and is left alone');
+    });
     policy.onReset(() => logger.info({ origin }, 'host answers again'));
     return policy;
   };

@@ -447,6 +447,26 @@ describe('the breaker', () => {
     expect(await trial).toBeInstanceOf(errors.RestApiTimeoutError);
   });
 
+  it('lets the next request through to see when the caller of the one before went away', async () => {
+    const api = client({ breaker: { failures: 1, openFor: 500 }, retry: false });
+    server.answer = (_, response) => json(response, {}, 503);
+    await failure(api.get('x'));
+    await new Promise((resolve) => setTimeout(resolve, 520));
+    // Before it was sent, and while it was under way.
+    expect(await failure(api.get('x', { signal: AbortSignal.abort() }))).toBeInstanceOf(errors.RestApiAbortedError);
+    server.answer = () => undefined;
+    expect(await failure(api.get('x', { signal: AbortSignal.timeout(30) }))).toBeInstanceOf(errors.RestApiAbortedError);
+    server.answer = (_, response) => json(response, { back: true });
+    expect(await api.get('x')).toEqual({ back: true });
+    // What fails then leaves it alone again.
+    server.answer = (_, response) => json(response, {}, 503);
+    await failure(api.get('x'));
+    await new Promise((resolve) => setTimeout(resolve, 520));
+    expect(await failure(api.get('x', { signal: AbortSignal.abort() }))).toBeInstanceOf(errors.RestApiAbortedError);
+    expect(await failure(api.get('x'))).toBeInstanceOf(errors.RestApiServerError);
+    expect(await failure(api.get('x'))).toBeInstanceOf(errors.RestApiCircuitOpenError);
+  });
+
   it('does not open for what the host does not like: 4xx, 500, callers who go away', async () => {
     const api = client({ breaker: { failures: 2 }, retry: false });
     for (const status of [400, 401, 404, 500]) {
