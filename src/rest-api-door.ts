@@ -1,3 +1,4 @@
+import { asGiven } from './rest-api/as-given.ts';
 import type { HeadVerb, RestClient, Verb } from './rest-api/client.ts';
 import type { RequestOptions } from './rest-api/request-options.ts';
 import { sendingStream } from './rest-api/sent-stream.ts';
@@ -16,7 +17,10 @@ async function settingsClient(): Promise<RestClient> {
 const verb =
   (method: 'get' | 'post' | 'put' | 'patch' | 'delete'): Verb =>
   (path: string, options?: RequestOptions) =>
-    sendingStream(options?.data, async () => (await settingsClient())[method]<never>(path, options as undefined));
+    sendingStream(options?.data, async () => {
+      const given = asGiven(options);
+      return (await settingsClient())[method]<never>(path, given as undefined);
+    });
 
 /**
  * GET below `restApi.host`; gives the parsed body.
@@ -39,8 +43,10 @@ export const patch: Verb = verb('patch');
 export const del: Verb = verb('delete');
 
 /** HEAD below `restApi.host`; gives the whole answer. See {@link get}. */
-export const head: HeadVerb = async (path: string, options?: RequestOptions) =>
-  (await settingsClient()).head<never>(path, options as never);
+export const head: HeadVerb = async (path: string, options?: RequestOptions) => {
+  const given = asGiven(options);
+  return (await settingsClient()).head<never>(path, given as never);
+};
 
 export {
   RestApiAbortedError,

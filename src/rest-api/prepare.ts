@@ -1,5 +1,6 @@
 import { InvalidArgumentError, MessageTooLargeError } from '../errors.ts';
 import { assertSignal } from '../util/assert-object.ts';
+import { copyOf } from './as-given.ts';
 import { serializedParams } from './axios-way.ts';
 import { jsonRequest, type RequestPart } from './formatter.ts';
 import { addCorrelation, addHeaders } from './headers.ts';
@@ -13,7 +14,7 @@ import {
 } from './request-options.ts';
 import { ACCEPTED_ENCODINGS, type ResponseType } from './response-body.ts';
 import { limitedStream } from './sent-stream.ts';
-import { BaseUrl, type Target } from './target.ts';
+import { BaseUrl } from './target.ts';
 import { isStream, type Outgoing } from './transport.ts';
 
 /** A request when all of it has been checked and formatted. */
@@ -51,19 +52,25 @@ export async function prepare(
     value === undefined ? value : requestFormatter(value, part);
 
   const base = extraHost === undefined ? home.base : new BaseUrl(extraHost, 'extraHost');
-  const query = params == null ? '' : await queryOf(formatted(params, 'params'), axiosOptions);
-  const target = base.resolve(path, query);
+  const values = params == null ? undefined : formatted(params, 'params');
   const parts = { json: formatted(json, 'json'), data: formatted(data, 'data'), files };
   const isTransformed = axiosOptions.transformRequest !== undefined;
   if (isTransformed && files) throw new InvalidArgumentError('files', 'no files beside transformRequest', 'both');
-  // Most bodies need no await.
+  const own = requestHeaders(home, base, options, type);
+  // All is written down before anything is awaited: what becomes of it meanwhile is not what was given.
   const encoding = isTransformed ? toBeTransformed(parts) : encodeBody(parts);
+  // Should the query be refused, nobody waits for it.
+  if (encoding instanceof Promise) encoding.catch(() => undefined);
+  const asked = params == null ? '' : queryOf(values, axiosOptions);
+  const query = asked instanceof Promise ? await asked : asked;
+  // Most bodies need no await.
   const encoded = encoding instanceof Promise ? await encoding : encoding;
+  const target = base.resolve(path, query);
   const body = limitedBody(encoded.body, axiosOptions.maxBodyLength);
   const request: Outgoing = {
     method,
     target,
-    headers: requestHeaders(home, target, options, type, encoded.contentType),
+    headers: encoded.contentType === undefined ? own : { 'content-type': encoded.contentType, ...own },
     body,
     isAnonymous: noAuth === true,
   };
@@ -73,7 +80,7 @@ export async function prepare(
 }
 
 const queryOf = (params: unknown, { paramsSerializer }: AxiosOptions): string | Promise<string> =>
-  paramsSerializer ? serializedParams(params, paramsSerializer) : encodeParams(params);
+  paramsSerializer ? serializedParams(copyOf(params), paramsSerializer) : encodeParams(params);
 
 /** Axios makes the body; of one without a type it would say that it is a form. */
 const toBeTransformed = ({ json }: { readonly json: unknown }): EncodedBody => ({
@@ -84,18 +91,16 @@ const toBeTransformed = ({ json }: { readonly json: unknown }): EncodedBody => (
 /** The caller's own come last, so that they win. */
 function requestHeaders(
   home: Home,
-  target: Target,
+  { origin }: BaseUrl,
   { headers, auth, decompress }: RequestOptions,
   type: ResponseType | undefined,
-  contentType: string | undefined,
 ): Record<string, string> {
   const result: Record<string, string> = {
     accept: type === 'arraybuffer' || type === 'text' ? '*/*' : 'application/json, */*;q=0.5',
   };
   if (decompress) result['accept-encoding'] = ACCEPTED_ENCODINGS;
-  if (contentType !== undefined) result['content-type'] = contentType;
   addCorrelation(result);
-  if (target.origin === home.base.origin) Object.assign(result, home.headers);
+  if (origin === home.base.origin) Object.assign(result, home.headers);
   if (auth) result.authorization = `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`;
   if (headers) addHeaders(result, headers);
   return result;

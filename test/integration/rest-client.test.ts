@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { close } from '../../src/default-service.ts';
 import { InvalidArgumentError, RestApiUnreadableResponseError, UnserialisablePayloadError } from '../../src/errors.ts';
 import {
   camelCaseResponse,
@@ -8,7 +9,7 @@ import {
   type RestResponse,
   snakeCaseRequest,
 } from '../../src/rest-api/formatter.ts';
-import { createRestClient, type RestClient, silent } from '../../src/rest-api-door.ts';
+import { createRestClient, post, type RestClient, silent } from '../../src/rest-api-door.ts';
 import { withCorrelation } from '../../src/util/correlation.ts';
 import { HttpKit, json } from '../support/http-kit.ts';
 
@@ -56,6 +57,31 @@ describe('methods', () => {
 });
 
 describe('what is sent', () => {
+  it('is what was given at the call, whatever becomes of it meanwhile', async () => {
+    vi.stubEnv('SVC_COMM_APP_ID', 'given').stubEnv('SVC_COMM_REST_API_HOST', `${server.url}/base`);
+    const paramsSerializer = { serialize: (params: unknown) => JSON.stringify(params) };
+    try {
+      for (const [send, more] of [
+        [api.post, {}],
+        [api.post, { paramsSerializer }],
+        [post, {}],
+        [post, {}],
+      ] as const) {
+        const given = { json: { list: ['given'] }, params: { a: 'given' }, headers: { 'x-mark': 'given' } };
+        const sent = send('x', { ...given, ...more });
+        given.json.list[0] = 'changed';
+        given.params.a = 'changed';
+        given.headers['x-mark'] = 'changed';
+        await sent;
+        const { url, headers, body } = last();
+        expect(`${url} ${headers['x-mark']} ${body}`).toMatch(/given.* given .*given/);
+        expect(`${url} ${headers['x-mark']} ${body}`).not.toContain('changed');
+      }
+    } finally {
+      await close().finally(() => vi.unstubAllEnvs());
+    }
+  });
+
   it('params: lists repeat their name, null and undefined are left out, a Date is ISO 8601', async () => {
     const params = { page: 2, tag: ['a b', 'c&d'], none: null, off: undefined, at: new Date(0), yes: true };
     await api.get('x?fixed=1', { params });
