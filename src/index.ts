@@ -22,10 +22,11 @@ export async function transaction<T, Handle = KnexTransaction>(work: (transactio
 }
 
 /** Settings that are still to be read make no difference to what is sent. What is no event is told so by the service. */
-const keptEvent = <Event extends AggregateEvent>(event: Event): Event =>
-  typeof event === 'object' && event !== null
-    ? Object.create(event, Object.getOwnPropertyDescriptors({ ...event, payload: asSent(event.payload) }))
-    : event;
+function keptEvent<Event extends AggregateEvent & { readonly eventTime?: unknown }>(event: Event): Event {
+  if (typeof event !== 'object' || event === null) return event;
+  const time = event.eventTime instanceof Date ? { eventTime: new Date(event.eventTime.getTime()) } : {};
+  return Object.create(event, Object.getOwnPropertyDescriptors({ ...event, ...time, payload: asSent(event.payload) }));
+}
 const keptEvents = (events: readonly AggregateEvent[]) => (Array.isArray(events) ? events.map(keptEvent) : events);
 
 /** {@inheritDoc Outbox.publishAggregateEvent} */

@@ -79,10 +79,8 @@ export async function eventOf<S extends Schema>(
   payload: InputOf<S>,
   { key }: Pick<ContractEventOptions, 'key'> = {},
 ): Promise<AggregateEvent<InputOf<S>>> {
-  await assertSendable(ofKind(contract, 'event'), payload);
-  contractRegistry.noteSent(contract);
-  const travels = travelling(payload) as InputOf<S>;
-  return { aggregate: contract.exchange, eventType: contract.routingKey, payload: travels, key };
+  const { exchange: aggregate, routingKey: eventType } = ofKind(contract, 'event');
+  return sending(contract, payload, async (sent) => ({ aggregate, eventType, payload: sent as InputOf<S>, key }));
 }
 
 export function byEventContract(

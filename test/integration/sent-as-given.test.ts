@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { SvcCommService } from '../../src/assemble.ts';
+import { eventOf } from '../../src/contract/typed.ts';
 import { leaveDefault, useAsDefault } from '../../src/default-service.ts';
 import * as frontDoor from '../../src/index.ts';
 import { callable, command, event } from '../../src/message/contract.ts';
@@ -60,6 +61,8 @@ const WAYS: Readonly<Record<string, (sender: Sender, given: Given) => Promise<un
     sender.publishAggregateEvent(event(exchange, 'a', schema), payload, own),
   'publishAggregateEvent by a contract that takes its time': (sender, payload) =>
     sender.publishAggregateEvent(event(exchange, 'a', slow), payload, own),
+  'publishAggregateEvents of eventOf, by a contract that takes its time': async (sender, payload) =>
+    sender.publishAggregateEvents([await eventOf(event(exchange, 'a', slow), payload)], own),
   publishAggregateEvents: (sender, payload) =>
     sender.publishAggregateEvents([{ aggregate: exchange, eventType: 'a', payload }], own),
   publishFutureAggregateEvent: (sender, payload) =>
