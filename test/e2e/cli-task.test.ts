@@ -117,6 +117,8 @@ describe('task run', () => {
     [['addition'], 'x: expected INTEGER, got nothing; y: expected INTEGER, got nothing'],
     [['addition', '--args', '[1]'], 'It must be a JSON object'],
     [['addition', '--args', '{'], 'It must be a JSON object'],
+    [['addition', '--args', '{"x":9007199254740993,"y":1}'], 'The number 9007199254740993 has more digits'],
+    [['addition', '-a', 'x=9007199254740993', '-a', 'y=1'], 'x: expected INTEGER, got "9007199254740993"'],
     [['nap', '-a', 'ms=1', '--id', 'nonsense'], 'id: expected a UUID'],
   ])('is wrong use: %j', async (args, text) => {
     const { code, stderr } = await project.cli('task', 'run', ...args);

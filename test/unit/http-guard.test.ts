@@ -281,6 +281,18 @@ describe('a body', () => {
     expect(performance.now() - began).toBeLessThan(1000);
   });
 
+  it('with a number that would become another one is refused: an id must arrive as it was sent', async () => {
+    const { url } = await echo();
+    const headers = { 'content-type': 'application/json' };
+    const post = async (body: string) => JSON.parse((await raw(`${url}/act`, { method: 'POST', headers, body })).text);
+    for (const number of ['9007199254740993', '-12345678901234567890', '1e999']) {
+      const detail = expect.stringContaining(`the number ${number} `);
+      expect(await post(`{"order":{"id":${number}}}`)).toMatchObject({ status: 400, detail });
+    }
+    const exact = '{"id":"9007199254740993","n":9007199254740991,"share":0.1234567890123456789}';
+    expect(await post(exact)).toEqual({ body: JSON.parse(exact) });
+  });
+
   it('that is compressed is refused', async () => {
     const { url } = await echo();
     const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };

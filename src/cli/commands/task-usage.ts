@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { TASK_STATES, type TaskState } from '../../task/state.ts';
 import { parseDuration } from '../../util/duration.ts';
+import { inexactNumber } from '../../wire/inexact-number.ts';
 import type { Action } from '../program.ts';
 
 type Add = <Args extends readonly unknown[]>(
@@ -36,11 +37,16 @@ export function addTask(add: Add): void {
 }
 
 function jsonObject(text: string): object {
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+    value = JSON.parse(text);
   } catch {
     // told below
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    const number = inexactNumber(text);
+    if (number === undefined) return value;
+    throw new InvalidArgumentError(`The number ${number.slice(0, 40)} has more digits than a double holds: quote it.`);
   }
   throw new InvalidArgumentError('It must be a JSON object such as \'{"x":3}\'.');
 }
@@ -53,7 +59,9 @@ function argument(text: string, before: Readonly<Record<string, unknown>> = {}):
 
 function jsonOrText(text: string): unknown {
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    // As it is written: the argument's type knows what it is to be.
+    return inexactNumber(text) === undefined ? value : text;
   } catch {
     return text;
   }

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { inexactNumber } from '../../wire/inexact-number.ts';
 import { decodeJson, type JsonLimits } from '../../wire/json.ts';
 import { HttpProblem } from '../problem.ts';
 
@@ -45,9 +46,18 @@ export function parseBodies(scope: FastifyInstance, limits: JsonLimits): void {
   const options = { parseAs: 'buffer', bodyLimit: limits.bodyBytes } as const;
   scope.addContentTypeParser<Buffer>('*', options, (_request, body, done) => {
     try {
-      done(null, body.length === 0 ? {} : decodeJson(body, limits));
+      done(null, body.length === 0 ? {} : decoded(body, limits));
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)));
     }
   });
+}
+
+/** What would not arrive as it was sent is refused: an id that has become another one is found by nobody. */
+function decoded(body: Buffer, limits: JsonLimits): unknown {
+  const value = decodeJson(body, limits);
+  const number = inexactNumber(body.toString());
+  if (number === undefined) return value;
+  const shown = number.length > 40 ? `${number.slice(0, 40)}…` : number;
+  throw new HttpProblem(400, `the number ${shown} has more digits than a double holds: send it as a text`);
 }
