@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts';
+import { assertKnownNames, kindOf } from '../util/assert-object.ts';
 import { type Duration, durationMs, keptDurationMs } from '../util/duration.ts';
 import { asSent } from '../wire/as-sent.ts';
 import {
@@ -84,6 +85,18 @@ export const DEFAULT_TASK_OPTIONS = Object.freeze({
   env: Object.freeze([]) as readonly string[],
 });
 
+const TASK_OPTIONS: readonly (keyof TaskOptions<ArgumentsSchema>)[] = [
+  'name',
+  'description',
+  'args',
+  'maxConcurrency',
+  'timeout',
+  'retry',
+  'resultTtl',
+  'onFull',
+  'env',
+];
+
 /** Node's timers wrap around above it. */
 const MAX_TIMER_MS = 2_147_483_647;
 
@@ -163,6 +176,8 @@ export function task<Result, const Schema extends ArgumentsSchema = Arguments>(
 
 function resolveTask(options: TaskOptions<ArgumentsSchema>): TaskDefinition {
   const d = DEFAULT_TASK_OPTIONS;
+  // A misspelt limit would be none.
+  assertKnownNames('options', options, TASK_OPTIONS);
   const { name, args = d.args, retry = {}, env = d.env, onFull = d.onFull } = options;
   if (typeof name !== 'string' || !/^[\w.-]{1,100}$/.test(name)) {
     throw new InvalidArgumentError('name', '1 to 100 letters, digits, _, - and .', JSON.stringify(name));
@@ -175,6 +190,9 @@ function resolveTask(options: TaskOptions<ArgumentsSchema>): TaskDefinition {
   if (onFull !== 'reject' && onFull !== 'queue') {
     throw new InvalidArgumentError(of('onFull'), "'reject' or 'queue'", String(onFull));
   }
+  assertKnownNames(of('retry'), retry, ['attempts', 'delays', 'handOvers']);
+  // A text alone is one of letters, each of which could be a variable.
+  if (!Array.isArray(env)) throw new InvalidArgumentError(of('env'), 'a list of environment variables', kindOf(env));
   for (const variable of env) {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)) {
       throw new InvalidArgumentError(of('env'), 'names of environment variables', JSON.stringify(variable));

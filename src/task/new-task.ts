@@ -27,6 +27,15 @@ export interface StartOptions {
   readonly transaction?: unknown;
 }
 
+export const START_OPTIONS: readonly (keyof StartOptions)[] = [
+  'id',
+  'idempotencyKey',
+  'submitter',
+  'at',
+  'delay',
+  'transaction',
+];
+
 /** What options are now: a `Date` may be changed by whoever gave it, while the client of tasks is waited for. */
 export function asGiven<Options extends StartOptions>(options: Options): Options {
   // What is no object is told so by whoever reads it.

@@ -5,14 +5,14 @@ import type { Transactions } from '../database/transactions.ts';
 import { InvalidArgumentError, TaskNotFoundError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
-import { assertObject, assertSignal, kindOf } from '../util/assert-object.ts';
+import { assertKnownNames, assertObject, assertSignal, kindOf } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { startDefaults } from './client-source.ts';
 import type { TaskDefinition } from './definition.ts';
 import { taskEvents } from './events.ts';
 import { TaskHandle } from './handle.ts';
 import { listOptions } from './list-options.ts';
-import type { StartOptions } from './new-task.ts';
+import { START_OPTIONS, type StartOptions } from './new-task.ts';
 import { Peers } from './peers.ts';
 import type { TaskRegistry } from './registry.ts';
 import { requestCancel } from './sql/cancel.ts';
@@ -74,6 +74,7 @@ export interface CancelResult {
   readonly hadEnded: boolean;
 }
 
+const WAIT_OPTIONS: readonly (keyof WaitOptions)[] = ['timeout', 'signal'];
 const DEFAULTS = Object.freeze({ wait: true, pollMs: 1000, listen: true });
 
 /** Submits tasks and tells what becomes of them. It runs none: that is what workers do. */
@@ -119,12 +120,21 @@ export class Tasks implements Service {
 
   /** The same, of a definition in hand. */
   startTask(definition: TaskDefinition, args: unknown, options: StartOptions = {}): Promise<TaskHandle> {
-    return this.#submit(definition, args, options, options?.id ?? uuidv7());
+    return this.#submit(definition, args, options, { id: options?.id ?? uuidv7(), names: START_OPTIONS });
   }
 
-  async #submit(definition: TaskDefinition, args: unknown, given: StartOptions, id: string): Promise<TaskHandle> {
-    assertObject('definition', definition, 'what task() returned');
-    assertObject('options', given);
+  async #submit(
+    definition: TaskDefinition,
+    args: unknown,
+    given: StartOptions,
+    { id, names }: { readonly id: string; readonly names: readonly string[] },
+  ): Promise<TaskHandle> {
+    assertObject('definition', definition, 'the definition of what task() returned');
+    if (!('schema' in definition)) {
+      throw new InvalidArgumentError('definition', 'the definition of what task() returned', 'another object');
+    }
+    // A misspelt key, time or transaction would start it twice, too soon, or beside the transaction.
+    assertKnownNames('options', given, names);
     const options = { ...startDefaults(definition.name), ...given };
     const { registered, wasKnown } = await this.#open(this.#submitter).submit(definition, args, options, id);
     return new TaskHandle(registered, this, wasKnown);
@@ -133,7 +143,7 @@ export class Tasks implements Service {
   /** Submits and waits, one round trip less than `startTask` and `result`. */
   async runTask(definition: TaskDefinition, args: unknown, options: StartOptions & WaitOptions = {}): Promise<unknown> {
     const id = options.id ?? uuidv7();
-    const start = () => this.#submit(definition, args, options, id);
+    const start = () => this.#submit(definition, args, options, { id, names: [...START_OPTIONS, ...WAIT_OPTIONS] });
     return outcomeValue(await waitForEnd(id, this.#waiting(options), start));
   }
 

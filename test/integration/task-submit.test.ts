@@ -365,6 +365,18 @@ it('lists the newest first, by name and submitter, page by page', async () => {
 });
 
 it.each<[string, (untyped: Untyped) => Promise<unknown> | undefined, string, string]>([
+  [
+    'a key that is misspelt',
+    (to) => to.submit?.('addition', { x: 1, y: 2 }, { idempotencykey: 'a' }),
+    'options',
+    'the unknown name "idempotencykey"',
+  ],
+  [
+    'a task where its definition belongs',
+    (to) => to.startTask?.(addition, { x: 1, y: 2 }),
+    'definition',
+    'another object',
+  ],
   ['options that are null', (to) => to.submit?.('addition', { x: 1, y: 2 }, null), 'options', 'got null'],
   ['a definition that is left out', (to) => to.startTask?.(), 'definition', 'what task() returned, got undefined'],
   ['waiting by options that are null', (to) => to.result?.(randomUUID(), null), 'options', 'got null'],

@@ -150,6 +150,17 @@ describe('a definition', () => {
     expect(() => task(options, () => undefined)).toThrow(InvalidArgumentError);
   });
 
+  it.each([
+    ['a limit that is misspelt', { name: 'a', maxConcurency: 1 }, 'the unknown name "maxConcurency"'],
+    ['attempts that are misspelt', { name: 'a', retry: { atempts: 3 } }, 'the unknown name "atempts"'],
+    ['a variable that is not in a list, whose letters would be variables', { name: 'a', env: 'SLACK_TOKEN' }, 'string'],
+    ['nothing', null, 'null'],
+  ])('refuses %s', (_what, options, got) => {
+    const untyped = task as (options: unknown, handler: () => void) => unknown;
+    expect(() => untyped(options, () => undefined)).toThrow(InvalidArgumentError);
+    expect(() => untyped(options, () => undefined)).toThrow(got);
+  });
+
   it('is told by its name, once', () => {
     const [one, two] = [task({ name: 'one' }, () => 1), task({ name: 'one' }, () => 2)];
     const registry = new TaskRegistry();
