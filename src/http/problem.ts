@@ -122,12 +122,16 @@ export function sendProblem(reply: FastifyReply, { statusCode, message, extras }
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = problemOf(error);
   // Who went away in the middle of a body gets no answer, and nothing is wrong here.
-  if (problem.statusCode >= 500 && !request.raw.readableAborted) {
+  if (problem.statusCode >= 500 && isFault(error) && !request.raw.readableAborted) {
     const { method, routeOptions } = request;
     request.log.error({ err: error, error, method, route: routeOptions.url }, 'a request could not be answered');
   }
   sendProblem(reply, problem);
 }
+
+/** No answer that was chosen, of a full task, a stop, or what is not there: callers would fill the log with them. */
+const isFault = (error: unknown): boolean =>
+  !(error instanceof HttpProblem) && !(error instanceof OverMaxConcurrencyError);
 
 /** For `setNotFoundHandler`. */
 export function answerNotFound(request: FastifyRequest, reply: FastifyReply): void {

@@ -2,13 +2,14 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { fastify } from 'fastify';
 import { afterEach, describe, expect, it } from 'vitest';
-import { InvalidArgumentError, OpenAddressError } from '../../src/errors.ts';
+import { InvalidArgumentError, OpenAddressError, OverMaxConcurrencyError } from '../../src/errors.ts';
 import { callerOf } from '../../src/http/caller.ts';
 import { functionServer } from '../../src/http/function-server/function-server.ts';
 import { guard } from '../../src/http/guard/guard.ts';
 import type { GuardOptions } from '../../src/http/guard/options.ts';
 import { TokenBuckets } from '../../src/http/guard/token-bucket.ts';
 import { health } from '../../src/http/health.ts';
+import { HttpProblem } from '../../src/http/problem.ts';
 import { HttpServer } from '../../src/http/server.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { deferred } from '../../src/util/deferred.ts';
@@ -338,6 +339,37 @@ describe('an answer', () => {
     expect([broken.status, broken.text.includes('c4n4ry')]).toEqual([500, false]);
     expect(broken.headers.get('x-content-type-options')).toBe('nosniff');
     expect(broken.headers.get('content-security-policy')).toContain("default-src 'none'");
+  });
+
+  it('is in the log as an error when it is a fault of ours, and not when it is one that was chosen', async () => {
+    const logged: string[] = [];
+    const answers: Readonly<Record<string, () => never>> = {
+      '/fault': () => {
+        throw new TypeError('a fault');
+      },
+      '/full': () => {
+        throw new OverMaxConcurrencyError('addition', 1);
+      },
+      '/stop': () => {
+        throw new HttpProblem(503, 'the server stops');
+      },
+      '/none': () => {
+        throw new HttpProblem(501, 'it is not implemented here');
+      },
+    };
+    const server = await startServer(
+      (app) => {
+        for (const [path, answer] of Object.entries(answers)) app.get(path, answer);
+      },
+      {
+        logger: { ...silentLogger, error: (fields) => void logged.push(String((fields as { route?: unknown }).route)) },
+      },
+    );
+    running.push(server);
+    const asked = [];
+    for (const path of Object.keys(answers)) asked.push((await server.request(path)).status);
+    expect(asked).toEqual([500, 503, 503, 501]);
+    expect(logged).toEqual(['/fault']);
   });
 
   it('is there for a health check while 200 connections send nothing, within 100 ms', async () => {
