@@ -2,7 +2,7 @@
 // start most was spent on finding and reading some 400 small ones. Dependencies stay outside.
 // What browsers load is bundled from src/**/browser.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { writeSeed } from './seed.mjs';
@@ -40,6 +40,7 @@ await build({
   sourcemap: true,
   logLevel: 'warning',
 });
+keepToOneByte(at('dist'));
 // npm sets the mode when it installs; this is for a checkout.
 chmodSync(at('dist/bin/svc-comm.js'), 0o755);
 await build({
@@ -55,3 +56,17 @@ await writeSeed(at('dist/embedded-database.tar.gz')).catch((error) => {
   // PGlite is an optional dependency: without it there is nothing to open the file with.
   console.warn(`no seed for the embedded database: ${error.message}`);
 });
+
+/**
+ * A file with one character beyond Latin-1 is held in memory with two bytes for each of its characters. esbuild escapes them
+ * where they are part of the program; those in comments are replaced.
+ */
+function keepToOneByte(folder) {
+  for (const name of readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js'))) {
+    const file = `${folder}/${name}`;
+    const text = readFileSync(file, 'utf8');
+    const inComment = /^\s*(?:\/\/|\/?\*).*$/gm;
+    const kept = text.replaceAll(inComment, (line) => line.replaceAll(/[^\0-\xff]/g, '-'));
+    if (kept !== text) writeFileSync(file, kept);
+  }
+}
