@@ -20,7 +20,8 @@ const emptyNode = <T>(): Node<T> => ({ literals: undefined, star: undefined, has
  *
  * The walk goes depth first, literals before `*` before the end before `#`, so the first pattern found is the answer.
  * Nodes whose paths are alike in kind (`a.#.b` and `a.#.c`) rank the same and are walked as one group. Each node is
- * visited at most once, with all its positions in the key together, so `#` costs no backtracking.
+ * visited at most once, with all its positions in the key together, so `#` costs no backtracking. Before the first `#` a
+ * group is one node at one position, which is walked as such.
  */
 export class PatternTrie<T> {
   readonly #root: Node<T> = emptyNode();
@@ -33,7 +34,7 @@ export class PatternTrie<T> {
   }
 
   find(routingKey: string): T | undefined {
-    return first([{ node: this.#root, positions: [0] }], topicWords(routingKey))?.value;
+    return beforeHash(this.#root, topicWords(routingKey), 0)?.value;
   }
 }
 
@@ -53,6 +54,24 @@ function child<T>(node: Node<T>, word: string): Node<T> {
     node.literals.set(word, next);
   }
   return next;
+}
+
+/** What `first` finds from one node at one position. */
+function beforeHash<T>(node: Node<T>, words: readonly string[], position: number): Node<T>['end'] {
+  const word = words[position];
+  if (word === undefined) {
+    if (node.end) return node.end;
+  } else {
+    const literal = node.literals?.get(word);
+    const found =
+      (literal && beforeHash(literal, words, position + 1)) ??
+      (node.star && beforeHash(node.star, words, position + 1));
+    if (found) return found;
+  }
+  const { hash } = node;
+  // `a.#`, as most patterns are: it takes whatever is left.
+  if (hash && !hash.literals && !hash.star && !hash.hash) return hash.end;
+  return hash && first(byHash([{ node, positions: [position] }], words), words);
 }
 
 type Group<T> = Branch<T>[] | undefined;
