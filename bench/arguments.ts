@@ -4,7 +4,9 @@ import { parseArgs } from 'node:util';
 export const BENCHES = [
   'publish',
   'consume',
+  'router',
   'relay',
+  'relay-peers',
   'latency',
   'enqueue',
   'call',
@@ -12,6 +14,8 @@ export const BENCHES = [
   'embedded',
   'http',
   'task',
+  'start',
+  'memory',
 ] as const;
 /** Run only when they are named: they take their own time, or need no other side. */
 export const NAMED_ONLY = ['cost', 'growth', 'soak'] as const;
@@ -30,6 +34,8 @@ export interface BenchArguments {
   readonly largest: number;
   /** Where the record goes: undefined: nowhere; '': docs/records, under a name with the date. */
   readonly record: string | undefined;
+  /** Where CPU profiles of the sides go; undefined: none are made. */
+  readonly profile: string | undefined;
 }
 
 const known: readonly string[] = [...BENCHES, ...NAMED_ONLY];
@@ -43,6 +49,7 @@ export function readArguments(args: readonly string[]): BenchArguments {
     options: {
       record: { type: 'boolean', default: false },
       'record-to': { type: 'string' },
+      profile: { type: 'string' },
       rounds: { type: 'string', default: process.env.SVC_COMM_BENCH_ROUNDS ?? '5' },
       minutes: { type: 'string', default: '30' },
       largest: { type: 'string', default: '100000' },
@@ -58,6 +65,7 @@ export function readArguments(args: readonly string[]): BenchArguments {
     minutes: positive('--minutes', values.minutes, false),
     largest: atLeastTwoSizes(positive('--largest', values.largest, true)),
     record: values['record-to'] ?? (values.record ? '' : undefined),
+    profile: values.profile,
   };
 }
 

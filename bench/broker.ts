@@ -82,6 +82,19 @@ export class BenchBroker {
   }
 }
 
+/** @returns when the broker has confirmed it */
+export const publishConfirmed = (
+  { confirms, name }: BenchBroker,
+  routingKey: string,
+  body: Buffer,
+  messageId: string,
+): Promise<void> =>
+  new Promise((resolve, reject) => {
+    confirms.publish(name, routingKey, body, publishOptions(messageId), (error: unknown) =>
+      error ? reject(error) : resolve(),
+    );
+  });
+
 /** As a message of ours has them. */
 export const publishOptions = (messageId: string): Options.Publish => ({
   mandatory: true,

@@ -57,6 +57,14 @@ export class BenchDatabase {
     }
   }
 
+  /** Commits rows of another's table with the statistics that its autovacuum would have made. */
+  async fill(table: string, insert: string, values: readonly unknown[]): Promise<void> {
+    await this.transaction(1, async (client) => {
+      await client.query(insert, [...values]);
+      await client.query(`ANALYZE ${table}`);
+    });
+  }
+
   knex(max: number): Knex {
     const knex = knexModule.default({ client: 'pg', connection: this.url, pool: { min: 0, max } });
     this.#closers.push(() => knex.destroy());

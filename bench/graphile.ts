@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import type { PoolClient } from 'pg';
 import pg from 'pg';
 import type { BenchDatabase } from './database.ts';
+import { Peer } from './peer.ts';
 
-const PEER = new URL('./node_modules/graphile-worker/dist/index.js', import.meta.url);
-
-export const isGraphileInstalled = (): boolean => existsSync(PEER);
+export const GRAPHILE_WORKER = new Peer('graphile-worker', 'dist/index.js');
 
 /** What we use of its types: it is installed beside the bench only. */
 interface Graphile {
@@ -20,7 +18,7 @@ interface Graphile {
  * @param concurrency jobs at once
  */
 export async function graphile(database: BenchDatabase, concurrency: number) {
-  const { run, Logger } = (await import(PEER.href)) as Graphile;
+  const { run, Logger } = await GRAPHILE_WORKER.load<Graphile>();
   const schema = `${database.schema}_graphile`;
   const results = `"${schema}_results"`;
   await database.pool.query(`CREATE TABLE ${results} (id uuid PRIMARY KEY, result text NOT NULL)`);

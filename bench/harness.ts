@@ -1,3 +1,5 @@
+import { processProfile } from './profile.ts';
+
 /** What one run of a side took. CPU is that of this process. */
 export interface Run {
   readonly messages: number;
@@ -28,7 +30,7 @@ export interface Row {
   readonly beside: string;
   readonly figure: string;
   readonly value: number;
-  readonly unit: '' | 'ms' | 'us';
+  readonly unit: '' | 'ms' | 'us' | 'MiB';
   readonly target: string;
   /** undefined: told for comparison, without a target. */
   readonly isMet: boolean | undefined;
@@ -52,6 +54,7 @@ export class Stopwatch {
   #cpu = process.cpuUsage();
 
   start(): void {
+    processProfile.begin();
     this.#cpu = process.cpuUsage();
     this.#startMs = performance.now();
   }
@@ -59,6 +62,7 @@ export class Stopwatch {
   stop(messages: number): Run {
     const ms = performance.now() - this.#startMs;
     const { user, system } = process.cpuUsage(this.#cpu);
+    processProfile.end();
     return { messages, ms, cpuMs: (user + system) / 1000 };
   }
 }
@@ -88,11 +92,12 @@ export async function interleave(sides: readonly Side[], rounds: number): Promis
   const figures = new Map<string, Figure[]>(sides.map((side) => [side.name, []]));
   for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
     for (const side of sides) {
-      const figure = figureOf(await side.run());
-      if (round >= 0) figures.get(side.name)?.push(figure);
+      if (round < 0) await side.run();
+      else figures.get(side.name)?.push(figureOf(await processProfile.of(side.name, side.run)));
     }
   }
   printFigures(figures);
+  for (const line of processProfile.take()) console.log(`  ${line}`);
   return figures;
 }
 

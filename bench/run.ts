@@ -1,10 +1,12 @@
 /**
  * `npm run bench` (all) or `npm run bench -- relay publish`: ours beside the plain libraries in one interleaved run.
  * --rounds N (5): counted rounds. --minutes N (30): of the soak. --largest N (100000): backlog of the growth. --record: also written to docs/records, with versions,
- * machine and settings; --record-to FILE: there.
+ * machine and settings; --record-to FILE: there. --profile DIR: where the CPU of this process goes, for each side; figures of such
+ * a run are the profiler's too.
  */
 import { type Bench, type BenchArguments, readArguments } from './arguments.ts';
 import { printTable, type Row } from './harness.ts';
+import { processProfile } from './profile.ts';
 import { writeRecord } from './record.ts';
 import { load, machine, readVersions } from './versions.ts';
 
@@ -24,6 +26,7 @@ const benches: Partial<Record<Bench, { readonly settings: string; readonly secon
 const loadBefore = load();
 // Before anything runs: a checkout may move on meanwhile.
 const versions = await readVersions();
+if (given.profile !== undefined) processProfile.open(given.profile);
 const began = performance.now();
 for (const name of names) {
   const bench: BenchModule = await import(`./${name}.bench.ts`);

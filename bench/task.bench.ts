@@ -3,8 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { BenchBroker } from './broker.ts';
 import { compiled } from './compiled.ts';
 import { BenchDatabase } from './database.ts';
-import { graphile, isGraphileInstalled } from './graphile.ts';
+import { GRAPHILE_WORKER, graphile } from './graphile.ts';
 import { atLeast, atMost, quantile, type Row, ratio, timed } from './harness.ts';
+import { processProfile } from './profile.ts';
 
 const CONCURRENCY = 4;
 
@@ -38,8 +39,7 @@ export async function run(rounds: number): Promise<Row[]> {
   const floor = await requestReply(broker);
   const warm = await ours(broker, database, 'warm', { reuse: 1_000_000, spare: 4 });
   const fresh = await ours(broker, database, 'fresh', { reuse: 1, spare: 8 });
-  const peer = isGraphileInstalled() ? await graphile(database, CONCURRENCY) : undefined;
-  if (!peer) console.log('  graphile-worker is left out: npm ci --prefix bench');
+  const peer = GRAPHILE_WORKER.isThere() ? await graphile(database, CONCURRENCY) : undefined;
   const calls: [string, Call][] = [
     ['floor', floor.call],
     ['warm', warm.call],
@@ -54,8 +54,9 @@ export async function run(rounds: number): Promise<Row[]> {
     for (let round = -1; round < rounds; round++) {
       for (const [name, call] of calls) {
         const count = name === 'fresh' ? Math.ceil(ONE_AT_A_TIME / 8) : ONE_AT_A_TIME;
-        const latenciesMs = await oneByOne(call, count);
-        const { rate, cpuUs } = await atOnce(call, count * (name === 'fresh' ? 2 : 5));
+        const latenciesMs = await processProfile.of(`${name}, one by one`, () => oneByOne(call, count));
+        const many = count * (name === 'fresh' ? 2 : 5);
+        const { rate, cpuUs } = await processProfile.of(`${name}, ${AT_ONCE} at once`, () => atOnce(call, many));
         if (round < 0) continue;
         const of = figures.get(name);
         of?.latenciesMs.push(...latenciesMs);
@@ -71,6 +72,7 @@ export async function run(rounds: number): Promise<Row[]> {
         `  ${name.padEnd(8)} p50 ${p50} ms, p99 ${p99} ms; ${AT_ONCE} at once: ${rate} tasks/s, ${cpu} us of this process`,
       );
     }
+    for (const line of processProfile.take()) console.log(`  ${line}`);
     const within = (what: 'p50s' | 'rates', ours: string, other: string) =>
       ratio(figures.get(ours)?.[what] ?? [], figures.get(other)?.[what] ?? []);
     const bench = 'task, submit → result';
@@ -121,11 +123,13 @@ const row = ({
 
 async function oneByOne(call: Call, count: number): Promise<number[]> {
   const latencies: number[] = [];
-  for (let n = 0; n < count; n++) {
-    const before = performance.now();
-    await call(n);
-    latencies.push(performance.now() - before);
-  }
+  await timed(count, async () => {
+    for (let n = 0; n < count; n++) {
+      const before = performance.now();
+      await call(n);
+      latencies.push(performance.now() - before);
+    }
+  });
   return latencies;
 }
 

@@ -8,7 +8,7 @@ import { testBrokerUrl, testDatabaseUrl } from '../test/support/servers.ts';
 /** Ours and the other sides', as package.json of each says. */
 const PACKAGES = ['amqplib', 'pg', 'knex', 'axios', 'undici', 'fastify', 'pino'] as const;
 /** Installed by `npm ci --prefix bench` only. */
-const PEERS = ['graphile-worker'] as const;
+const PEERS = ['graphile-worker', 'pg-boss', 'pg-transactional-outbox'] as const;
 
 export interface Versions {
   readonly commit: string | undefined;

@@ -16,7 +16,7 @@ export async function paths(): Promise<Path[]> {
   return [
     await lookUp('router: a routing key seen before', 0.05, (n) => `type.${n % 1000}.created`),
     await lookUp('router: a routing key never seen', 0.35, (n) => `type.${n % 1000}.created.${n}`),
-    await decode(),
+    await decodePath(),
     await encode(),
     await publish(),
     await lanes('relay lanes, no keys', undefined),
@@ -41,7 +41,8 @@ async function lookUp(name: string, most: number, keyOf: (n: number) => string):
   };
 }
 
-async function decode(): Promise<Path> {
+/** Of a consumed event: bytes to checked JSON, and the JSON to an event. */
+export async function decodePath(): Promise<Path> {
   const { decodeJson } = await compiled('wire/json');
   const { decodeEvent } = await compiled('wire/event');
   const bytes = Buffer.from(sampleEvent(AGGREGATE));

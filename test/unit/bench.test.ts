@@ -6,6 +6,8 @@ import { BENCHES, NAMED_ONLY, readArguments } from '../../bench/arguments.ts';
 import { judgeGrowth } from '../../bench/growth/curve.ts';
 import { drawing } from '../../bench/growth/svg.ts';
 import { leastSquares } from '../../bench/least-squares.ts';
+import { Peer } from '../../bench/peer.ts';
+import { ProcessProfile } from '../../bench/profile.ts';
 import { writeRecord } from '../../bench/record.ts';
 
 describe('npm run bench', () => {
@@ -26,6 +28,7 @@ describe('npm run bench', () => {
       minutes: 30,
       largest: 100_000,
       record: undefined,
+      profile: undefined,
     });
     expect(readArguments(['relay', '--rounds', '3', '--record'])).toMatchObject({
       names: ['relay'],
@@ -70,6 +73,32 @@ describe('npm run bench', () => {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  });
+
+  it('tells what the CPU of a side went into while it was timed, and nothing that was not', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'profile-'));
+    try {
+      const profile = new ProcessProfile();
+      profile.open(folder);
+      profile.begin();
+      profile.end();
+      expect(profile.take()).toEqual([]);
+      await profile.of('a side', async () => {
+        profile.begin();
+        const until = performance.now() + 100;
+        while (performance.now() < until) leastSquares([0, 1, 2].map((x) => [x, x]));
+        profile.end();
+      });
+      expect(profile.take()).toEqual([expect.stringMatching(/^profile of a side: .*bench\/least-squares\.ts \d+ %/)]);
+      expect(profile.take()).toEqual([]);
+      expect(existsSync(join(folder, 'a-side.cpuprofile'))).toBe(true);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('leaves out a peer that is not installed', () => {
+    expect(new Peer('no-such-peer', 'index.js').isInstalled).toBe(false);
   });
 
   it('has its peers in a package of its own, which nobody needs who does not measure', () => {
