@@ -32,7 +32,8 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
     const end = await endOf(message, abort.signal, send, registry);
     running = undefined;
     // What the handler printed is to be in the pipe before its result is in the other.
-    process.stdout.write('', () => process.stderr.write('', () => send(end, isLeaving ? leave : undefined)));
+    const told = { ...end, residentBytes: process.memoryUsage.rss() };
+    process.stdout.write('', () => process.stderr.write('', () => send(told, isLeaving ? leave : undefined)));
   };
 
   process.on('message', (message: ToProcess) => {
@@ -70,7 +71,7 @@ async function endOf(
   signal: AbortSignal,
   send: (message: FromProcess) => unknown,
   registry: Promise<TaskRegistry> | undefined,
-): Promise<FromProcess> {
+): Promise<FromProcess & { readonly kind: 'done' | 'failed' }> {
   const { id: taskId, name, attempt, args, maxResultBytes, correlationId, traceparent } = message;
   const { progress, close } = throttled((fraction, note) => send({ kind: 'progress', fraction, note }));
   const context: TaskContext = {

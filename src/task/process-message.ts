@@ -23,8 +23,13 @@ export type FromProcess =
   | { readonly kind: 'load-failed'; readonly message: string }
   | { readonly kind: 'progress'; readonly fraction: number; readonly note?: string | undefined }
   /** `result` is JSON. */
-  | { readonly kind: 'done'; readonly result: string }
-  | { readonly kind: 'failed'; readonly error: TaskFailure };
+  | ({ readonly kind: 'done'; readonly result: string } & Memory)
+  | ({ readonly kind: 'failed'; readonly error: TaskFailure } & Memory);
+
+/** Of the process when the run has ended, in bytes. To ask /proc for it costs the worker a twelfth of a short task. */
+interface Memory {
+  readonly residentBytes?: number | undefined;
+}
 
 const MAX_NOTE = 200;
 const MAX_ERROR = 4096;
@@ -41,13 +46,16 @@ export function parseFromProcess(message: unknown): FromProcess | undefined {
     case 'progress':
       return progressOf(given);
     case 'done':
-      return isJson(given.result) ? { kind: 'done', result: given.result } : undefined;
+      return isJson(given.result) ? { kind: 'done', result: given.result, ...memoryOf(given) } : undefined;
     case 'failed':
-      return { kind: 'failed', error: failureOf(given.error) };
+      return { kind: 'failed', error: failureOf(given.error), ...memoryOf(given) };
     default:
       return undefined;
   }
 }
+
+const memoryOf = ({ residentBytes }: Readonly<Record<string, unknown>>): Memory =>
+  typeof residentBytes === 'number' && residentBytes >= 0 ? { residentBytes } : {};
 
 /** What is no JSON could not be read by whoever asks for it; with a NUL, the end of the run could not be written. */
 function isJson(text: unknown): text is string {

@@ -88,8 +88,8 @@ export class ProcessPool implements Service {
     const { reuse, memoryBytes, spare } = this.#options;
     const spares = this.#sparesOf(environment);
     const isFit = !this.#isClosed && !one.isOver && one.runs < reuse && spares.length < Math.max(spare, 1) * 2;
-    const isLean = () => (one.tree.residentBytes ?? 0) < memoryBytes * RECYCLE_SHARE;
-    if (isFit && isLean()) spares.unshift(one);
+    const isLean = one.residentBytes < memoryBytes * RECYCLE_SHARE;
+    if (isFit && isLean) spares.unshift(one);
     else void one.leave();
   }
 

@@ -56,6 +56,8 @@ export class TaskProcess {
   runs = 0;
   isReady = false;
   isOver = false;
+  /** What it takes, in bytes, as it said itself after its last run; 0 before. */
+  residentBytes = 0;
   readonly tree: ProcessTree;
   readonly #child: ChildProcess;
   readonly #output: OutputTail;
@@ -184,6 +186,7 @@ export class TaskProcess {
         break;
       case 'done':
       case 'failed':
+        this.residentBytes = message.residentBytes ?? 0;
         this.#runEnded(message);
         break;
       default:

@@ -227,6 +227,26 @@ describe('the end of a run', () => {
 });
 
 describe('a process that is reused', () => {
+  it('is replaced after so many runs, and when it keeps half of the memory that a run may have', {
+    timeout: 60_000,
+  }, async () => {
+    const own = await WorkerKit.create();
+    try {
+      await own.worker({ reuse: 4, concurrency: 1, spare: 0, memoryBytes: 400 * 1024 * 1024 }).start();
+      const run = async (name: string, args: object) =>
+        (await own.tasks.submit(name, args)).result({ timeout: 20 }) as Promise<unknown>;
+      const who = async () => ((await run('whoami', {})) as { me: number }).me;
+      const first = await who();
+      expect([await who(), await who(), await who()]).toEqual([first, first, first]);
+      const second = await who();
+      expect(second).not.toBe(first);
+      expect(await run('hoards', { mib: 200 })).toBe(second);
+      expect(await who()).not.toBe(second);
+    } finally {
+      await own.close();
+    }
+  });
+
   it('tells no progress of a run before as that of the next', { timeout: 60_000 }, async () => {
     const own = await WorkerKit.create();
     try {

@@ -81,6 +81,13 @@ export const stubborn = task({ name: 'stubborn', args: { mark: arg.string() } },
   return new Promise(() => undefined);
 });
 
+const hoarded: Buffer[] = [];
+/** Keeps memory beyond its run, as a leak does; in the processes of `whoami`, which are those of its environment. */
+export const hoards = task({ name: 'hoards', args: { mib: arg.integer() }, env: ['TASK_TEST_DECLARED'] }, ({ mib }) => {
+  hoarded.push(Buffer.alloc(mib * 1024 * 1024, 1));
+  return ME;
+});
+
 export const heapBomb = task({ name: 'heap-bomb' }, () => {
   const kept: unknown[] = [];
   for (;;) kept.push(new Array(10_000).fill(kept.length));
