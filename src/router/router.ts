@@ -80,10 +80,20 @@ export class MessageRouter {
    * InvalidConsumerError when it is put on anything but a public method or a function
    * @example messageRouter.consumer('user', 'deleted.#')(eventConsumer(async (payload: UserPayload) => {}));
    */
-  readonly consumer: RegisterConsumer = (exchange?: string | Contract, pattern?: string): ConsumerMark =>
-    isContract(exchange)
+  readonly consumer: RegisterConsumer = (...given: readonly unknown[]): ConsumerMark => {
+    const [exchange, pattern] = given;
+    // Left out of the call that registers it, a function would never be called, and its messages acked.
+    if (given.slice(isContract(exchange) ? 1 : 2).some((more) => more !== undefined) || given.some(isUserCall)) {
+      throw new InvalidConsumerError(
+        'messageRouter.consumer(…)',
+        'it takes an exchange and a pattern, or a contract; the function goes behind it, as in ' +
+          'messageRouter.consumer(exchange, pattern)(fn), or the method, as in @messageRouter.consumer(exchange, pattern)',
+      );
+    }
+    return isContract(exchange)
       ? this.#mark('messageRouter.consumer(…)', selectorOf(exchange.exchange, exchange.routingKey), exchange)
-      : this.#mark('messageRouter.consumer(…)', selectorOf(exchange, pattern));
+      : this.#mark('messageRouter.consumer(…)', selectorOf(exchange as string, pattern as string));
+  };
 
   /**
    * The consumer of what no other takes, as `@messageRouter.defaultConsumer` or `messageRouter.defaultConsumer(fn)`.

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { event as defineEvent } from '../../src/message/contract.ts';
 import type { Incoming, MessageContext } from '../../src/message/handler.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
 import { explanationText } from '../../src/router/explain-text.ts';
@@ -14,6 +15,10 @@ const event = {
   aggregate: 'user',
   payload: { userId: 1 },
 };
+
+const contract = defineEvent('user', 'a.b', {
+  '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value }) },
+});
 
 const thrownBy = (run: () => unknown): unknown => {
   try {
@@ -136,6 +141,21 @@ describe('what cannot be registered says so at once', () => {
     expect(thrownBy(() => new MessageRouter().consumer('x')(untyped('text')))).toMatchObject(invalid);
     expect(thrownBy(() => new MessageRouter().register(untyped(null)))).toMatchObject(invalid);
     expect(thrownBy(() => eventConsumer(untyped('text')))).toMatchObject({ code: 'SVC_COMM_INVALID_ARGUMENT' });
+  });
+
+  test('a function where the names stand: it would never be called, and its messages be acked', () => {
+    const consumer = new MessageRouter().consumer as (...args: readonly unknown[]) => unknown;
+    const fn = () => undefined;
+    const invalid = {
+      code: 'SVC_COMM_INVALID_CONSUMER',
+      message: expect.stringContaining('messageRouter.consumer(exchange, pattern)(fn)'),
+    };
+    for (const given of [[fn], ['user', fn], ['user', 'a.*', fn], ['user', 'a.*', { inbox: false }], [contract, fn]]) {
+      expect(thrownBy(() => consumer(...given))).toMatchObject(invalid);
+    }
+    // What it gets as a decorator without its parentheses, standard and legacy.
+    expect(thrownBy(() => consumer(fn, { kind: 'method', name: 'onUser' }))).toMatchObject(invalid);
+    expect(thrownBy(() => consumer({}, 'onUser', { value: fn }))).toMatchObject(invalid);
   });
 });
 
