@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /**
  * Every failure that svc-comm reports is one of these classes: a stable `code` to switch on, the data as readonly
  * fields, a sentence that says what happened and what to do, and the native `cause`. `docs/errors.md` lists each code
@@ -553,8 +555,7 @@ export class ModuleLoadError extends SvcCommError {
   readonly code = 'SVC_COMM_MODULE_LOAD';
   readonly file: string;
   constructor(file: string, options?: ErrorOptions) {
-    const why = options?.cause instanceof Error ? options.cause.message : 'see cause';
-    super(`${file} could not be loaded: ${why}`, options);
+    super(`${file} could not be loaded: ${reasonOf(options?.cause)}`, options);
     this.file = file;
   }
 }
@@ -734,8 +735,7 @@ export class UnreadableReplyError extends SvcCommError {
   readonly method: string;
   readonly callId: string;
   constructor({ service, method, callId }: CallData, options?: ErrorOptions) {
-    const why = options?.cause instanceof Error ? options.cause.message : 'see cause';
-    super(`the answer of "${service}" to "${method}" cannot be read: ${why}`, options);
+    super(`the answer of "${service}" to "${method}" cannot be read: ${reasonOf(options?.cause)}`, options);
     this.service = service;
     this.method = method;
     this.callId = callId;
@@ -933,6 +933,12 @@ export class ProcessDefinitionError extends SvcCommError {
     this.problems = problems;
     this.file = file;
   }
+}
+
+/** What was thrown, in words: an error's text, or its class when it has none; JavaScript may throw anything else too. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof Error) return cause.message || cause.name;
+  return typeof cause === 'string' ? cause : inspect(cause, { depth: 0, breakLength: Number.POSITIVE_INFINITY });
 }
 
 const pathText = (path: readonly (string | number)[]): string =>

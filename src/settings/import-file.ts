@@ -17,10 +17,22 @@ const TYPESCRIPT = /\.[cm]?tsx?$/;
 export async function importFile(file: string, root: string): Promise<Readonly<Record<string, unknown>>> {
   try {
     if (TYPESCRIPT.test(file)) await registerTypeScript(root);
-    return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
+    return await whileAlive(import(pathToFileURL(file).href) as Promise<Record<string, unknown>>);
   } catch (error) {
     throw new ModuleLoadError(file, { cause: error });
   }
+}
+
+/**
+ * Fails when nothing is left that could bring a module's own `await` to its end: Node would end the process with code 13,
+ * and say nothing.
+ */
+function whileAlive<T>(loading: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(new Error('it, or what it imports, awaits something that can never come'));
+    process.once('beforeExit', giveUp);
+    loading.finally(() => process.off('beforeExit', giveUp)).then(resolve, reject);
+  });
 }
 
 /** The default export, through the wrapping that a CommonJS module gets when it was compiled from one. */

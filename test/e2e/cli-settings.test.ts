@@ -80,7 +80,18 @@ describe('a project', () => {
       2,
       /src\/consumers\.ts could not be loaded.*has two consumers/,
     ],
+    [
+      'with a function where the names stand',
+      `import { messageRouter } from 'svc-comm';
+       messageRouter.consumer('a', 'b', async () => {});`,
+      2,
+      /src\/consumers\.ts could not be loaded: .*messageRouter\.consumer\(exchange, pattern\)\(fn\)/,
+    ],
     ['with a file that throws', 'throw new Error("no luck");', 1, /src\/consumers\.ts could not be loaded: no luck/],
+    ['with a file that throws a text', 'throw "no luck";', 1, /src\/consumers\.ts could not be loaded: no luck/],
+    ['with a file that throws an object', 'throw { luck: "none" };', 1, /could not be loaded: \{ luck: 'none' \}/],
+    ['with a file that throws an error without a text', 'throw new TypeError();', 1, /could not be loaded: TypeError/],
+    ['with a file that waits for what never comes', 'await new Promise(() => {});', 1, /could not be loaded: .*awaits/],
     ['with a file that does not parse', 'export const = 1;', 1, /src\/consumers\.ts could not be loaded/],
   ])('%s is refused before it starts', async (_, content, exitCode, message) => {
     const project = projectOf({ 'src/consumers.ts': content });
