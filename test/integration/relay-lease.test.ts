@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type DatabaseConnection } from '../../src/database/connection.ts';
 import { DatabaseAccessRefusedError, DatabaseUnavailableError, MigrationRequiredError } from '../../src/errors.ts';
-import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { Relay } from '../../src/outbox/relay.ts';
 import { prepareDeleteConfirmed } from '../../src/outbox/sql/delete-confirmed.ts';
+import { LogLines } from '../support/broker-kit.ts';
 import { CONFIRMED, RecordingPipe, type RelayKit, relayKit, until } from '../support/relay-kit.ts';
 import { stressService } from '../support/start-stop-stress.ts';
 
@@ -217,8 +217,9 @@ describe('relays together', () => {
   });
 
   it('say at the start what is wrong: a missing table, wrong credentials, a database that is down', async () => {
+    const log = new LogLines();
     const start = (connect: () => Promise<DatabaseConnection>, schema = kit.db.schema) =>
-      new Relay({ connect, pipe: new RecordingPipe(), schema, logger: silentLogger, wait: false }).start();
+      new Relay({ connect, pipe: new RecordingPipe(), schema, logger: log, wait: false }).start();
     const at = (change: (url: URL) => void) => {
       const url = new URL(kit.db.url);
       change(url);
@@ -244,5 +245,7 @@ describe('relays together', () => {
         }),
       ),
     ).rejects.toBeInstanceOf(DatabaseUnavailableError);
+    // Nor anything else before it that somebody would look into first.
+    expect(log.lines.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
   });
 });
