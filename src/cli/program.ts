@@ -23,6 +23,13 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     running = name;
     exitCode = await work(createContext(program.opts<GlobalOptions>()));
   });
+  let refusing = program;
+  for (const command of withSubcommands(program)) {
+    command.exitOverride((error) => {
+      refusing = command;
+      throw error;
+    });
+  }
   try {
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
@@ -30,8 +37,9 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const isJson = args.includes('--json');
     const withStack = program.opts<GlobalOptions>().logLevel === 'debug';
-    const shown = error instanceof CommanderError ? usageError(error) : error;
-    const report = errorReport(shown, { command: running, isJson, withStack });
+    const isUsage = error instanceof CommanderError;
+    const shown = isUsage ? usageError(error, refusing) : error;
+    const report = errorReport(shown, { command: isUsage ? pathOf(refusing) : running, isJson, withStack });
     (isJson ? process.stdout : process.stderr).write(report);
     return exitCodeOf(shown);
   }
@@ -210,8 +218,23 @@ function atLeastZero(text: string): number {
   return value;
 }
 
-function usageError(error: CommanderError): UsageError {
-  const isNoCommand = error.code === 'commander.help';
-  const message = isNoCommand ? 'no command given' : error.message.replace(/^error: /, '');
-  return new UsageError(`${message}\nrun \`svc-comm --help\` for what there is`, { cause: error });
+const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];
+
+/** `dlq redrive`; undefined for the program itself. */
+function pathOf(command: Command): string | undefined {
+  if (command.parent === null) return undefined;
+  const group = pathOf(command.parent);
+  return group === undefined ? command.name() : `${group} ${command.name()}`;
+}
+
+function usageError(error: CommanderError, refusing: Command): UsageError {
+  const line = ['svc-comm', pathOf(refusing), '--help'].filter((part) => part !== undefined).join(' ');
+  return new UsageError(`${messageOf(error, refusing)}\nrun \`${line}\` for what there is`, { cause: error });
+}
+
+function messageOf(error: CommanderError, refusing: Command): string {
+  if (error.code !== 'commander.help') return error.message.replace(/^error: /, '');
+  // Commander says no more of `help NAME` than of nothing.
+  const [first, second] = refusing.args;
+  return first === 'help' && second !== undefined ? `unknown command '${second}'` : 'no command given';
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { describe, expect, it, vi } from 'vitest';
 import { HELP } from '../../src/cli/help-text.ts';
-import { createProgram } from '../../src/cli/program.ts';
+import { createProgram, runProgram } from '../../src/cli/program.ts';
 
 interface Run {
   readonly name: string | undefined;
@@ -99,5 +99,22 @@ describe('the command line', () => {
     vi.unstubAllEnvs();
     const drop = program.commands.find((one) => one.name() === 'dlq')?.commands.find((one) => one.name() === 'drop');
     expect(drop?.opts().since).toEqual(new Date(time));
+  });
+
+  it.each([
+    [['explain', 'user'], "svc-comm explain: missing required argument 'key'\nrun `svc-comm explain --help`"],
+    [['dlq', 'ls', 'extra'], 'svc-comm dlq ls: too many arguments'],
+    [['dlq', 'nonsense'], "svc-comm dlq: unknown command 'nonsense'\nrun `svc-comm dlq --help`"],
+    [['nonsense'], "svc-comm: unknown command 'nonsense'\nrun `svc-comm --help`"],
+    [['help', 'nonsense'], "svc-comm: unknown command 'nonsense'\nrun `svc-comm --help`"],
+    [['dlq', 'help', 'nonsense'], "svc-comm dlq: unknown command 'nonsense'\nrun `svc-comm dlq --help`"],
+    [['dlq'], 'svc-comm dlq: no command given\nrun `svc-comm dlq --help`'],
+    [['migrate', '--log-level', 'loud'], "svc-comm: option '--log-level <level>'"],
+  ])('names the command that it refuses, and whose help to read: %j', async (args, text) => {
+    const said: string[] = [];
+    const write = vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => said.push(String(chunk)) > 0);
+    const code = await runProgram(args).finally(() => write.mockRestore());
+    expect(said.at(-1)).toContain(text);
+    expect(code).toBe(2);
   });
 });
