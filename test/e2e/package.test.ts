@@ -52,7 +52,7 @@ afterAll(async () => {
 describe('the packed tarball', () => {
   it('holds the compiled code, the migrations and the papers, and nothing else', async () => {
     const expected =
-      /^(dist\/(src|bin)\/.+\.(js|d\.ts|js\.map)|dist\/embedded-database\.tar\.gz|dist\/documentation\/page\.(css|js)|migrations\/\d+_.+\.sql|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+      /^(dist\/(src|bin)\/.+\.(js|d\.ts|js\.map)|dist\/embedded-database\.tar\.gz|dist\/documentation\/page\.(css|js)|migrations\/\d+_.+\.sql|docs\/[a-z-]+\.(md|svg)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
     expect(packedFiles.filter((file) => !expected.test(file))).toEqual([]);
     const migrations = await readdir(at('migrations'));
     expect(packedFiles).toEqual(
@@ -60,6 +60,8 @@ describe('the packed tarball', () => {
         'README.md',
         'CHANGELOG.md',
         'LICENSE',
+        // Errors, the doctor and the README send people there.
+        ...(await readdir(at('docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
         ...migrations.map((name) => `migrations/${name}`),
       ]),
     );
