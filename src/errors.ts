@@ -349,6 +349,21 @@ export class DatabaseAccessRefusedError extends SvcCommError {
   }
 }
 
+/**
+ * The user of `databaseUrl` may not use our tables. Nothing was started: messages would go to the dead letters one by one,
+ * events would wait for ever.
+ */
+export class DatabaseRightsError extends SvcCommError {
+  readonly code = 'SVC_COMM_DATABASE_RIGHTS';
+  constructor(detail: string, options?: ErrorOptions) {
+    super(
+      `the database user may not use our tables: ${detail}; GRANT USAGE on the schema, and SELECT, INSERT, UPDATE, DELETE ` +
+        'on the tables (`svc-comm doctor` names those that lack it)',
+      options,
+    );
+  }
+}
+
 /** No connection was free within 10 s: open transactions hold them all. */
 export class DatabaseBusyError extends SvcCommError {
   readonly code = 'SVC_COMM_DATABASE_BUSY';

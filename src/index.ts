@@ -116,6 +116,7 @@ export {
   CrashingMessageError,
   DatabaseAccessRefusedError,
   DatabaseBusyError,
+  DatabaseRightsError,
   DatabaseUnavailableError,
   DeadlineExceededError,
   DeadlockError,

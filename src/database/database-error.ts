@@ -1,4 +1,5 @@
 import {
+  DatabaseRightsError,
   DeadlockError,
   MigrationRequiredError,
   SvcCommError,
@@ -97,4 +98,10 @@ export function toDatabaseError(error: unknown): unknown {
     default:
       return error;
   }
+}
+
+/** What no start gets over, whatever it waits for: tables that are missing, or not for this user; undefined for the rest. */
+export function tablesError(error: unknown): MigrationRequiredError | DatabaseRightsError | undefined {
+  if (error instanceof MigrationRequiredError) return error;
+  return sqlState(error) === '42501' ? new DatabaseRightsError(errorText(error), { cause: error }) : undefined;
 }

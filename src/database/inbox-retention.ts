@@ -1,7 +1,7 @@
-import { MigrationRequiredError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { repeating } from '../lifecycle/repeating.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { tablesError } from './database-error.ts';
 
 export interface InboxRetentionOptions {
   readonly stores: readonly RetainedStore[];
@@ -38,10 +38,11 @@ export class InboxRetention implements Service {
     this.#lifecycle = new Lifecycle(this.name, {
       stop,
       start: async (signal) => {
-        // Before anything is consumed: without its table every message would fail.
+        // Before anything is consumed: without its table, or a right on it, every message would fail.
         for (const store of options.stores) {
           await store.verify?.().catch((error: unknown) => {
-            if (error instanceof MigrationRequiredError) throw error;
+            const why = tablesError(error);
+            if (why) throw why;
           });
         }
         await start(signal);

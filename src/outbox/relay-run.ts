@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { tablesError } from '../database/database-error.ts';
 import { DatabaseLink } from '../database/link.ts';
-import { MigrationRequiredError } from '../errors.ts';
 import type { Clock } from '../lifecycle/clock.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { backoffMs } from '../util/backoff.ts';
@@ -120,7 +120,7 @@ export class RelayRun {
 
   /**
    * Waits for the database, takes the first partitions, and lets the loops run.
-   * @throws DatabaseAccessRefusedError, MigrationRequiredError
+   * @throws DatabaseAccessRefusedError, DatabaseRightsError, MigrationRequiredError
    */
   async start(signal: AbortSignal): Promise<void> {
     const { read, write, control } = this.#links;
@@ -169,8 +169,8 @@ export class RelayRun {
       await this.#settler.flush();
       await this.#leases.releaseAll();
     } catch (error) {
-      // Missing tables hold no partitions, and who looked for some has said that they are missing.
-      if (error instanceof MigrationRequiredError) return;
+      // Tables that are missing, or not for us, hold none of our partitions; who looked for some has said so.
+      if (tablesError(error)) return;
       this.#parts.logger.warn({ error }, 'the relay could not give its partitions back; they run out by themselves');
     }
   }
@@ -191,7 +191,8 @@ export class RelayRun {
       await this.#leases.runOnce();
       return true;
     } catch (error) {
-      if (error instanceof MigrationRequiredError) throw error;
+      const why = tablesError(error);
+      if (why) throw why;
       this.#parts.logger.warn({ error }, 'the relay could not take partitions; trying again');
       return false;
     }

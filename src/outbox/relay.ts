@@ -88,7 +88,7 @@ export class Relay implements Service {
 
   /**
    * Resolves when it holds its first partitions (none, when others hold all) and reads. Waits for the database.
-   * @throws DatabaseAccessRefusedError, MigrationRequiredError; DatabaseUnavailableError when `wait` is off
+   * @throws DatabaseAccessRefusedError, DatabaseRightsError, MigrationRequiredError; DatabaseUnavailableError when `wait` is off
    */
   start(): Promise<void> {
     return this.#lifecycle.start();

@@ -58,3 +58,24 @@ it.each([
     expect(logger.count(WARNING)).toBe(warnings);
   },
 );
+
+it('a consumer whose database user may not use our tables does not start: each message would end as a dead letter', async () => {
+  const role = `${database.schema}_weak`;
+  const url = new URL(database.url);
+  url.username = role;
+  await database.pg.query(`CREATE ROLE ${role} LOGIN`);
+  const service = createService({
+    ...{ appId: 'weak', brokerUrl: testBrokerUrl(), databaseUrl: url.href, schema: database.schema },
+    ...{ queue: uniqueName('weak'), declare: 'none', logLevel: 'silent' },
+  });
+  service.messageRouter.defaultConsumer(rawConsumer(async () => undefined));
+  try {
+    await expect(service.consumer().start()).rejects.toMatchObject({
+      code: 'SVC_COMM_DATABASE_RIGHTS',
+      message: expect.stringContaining('GRANT'),
+    });
+  } finally {
+    await service.close();
+    await database.pg.query(`DROP ROLE ${role}`);
+  }
+});

@@ -216,7 +216,7 @@ describe('relays together', () => {
     expect(await kit.db.count('svc_comm_relay_lease', 'owner IS NOT NULL')).toBe(0);
   });
 
-  it('say at the start what is wrong: a missing table, wrong credentials, a database that is down', async () => {
+  it('say at the start what is wrong: a missing table, no right on it, wrong credentials, a database that is down', async () => {
     const log = new LogLines();
     const start = (connect: () => Promise<DatabaseConnection>, schema = kit.db.schema) =>
       new Relay({ connect, pipe: new RecordingPipe(), schema, logger: log, wait: false }).start();
@@ -231,6 +231,19 @@ describe('relays together', () => {
         'no_such_schema',
       ),
     ).rejects.toBeInstanceOf(MigrationRequiredError);
+    const role = `${kit.db.schema}_weak`;
+    await kit.db.pg.query(`CREATE ROLE ${role} LOGIN`);
+    try {
+      await expect(
+        start(
+          at((url) => {
+            url.username = role;
+          }),
+        ),
+      ).rejects.toMatchObject({ code: 'SVC_COMM_DATABASE_RIGHTS', message: expect.stringContaining('GRANT') });
+    } finally {
+      await kit.db.pg.query(`DROP ROLE ${role}`);
+    }
     await expect(
       start(
         at((url) => {
