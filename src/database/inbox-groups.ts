@@ -3,7 +3,9 @@ import { CommitAbortedError, CommitUnknownError, DatabaseUnavailableError } from
 import type { InboxGroups as Groups, Inbox, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
 import { sqlState } from './database-error.ts';
+import type { TransactionStatus } from './executor.ts';
 import { type AskedRow, claimInboxRows } from './sql/claim-inbox-rows.ts';
+import type { AmbientTransaction } from './transaction-scope.ts';
 import type { RunPart, Transactions } from './transactions.ts';
 
 export interface InboxGroupsOptions {
@@ -84,7 +86,7 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
     try {
       const first = await this.#together(members);
       const second = await this.#together(first.together);
-      for (const member of [...first.alone, ...second.alone, ...second.together]) await this.#alone(member);
+      await this.#eachAlone([...first.alone, ...second.alone, ...second.together]);
     } finally {
       this.#running -= 1;
       this.#fill();
@@ -99,13 +101,13 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
     const values = new Map<Member, unknown>();
     let begun = 0;
     let failure: Failure | undefined;
-    const runOne = async (member: Member, part: RunPart) => {
+    const runOne = async (member: Member, part: RunPart, { executor }: AmbientTransaction) => {
       begun += 1;
       try {
         member.request.signal?.throwIfAborted();
         values.set(member, await member.inItsContext(() => part(member.work)));
       } catch (error) {
-        failure = { member, error };
+        failure = { member, error, isSure: isSure(error, executor.status()) };
         throw error;
       }
     };
@@ -115,28 +117,50 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
           values.clear();
           const { claimed, xid } = await claimInboxRows(whole.executor, this.#options.schema, asked);
           whole.xid = xid;
-          for (const member of claimed) await runOne(member, part);
+          for (const member of claimed) await runOne(member, part, whole);
         },
         { name: nameOf(asked) },
       );
     } catch (error) {
-      if (begun === 0 || isInfrastructure(error)) return rejectAll(members, error);
+      if (begun === 0) return rejectAll(members, error);
       return afterFailure(members, error, failure);
     }
     for (const [member, value] of values) member.result.resolve({ kind: 'handled', value });
     return { together: NONE, alone: members.filter((member) => !values.has(member)) };
   }
 
-  async #alone(member: Member): Promise<void> {
-    if (!isWanted(member)) return;
+  async #eachAlone(members: readonly Member[]): Promise<void> {
+    for (const [i, member] of members.entries()) {
+      const refusal = await this.#alone(member);
+      // Each of the others would wait for its own refusal, and those that come meanwhile behind them.
+      if (refusal) return void rejectAll(members.slice(i + 1), refusal.error);
+    }
+  }
+
+  /** @returns why there is no transaction for anybody now */
+  async #alone(member: Member): Promise<{ readonly error: unknown } | undefined> {
+    if (!isWanted(member)) return undefined;
     const { request, work, inItsContext, result } = member;
-    await inItsContext(() => this.#options.alone.handle(request, work)).then(result.resolve, result.reject);
+    let hasBegun = false;
+    const begin = (transaction: unknown) => {
+      hasBegun = true;
+      return work(transaction);
+    };
+    try {
+      result.resolve(await inItsContext(() => this.#options.alone.handle(request, begin)));
+      return undefined;
+    } catch (error) {
+      result.reject(error);
+      return !hasBegun && isInfrastructure(error) ? { error } : undefined;
+    }
   }
 }
 
 interface Failure {
   readonly member: Member;
   readonly error: unknown;
+  /** Whether nobody else can have brought it about. */
+  readonly isSure: boolean;
 }
 
 /** Whether it is still ours; when it is not, it is told so. */
@@ -173,10 +197,22 @@ function rejectAll(members: readonly Member[], error: unknown): Left {
   return { together: NONE, alone: NONE };
 }
 
-/** @param failure what one of them threw, which is not always what the transaction failed with */
+/**
+ * A statement that one of them did not await may fail while another runs, and from then on every statement fails: with
+ * 25P02, or with whatever that other makes of it.
+ */
+function isSure(error: unknown, status: TransactionStatus): boolean {
+  const state = sqlState(error);
+  return state === undefined ? status !== 'failed' : state !== '25P02' && !CONFLICTS.includes(state);
+}
+
+/**
+ * A connection that was lost is no proof of an outage: one of them may lose it each time (PostgreSQL ends those that are
+ * idle in a transaction for too long), and the others would wait with it for ever.
+ * @param failure what one of them threw, which is not always what the transaction failed with
+ */
 function afterFailure(members: readonly Member[], error: unknown, failure: Failure | undefined): Left {
-  const isItsFault = failure?.error === error && !CONFLICTS.includes(sqlState(error));
-  if (!failure || !isItsFault) return { together: NONE, alone: members };
+  if (!failure?.isSure || failure.error !== error) return { together: NONE, alone: members };
   failure.member.result.reject(error);
   return { together: members.filter((member) => member !== failure.member), alone: NONE };
 }

@@ -82,15 +82,20 @@ export class TransactionScope implements AmbientTransaction {
   /**
    * A stretch of this transaction, without a savepoint: its failure is the failure of the whole. When it has ended,
    * nothing can be published in it any more. Not to be begun before the one before has ended.
+   * @param ask throws when the transaction has failed or ended, for libraries that do not tell without a round trip
    */
-  async part<T>(work: (child: TransactionScope) => Promise<T>): Promise<T> {
+  async part<T>(work: (child: TransactionScope) => Promise<T>, ask: () => Promise<unknown>): Promise<T> {
     this.#assertOpen();
     const child = new TransactionScope(this.handle, this.executor, this.#watch, this.depth);
     try {
       const value = await work(child);
       await child.#settle();
+      const status = this.executor.status();
       // Its error was swallowed, and would be found out only behind the next part.
-      if (this.executor.status() === 'failed') throw new TransactionAbortedError();
+      if (status === 'failed') throw new TransactionAbortedError();
+      // What the next part wrote would be committed by itself.
+      if (status === 'ended') throw new TransactionFinishedError();
+      if (status === 'unknown') await ask();
       for (const [sink, items] of child.#deferred) this.#deferAll(sink, items);
       return value;
     } catch (error) {

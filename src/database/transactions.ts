@@ -9,7 +9,7 @@ import {
 } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { CommitFate } from './commit-fate.ts';
-import { errorText, isConnectionError, toDatabaseError } from './database-error.ts';
+import { errorText, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import type { DatabasePool } from './pool.ts';
 import { recogniseTransaction } from './recognise-transaction.ts';
@@ -42,6 +42,21 @@ export interface TransactionsOptions {
 }
 
 const SAVEPOINT_WAIT_MS = 10_000;
+
+/**
+ * A cursor WITH HOLD is read at COMMIT, and reading this one fails: so a COMMIT that one part sends, behind which the
+ * others would have no transaction, is a rollback. `concat` is not immutable, or it would fail at once.
+ */
+const FORBID_COMMIT = `DECLARE svc_comm_forbid_commit CURSOR WITH HOLD FOR
+  SELECT concat('a handler must return or throw, not end the transaction that other messages share')::int`;
+/** Reads nothing, and fails when the cursor has gone with its transaction. */
+const ASK_FORBIDDEN = 'MOVE RELATIVE 0 FROM svc_comm_forbid_commit';
+const ALLOW_COMMIT = 'CLOSE svc_comm_forbid_commit';
+
+/** 34000: no such cursor. */
+function asEnded(error: unknown): never {
+  throw sqlState(error) === '34000' ? new TransactionFinishedError({ cause: error }) : error;
+}
 
 export interface RunOptions {
   /** Named in warnings about held connections. @default 'transaction()' */
@@ -119,14 +134,30 @@ export class Transactions {
 
   /**
    * Opens one transaction for several parts, each ambient for itself: `work` runs them one after the other. When one
-   * fails, so has the whole, whatever `work` makes of it.
+   * fails, so has the whole, whatever `work` makes of it. A part that ends the transaction by itself commits nothing.
    */
-  runParts<T>(work: (whole: AmbientTransaction, part: RunPart) => Promise<T>, options: RunOptions): Promise<T> {
-    return this.runOwn((handle) => {
+  async runParts<T>(work: (whole: AmbientTransaction, part: RunPart) => Promise<T>, options: RunOptions): Promise<T> {
+    let running: Promise<T> | undefined;
+    const guarded = async (handle: unknown): Promise<T> => {
       const whole = this.#ambient.getStore();
       if (!whole) throw new Error('a transaction is not ambient in its own work');
-      return work(whole, (one) => whole.part((child) => this.#ambient.run(child, () => one(handle))));
-    }, options);
+      await whole.executor.query(FORBID_COMMIT, []);
+      const isStillOpen = () => whole.executor.query(ASK_FORBIDDEN, []).catch(asEnded);
+      const value = await work(whole, (one) =>
+        whole.part((child) => this.#ambient.run(child, () => one(handle)), isStillOpen),
+      );
+      await whole.executor.query(ALLOW_COMMIT, []).catch(asEnded);
+      return value;
+    };
+    try {
+      return await this.runOwn((handle) => {
+        running = guarded(handle);
+        return running;
+      }, options);
+    } finally {
+      // A library's promise ends with its transaction, if a part has ended that, and not with the work.
+      await running?.catch(() => undefined);
+    }
   }
 
   /** The same in a transaction of its own, also inside another one. */

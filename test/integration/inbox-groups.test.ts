@@ -1,11 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { InboxGroups } from '../../src/database/inbox-groups.ts';
 import { InboxStore } from '../../src/database/inbox-store.ts';
 import { type KnexTransaction, knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
 import { DatabaseUnavailableError, DeliveryLostError, Reject } from '../../src/errors.ts';
 import type { InboxRequest, InboxResult } from '../../src/message/inbox.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { deferred } from '../../src/util/deferred.ts';
+import { until } from '../support/consumer-kit.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
 let database: TestDatabase;
@@ -264,21 +266,84 @@ test('one that is not ours any more when its turn comes is not run, and the othe
   expect([await effects('lost-0'), await effects('lost-1'), await effects('lost-2')]).toEqual([1, 0, 1]);
 });
 
-test('a connection that is lost is nobody’s fault: all are told that the database was away, and nothing is written', async () => {
-  const group = inbox.grouped({ size: 3, atOnce: 1 });
-  const ids = names('cut', 3);
-  const results = await Promise.allSettled(
-    ids.map((id, i) =>
-      group.handle(request(id), async (trx) => {
-        if (i === 1) await raw(trx, 'SELECT pg_terminate_backend(pg_backend_pid())');
-        return effect(id)(trx);
-      }),
-    ),
-  );
-  for (const result of results) {
-    expect(result.status === 'rejected' && result.reason).toBeInstanceOf(DatabaseUnavailableError);
+test('a statement that fails because nobody awaited it is told to no other message', async () => {
+  const group = inbox.grouped({ size: 5, atOnce: 1 });
+  const forget = async (trx: unknown) => {
+    raw(trx, 'SELECT 1 / 0').catch(() => undefined);
+    return 'forgotten-0';
+  };
+  const wrapped = async (trx: unknown) => {
+    const written = effect('forgotten-1')(trx);
+    return written.catch(() => Promise.reject(new Error('it could not be saved')));
+  };
+  const ids = names('forgotten', 5);
+  const works = [forget, wrapped, ...ids.slice(2).map((id) => effect(id))];
+  const results = await Promise.allSettled(works.map((work, i) => group.handle(request(`forgotten-${i}`), work)));
+  expect(results[0]).toMatchObject({ status: 'rejected', reason: { code: 'SVC_COMM_TRANSACTION_ABORTED' } });
+  for (const [i, id] of ids.entries()) {
+    if (i > 0) expect(results[i]).toEqual({ status: 'fulfilled', value: handled(id) });
+    expect(await effects(id)).toBe(i === 0 ? 0 : 1);
   }
-  expect(await database.count('effect', "id LIKE 'cut-%'")).toBe(0);
+});
+
+test('a connection that was lost once fails nobody: each has its effect, once', async () => {
+  const group = inbox.grouped({ size: 3, atOnce: 1 });
+  let cuts = 0;
+  const cut = (id: string) => async (trx: unknown) => {
+    if (id === 'cut-1' && cuts++ === 0) await raw(trx, 'SELECT pg_terminate_backend(pg_backend_pid())');
+    return effect(id)(trx);
+  };
+  const results = await Promise.all(names('cut', 3).map((id) => group.handle(request(id), cut(id))));
+  expect(results).toEqual(names('cut', 3).map(handled));
+  for (const id of names('cut', 3)) expect(await effects(id)).toBe(1);
+});
+
+test.each([
+  {
+    how: 'by what it runs',
+    lose: (trx: unknown) => raw(trx, 'SELECT pg_terminate_backend(pg_backend_pid())'),
+  },
+  {
+    how: 'by idling in the transaction',
+    lose: async (trx: unknown) => {
+      await raw(trx, 'SET LOCAL idle_in_transaction_session_timeout = 50');
+      const pid = (await raw(trx, 'SELECT pg_backend_pid()::text AS pid')).rows[0].pid;
+      const isThere = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE pid = ${pid}`;
+      await until(async () => (await database.pg.query(isThere)).rows[0].n === 0);
+    },
+  },
+])(
+  'one that loses its connection each time $how waits for the database alone; the others are handled',
+  async ({ how, lose }) => {
+    const group = inbox.grouped({ size: 4, atOnce: 1 });
+    const ids = names(how, 4);
+    const work = (id: string, i: number) => (trx: unknown) => effect(id, i === 1 ? () => lose(trx) : undefined)(trx);
+    const results = await Promise.allSettled(ids.map((id, i) => group.handle(request(id), work(id, i))));
+    for (const [i, id] of ids.entries()) {
+      if (i === 1) expect(results[i]).toMatchObject({ reason: { code: 'SVC_COMM_DATABASE_UNAVAILABLE' } });
+      else expect(results[i]).toEqual({ status: 'fulfilled', value: handled(id) });
+      expect(await effects(id)).toBe(i === 1 ? 0 : 1);
+    }
+  },
+);
+
+test('when the database has gone in the middle of a group, all are told so, and only one of them asks for it again', async () => {
+  const transactions = resolveTransactions(knexTransactions(), database.pool);
+  let asked = 0;
+  const alone: Pick<InboxStore, 'handle'> = {
+    handle: () => {
+      asked += 1;
+      return Promise.reject(new DatabaseUnavailableError('postgres://db', 'down'));
+    },
+  };
+  const groups = { size: 3, atOnce: 1 };
+  const group = new InboxGroups({ transactions, schema: database.schema, alone, groups });
+  const cut = async (trx: unknown) => raw(trx, 'SELECT pg_terminate_backend(pg_backend_pid())');
+  const results = await Promise.allSettled(names('gone', 3).map((id) => group.handle(request(id), cut)));
+  for (const result of results) {
+    expect(result).toMatchObject({ status: 'rejected', reason: { code: 'SVC_COMM_DATABASE_UNAVAILABLE' } });
+  }
+  expect(asked).toBe(1);
 });
 
 test('each function runs in the asynchronous context that its message came in', async () => {

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { Sequelize } from 'sequelize';
 import { DataSource, type EntityManager } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { InboxStore } from '../../src/database/inbox-store.ts';
 import { knexTransactions, resolveTransactions, Transactions } from '../../src/database/transactions.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
@@ -15,10 +16,12 @@ interface Library {
   readonly name: string;
   open<T>(work: (handle: unknown) => Promise<T>): Promise<T>;
   insert(handle: unknown, id: string): Promise<unknown>;
-  fail(handle: unknown): Promise<unknown>;
+  run(handle: unknown, sql: string): Promise<unknown>;
   roots(): [what: string, handle: unknown][];
   close(): Promise<unknown>;
 }
+
+const FAILING = 'SELECT 1/0';
 
 let database: TestDatabase;
 let outbox: Outbox;
@@ -73,6 +76,42 @@ describe.each(['knex', 'pg', 'drizzle', 'kysely', 'typeorm', 'sequelize'])('a tr
     expect(await database.count('svc_comm_future', `order_key = '${name}-rollback'`)).toBe(0);
   });
 
+  const run = (handle: unknown, sql: string) => library().run(handle, sql);
+  const swallowed = (handle: unknown, sql: string) => run(handle, sql).catch(() => undefined);
+
+  test.each<[string, (handle: unknown) => Promise<unknown>]>([
+    ['throws', (handle) => run(handle, FAILING)],
+    ['swallows an error', (handle) => swallowed(handle, FAILING)],
+    ['ends it', (handle) => run(handle, 'COMMIT')],
+    ['ends it, whatever comes of it', (handle) => swallowed(handle, 'COMMIT')],
+    ['undoes it', (handle) => run(handle, 'ROLLBACK')],
+  ])(
+    'is shared by messages: when one %s, the others have each their effect once, with their events',
+    async (what, harm) => {
+      const transactions = new Transactions({ open: (work) => library().open(work), schema: database.schema });
+      const inbox = new InboxStore({ transactions, schema: database.schema });
+      const shared = new Outbox({ transactions, appId: 'orders', schema: database.schema });
+      const group = inbox.grouped({ size: 5, atOnce: 1 });
+      const ids = Array.from({ length: 5 }, (_, i) => `${name} ${what} ${i}`);
+      const work = (id: string, i: number) => async (handle: unknown) => {
+        await library().insert(handle, id);
+        await shared.publishAggregateEvent(event(id));
+        if (i === 2) await harm(handle);
+      };
+      const request = (messageId: string) => ({
+        key: { queue: 'q', source: 's', messageId },
+        isRedriven: false,
+        handler: 'Orders.onUser',
+      });
+      const results = await Promise.allSettled(ids.map((id, i) => group.handle(request(id), work(id, i))));
+      for (const [i, id] of ids.entries()) {
+        if (i !== 2) expect(results[i], id).toMatchObject({ value: { kind: 'handled' } });
+        else expect(results[i]).toMatchObject({ status: 'rejected' });
+        expect([await effectsOf(id), await rowsOf(id)], id).toEqual(i === 2 ? [0, 0] : [1, 1]);
+      }
+    },
+  );
+
   test('is refused after its end, and nothing is written', async () => {
     let kept: unknown;
     await library().open(async (handle) => {
@@ -120,7 +159,7 @@ describe.each(['knex', 'pg', 'drizzle', 'kysely', 'typeorm', 'sequelize'])('a tr
   test('that has failed is refused with the reason', async () => {
     const failed = library().open(async (handle) => {
       await library()
-        .fail(handle)
+        .run(handle, FAILING)
         .catch(() => undefined);
       await outbox.publishAggregateEvent(event(`${name}-failed`), { transaction: handle });
     });
@@ -158,7 +197,7 @@ describe.each(['knex', 'pg', 'drizzle', 'kysely', 'typeorm', 'sequelize'])('a tr
     const swallowed = transactions.run(async (handle) => {
       await library().insert(handle, `${name}-swallowed`);
       await library()
-        .fail(handle)
+        .run(handle, FAILING)
         .catch(() => undefined);
     });
     await expect(swallowed).rejects.toMatchObject({ code: 'SVC_COMM_TRANSACTION_ABORTED' });
@@ -279,7 +318,7 @@ async function overKnex(): Promise<Library> {
     name: 'knex',
     open: (work) => knex.transaction(work),
     insert: (handle, id) => (handle as Knex.Transaction).withSchema(database.schema).insert({ id }).into('effect'),
-    fail: (handle) => (handle as Knex.Transaction).raw('SELECT 1/0'),
+    run: (handle, sql) => (handle as Knex.Transaction).raw(sql),
     roots: () => [['knex', knex]],
     close: () => knex.destroy(),
   };
@@ -307,7 +346,7 @@ async function overPg(): Promise<Library> {
     },
     insert: (handle, id) =>
       (handle as pg.PoolClient).query(`INSERT INTO ${database.table('effect')} VALUES ($1)`, [id]),
-    fail: (handle) => (handle as pg.PoolClient).query('SELECT 1/0'),
+    run: (handle, sql) => (handle as pg.PoolClient).query(sql),
     roots: () => [
       ['pool', pool],
       ['client outside a transaction', idle],
@@ -325,7 +364,7 @@ async function overDrizzle(): Promise<Library> {
     open: (work) => db.transaction((tx) => work(tx)),
     insert: (handle, id) =>
       (handle as Tx).execute(drizzleSql`INSERT INTO ${drizzleSql.raw(database.table('effect'))} VALUES (${id})`),
-    fail: async (handle) => (handle as Tx).execute(drizzleSql`SELECT 1/0`),
+    run: async (handle, sql) => (handle as Tx).execute(drizzleSql.raw(sql)),
     roots: () => [['drizzle(pool)', db]],
     close: () => pool.end(),
   };
@@ -340,7 +379,7 @@ async function overKysely(): Promise<Library> {
     open: (work) => db.transaction().execute((trx) => work(trx)),
     insert: (handle, id) =>
       kyselySql`INSERT INTO ${kyselySql.raw(database.table('effect'))} VALUES (${id})`.execute(handle as Trx),
-    fail: (handle) => kyselySql`SELECT 1/0`.execute(handle as Trx),
+    run: (handle, sql) => kyselySql.raw(sql).execute(handle as Trx),
     roots: () => [['Kysely', db]],
     close: () => db.destroy(),
   };
@@ -354,7 +393,7 @@ async function overTypeorm(): Promise<Library> {
     open: (work) => source.transaction((manager) => work(manager)),
     insert: (handle, id) =>
       (handle as EntityManager).query(`INSERT INTO ${database.table('effect')} VALUES ($1)`, [id]),
-    fail: (handle) => (handle as EntityManager).query('SELECT 1/0'),
+    run: (handle, sql) => (handle as EntityManager).query(sql),
     roots: () => [
       ['DataSource', source],
       ['its manager', source.manager],
@@ -374,7 +413,7 @@ async function overSequelize(): Promise<Library> {
         bind: [id],
         transaction: handle as never,
       }),
-    fail: (handle) => sequelize.query('SELECT 1/0', { transaction: handle as never }),
+    run: (handle, sql) => sequelize.query(sql, { transaction: handle as never }),
     roots: () => [['Sequelize', sequelize]],
     close: () => sequelize.close(),
   };
