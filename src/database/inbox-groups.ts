@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { CommitAbortedError, CommitUnknownError, DatabaseUnavailableError } from '../errors.ts';
+import { CommitAbortedError, CommitUnknownError, DatabaseUnavailableError, DeadlineExceededError } from '../errors.ts';
 import type { InboxGroups as Groups, Inbox, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
 import { sqlState } from './database-error.ts';
@@ -104,7 +104,7 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
     const runOne = async (member: Member, part: RunPart, { executor }: AmbientTransaction) => {
       begun += 1;
       try {
-        member.request.signal?.throwIfAborted();
+        if (!isOurs(member)) throw member.request.signal?.reason;
         values.set(member, await member.inItsContext(() => part(member.work)));
       } catch (error) {
         failure = { member, error, isSure: isSure(error, executor.status()) };
@@ -163,10 +163,14 @@ interface Failure {
   readonly isSure: boolean;
 }
 
-/** Whether it is still ours; when it is not, it is told so. */
-function isWanted({ request: { signal }, result }: Member): boolean {
-  if (signal?.aborted !== true) return true;
-  result.reject(signal.reason);
+/** Of one that is past its deadline the work itself says what becomes of it. */
+const isOurs = ({ request: { signal } }: Member): boolean =>
+  signal?.aborted !== true || signal.reason instanceof DeadlineExceededError;
+
+/** When it is not ours any more, it is told so. */
+function isWanted(member: Member): boolean {
+  if (isOurs(member)) return true;
+  member.result.reject(member.request.signal?.reason);
   return false;
 }
 

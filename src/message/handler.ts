@@ -79,8 +79,8 @@ export type DeadReason = (typeof DEAD_REASONS)[number];
  * `recover` is the outermost layer but for the one that looks on, and the only one that turns what was thrown into a
  * verdict:
  *
- *   observe → recover → correlation → deadline (commands, calls) → answer (calls) → inbox → timeout → the user's middleware →
- *   the user's function
+ *   observe → recover → correlation → deadline (commands, calls) → answer (calls) → inbox → deadline → timeout → the user's
+ *   middleware → the user's function
  *
  * The innermost layer returns `ack` with what the user's function returned. A layer that answers without calling the
  * next (a duplicate, a parked key) returns a verdict; the inbox commits for `ack` and rolls back for any other.

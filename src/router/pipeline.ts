@@ -6,7 +6,7 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import { type AnsweringLayers, type AnsweringParts, timerMs } from './kind.ts';
 import { compose } from './middleware/compose.ts';
 import { correlation } from './middleware/correlation.ts';
-import { deadline } from './middleware/deadline.ts';
+import { deadline, deadlineAgain } from './middleware/deadline.ts';
 import { inbox } from './middleware/inbox.ts';
 import { type IsExhausted, observe } from './middleware/observe.ts';
 import { recover } from './middleware/recover.ts';
@@ -93,6 +93,7 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   if (answering) layers.push(answering.outer);
   const once = inboxLayer(route, options);
   if (once) layers.push(once);
+  if (once && route.deadlineOf) layers.push(deadlineAgain({ now, skewToleranceMs }));
   layers.push(timeout({ timeoutMs, handler: route.name }), ...(options.middleware ?? []));
   if (answering) layers.push(answering.inner);
   return compose(layers, (incoming, context) => route.invoke(incoming, context).then((value) => handled(route, value)));

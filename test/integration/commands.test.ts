@@ -329,3 +329,37 @@ test('deadline.skewTolerance runs late rather than dropping early', async () => 
   kit.channel.publish(name, 'x', Buffer.from(JSON.stringify(body)), { messageId: `${name}-1` });
   await until(() => taken.length === 1);
 });
+
+test.each([
+  { what: 'in a transaction that several share', group: 8 },
+  { what: 'for a connection to the database', group: 1 },
+])('a command that waits $what past its deadline is not executed', async ({ group }) => {
+  const service = kit.service(`turn-${group}`, { concurrency: 8, pool: { max: 1 } });
+  const name = service.settings.appId;
+  const begun: string[] = [];
+  const isIn = deferred();
+  const goOn = deferred();
+  service.messageRouter.consumer(name)(
+    commandConsumer(
+      async ({ id }: { id: string }) => {
+        begun.push(id);
+        if (id !== 'first') return;
+        isIn.resolve();
+        await goOn.promise;
+      },
+      { group },
+    ),
+  );
+  const consumer = service.consumer();
+  await consumer.start();
+  await orders.sendCommand(name, { id: 'first' });
+  await isIn.promise;
+  await orders.sendCommand(name, { id: 'without' });
+  await orders.sendCommand(name, { id: 'expired' }, { timeout: '700ms' });
+  await until(() => consumer.stats.inFlight === 3);
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  goOn.resolve();
+  await until(() => consumer.stats.inFlight === 0);
+  expect(begun).toEqual(['first', 'without']);
+  expect(consumer.stats).toMatchObject({ handled: 2, expired: 1 });
+});

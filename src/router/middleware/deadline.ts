@@ -1,6 +1,7 @@
 import { DeadlineExceededError } from '../../errors.ts';
 import { deriveContext } from '../../message/context.ts';
 import type { MessageContext, Middleware, Verdict } from '../../message/handler.ts';
+import { isExpired } from '../../wire/deadline.ts';
 
 export interface DeadlineOptions {
   /** Reads it from the parsed body. @throws MalformedMessageError */
@@ -29,6 +30,18 @@ export function deadline({ deadlineOf, now, skewToleranceMs }: DeadlineOptions):
       if (remainingMs <= 0) return Promise.resolve(EXPIRED);
       const limit = new Deadline(context, at, performance.now() + remainingMs);
       return next(incoming, deriveContext(context, limit)).finally(() => limit.end());
+    };
+}
+
+/**
+ * The same look once more, inside the inbox: a message may have waited for its turn in a transaction that several share,
+ * or for a connection. The inbox remembers it as done.
+ */
+export function deadlineAgain({ now, skewToleranceMs }: Omit<DeadlineOptions, 'deadlineOf'>): Middleware {
+  return (next) =>
+    function deadlineAgainHandler(incoming, context) {
+      if (isExpired(context.deadline, now(), skewToleranceMs)) return Promise.resolve(EXPIRED);
+      return next(incoming, context);
     };
 }
 
