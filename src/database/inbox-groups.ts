@@ -115,7 +115,8 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
       await this.#options.transactions.runParts(
         async (whole, part) => {
           values.clear();
-          const { claimed, xid } = await claimInboxRows(whole.executor, this.#options.schema, asked);
+          const { schema, groups } = this.#options;
+          const { claimed, xid } = await claimInboxRows(whole.executor, schema, asked, groups.statementMs);
           whole.xid = xid;
           for (const member of claimed) await runOne(member, part, whole);
         },

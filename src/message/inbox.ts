@@ -25,6 +25,8 @@ export interface InboxGroups {
   readonly size: number;
   /** Most of these transactions at once, ≥ 1. */
   readonly atOnce: number;
+  /** A statement that takes longer is ended, in ms. @default none is, other than by the database's own settings */
+  readonly statementMs?: number | undefined;
 }
 
 /**

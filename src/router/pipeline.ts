@@ -91,7 +91,7 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   if (route.deadlineOf) layers.push(deadline({ deadlineOf: route.deadlineOf, now, skewToleranceMs }));
   const answering = answeringLayers(route, options, { now, skewToleranceMs });
   if (answering) layers.push(answering.outer);
-  const once = inboxLayer(route, options);
+  const once = inboxLayer(route, options, timeoutMs);
   if (once) layers.push(once);
   if (once && route.deadlineOf) layers.push(deadlineAgain({ now, skewToleranceMs }));
   layers.push(timeout({ timeoutMs, handler: route.name }), ...(options.middleware ?? []));
@@ -111,13 +111,14 @@ function answeringLayers(
 }
 
 /** Undefined: without. */
-function inboxLayer(route: Route, options: PipelineOptions): Middleware | undefined {
+function inboxLayer(route: Route, options: PipelineOptions, timeoutMs: number): Middleware | undefined {
   const { logger, inboxGroup = DEFAULT_PIPELINE_OPTIONS.inboxGroup } = options;
   const { concurrency = DEFAULT_PIPELINE_OPTIONS.concurrency } = options;
   const store = inboxFor(route, options);
   if (!store) return undefined;
   const size = Math.min(route.options.group ?? inboxGroup, concurrency);
-  const groups = { size, atOnce: Math.max(1, Math.floor(concurrency / size)) };
+  // A statement that outlives its handler's time would hold the others with it: ROLLBACK waits for its end.
+  const groups = { size, atOnce: Math.max(1, Math.floor(concurrency / size)), statementMs: timeoutMs };
   return inbox({ inbox: size > 1 ? store.grouped(groups) : store, handler: route.name, logger });
 }
 

@@ -206,6 +206,35 @@ test('at a stop those that wait for their turn in a shared transaction go back t
   for (const id of ids) expect(await effects(id)).toBe(1);
 });
 
+test('a statement that outlives its handler in a shared transaction is ended: the others do not wait for it', async () => {
+  const locker = await database.pg.connect();
+  const locked = database.table('locked');
+  await locker.query(`CREATE TABLE ${locked} (id text)`);
+  await locker.query(`BEGIN; LOCK TABLE ${locked}`);
+  const handler = sharing(
+    async ({ id }, context) => {
+      if (id === 'stuck-1')
+        await (context.transaction as KnexTransaction).raw(`INSERT INTO ${locked} VALUES (?)`, [id]);
+      await write(context, id);
+    },
+    { timeout: '300ms' },
+  );
+  kit.router.consumer(kit.exchange, 'inbox.shared-stuck')(handler);
+  consumer = await kit.start({ parts: { inbox }, options: { retry: { attempts: 2, delaysMs: [20] } } });
+  const ids = Array.from({ length: 5 }, (_, i) => `stuck-${i}`);
+  for (const id of ids) kit.send('inbox.shared-stuck', { id }, {}, { messageId: id });
+  try {
+    await until(() => consumer.stats.handled === 4);
+  } finally {
+    await locker.query('COMMIT');
+    locker.release();
+  }
+  await until(
+    () => consumer.stats.inFlight === 0 && consumer.stats.handled + consumer.stats.deadLettered.attempts === 5,
+  );
+  for (const id of ids) if (id !== 'stuck-1') expect(await effects(id)).toBe(1);
+});
+
 test('a handler over its time in a shared transaction fails alone, and nothing that it still does is written', async () => {
   const goOn = deferred();
   let late: Promise<unknown> | undefined;

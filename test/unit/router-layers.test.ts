@@ -215,7 +215,7 @@ describe('inbox', () => {
   test('a consumer that asks for it shares transactions, as many at once as its concurrency has room for', async () => {
     const inbox = new RecordingInbox();
     await run(() => 'done', { inbox, of: { group: 8 }, concurrency: 20 });
-    expect(inbox.groups).toEqual([{ size: 8, atOnce: 2 }]);
+    expect(inbox.groups).toEqual([{ size: 8, atOnce: 2, statementMs: 600_000 }]);
     expect(inbox.committed).toHaveLength(1);
   });
 
@@ -225,7 +225,7 @@ describe('inbox', () => {
     await run(() => 'done', { inbox, inboxGroup: 50, concurrency: 1 });
     await run(() => 'done', { inbox, inboxGroup: 50, of: { group: 1 } });
     await run(() => 'done', { inbox });
-    expect(inbox.groups).toEqual([{ size: 10, atOnce: 1 }]);
+    expect(inbox.groups).toEqual([{ size: 10, atOnce: 1, statementMs: 600_000 }]);
     expect(inbox.committed).toHaveLength(4);
   });
 

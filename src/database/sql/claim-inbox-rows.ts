@@ -20,17 +20,20 @@ export interface Claims<Row extends AskedRow> {
 /**
  * Puts the inbox rows of several messages, as `claimInbox` puts one.
  * @param asked of one queue, no key twice
+ * @param statementMs a later statement of the transaction that takes longer is ended; a shorter time that is set stays
  */
 export async function claimInboxRows<Row extends AskedRow>(
   executor: SqlExecutor,
   schema: string,
   asked: readonly Row[],
+  statementMs?: number,
 ): Promise<Claims<Row>> {
   const { sql, name } = claims(schema);
   const sources = arrayLiteral(asked.map(({ key }) => key.source));
   const messageIds = arrayLiteral(asked.map(({ key }) => key.messageId));
   const orderKeys = arrayLiteral(asked.map(({ orderKey }) => orderKey));
-  const params = [asked[0]?.key.queue ?? '', sources, messageIds, orderKeys];
+  const longest = statementMs === undefined ? null : String(Math.ceil(statementMs));
+  const params = [asked[0]?.key.queue ?? '', sources, messageIds, orderKeys, longest];
   const rows = await executor.query<{ source: string; message: string; xid: string }>(sql, params, name);
   const taken = new Set(rows.map(({ source, message }) => identity(source, message)));
   const claimed = asked.filter(({ key }) => taken.has(identity(key.source, key.messageId)));
@@ -51,5 +54,8 @@ const claims = statement('claim_inbox_rows', (schema) => {
     ORDER BY asked.source, asked.message_id
     ON CONFLICT DO NOTHING RETURNING source, message_id
   )
-  SELECT source, message_id AS message, pg_current_xact_id()::text AS xid FROM claimed`;
+  SELECT source, message_id AS message, pg_current_xact_id()::text AS xid,
+    CASE WHEN $5::int IS NOT NULL THEN set_config('statement_timeout', least($5::int, nullif(
+      extract(epoch FROM current_setting('statement_timeout')::interval) * 1000, 0))::int::text, true) END
+  FROM claimed`;
 });
