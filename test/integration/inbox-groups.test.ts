@@ -286,6 +286,19 @@ test('a statement that fails because nobody awaited it is told to no other messa
   }
 });
 
+test('one that commits what several share is told so, and the others are handled once', async () => {
+  const group = inbox.grouped({ size: 4, atOnce: 1 });
+  const ids = names('commits', 4);
+  const work = (id: string, i: number) => (trx: unknown) =>
+    effect(id, i === 1 ? () => raw(trx, 'COMMIT') : undefined)(trx);
+  const results = await Promise.allSettled(ids.map((id, i) => group.handle(request(id), work(id, i))));
+  for (const [i, id] of ids.entries()) {
+    if (i === 1) expect(results[i]).toMatchObject({ status: 'rejected' });
+    else expect(results[i]).toEqual({ status: 'fulfilled', value: handled(id) });
+    expect(await effects(id)).toBe(i === 1 ? 0 : 1);
+  }
+});
+
 test('a connection that was lost once fails nobody: each has its effect, once', async () => {
   const group = inbox.grouped({ size: 3, atOnce: 1 });
   let cuts = 0;

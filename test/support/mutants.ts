@@ -305,6 +305,14 @@ export const MUTANTS: readonly Mutant[] = [
     title: 'parts of a transaction of which one failed are not committed, though its error was swallowed',
   },
   {
+    rule: 'one of those that share a transaction cannot commit it',
+    file: 'database/transactions.ts',
+    takes: 'await whole.executor.query(FORBID_COMMIT, []);',
+    puts: "await whole.executor.query('DECLARE svc_comm_forbid_commit CURSOR WITH HOLD FOR SELECT 1', []);",
+    testFile: 'integration/inbox-groups.test.ts',
+    title: 'one that commits what several share is told so, and the others are handled once',
+  },
+  {
     rule: 'those that shared the transaction of one that failed run again',
     file: 'database/inbox-groups.ts',
     takes: 'return { together: members.filter((member) => member !== failure.member), alone: NONE };',
@@ -324,16 +332,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'one that is lost before its turn in a shared transaction is not run',
     file: 'database/inbox-groups.ts',
-    takes: 'member.request.signal?.throwIfAborted();',
+    takes: 'if (!isOurs(member)) throw member.request.signal?.reason;',
     puts: '',
     testFile: 'integration/inbox-groups.test.ts',
     title: 'one that is not ours any more when its turn comes is not run, and the others are',
   },
   {
     rule: 'what is past its deadline is not executed',
-    file: 'router/middleware/deadline.ts',
-    takes: 'if (remainingMs <= 0) return Promise.resolve(EXPIRED);',
-    puts: 'if (Number.isNaN(remainingMs)) return Promise.resolve(EXPIRED);',
+    file: 'wire/deadline.ts',
+    takes: 'deadline !== undefined && now >= deadline.getTime() + skewToleranceMs;',
+    puts: 'deadline !== undefined && Number.isNaN(now + skewToleranceMs);',
     testFile: 'integration/commands.test.ts',
     title:
       'a command with a TTL of 1 s to a stopped consumer is not executed when it starts 2 s later, and is counted; one with time left behind it is',

@@ -26,9 +26,9 @@ export function deadline({ deadlineOf, now, skewToleranceMs }: DeadlineOptions):
     function deadlineHandler(incoming, context) {
       const at = deadlineOf(incoming.body);
       if (at === undefined) return next(incoming, context);
-      const remainingMs = at.getTime() + skewToleranceMs - now();
-      if (remainingMs <= 0) return Promise.resolve(EXPIRED);
-      const limit = new Deadline(context, at, performance.now() + remainingMs);
+      const nowMs = now();
+      if (isExpired(at, nowMs, skewToleranceMs)) return Promise.resolve(EXPIRED);
+      const limit = new Deadline(context, at, performance.now() + at.getTime() + skewToleranceMs - nowMs);
       return next(incoming, deriveContext(context, limit)).finally(() => limit.end());
     };
 }
