@@ -160,7 +160,7 @@ export const FAULT_KINDS = {
     }),
   ),
   'operator closes connections': ofServer('broker', [0, 0], async ({ rabbit }) => {
-    await rabbit.closeAllConnections();
+    await onSomeNode(rabbit, 'close_all_connections', 'closed by a fault');
     return nothing;
   }),
   'broker restarts': ofServer('broker', [0, 500], async ({ rabbit }, random) => {
@@ -240,7 +240,7 @@ export const FAULT_KINDS = {
 export type FaultName = keyof typeof FAULT_KINDS;
 export const FAULT_NAMES = Object.keys(FAULT_KINDS) as FaultName[];
 
-/** An alarm of one node is one of the cluster; another fault may have stopped some of them. @returns its name */
+/** What one node is told holds for the cluster; another fault may have stopped some of them. @returns its name */
 async function onSomeNode(rabbit: OwnRabbit, ...args: string[]): Promise<string> {
   let refusal: unknown;
   for (const node of rabbit.nodeNames) {
