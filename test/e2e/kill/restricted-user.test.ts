@@ -58,6 +58,8 @@ test('that user with declare: verify consumes too, and says once that others do 
 });
 
 test('a user with the rights that docs/services.md names, and no others, is heard of and hears', async () => {
+  // Whoever may makes the exchange: the owner, who asks first.
+  await world.run(['services', '--json'], {});
   await world.rabbit.ctl('add_user', 'teller', 'secret');
   const temporary = 'amq\\.gen-.*';
   const both = `^(svc-comm\\.services|${temporary})$`;
