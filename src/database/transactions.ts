@@ -9,7 +9,8 @@ import {
 } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { CommitFate } from './commit-fate.ts';
-import { errorText, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
+import { CommitGuard } from './commit-guard.ts';
+import { errorText, isConnectionError, toDatabaseError } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import type { DatabasePool } from './pool.ts';
 import { recogniseTransaction } from './recognise-transaction.ts';
@@ -42,21 +43,6 @@ export interface TransactionsOptions {
 }
 
 const SAVEPOINT_WAIT_MS = 10_000;
-
-/**
- * A cursor WITH HOLD is read at COMMIT, and reading this one fails: so a COMMIT that one part sends, behind which the
- * others would have no transaction, is a rollback. `concat` is not immutable, or it would fail at once.
- */
-const FORBID_COMMIT = `DECLARE svc_comm_forbid_commit CURSOR WITH HOLD FOR
-  SELECT concat('a handler must return or throw, not end the transaction that other messages share')::int`;
-/** Reads nothing, and fails when the cursor has gone with its transaction. */
-const ASK_FORBIDDEN = 'MOVE RELATIVE 0 FROM svc_comm_forbid_commit';
-const ALLOW_COMMIT = 'CLOSE svc_comm_forbid_commit';
-
-/** 34000: no such cursor. */
-function asEnded(error: unknown): never {
-  throw sqlState(error) === '34000' ? new TransactionFinishedError({ cause: error }) : error;
-}
 
 export interface RunOptions {
   /** Named in warnings about held connections. @default 'transaction()' */
@@ -141,12 +127,14 @@ export class Transactions {
     const guarded = async (handle: unknown): Promise<T> => {
       const whole = this.#ambient.getStore();
       if (!whole) throw new Error('a transaction is not ambient in its own work');
-      await whole.executor.query(FORBID_COMMIT, []);
-      const isStillOpen = () => whole.executor.query(ASK_FORBIDDEN, []).catch(asEnded);
+      const guard = await CommitGuard.begin(whole.executor);
       const value = await work(whole, (one) =>
-        whole.part((child) => this.#ambient.run(child, () => one(handle)), isStillOpen),
+        whole.part(
+          (child) => this.#ambient.run(child, () => one(handle)),
+          () => guard.assertOpen(),
+        ),
       );
-      await whole.executor.query(ALLOW_COMMIT, []).catch(asEnded);
+      await guard.end();
       return value;
     };
     try {

@@ -1,3 +1,5 @@
+import { jsonNumbers } from '../util/json-numbers.ts';
+
 /** So many digits and fewer are always exact. */
 const SURE_DIGITS = 15;
 /** Longer ones no double reaches. */
@@ -11,37 +13,8 @@ const MAY_BE_INEXACT = /\d{16}|\d[eE]/;
  */
 export function inexactNumber(text: string): string | undefined {
   if (!MAY_BE_INEXACT.test(text)) return undefined;
-  for (let at = 0; at < text.length; at++) {
-    const char = text.charCodeAt(at);
-    if (char === QUOTE) at = endOfText(text, at);
-    else if (char === MINUS || isDigit(char)) {
-      const end = endOfNumber(text, at);
-      const number = text.slice(at, end);
-      if (isInexact(number)) return number;
-      at = end - 1;
-    }
-  }
+  for (const number of jsonNumbers(text)) if (isInexact(number.text)) return number.text;
   return undefined;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const MINUS = 0x2d;
-const isDigit = (char: number): boolean => char >= 0x30 && char <= 0x39;
-/** `+ - . E e` and digits. */
-const isOfNumber = (char: number): boolean =>
-  isDigit(char) || char === MINUS || char === 0x2b || char === 0x2e || char === 0x45 || char === 0x65;
-
-function endOfText(text: string, start: number): number {
-  let at = start + 1;
-  for (; at < text.length && text.charCodeAt(at) !== QUOTE; at++) if (text.charCodeAt(at) === BACKSLASH) at += 1;
-  return at;
-}
-
-function endOfNumber(text: string, start: number): number {
-  let at = start + 1;
-  while (at < text.length && isOfNumber(text.charCodeAt(at))) at += 1;
-  return at;
 }
 
 function isInexact(number: string): boolean {

@@ -306,9 +306,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'one of those that share a transaction cannot commit it',
-    file: 'database/transactions.ts',
-    takes: 'await whole.executor.query(FORBID_COMMIT, []);',
-    puts: "await whole.executor.query('DECLARE svc_comm_forbid_commit CURSOR WITH HOLD FOR SELECT 1', []);",
+    file: 'database/commit-guard.ts',
+    takes: 'await executor.query(FORBID, []);',
+    puts: "await executor.query('DECLARE svc_comm_forbid_commit CURSOR WITH HOLD FOR SELECT 1', []);",
     testFile: 'integration/inbox-groups.test.ts',
     title: 'one that commits what several share is told so, and the others are handled once',
   },
