@@ -24,6 +24,8 @@ const leaf: fc.Arbitrary<Field> = fc.oneof(
   fc.constant<Field>({ type: 'V', value: null }),
   fc.uint8Array({ maxLength: 900 }).map((bytes): Field => ({ type: 'x', value: Buffer.from(bytes) })),
 );
+/** amqplib cannot read a field called `__proto__`: that is renamed, which other tests hold. */
+const name = fc.string({ maxLength: 20 }).filter((text) => text !== '__proto__');
 const { table } = fc.letrec<{ table: FieldTable; field: Field }>((tie) => ({
   field: fc.oneof(
     { maxDepth: 4 },
@@ -32,7 +34,7 @@ const { table } = fc.letrec<{ table: FieldTable; field: Field }>((tie) => ({
     fc.array(tie('field'), { maxLength: 4 }).map((value): Field => ({ type: 'A', value })),
   ),
   table: fc
-    .uniqueArray(fc.tuple(fc.string({ maxLength: 20 }), tie('field')), { maxLength: 6, selector: ([key]) => key })
+    .uniqueArray(fc.tuple(name, tie('field')), { maxLength: 6, selector: ([key]) => key })
     .map((entries) => new Map(entries)),
 }));
 
