@@ -115,8 +115,8 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
       await this.#options.transactions.runParts(
         async (whole, part) => {
           values.clear();
-          const { schema, groups } = this.#options;
-          const { claimed, xid } = await claimInboxRows(whole.executor, schema, asked, groups.statementMs);
+          const { schema } = this.#options;
+          const { claimed, xid } = await claimInboxRows(whole.executor, schema, asked, asked[0]?.request.statementMs);
           whole.xid = xid;
           for (const member of claimed) await runOne(member, part, whole);
         },

@@ -82,10 +82,10 @@ export class InboxStore implements Inbox {
   }
 
   async #claim(executor: SqlExecutor, request: InboxRequest): Promise<'claimed' | 'done' | 'dead' | 'parked'> {
-    const { key, isRedriven } = request;
+    const { key, isRedriven, statementMs } = request;
     const orderKey = isRedriven ? null : (request.orderKey ?? null);
     for (;;) {
-      const claim = await claimInbox(executor, this.#schema, key, orderKey);
+      const claim = await claimInbox(executor, this.#schema, key, orderKey, statementMs);
       const transaction = this.#transactions.current();
       if (transaction) transaction.xid = claim.xid;
       if (claim.isClaimed) return 'claimed';

@@ -17,6 +17,11 @@ export interface InboxRequest {
   readonly handler: string;
   /** Aborts when the message is not ours any more: one that waits for its turn then is not run. @default never */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * A statement of the work that takes longer is ended, in ms; a shorter time that is set stays.
+   * @default none is, other than by the database's own settings
+   */
+  readonly statementMs?: number | undefined;
 }
 
 /** How messages share transactions. */
@@ -25,8 +30,6 @@ export interface InboxGroups {
   readonly size: number;
   /** Most of these transactions at once, ≥ 1. */
   readonly atOnce: number;
-  /** A statement that takes longer is ended, in ms. @default none is, other than by the database's own settings */
-  readonly statementMs?: number | undefined;
 }
 
 /**

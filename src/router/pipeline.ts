@@ -117,9 +117,8 @@ function inboxLayer(route: Route, options: PipelineOptions, timeoutMs: number): 
   const store = inboxFor(route, options);
   if (!store) return undefined;
   const size = Math.min(route.options.group ?? inboxGroup, concurrency);
-  // A statement that outlives its handler's time would hold the others with it: ROLLBACK waits for its end.
-  const groups = { size, atOnce: Math.max(1, Math.floor(concurrency / size)), statementMs: timeoutMs };
-  return inbox({ inbox: size > 1 ? store.grouped(groups) : store, handler: route.name, logger });
+  const groups = { size, atOnce: Math.max(1, Math.floor(concurrency / size)) };
+  return inbox({ inbox: size > 1 ? store.grouped(groups) : store, handler: route.name, timeoutMs, logger });
 }
 
 /** @throws InvalidConsumerError when nothing was done yet: of a generator function the body runs when somebody iterates */

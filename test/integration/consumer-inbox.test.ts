@@ -206,6 +206,32 @@ test('at a stop those that wait for their turn in a shared transaction go back t
   for (const id of ids) expect(await effects(id)).toBe(1);
 });
 
+test('a statement that outlives its handler is ended: connection and room are free for the next message', async () => {
+  const locker = await database.pg.connect();
+  const locked = database.table('locked_alone');
+  await locker.query(`CREATE TABLE ${locked} (id text)`);
+  await locker.query(`BEGIN; LOCK TABLE ${locked}`);
+  const handler = rawConsumer(
+    async (_routingKey, body, context) => {
+      const { id } = body as Payload;
+      if (id === 'alone-stuck')
+        await (context.transaction as KnexTransaction).raw(`INSERT INTO ${locked} VALUES (?)`, [id]);
+      await write(context, id);
+    },
+    { timeout: '300ms' },
+  );
+  kit.router.consumer(kit.exchange, 'inbox.alone-stuck')(handler);
+  consumer = await kit.start({ parts: { inbox }, options: { concurrency: 1, retry: { attempts: 1, delaysMs: [] } } });
+  for (const id of ['alone-stuck', 'alone-next']) kit.send('inbox.alone-stuck', { id }, {}, { messageId: id });
+  try {
+    await until(() => consumer.stats.handled === 1 && consumer.stats.deadLettered.attempts === 1);
+  } finally {
+    await locker.query('COMMIT');
+    locker.release();
+  }
+  expect([await effects('alone-stuck'), await effects('alone-next')]).toEqual([0, 1]);
+});
+
 test('a statement that outlives its handler in a shared transaction is ended: the others do not wait for it', async () => {
   const locker = await database.pg.connect();
   const locked = database.table('locked');

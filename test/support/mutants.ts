@@ -292,6 +292,14 @@ export const MUTANTS: readonly Mutant[] = [
     title: 'what the handler wrote, the inbox row and its events go together when it throws',
   },
   {
+    rule: 'a statement that outlives its handler is ended',
+    file: 'database/sql/end-long-statements.ts',
+    takes: '(ms === undefined ? null : String(Math.ceil(ms)))',
+    puts: '(ms === undefined ? null : null)',
+    testFile: 'integration/consumer-inbox.test.ts',
+    title: 'a statement that outlives its handler is ended: connection and room are free for the next message',
+  },
+  {
     rule: 'a message that fails takes back those that share its transaction',
     file: 'database/transaction-scope.ts',
     takes: `    } catch (error) {

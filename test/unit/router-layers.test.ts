@@ -194,6 +194,7 @@ describe('inbox', () => {
         isRedriven: false,
         handler: expect.any(String),
         signal: expect.any(AbortSignal),
+        statementMs: 600_000,
       },
     ]);
   });
@@ -215,7 +216,7 @@ describe('inbox', () => {
   test('a consumer that asks for it shares transactions, as many at once as its concurrency has room for', async () => {
     const inbox = new RecordingInbox();
     await run(() => 'done', { inbox, of: { group: 8 }, concurrency: 20 });
-    expect(inbox.groups).toEqual([{ size: 8, atOnce: 2, statementMs: 600_000 }]);
+    expect(inbox.groups).toEqual([{ size: 8, atOnce: 2 }]);
     expect(inbox.committed).toHaveLength(1);
   });
 
@@ -225,7 +226,7 @@ describe('inbox', () => {
     await run(() => 'done', { inbox, inboxGroup: 50, concurrency: 1 });
     await run(() => 'done', { inbox, inboxGroup: 50, of: { group: 1 } });
     await run(() => 'done', { inbox });
-    expect(inbox.groups).toEqual([{ size: 10, atOnce: 1, statementMs: 600_000 }]);
+    expect(inbox.groups).toEqual([{ size: 10, atOnce: 1 }]);
     expect(inbox.committed).toHaveLength(4);
   });
 
@@ -248,7 +249,7 @@ describe('inbox', () => {
       },
     };
     const seen: unknown[] = [];
-    const layer = inboxLayer({ inbox: twice, handler: 'h', logger: silentLogger });
+    const layer = inboxLayer({ inbox: twice, handler: 'h', timeoutMs: 1000, logger: silentLogger });
     const handle = layer(async ({ body }, context) => {
       seen.push(structuredClone(body));
       (body as { items: string[] }).items.push('changed');

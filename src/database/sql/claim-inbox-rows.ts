@@ -3,6 +3,7 @@ import { arrayLiteral } from '../array-literal.ts';
 import type { SqlExecutor } from '../executor.ts';
 import { qualified } from '../identifier.ts';
 import { statement } from '../statement.ts';
+import { endLongStatements, longest } from './end-long-statements.ts';
 
 /** A row that is asked for; `orderKey` as for `claimInbox`. */
 export interface AskedRow {
@@ -32,8 +33,7 @@ export async function claimInboxRows<Row extends AskedRow>(
   const sources = arrayLiteral(asked.map(({ key }) => key.source));
   const messageIds = arrayLiteral(asked.map(({ key }) => key.messageId));
   const orderKeys = arrayLiteral(asked.map(({ orderKey }) => orderKey));
-  const longest = statementMs === undefined ? null : String(Math.ceil(statementMs));
-  const params = [asked[0]?.key.queue ?? '', sources, messageIds, orderKeys, longest];
+  const params = [asked[0]?.key.queue ?? '', sources, messageIds, orderKeys, longest(statementMs)];
   const rows = await executor.query<{ source: string; message: string; xid: string }>(sql, params, name);
   const taken = new Set(rows.map(({ source, message }) => identity(source, message)));
   const claimed = asked.filter(({ key }) => taken.has(identity(key.source, key.messageId)));
@@ -55,7 +55,6 @@ const claims = statement('claim_inbox_rows', (schema) => {
     ON CONFLICT DO NOTHING RETURNING source, message_id
   )
   SELECT source, message_id AS message, pg_current_xact_id()::text AS xid,
-    CASE WHEN $5::int IS NOT NULL THEN set_config('statement_timeout', least($5::int, nullif(
-      extract(epoch FROM current_setting('statement_timeout')::interval) * 1000, 0))::int::text, true) END
+    ${endLongStatements('$5')}
   FROM claimed`;
 });

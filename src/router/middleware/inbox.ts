@@ -9,6 +9,8 @@ export interface InboxOptions {
   readonly inbox: Pick<Inbox, 'handle'>;
   /** Named in warnings about transactions that hold connections. */
   readonly handler: string;
+  /** How long the work may take, in ms. A statement that takes longer is ended: ROLLBACK would wait for its end. */
+  readonly timeoutMs: number;
   readonly logger: Logger;
 }
 
@@ -17,7 +19,7 @@ export interface InboxOptions {
  * again. It commits when the layers inside answer `ack`; a throw or any other verdict rolls back. If the process dies
  * after the commit and before the ack, the copy finds the row and is acked as a duplicate.
  */
-export function inbox({ inbox: store, handler, logger }: InboxOptions): Middleware {
+export function inbox({ inbox: store, handler, timeoutMs, logger }: InboxOptions): Middleware {
   let hasWarned = false;
   const warnOnce = (exchange: string, routingKey: string) => {
     if (hasWarned) return;
@@ -45,6 +47,7 @@ export function inbox({ inbox: store, handler, logger }: InboxOptions): Middlewa
           orderKey,
           isRedriven,
           handler,
+          statementMs: timeoutMs,
           get signal() {
             return context.signal;
           },
