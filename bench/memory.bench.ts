@@ -48,17 +48,22 @@ export async function run(rounds: number): Promise<Row[]> {
   const taken = async () => {
     while ((await broker.channel.checkQueue(queue)).messageCount > 0) await sleep(20);
   };
+  /** What a killed consumer held comes back when the broker has noticed: emptied before that, it would not stay empty. */
+  const empty = async () => {
+    while ((await broker.channel.checkQueue(queue)).consumerCount > 0) await sleep(20);
+    await broker.channel.purgeQueue(queue);
+  };
   try {
     for (let round = 0; round < rounds; round++) {
       for (const name of NAMES) {
-        await broker.channel.purgeQueue(queue);
+        await empty();
         const holding = await start(name, { ...settings, isHolding: true });
         keep('at rest', name, await measure(holding));
         await broker.publish(UNACKED);
         await taken();
         keep('1,000 unacked', name, await measure(holding));
         await end(holding);
-        await broker.channel.purgeQueue(queue);
+        await empty();
         const working = await start(name, { ...settings, isHolding: false });
         await database.pool.query(`TRUNCATE ${effect}`);
         await broker.publish(WORK);
