@@ -26,8 +26,8 @@ export interface BenchArguments {
   readonly names: readonly Bench[];
   /** Whether nothing was named. */
   readonly isAll: boolean;
-  /** Counted rounds. */
-  readonly rounds: number;
+  /** Counted rounds; undefined: as many as fit into ten minutes on this machine. */
+  readonly rounds: number | undefined;
   /** Of the soak. */
   readonly minutes: number;
   /** Longest backlog of the growth. */
@@ -50,7 +50,7 @@ export function readArguments(args: readonly string[]): BenchArguments {
       record: { type: 'boolean', default: false },
       'record-to': { type: 'string' },
       profile: { type: 'string' },
-      rounds: { type: 'string', default: process.env.SVC_COMM_BENCH_ROUNDS ?? '5' },
+      rounds: { type: 'string', default: process.env.SVC_COMM_BENCH_ROUNDS },
       minutes: { type: 'string', default: '30' },
       largest: { type: 'string', default: '100000' },
     },
@@ -61,7 +61,7 @@ export function readArguments(args: readonly string[]): BenchArguments {
   return {
     names: isAll ? BENCHES : positionals.filter(isBench),
     isAll,
-    rounds: positive('--rounds', values.rounds, true),
+    rounds: values.rounds === undefined ? undefined : positive('--rounds', values.rounds, true),
     minutes: positive('--minutes', values.minutes, false),
     largest: atLeastTwoSizes(positive('--largest', values.largest, true)),
     record: values['record-to'] ?? (values.record ? '' : undefined),

@@ -12,6 +12,8 @@ acks each request, prefetch 100; no deadline, no validation, JSON parsed and wri
 Ours: call() and callConsumer, without a database. Cheating would be: transient requests, no acks, a classic queue.`;
 
 const COUNT = Number(process.env.SVC_COMM_BENCH_CALLS ?? 5_000);
+/** Of a single caller, who has no other's wait to work in. */
+const ONE_COUNT = Math.ceil(COUNT / 5);
 const DATA = { sku: 'a'.repeat(180), n: 1 };
 
 export async function run(rounds: number): Promise<Row[]> {
@@ -28,10 +30,10 @@ export async function run(rounds: number): Promise<Row[]> {
   callee.messageRouter.consumer(ours, 'echo')(callConsumer((data: unknown) => data));
   await callee.consumer().start();
 
-  const side = (name: string, width: number, ask: () => Promise<unknown>): Side => ({
-    name,
-    run: () => timed(COUNT, () => inTurn(COUNT, width, ask)),
-  });
+  const side = (name: string, width: number, ask: () => Promise<unknown>): Side => {
+    const count = width === 1 ? ONE_COUNT : COUNT;
+    return { name, run: () => timed(count, () => inTurn(count, width, ask)) };
+  };
   const bareCall = () => bare.call(DATA);
   const ourCall = () => caller.call(ours, 'echo', DATA, { timeout: 30 });
   try {

@@ -9,11 +9,17 @@ const SIZE = /^SVC_COMM_BENCH_/;
 
 /** @returns the file's name */
 export function writeRecord(
-  { record, names, isAll, rounds }: BenchArguments,
+  { record, names, isAll }: BenchArguments,
   {
     loadBefore,
+    rounds,
     ...results
-  }: { readonly loadBefore: number; readonly versions: Versions; readonly [part: string]: unknown },
+  }: {
+    readonly loadBefore: number;
+    readonly rounds: number;
+    readonly versions: Versions;
+    readonly [part: string]: unknown;
+  },
 ): string {
   const date = new Date().toISOString();
   const file = record || join(FOLDER, `${isAll ? 'bench' : names.join('-')}-${date.slice(0, 10)}.json`);

@@ -24,7 +24,7 @@ describe('npm run bench', () => {
     expect(readArguments([])).toEqual({
       names: BENCHES,
       isAll: true,
-      rounds: 5,
+      rounds: undefined,
       minutes: 30,
       largest: 100_000,
       record: undefined,
@@ -66,7 +66,7 @@ describe('npm run bench', () => {
         { bench: 'call', value: 1.1 },
       ];
       const given = readArguments(['relay', '--record-to', file]);
-      expect(writeRecord(given, { loadBefore: 1.5, versions, rows })).toBe(file);
+      expect(writeRecord(given, { rounds: 5, loadBefore: 1.5, versions, rows })).toBe(file);
       const text = readFileSync(file, 'utf8');
       expect(JSON.parse(text)).toMatchObject({ rounds: 5, versions, rows, load: { before: 1.5 } });
       expect(text).toContain('\n    {"bench":"relay","value":0.9},\n');
