@@ -1,4 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { bin, CliProject, CONSUMER, type Running } from '../support/cli-project.ts';
 import { isAlive } from '../support/processes.ts';
@@ -75,6 +78,31 @@ it('devconsumer leaves no process behind when it is killed', async () => {
   await vi.waitFor(() => expect(family()).toHaveLength(2), { timeout: 60_000 });
   await dev.stop('SIGKILL');
   await vi.waitFor(() => expect(family()).toEqual([]), { timeout: 60_000 });
+});
+
+it('what devconsumer prints into a file of the folder that it watches does not start it anew; what stands beside a file of the setting consumers does', async () => {
+  project.write('app/name.ts', 'export const name = 1;');
+  project.write('app/consumers.ts', `import './name.ts';\n${CONSUMER}`);
+  const output = join(project.root, 'app/output.txt');
+  const fd = openSync(output, 'w');
+  const dev = spawn(process.execPath, [bin, 'devconsumer', '--json'], {
+    cwd: project.root,
+    env: { ...project.environment, SVC_COMM_CONSUMERS: '["app/consumers.ts"]' },
+    stdio: ['ignore', fd, fd],
+  });
+  closeSync(fd);
+  try {
+    const count = (text: string): number => readFileSync(output, 'utf8').split(text).length - 1;
+    await vi.waitFor(() => expect(count(READY) + count('a file changed')).toBeGreaterThan(0), { timeout: 60_000 });
+    expect(count('a file changed')).toBe(0);
+    project.write('app/name.ts', 'export const name = 2;');
+    await vi.waitFor(() => expect(count(READY)).toBe(2), { timeout: 60_000 });
+    expect(count('a file changed')).toBe(1);
+  } finally {
+    const exit = once(dev, 'exit');
+    dev.kill();
+    expect(await exit).toEqual([0, null]);
+  }
 });
 
 it('devpublisher starts the publisher anew', async () => {

@@ -128,7 +128,7 @@ describe('the watch of a project', () => {
     expect(await change('.env')).toBe('.env');
   });
 
-  it('tells of folders that were added, and not of builds, dependencies and editors’ files', async () => {
+  it('tells of folders that were added, and not of builds, dependencies, logs and editors’ files', async () => {
     const { root, watch, change } = await watched();
     mkdirSync(join(root, 'old'));
     await watch.add([join(root, 'lib'), join(root, 'old')]);
@@ -138,6 +138,8 @@ describe('the watch of a project', () => {
       'dist/a.js',
       'src/.a.ts.swp',
       'src/a.ts~',
+      'src/app.log',
+      'old/app.log.1',
     ]) {
       mkdirSync(join(root, file, '..'), { recursive: true });
       writeFileSync(join(root, file), '');
@@ -149,8 +151,8 @@ describe('the watch of a project', () => {
 });
 
 describe('the folders of globs', () => {
-  it('end where a sign of a pattern begins', () => {
+  it('end where a sign of a pattern begins, or at the folder of a file that is named', () => {
     const globs = ['src/**/consumers.{ts,js}', 'src/*.ts', 'lib/consumers.ts', '**/x.ts', 'a/{b,c}/d.ts'];
-    expect(globFolders('/p', globs)).toEqual(['/p/src', '/p/lib/consumers.ts', '/p', '/p/a']);
+    expect(globFolders('/p', globs)).toEqual(['/p/src', '/p/lib', '/p', '/p/a']);
   });
 });

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, fstatSync, type Stats, statSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { Lifecycle, type Service } from '../../lifecycle/service.ts';
@@ -6,8 +6,8 @@ import { CONFIG_FILES } from '../../settings/config-files.ts';
 
 const FILES: readonly string[] = [...CONFIG_FILES, 'package.json', 'tsconfig.json', '.env'];
 const IGNORED_FOLDERS: ReadonlySet<string> = new Set(['node_modules', 'dist', '.git', '.svc-comm', 'coverage']);
-/** Editors' own files: vim's swap and test files, backups, emacs locks. */
-const IGNORED_FILES = /(^4913|~|\.sw[a-z]|\.tmp|^\.#.*|^#.*#)$/;
+/** Editors' own files: vim's swap and test files, backups, emacs locks. And logs, which the project itself writes. */
+const IGNORED_FILES = /(^4913|~|\.sw[a-z]|\.tmp|^\.#.*|^#.*#|\.log(\.\d+)?)$/;
 /** Editors write a file in several steps. */
 const QUIET_MS = 50;
 
@@ -29,6 +29,7 @@ export class ProjectWatch implements Service {
   readonly #watched: Set<string>;
   /** Those that were there when they were added: each has a watcher, since the root's has passed them over already. */
   readonly #added = new Set<string>();
+  readonly #outputs = outputFiles();
   #watchers: FSWatcher[] = [];
   #timer: NodeJS.Timeout | undefined;
 
@@ -76,7 +77,7 @@ export class ProjectWatch implements Service {
     this.#watchers.push(watcher);
     watcher.on('all', (event, file) => {
       if (file === path && event.startsWith('unlink')) this.#handBack(path);
-      if (event === 'addDir' || event === 'unlinkDir') return;
+      if (event === 'addDir' || event === 'unlinkDir' || this.#isOutput(file)) return;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(this.#onChange, QUIET_MS, file);
     });
@@ -94,9 +95,28 @@ export class ProjectWatch implements Service {
     return parts.some((part) => IGNORED_FOLDERS.has(part)) || IGNORED_FILES.test(basename(path));
   }
 
+  /** Each start would tell of itself there, and so be followed by another. */
+  #isOutput(file: string): boolean {
+    if (this.#outputs.length === 0) return false;
+    const stats = statSync(file, { throwIfNoEntry: false });
+    return stats !== undefined && this.#outputs.some(({ dev, ino }) => dev === stats.dev && ino === stats.ino);
+  }
+
   #isOutside(path: string): boolean {
     return ![...this.#watched].some((watched) => isWithin(path, watched) || isWithin(watched, path));
   }
+}
+
+/** The files that standard output and standard error lead to, by whatever name: `svc-comm devconsumer > dev.txt`. */
+function outputFiles(): readonly Stats[] {
+  return [process.stdout.fd, process.stderr.fd].flatMap((fd) => {
+    try {
+      const stats = fstatSync(fd);
+      return stats.isFile() ? [stats] : [];
+    } catch {
+      return []; // closed by whoever started us
+    }
+  });
 }
 
 const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}${sep}`);
