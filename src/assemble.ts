@@ -41,7 +41,7 @@ import type { PublishOptions } from './message/publisher.ts';
 import type { WatchOptions } from './message/watched.ts';
 import { type Backlog, readBacklog } from './outbox/backlog.ts';
 import { eventMessage } from './outbox/event-message.ts';
-import { type AggregateEvent, destinationOf } from './outbox/event-row.ts';
+import { type AggregateEvent, assertNotFuture, destinationOf } from './outbox/event-row.ts';
 import { cancelFutureEvents, type FutureEvents, type FutureSelection, futureEvents } from './outbox/future-events.ts';
 import type { FutureAggregateEvent, FutureEventFilter, PublishedEvent } from './outbox/outbox.ts';
 import type { Relay } from './outbox/relay.ts';
@@ -152,6 +152,7 @@ export class SvcCommService {
   async publishEventNow(event: AggregateEvent, options: PublishOptions = {}): Promise<PublishedEvent> {
     assertObject('options', options);
     assertSignal(options.signal);
+    assertNotFuture(event);
     return this.#assembly.telemetry.sending('send', destinationOf(event), async (tell) => {
       const { eventId, message } = eventMessage(event, this.settings.appId, Date.now(), jsonLimits(this.settings));
       tell(eventId);

@@ -31,6 +31,18 @@ export function destinationOf(event: AggregateEvent): { readonly exchange: strin
 }
 
 /**
+ * A future event is one of these to the compiler. Published here it would go out at once, and no cancel would find it.
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT)
+ */
+export function assertNotFuture(event: AggregateEvent): void {
+  assertObject('event', event, 'an object with aggregate, eventType and payload');
+  const { eventTime, tags } = event as Partial<Record<'eventTime' | 'tags', unknown>>;
+  const name = eventTime !== undefined ? 'eventTime' : tags !== undefined ? 'tags' : undefined;
+  if (name === undefined) return;
+  throw new InvalidArgumentError(name, 'none of an event that is published now: publishFutureAggregateEvent', 'one');
+}
+
+/**
  * The row of an event, all checks done. Its `messageId` is the event's id.
  * @param eventTime when it happened, or is to happen
  * @param limits of its receivers

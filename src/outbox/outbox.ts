@@ -9,7 +9,7 @@ import { Telemetry } from '../telemetry/telemetry.ts';
 import { assertKnownNames, assertObject, kindOf } from '../util/assert-object.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
 import { formatTime } from '../wire/time.ts';
-import { type AggregateEvent, destinationOf, eventRow } from './event-row.ts';
+import { type AggregateEvent, assertNotFuture, destinationOf, eventRow } from './event-row.ts';
 import { messageRow, type NewRow } from './outbox-row.ts';
 import { cancelFuture } from './sql/cancel-future.ts';
 import { enqueue } from './sql/enqueue.ts';
@@ -87,6 +87,7 @@ export class Outbox implements Scheduler {
    *   InvalidNameError, InvalidArgumentError, MessageTooLargeError, MigrationRequiredError, DeadlockError
    */
   async publishAggregateEvent(event: AggregateEvent, options: TransactionOption = {}): Promise<PublishedEvent> {
+    assertNotFuture(event);
     const row = this.#row(event, new Date());
     await this.#publish([row], chosen(options), 'publishAggregateEvent');
     return { eventId: row.messageId };
@@ -99,6 +100,7 @@ export class Outbox implements Scheduler {
   ): Promise<PublishedEvent[]> {
     if (!Array.isArray(events)) throw new InvalidArgumentError('events', 'an array of events', kindOf(events));
     const now = new Date();
+    for (const event of events) assertNotFuture(event);
     const rows = events.map((event) => this.#row(event, now));
     await this.#publish(rows, chosen(options), 'publishAggregateEvents');
     return rows.map(({ messageId }) => ({ eventId: messageId }));
@@ -125,6 +127,7 @@ export class Outbox implements Scheduler {
   /** @returns how many were cancelled; each future event is either cancelled or published, never both */
   async cancelFutureAggregateEvent(filter: FutureEventFilter, options: TransactionOption = {}): Promise<number> {
     assertObject('filter', filter, 'an object with aggregate, eventType and tags');
+    assertKnownNames('filter', filter, ['aggregate', 'eventType', 'tags'] satisfies (keyof FutureEventFilter)[]);
     const { aggregate, eventType } = filter;
     assertName('aggregate', aggregate);
     assertName('eventType', eventType);

@@ -86,6 +86,30 @@ test.each([
     'an object of transaction, got the unknown name "trx"',
   ],
   [
+    'the time of a future event, in one that is published now',
+    () => publishAggregateEvent?.({ ...event, eventTime: new Date() }),
+    'eventTime',
+    'none of an event that is published now: publishFutureAggregateEvent',
+  ],
+  [
+    'the tags of a future event, among several that are published now',
+    () => publishAggregateEvents?.([event, { ...event, tags: { userId: 1 } }]),
+    'tags',
+    'publishFutureAggregateEvent',
+  ],
+  [
+    'the time of a future event, in one that is sent now',
+    () => publishEventNow?.({ ...event, eventTime: new Date() }),
+    'eventTime',
+    'publishFutureAggregateEvent',
+  ],
+  [
+    'a name that is not known in a filter of future events, without which it would cancel more',
+    () => cancelFutureAggregateEvent?.({ aggregate: 'order', eventType: 'create.base', tags: {}, ids: ['x'] }),
+    'filter',
+    'an object of aggregate, eventType and tags, got the unknown name "ids"',
+  ],
+  [
     'an option of a future event that is not known',
     () => publishFutureAggregateEvent?.({ ...event, eventTime: new Date() }, { tags: {} }),
     'options',
