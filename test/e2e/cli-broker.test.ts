@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from 'amqplib';
+import { type ChannelModel, connect } from 'amqplib';
 import { expect, test } from 'vitest';
 import { bin, Running } from '../support/cli-project.ts';
 
@@ -89,3 +89,40 @@ test('a port that is taken ends it with exit 2 and says which', async () => {
   broker.child.kill('SIGTERM');
   expect(await broker.exit).toBe(0);
 });
+
+test('a second broker on a state file is refused, and the first loses nothing that it confirmed', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'svc-comm-broker-'));
+  const file = join(folder, 'state');
+  const keep = ['--keep', file];
+  try {
+    const first = await start(keep);
+    // A port that is taken, as when a command is given twice, and one that is free.
+    for (const port of [new URL(first.url).port, '0']) {
+      const second = new Running(spawn(process.execPath, [bin, '--json', 'broker', '--port', port, ...keep]));
+      expect(await second.exit).not.toBe(0);
+      expect(second.lines.join('\n')).toContain(`process ${first.broker.child.pid} keeps its state in it`);
+    }
+    const channel = await (await connectTo(first.url)).createConfirmChannel();
+    await channel.assertQueue('kept', { durable: true });
+    channel.sendToQueue('kept', Buffer.from('hello'), { persistent: true });
+    await channel.waitForConfirms();
+    first.broker.child.kill('SIGKILL');
+    await first.broker.exit;
+
+    const third = await start(keep);
+    const again = await connect(third.url);
+    expect(await (await again.createChannel()).checkQueue('kept')).toMatchObject({ messageCount: 1 });
+    await again.close();
+    third.broker.child.kill('SIGTERM');
+    expect(await third.broker.exit).toBe(0);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+/** Through the loss of its broker, which its test brings about. */
+async function connectTo(url: string): Promise<ChannelModel> {
+  const connection = await connect(url);
+  connection.on('error', () => undefined);
+  return connection;
+}

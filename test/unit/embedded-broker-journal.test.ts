@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { deferred } from '../../src/util/deferred.ts';
 
 const CLASSIC = ['classic', 'limited', 'letters'] as const;
 const QUEUES = [...CLASSIC, 'quorum'] as const;
@@ -136,6 +137,31 @@ it('a state file that is damaged in the middle is kept as it was, and what stand
     const [copy = ''] = (await readdir(folder)).filter((file) => file.includes('damaged'));
     expect(logged).toMatchObject([{ file: stateFile, kept: join(folder, copy) }]);
     expect(await readFile(join(folder, copy))).toEqual(damaged);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+it('a broker whose state file was removed or replaced confirms nothing more, ends, and leaves what stands there', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'svc-comm-journal-'));
+  try {
+    for (const others of [undefined, 'another file']) {
+      const stateFile = join(folder, `journal of ${others}`);
+      const broken = deferred<unknown>();
+      const broker = new EmbeddedBroker({ stateFile, onBroken: broken.resolve });
+      await broker.start();
+      const model = await connect(broker.url);
+      model.on('error', () => undefined);
+      const channel = await model.createConfirmChannel();
+      await channel.assertQueue('classic', { durable: true });
+      await rm(stateFile);
+      if (others !== undefined) await writeFile(stateFile, others);
+      channel.sendToQueue('classic', Buffer.from('lost'), { persistent: true });
+      await expect(channel.waitForConfirms()).rejects.toThrow();
+      expect(await broken.promise).toMatchObject({ message: `${stateFile} was removed or replaced` });
+      await broker.stop();
+      expect(await readFile(stateFile, 'utf8').catch(() => undefined)).toBe(others);
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -167,7 +167,7 @@ export class EmbeddedBroker implements Service {
     clearTimeout(impatience);
     const journal = this.#journal;
     this.#journal = undefined;
-    journal?.close();
+    await journal?.close();
     this.#vhost.dispose();
   }
 

@@ -1,4 +1,5 @@
-import { closeSync, constants, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { copyFile, readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { SettingsError } from '../../errors.ts';
@@ -15,6 +16,8 @@ const BLOCK_HEAD_BYTES = 8;
 export class JournalFile {
   readonly path: string;
   #descriptor: number | undefined;
+  /** Which file that is, whatever its name. */
+  #identity = '';
   #bytes = 0;
 
   constructor(path: string) {
@@ -24,6 +27,12 @@ export class JournalFile {
   /** Size of the file. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whether what was written is what stands under the name. */
+  get isInPlace(): boolean {
+    const found = statSync(this.path, { bigint: true, throwIfNoEntry: false });
+    return found !== undefined && identityOf(found) === this.#identity;
   }
 
   /**
@@ -60,15 +69,20 @@ export class JournalFile {
     return copy;
   }
 
-  /** Adds a block at the end. Synchronous: nothing that depends on it can come before it. */
+  /**
+   * Adds a block at the end. Synchronous: nothing that depends on it can come before it.
+   * @throws when another file has come in its place, or none is there: nobody would read what is written
+   */
   append(block: Buffer): void {
     if (this.#descriptor === undefined) throw new Error('the journal is not open');
+    if (!this.isInPlace) throw new Error(`${this.path} was removed or replaced`);
     this.#write(this.#descriptor, block);
   }
 
   /** Puts a file with these blocks in place of the one that is there; the one or the other is whole at any time. */
   replace(blocks: Iterable<Buffer>): void {
-    const draft = `${this.path}.${process.pid}.tmp`;
+    // One name, so that whoever comes after a kill writes over what it left.
+    const draft = `${this.path}.tmp`;
     const descriptor = openSync(draft, 'w', 0o600);
     this.#bytes = writeWhole(descriptor, HEADER);
     for (const block of blocks) this.#write(descriptor, block);
@@ -76,6 +90,7 @@ export class JournalFile {
     renameSync(draft, this.path);
     this.close();
     this.#descriptor = descriptor;
+    this.#identity = identityOf(fstatSync(descriptor, { bigint: true }));
   }
 
   close(): void {
@@ -101,6 +116,8 @@ function writeWhole(descriptor: number, bytes: Buffer): number {
   for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
   return bytes.length;
 }
+
+const identityOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
 
 const noJournal = (path: string): SettingsError =>
   new SettingsError([

@@ -1,5 +1,7 @@
+import { basename, dirname } from 'node:path';
 import { EmbeddedStateError, SvcCommError } from '../../errors.ts';
 import type { Logger } from '../../lifecycle/logger.ts';
+import { HostLock } from '../hosting/host-lock.ts';
 import type { Binding } from './binding.ts';
 import { ByteWriter } from './byte-writer.ts';
 import type { Exchange } from './exchange.ts';
@@ -37,6 +39,7 @@ export class Journal implements StateChanges {
   readonly #file: JournalFile;
   readonly #writer = new ByteWriter(64 * 1024);
   readonly #numbers = new Map<Queue, number>();
+  #lock: HostLock | undefined;
   #lastNumber = 0;
   #isOpen = false;
   #isScheduled = false;
@@ -49,16 +52,32 @@ export class Journal implements StateChanges {
   /**
    * Puts what is kept into an empty virtual host, and begins to note its changes.
    * @throws SettingsError (SVC_COMM_SETTINGS) when the file is no journal: it is never overwritten then;
-   *   EmbeddedStateError (SVC_COMM_EMBEDDED_STATE) when it cannot be read or written
+   *   EmbeddedStateError (SVC_COMM_EMBEDDED_STATE) when it cannot be read or written, or another broker writes it
    */
   async open(vhost: VirtualHost): Promise<void> {
     try {
+      this.#lock = await this.#take();
       await this.#open(vhost);
     } catch (cause) {
+      await this.#release();
       if (cause instanceof SvcCommError) throw cause;
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new EmbeddedStateError('broker', this.#options.path, why, { cause });
     }
+  }
+
+  /** Two that write one file anew in turn would each lose what the other was told. */
+  async #take(): Promise<HostLock> {
+    const { path } = this.#options;
+    const taken = await HostLock.take(dirname(path), basename(path));
+    if (taken.kind === 'taken') return taken.lock;
+    throw new Error(`process ${taken.record.pid} keeps its state in it`);
+  }
+
+  async #release(): Promise<void> {
+    const lock = this.#lock;
+    this.#lock = undefined;
+    await lock?.release(undefined).catch(() => undefined);
   }
 
   async #open(vhost: VirtualHost): Promise<void> {
@@ -93,10 +112,14 @@ export class Journal implements StateChanges {
     }
   }
 
-  /** Writes the state of the end, as short as it can be. */
-  close(): void {
-    if (this.#isOpen) this.#rewrite();
-    this.abandon();
+  /** Writes the state of the end, as short as it can be, and leaves the file to others. */
+  async close(): Promise<void> {
+    try {
+      if (this.#isOpen && this.#file.isInPlace) this.#rewrite();
+    } finally {
+      this.abandon();
+      await this.#release();
+    }
   }
 
   /** Leaves the file as it is. */

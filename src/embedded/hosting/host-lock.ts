@@ -35,9 +35,10 @@ type Identity = Required<Pick<HostRecord, keyof ProcessIdentity | 'folder'>>;
 const WRITING_MS = 2000;
 
 /**
- * The right to serve in a folder. The lock is the file with the highest number, `NAME.N.lock`. It is held while the
- * process that it names runs and has not released it; then whoever makes the file N + 1 has the lock. Making a file is
- * atomic, and the highest is never removed, so that two processes that find the same dead host cannot both win.
+ * The right to serve in a folder, or to write a file of it. The lock is the file with the highest number, `NAME.N.lock`.
+ * It is held while the process that it names runs and has not released it; then whoever makes the file N + 1 has the
+ * lock. Making a file is atomic, and the highest is never removed, so that two processes that find the same dead host
+ * cannot both win.
  */
 export class HostLock {
   readonly #folder: string;
@@ -55,7 +56,6 @@ export class HostLock {
   /** Takes the lock, or says who has it. */
   static async take(folder: string, name: string): Promise<LockResult> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await hideFromGit(folder);
     const identity = { ...(await ownIdentity()), folder: await lookAt(folder) };
     for (;;) {
       const latest = await readLatest(folder, name);
@@ -139,7 +139,7 @@ export class HostLock {
 }
 
 /** Not written anew where it stands: a full disk would leave it empty. */
-async function hideFromGit(folder: string): Promise<void> {
+export async function hideFromGit(folder: string): Promise<void> {
   const file = join(folder, '.gitignore');
   const { size } = await stat(file).catch(() => ({ size: 0 }));
   if (size === 0) await writeFile(file, '*\n');
@@ -169,9 +169,8 @@ async function lookAt(folder: string): Promise<{ readonly path: string; readonly
 async function numbersIn(folder: string, name: string): Promise<number[]> {
   const files = await readdir(folder).catch(() => []);
   return files
-    .map((file) => file.split('.'))
-    .filter((parts) => parts.length === 3 && parts[0] === name && parts[2] === 'lock')
-    .map((parts) => Number(parts[1]))
+    .filter((file) => file.startsWith(`${name}.`) && file.endsWith('.lock'))
+    .map((file) => Number(file.slice(name.length + 1, -'.lock'.length)))
     .filter((number) => Number.isSafeInteger(number) && number > 0)
     .sort((a, b) => a - b);
 }

@@ -2,7 +2,7 @@ import type { Logger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/service.ts';
 import { maskUrl } from '../../util/mask.ts';
 import { sleep } from '../../util/sleep.ts';
-import { HostLock, type HostRecord } from './host-lock.ts';
+import { HostLock, type HostRecord, hideFromGit } from './host-lock.ts';
 
 /** A server that one process serves to all of a folder. */
 export interface HostedServer extends Service {
@@ -134,6 +134,7 @@ export class SharedServer implements Service {
     if (result.kind === 'held') return;
     const { lock, previous } = result;
     try {
+      await hideFromGit(folder);
       const server = await this.#serve(previous?.port ?? 0);
       this.#role = { kind: 'hosting', lock, server, isBroken: false };
       this.#lastUrl = server.url;
