@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Backend, BackendGone, BackendHeld } from '../../src/embedded/database/backend.ts';
@@ -174,6 +175,49 @@ describe('several connections to one backend', () => {
       CREATE TRIGGER endless AFTER INSERT ON endless FOR EACH ROW EXECUTE FUNCTION again()`);
     await expect(one.query('INSERT INTO endless VALUES (1)')).rejects.toMatchObject({ code: '54001' });
     expect((await other.query('SELECT count(*)::int AS n FROM endless')).rows).toEqual([{ n: 0 }]);
+  });
+
+  it('may set the timeouts that end an idle connection, and are not ended by them, nor is anybody else', async () => {
+    const [one, other] = [await client(), await client()];
+    for (const name of ['idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout']) {
+      expect(Object.values((await one.query(`SHOW ${name}`)).rows[0])).toEqual(['0']);
+      await one.query(`SET ${name} = 20`);
+      await setTimeout(50);
+      await one.query(`RESET ${name}`);
+      await one.query({ name: `set ${name}`, text: `SET LOCAL ${name} = 20` });
+      await one.query(`SELECT 1 AS one; /* a comment */ SET SESSION ${name} = 20`);
+      await one.query(`select set_config('${name}', '20', false), $1::int`, [1]);
+      expect((await one.query(`SELECT current_setting('${name}') AS value`)).rows).toEqual([{ value: '20' }]);
+    }
+    await other.query('CREATE TABLE columns (transaction_timeout int)');
+    await other.query('INSERT INTO columns VALUES (1)');
+    await other.query('UPDATE columns SET transaction_timeout = 2');
+    await one.query('BEGIN');
+    // Past the times that were set: nothing is to happen, so there is nothing to wait for.
+    await setTimeout(200);
+    expect((await one.query('SELECT transaction_timeout AS two FROM columns')).rows).toEqual([{ two: 2 }]);
+    await one.query('COMMIT');
+    expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
+
+  it('take with them what they have set, except for what another one has set too', async () => {
+    const [leaver, stayer] = [await client(), await client()];
+    const show = async (name: string) => Object.values((await stayer.query(`SHOW ${name}`)).rows[0])[0];
+    const before = await show('statement_timeout');
+    await stayer.query("SET work_mem = '5MB'");
+    await leaver.query("SELECT pg_catalog.set_config('search_path', '', false); SET statement_timeout TO 77");
+    await leaver.query("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SET TIME ZONE 'Asia/Tokyo'");
+    await leaver.query("SET work_mem = '6MB'; SET SESSION AUTHORIZATION pg_monitor; SET ROLE pg_read_all_stats");
+    await leaver.end();
+    expect((await stayer.query('SELECT current_user AS it, session_user AS session')).rows).toEqual([
+      { it: 'postgres', session: 'postgres' },
+    ]);
+    expect(await show('search_path')).toBe('public');
+    expect(await show('statement_timeout')).toBe(before);
+    expect(await show('default_transaction_read_only')).toBe('off');
+    expect(await show('timezone')).not.toBe('Asia/Tokyo');
+    expect(await show('work_mem')).toBe('6MB');
+    await stayer.query('RESET work_mem');
   });
 
   it('are ended when they send a message of no known type, and nobody else notices', async () => {

@@ -1,8 +1,6 @@
 import { message } from './backend-messages.ts';
+import { BLANK, NAME } from './sql-text.ts';
 
-/** Blanks and comments, one of them. */
-const BLANK = String.raw`(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)`;
-const NAME = String.raw`(?:"(?:[^"]|"")+"|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)`;
 const TABLE = String.raw`${NAME}(?:${BLANK}*\.${BLANK}*${NAME})*${BLANK}*(?:\([^()]*\))?`;
 const COPY_IN = new RegExp(
   `^${BLANK}*COPY${BLANK}+(BINARY${BLANK}+)?${TABLE}${BLANK}*FROM${BLANK}+STDIN\\b([^;]*)`,

@@ -121,6 +121,7 @@ export class EmbeddedDatabase implements Service {
         for (const session of this.#sessions) session.notify(this.#lastProcessId, channel, payload);
       },
       unlistened: () => this.#listenAgain(backend),
+      isSet: (setting) => [...this.#sessions].some(({ settings }) => settings.has(setting)),
       ended: (session) => this.#sessions.delete(session),
     };
   }

@@ -3,6 +3,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmbeddedDatabaseMissingError } from '../../errors.ts';
 import { packageRoot } from '../../util/own-files.ts';
+import { INERT_TIMEOUTS } from './session-timeouts.ts';
 
 /** The part of PGlite that we use: PostgreSQL's one backend as a function of protocol messages. */
 export interface Pglite {
@@ -26,7 +27,7 @@ const STACK = ['-c', 'max_stack_depth=300kB'];
  */
 export async function openPglite(folder: string | undefined): Promise<Pglite> {
   const { PGlite } = await load();
-  const startParams = [...PGlite.defaultStartParams, ...STACK];
+  const startParams = [...PGlite.defaultStartParams, ...STACK, ...INERT_TIMEOUTS];
   if (folder === undefined) return PGlite.create({ ...(await seeded()), startParams });
   const dataDir = join(folder, 'data');
   const complete = join(folder, 'complete');

@@ -5,6 +5,8 @@ import { Channels } from './channels.ts';
 import { copyInAnswer, NO_ROWS } from './copy-in.ts';
 import { Greeting } from './greeting.ts';
 import { HEAD_BYTES, MalformedMessage, MessageSplitter, type WireMessage } from './message-splitter.ts';
+import { SessionSettings } from './session-settings.ts';
+import { withoutTimeouts } from './session-timeouts.ts';
 import { StatementNames } from './statement-names.ts';
 
 /** The server, as its sessions need it. */
@@ -18,6 +20,8 @@ export interface SessionHost {
   notified(channel: string, payload: string): void;
   /** The backend has forgotten what the sessions listen to. */
   unlistened(): void;
+  /** Whether a session that is still there has set it. */
+  isSet(setting: string): boolean;
   ended(session: Session): void;
 }
 
@@ -41,6 +45,7 @@ const HELD_TEXT =
 export class Session {
   readonly processId: number;
   readonly channels = new Channels();
+  readonly settings = new SessionSettings();
   readonly #socket: Socket;
   readonly #host: SessionHost;
   readonly #splitter = new MessageSplitter(MAX_MESSAGE_BYTES);
@@ -114,14 +119,22 @@ export class Session {
       this.#receiveRows(this.#copyBytes, received);
       return;
     }
-    // A query's text follows the statement's name in Parse.
     const sql = type === 'Q' ? bytes.toString('utf8', HEAD_BYTES) : '';
-    if (type === 'Q') this.channels.follow(sql);
-    if (type === 'P') this.channels.follow(bytes.toString('utf8', bytes.indexOf(0, HEAD_BYTES)));
-    this.#batch.push(this.#names.translate(received));
+    // A query's text follows the statement's name in Parse.
+    const start = type === 'P' ? bytes.indexOf(0, HEAD_BYTES) + 1 : HEAD_BYTES;
+    const followed = type === 'Q' || type === 'P' ? this.#follow(bytes, start) : bytes;
+    this.#batch.push(this.#names.translate({ type, bytes: followed }));
     const answer = copyInAnswer(sql);
     if (answer) this.#awaitRows(bytes.length, answer);
     else if (BATCH_ENDS.has(type)) this.#last = this.#run(type);
+  }
+
+  /** @returns the message as the backend may see it */
+  #follow(bytes: Buffer, start: number): Buffer {
+    const sql = bytes.toString('utf8', start);
+    this.channels.follow(sql);
+    this.settings.follow(sql);
+    return withoutTimeouts(bytes, start);
   }
 
   #awaitRows(copyBytes: number, answer: Buffer): void {
@@ -188,8 +201,8 @@ export class Session {
   #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const rollback = message('Q', 'ROLLBACK');
-    this.#host.backend.leave(this, Buffer.concat([rollback, this.#names.farewell()]));
     this.#host.ended(this);
+    const settings = this.settings.farewell((name) => this.#host.isSet(name));
+    this.#host.backend.leave(this, Buffer.concat([message('Q', 'ROLLBACK'), settings, this.#names.farewell()]));
   }
 }
