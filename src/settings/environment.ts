@@ -4,6 +4,7 @@ import { SETTINGS, type Setting } from './catalogue.ts';
 import { CONFIG_VARIABLE, PREFIX, TEST_PREFIX } from './environment-names.ts';
 import { describeRefused } from './mask.ts';
 import type { Override } from './override.ts';
+import { isServiceLink } from './service-links.ts';
 
 export interface EnvironmentSettings {
   readonly overrides: readonly Override[];
@@ -25,7 +26,7 @@ const byVariable = new Map(
 /**
  * Settings in environment variables. `SVC_COMM_RETRY` gives the whole object and comes before `SVC_COMM_RETRY_ATTEMPTS`,
  * which gives one member. A `SVC_COMM_` variable that names no setting is a problem: it would be a typing mistake that
- * nobody notices.
+ * nobody notices. Those that Kubernetes makes of Services are nobody's mistake.
  */
 export function readEnvironment(environment: NodeJS.ProcessEnv): EnvironmentSettings {
   const overrides: Override[] = [];
@@ -33,6 +34,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): EnvironmentSett
   for (const [variable, text] of Object.entries(environment)) {
     if (text === undefined || !variable.startsWith(PREFIX)) continue;
     if (variable === CONFIG_VARIABLE || variable.startsWith(TEST_PREFIX)) continue;
+    if (isServiceLink(variable, environment)) continue;
     const setting = byVariable.get(variable);
     if (!setting) {
       problems.push(unknownVariable(variable));

@@ -53,6 +53,35 @@ describe('environment variables', () => {
     });
   });
 
+  it('that Kubernetes makes of Services called like us are none of ours', () => {
+    const links = (service: string, port: string): NodeJS.ProcessEnv => ({
+      [`${service}_SERVICE_HOST`]: '10.0.0.11',
+      [`${service}_SERVICE_PORT`]: port,
+      [`${service}_SERVICE_PORT_WEB_UI`]: port,
+      [`${service}_PORT`]: `tcp://10.0.0.11:${port}`,
+      [`${service}_PORT_${port}_TCP`]: `tcp://10.0.0.11:${port}`,
+      [`${service}_PORT_${port}_TCP_PROTO`]: 'tcp',
+      [`${service}_PORT_${port}_TCP_PORT`]: port,
+      [`${service}_PORT_${port}_TCP_ADDR`]: '10.0.0.11',
+    });
+    const services = {
+      ...links('SVC_COMM', '80'),
+      ...links('SVC_COMM_MONITOR', '9464'),
+      ...links('SVC_COMM_HTTP', '8080'),
+    };
+    expect(resolveWith(services)).toEqual(resolveWith({}));
+    // What the container's own `env` says stands in the place of the Service's.
+    expect(resolveWith({ ...services, SVC_COMM_MONITOR_PORT: '9999' }).monitor.port).toBe(9999);
+  });
+
+  it.each([
+    ['SVC_COMM_MONITOR_PORT', 'tcp://10.0.0.11:9464'],
+    ['SVC_COMM_RETRY_SERVICE_PORT', '1'],
+    ['SVC_COMM_PORT_80_TCP', 'tcp://10.0.0.11:80'],
+  ])('that only look like them are mistakes: %s', (variable, value) => {
+    expect(problemsWith({ [variable]: value })).not.toEqual([]);
+  });
+
   it('give several brokers as JSON', () => {
     const { brokerUrls } = resolveWith({ SVC_COMM_BROKER_URL: '["amqp://a","amqp://b"]' });
     expect(brokerUrls).toEqual(['amqp://a', 'amqp://b']);
