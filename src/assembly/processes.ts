@@ -22,6 +22,7 @@ export function assembleProcesses(
     logger,
     wait: settings.wait,
     services,
+    telemetry: assembly.telemetry,
   });
   return { main, services: [...assembly.poolServices(), main] };
 }

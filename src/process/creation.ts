@@ -11,6 +11,8 @@ import { BoundLogger } from '../lifecycle/bound-logger.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { TaskFailure } from '../task/state.ts';
 import type { Tasks } from '../task/tasks.ts';
+import type { WorkEnd } from '../telemetry/process-span.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import { sleep } from '../util/sleep.ts';
 import type { AsyncBoundStep, ProcessDefinition } from './definition.ts';
 import type { EndReason, InstanceLeases, RunningInstance } from './leases.ts';
@@ -26,6 +28,7 @@ export interface CreationParts {
   readonly tasks: Tasks;
   readonly leases: InstanceLeases;
   readonly logger: Logger;
+  readonly telemetry: Telemetry;
 }
 
 /** What was written with the instance. */
@@ -110,14 +113,35 @@ export class Creation {
 
   #runStep(bound: ProcessDefinition['tasksSync'][number]): Promise<StepEnd> {
     const { snapshot, raw, definition } = this.#created;
-    const { logger } = this.#parts;
-    const fields = { process: definition.id, instanceId: snapshot.instanceId, task: bound.name };
-    return runStep(bound, {
-      snapshot,
-      context: { logger: new BoundLogger(logger, fields), results: Object.freeze({ ...this.#results }) },
-      more: { raw },
-      until: this.#running.until,
-    });
+    const { logger, telemetry } = this.#parts;
+    const { id: process } = definition;
+    const { instanceId } = snapshot;
+    const run = () =>
+      runStep(bound, {
+        snapshot,
+        context: {
+          logger: new BoundLogger(logger, { process, instanceId, task: bound.name }),
+          results: Object.freeze({ ...this.#results }),
+        },
+        more: { raw },
+        until: this.#running.until,
+      });
+    return telemetry.processing({ process, instanceId, step: bound.name }, run, (end) => this.#toldEnd(end));
+  }
+
+  #toldEnd(end: StepEnd): WorkEnd {
+    switch (end.kind) {
+      case 'done':
+        return { state: 'SUCCESS' };
+      case 'failed':
+        return { state: 'FAILURE', failure: end.error };
+      case 'timeout':
+        return { state: 'TIMEOUT', failure: end.error };
+      case 'aborted':
+        return { state: this.#running.until.reason === 'cancel' ? 'REVOKED' : 'LOST' };
+      default:
+        return end satisfies never;
+    }
   }
 
   async #aborted(position: number): Promise<void> {

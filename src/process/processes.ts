@@ -7,6 +7,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { listOptions } from '../task/list-options.ts';
 import type { Tasks } from '../task/tasks.ts';
+import { Telemetry } from '../telemetry/telemetry.ts';
 import { assertObject, assertSignal } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { asSent } from '../wire/as-sent.ts';
@@ -41,6 +42,8 @@ export interface ProcessesParts {
   readonly wait: boolean;
   /** What the package's own tasks need. @default that of the default service */
   readonly services?: (() => Promise<CoreServices>) | undefined;
+  /** Told of what is done for an instance. @default nobody */
+  readonly telemetry?: Telemetry;
 }
 
 export interface CreateOptions {
@@ -83,6 +86,7 @@ export class Processes implements Service {
   readonly name = 'processes';
   readonly registry: ProcessRegistry;
   readonly #parts: ProcessesParts;
+  readonly #telemetry: Telemetry;
   readonly #lifecycle: Lifecycle;
   readonly #underWay = new Set<Promise<unknown>>();
   #open: { readonly db: DatabaseLink; readonly leases: InstanceLeases; readonly sweeper: InstanceSweeper } | undefined;
@@ -90,6 +94,7 @@ export class Processes implements Service {
   constructor(parts: ProcessesParts) {
     this.#parts = parts;
     this.registry = parts.registry;
+    this.#telemetry = parts.telemetry ?? new Telemetry();
     this.#lifecycle = new Lifecycle(this.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });
   }
 
@@ -118,11 +123,11 @@ export class Processes implements Service {
     const isChosen = options.id !== undefined || options.idempotencyKey !== undefined;
     const known = isChosen ? await this.#find(id) : undefined;
     if (known) return this.#known(known, definition, fingerprint, submitter);
-    const work = this.#create(
-      definition,
-      body,
-      { ...options, ...(request ? { request } : {}), id, submitter },
-      fingerprint,
+    const all = { ...options, ...(request ? { request } : {}), id, submitter };
+    const work = this.#telemetry.processing(
+      { process: definition.id, instanceId: id },
+      () => this.#create(definition, body, all, fingerprint),
+      ({ instance: { state, tasks } }) => ({ state, failure: tasks.find(({ error }) => error)?.error }),
     );
     this.#underWay.add(work);
     try {
@@ -204,7 +209,11 @@ export class Processes implements Service {
         leaseMs: leases.leaseMs,
         steps: stepsOf(created),
       });
-      const creation = new Creation({ db, schema, transactions, tasks, leases, logger }, created, running);
+      const creation = new Creation(
+        { db, schema, transactions, tasks, leases, logger, telemetry: this.#telemetry },
+        created,
+        running,
+      );
       if (isNew) await inServiceScope(this.#parts.services ?? coreServices, () => creation.run());
       return isNew;
     });

@@ -18,6 +18,7 @@ import { hasOpenTelemetry } from '../util/open-telemetry.ts';
 import { quietly } from '../util/quietly.ts';
 import { activeTrace, currentTraceparent, traceOf, traceOfParent } from '../util/trace-context.ts';
 import type { Meters } from './meters.ts';
+import { inProcessSpan, type TracedProcess, type WorkEnd } from './process-span.ts';
 import { endSpan, failureOf, outcomeOf, whenDone } from './span-ends.ts';
 
 /**
@@ -197,6 +198,11 @@ export class Telemetry {
     const labels = { 'svc_comm.task.name': name, 'svc_comm.task.state': state };
     this.#meters?.record('svc_comm.task.duration', secondsSince(beganMs), labels);
     return outcome;
+  }
+
+  /** Work for an instance of a business process, in a span below the active one; what it does is below that. */
+  processing<T>(traced: TracedProcess, work: () => Promise<T>, endOf: (outcome: T) => WorkEnd): Promise<T> {
+    return this.#tracer && hasOpenTelemetry() ? inProcessSpan(this.#tracer, traced, work, endOf) : work();
   }
 
   #span(name: string, options: SpanOptions, base: Context): Span | undefined {
