@@ -1,9 +1,8 @@
 import { createService, type SvcCommService } from './assemble.ts';
-import { MessageRouter } from './router/router.ts';
+import { messageRouter } from './router/default-router.ts';
 import { loadSettings } from './settings/load.ts';
 
-/** Records the consumers of this process. Asks for no settings: files that use it can be imported anywhere. */
-export const messageRouter = new MessageRouter();
+export { messageRouter };
 
 let current: Promise<SvcCommService> | undefined;
 /** What `current` resolves to, once it has. */

@@ -1,9 +1,6 @@
 import { useServicesSource } from './discovery/source.ts';
 import './process-door.ts';
-import { useDefaultRouter } from './router/default-router.ts';
 import { useMetricsSource } from './telemetry/source.ts';
-
-useDefaultRouter(async () => (await import('./default-service.ts')).messageRouter);
 
 useMetricsSource(async () => (await (await import('./default-service.ts')).defaultService()).prometheusMetrics());
 

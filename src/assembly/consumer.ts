@@ -8,6 +8,7 @@ import { consumeOptions, liveTopologySpec } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
 import { consumerReadings, queueSource } from './readings.ts';
+import { registrations } from './registrations.ts';
 
 /** What `svc-comm runconsumer` runs. */
 export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
@@ -35,7 +36,7 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
   assembly.meters.add(() => consumerReadings(settings.queue.name, main.stats));
   assembly.meters.add(queueSource(spec, consuming));
   const database = [...assembly.poolServices(), ...retention(assembly), ...assembly.clockServices()];
-  const services = [...database, publishing, publisher, consuming, main];
+  const services = [registrations(router, logger), ...database, publishing, publisher, consuming, main];
   return { main, services };
 }
 

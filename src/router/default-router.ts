@@ -1,10 +1,4 @@
 import { MessageRouter } from './router.ts';
 
-let source: () => Promise<MessageRouter> = () => Promise.resolve(new MessageRouter());
-
-/** Says whose consumers are told of, when nobody gave a router. */
-export function useDefaultRouter(get: () => Promise<MessageRouter>): void {
-  source = get;
-}
-
-export const defaultRouter = (): Promise<MessageRouter> => source();
+/** Records the consumers of this process. Asks for no settings: files that use it can be imported anywhere. */
+export const messageRouter = new MessageRouter();

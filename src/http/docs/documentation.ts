@@ -5,7 +5,7 @@ import type { ExchangeType } from '../../message/topology.ts';
 import type { StepCatalogue } from '../../process/catalogue.ts';
 import { type ProcessRegistry, processRegistry } from '../../process/registry.ts';
 import type { StepKind } from '../../process/step.ts';
-import { defaultRouter } from '../../router/default-router.ts';
+import { messageRouter } from '../../router/default-router.ts';
 import { messageCatalogue } from '../../router/message-catalogue.ts';
 import type { MessageRouter } from '../../router/router.ts';
 import { type TaskRegistry, taskRegistry } from '../../task/registry.ts';
@@ -69,7 +69,7 @@ export class DocumentationSource {
       processes: processes.descriptions.map((process) => ({ process, behaviours: behaviours.of(process.id) })),
       tasks: tasks.definitions.map((definition) => ({ definition, behaviours: behaviours.of(definition.name) })),
       steps: STEP_KINDS.flatMap((kind) => stepsOf(processes.steps, kind, behaviours)),
-      messages: messageCatalogue(await this.#router()),
+      messages: messageCatalogue(this.#router),
       ...rest,
     };
   }
@@ -77,12 +77,12 @@ export class DocumentationSource {
   async asyncApi(): Promise<object> {
     const { title, version, description } = this;
     const { brokerUrls, exchangeTypes } = this.#parts;
-    const catalogue = messageCatalogue(await this.#router(), { target: 'draft-07' });
+    const catalogue = messageCatalogue(this.#router, { target: 'draft-07' });
     return asyncApiDocument(catalogue, { title, version, description, brokerUrls, exchangeTypes });
   }
 
-  async #router(): Promise<MessageRouter> {
-    return this.#parts.messageRouter ?? (await defaultRouter());
+  get #router(): MessageRouter {
+    return this.#parts.messageRouter ?? messageRouter;
   }
 
   #tests(): Promise<Behaviours> {

@@ -1,0 +1,35 @@
+import { InvalidConsumerError } from '../errors.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import { Lifecycle, type Service } from '../lifecycle/service.ts';
+import { messageRouter } from '../router/default-router.ts';
+import type { MessageRouter } from '../router/router.ts';
+
+/**
+ * Looks at a consumer's registrations before it takes its first message: what no handler takes is acked, and gone. A
+ * service has a router of its own unless it is given one; what `@messageRouter.consumer` of the package registers is on
+ * another.
+ * @throws InvalidConsumerError at the start, when all is registered on the other
+ */
+export function registrations(router: MessageRouter, logger: Logger): Service {
+  const start = async () => {
+    const isForgotten = router !== messageRouter && isEmpty(router) && !isEmpty(messageRouter);
+    if (isForgotten) {
+      throw new InvalidConsumerError(
+        "this service's messageRouter has no consumers",
+        "they are registered on the package's, and every message would be acked without them: " +
+          'createService(settings, { messageRouter }), or register them with service.messageRouter',
+      );
+    }
+    const consumers = router.unregistered();
+    if (consumers.length > 0) {
+      logger.warn(
+        { consumers },
+        'decorated instance methods whose class was not registered before the start: they get no messages; ' +
+          'call messageRouter.register(new …) first',
+      );
+    }
+  };
+  return new Lifecycle('registrations', { start, stop: async () => undefined });
+}
+
+const isEmpty = (router: MessageRouter): boolean => router.routes.length === 0 && router.unregistered().length === 0;
