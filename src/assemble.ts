@@ -37,6 +37,7 @@ import { InvalidArgumentError } from './errors.ts';
 import type { Clock } from './lifecycle/clock.ts';
 import { createLogger, type Logger } from './lifecycle/logger.ts';
 import type { Service } from './lifecycle/service.ts';
+import { showingErrors } from './lifecycle/shown-errors.ts';
 import type { PublishOptions } from './message/publisher.ts';
 import type { WatchOptions } from './message/watched.ts';
 import { type Backlog, readBacklog } from './outbox/backlog.ts';
@@ -63,7 +64,10 @@ import { assertObject, assertSignal, kindOf } from './util/assert-object.ts';
 import { assertName } from './util/topic-pattern.ts';
 
 export interface ServiceParts {
-  /** @default JSON lines on standard error, at the level of the settings */
+  /**
+   * What our lines go to, and those of `context.logger`: pino, or what takes fields and text in that order as it does.
+   * @default JSON lines on standard error, at the level of the settings
+   */
   readonly logger?: Logger;
   /** @default a router of its own */
   readonly messageRouter?: MessageRouter;
@@ -93,7 +97,9 @@ export class SvcCommService {
   readonly #roles: Roles;
 
   constructor(settings: ResolvedSettings, parts: ServiceParts = {}) {
-    const { logger = createLogger(settings.logLevel, { appId: settings.appId }) } = parts;
+    const logger = parts.logger
+      ? showingErrors(parts.logger)
+      : createLogger(settings.logLevel, { appId: settings.appId });
     this.settings = settings;
     this.messageRouter = parts.messageRouter ?? new MessageRouter();
     this.#assembly = new Assembly(settings, { ...parts, logger, messageRouter: this.messageRouter });
