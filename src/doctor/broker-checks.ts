@@ -3,6 +3,7 @@ import { BrokerInspection } from '../broker/inspection.ts';
 import { BrokerAccessRefusedError, BrokerTlsError, EmbeddedStateError, type TopologyDifference } from '../errors.ts';
 import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
 import { topologySpec } from '../settings/parts.ts';
+import { countText } from '../util/count-text.ts';
 import { maskUrl } from '../util/mask.ts';
 import type { Examination } from './examination.ts';
 import { type Finding, ok, type ProblemCode, problem } from './problems.ts';
@@ -103,7 +104,12 @@ async function queueFindings(inspection: BrokerInspection, spec: TopologySpec): 
   const findings: Finding[] = [];
   const work = await inspection.queue(name);
   if (work) {
-    findings.push(ok('queues', `${name}: ${work.ready} messages wait, ${work.consumers} consumers`));
+    findings.push(
+      ok(
+        'queues',
+        `${name}: ${countText(work.ready, 'message')} ${work.ready === 1 ? 'waits' : 'wait'}, ${countText(work.consumers, 'consumer')}`,
+      ),
+    );
     if (work.consumers === 0) findings.push(problem('queue-no-consumer', `${name} has no consumer`));
     if (work.ready > MANY_READY) findings.push(problem('queue-backlog', `${work.ready} messages wait in ${name}`));
   }

@@ -1,7 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError, InvalidNameError } from '../errors.ts';
 import { assertObject, kindOf } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
+import { topicWords } from '../util/topic-pattern.ts';
 import { traceHeaders } from '../util/trace-context.ts';
 import { encodeEvent } from '../wire/event.ts';
 import { DEFAULT_JSON_LIMITS, type JsonLimits } from '../wire/json.ts';
@@ -58,6 +59,7 @@ export function eventRow(
   const { payload } = event;
   assertName('aggregate', aggregate);
   assertName('eventType', eventType);
+  assertNoPattern(eventType);
   const orderKey = keyText(event.key) ?? null;
   const eventId = uuidv7();
   const body = encodeEvent({ eventId, eventTime, eventType, aggregate, payload }, limits);
@@ -91,4 +93,11 @@ function keyText(key: unknown): string | undefined {
   const text = String(key);
   assertName('key', text);
   return text;
+}
+
+/** The broker would take a `*` or `#` for the word itself, which no consumer of events is bound to by name. */
+function assertNoPattern(eventType: string): void {
+  const wildcard = topicWords(eventType).find((word) => word === '*' || word === '#');
+  if (wildcard === undefined) return;
+  throw new InvalidNameError('eventType', eventType, `has ${wildcard} as a word: patterns are for consuming`);
 }

@@ -45,7 +45,8 @@ export function encodeTags(tags: unknown): string {
     assertTagText(`name of a tag`, name);
     if (typeof value === 'string') assertTagText(`tags.${name}`, value);
     else if (!(value === null || typeof value === 'boolean' || Number.isFinite(value))) {
-      throw new InvalidArgumentError(`tags.${name}`, 'a string, a finite number, a boolean or null', kindOf(value));
+      const got = typeof value === 'number' ? String(value) : kindOf(value);
+      throw new InvalidArgumentError(`tags.${name}`, 'a string, a finite number, a boolean or null', got);
     }
   }
   return JSON.stringify(tags);

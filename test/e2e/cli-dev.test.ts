@@ -31,7 +31,7 @@ async function runsAgain(dev: Running, change: () => void): Promise<{ line: stri
 it('devconsumer runs the sources, starts anew on changed and new files, survives broken ones, and ends on Ctrl-C', async () => {
   const dev = project.startCli('devconsumer', '--json', '--log-level', 'debug');
   await dev.line(READY);
-  await dev.line('with 1 consumers');
+  await dev.line('with 1 consumer');
 
   const times: string[] = [];
   let from = 0;

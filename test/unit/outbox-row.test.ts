@@ -111,3 +111,15 @@ test.each([[Number.NaN], [Number.POSITIVE_INFINITY]])('an event whose key is %d,
   const event = { aggregate: 'order', eventType: 'create', payload: 1, key };
   expect(() => eventRow(event, new Date(), 'app')).toThrow(InvalidArgumentError);
 });
+
+describe('the type of an event', () => {
+  const rowOf = (eventType: string) => eventRow({ aggregate: 'order', eventType, payload: 1 }, new Date(), 'shop');
+
+  test.each(['*', '#', 'create.*', 'create.#.base'])('is no pattern: %s', (eventType) => {
+    expect(() => rowOf(eventType)).toThrow(expect.objectContaining({ code: 'SVC_COMM_INVALID_NAME' }));
+  });
+
+  test('has these signs within its words, where they mean themselves', () => {
+    expect(rowOf('create.c#').routingKey).toBe('create.c#');
+  });
+});

@@ -1,4 +1,5 @@
 import type { Finding } from '../../doctor/problems.ts';
+import { countText } from '../../util/count-text.ts';
 import type { CommandContext } from '../context.ts';
 import { printable } from '../printable.ts';
 
@@ -36,7 +37,7 @@ async function examineProject(context: CommandContext): Promise<Finding[]> {
   useAsDefault(service);
   try {
     const consumers = await loadRouter(settings, { preferSources: false }).then(
-      (router) => ok('consumers', `${router.routes.length} consumers`),
+      (router) => ok('consumers', countText(router.routes.length, 'consumer')),
       (error: unknown) => {
         if (error instanceof NoConsumersError) return ok('consumers', `none in this project (${error.message})`);
         return problem('consumers-broken', error instanceof Error ? error.message : String(error));

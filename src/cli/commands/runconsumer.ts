@@ -1,3 +1,4 @@
+import { countText } from '../../util/count-text.ts';
 import type { CommandContext } from '../context.ts';
 
 /** Consumes until a signal. */
@@ -20,7 +21,7 @@ export async function runconsumer(context: CommandContext): Promise<0 | 1> {
   // Before any file of the project: the package's functions, called in a handler, find the handler's transaction.
   useAsDefault(service);
   const router = await loadRouter(settings, search);
-  const readyText = `consuming from queue ${settings.queue.name} with ${router.routes.length} consumers`;
+  const readyText = `consuming from queue ${settings.queue.name} with ${countText(router.routes.length, 'consumer')}`;
   return runService(service.consumer(), {
     logger,
     settings,

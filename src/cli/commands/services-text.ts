@@ -1,5 +1,6 @@
 import type { ServicesOverview, Unheard } from '../../discovery/overview.ts';
 import type { InstanceView, ServiceView } from '../../discovery/service-view.ts';
+import { countText } from '../../util/count-text.ts';
 import { columns, printable } from '../printable.ts';
 
 /** What other services say of themselves stays in its cell. */
@@ -8,7 +9,6 @@ const cells = (...texts: readonly string[]): string[] => texts.map(cell);
 const indented = (rows: readonly (readonly string[])[]): string[] => columns(rows).map((line) => `  ${line}`);
 const section = (title: string, rows: readonly (readonly string[])[]): string[] =>
   rows.length === 0 ? [] : ['', title, ...indented(rows)];
-const count = (number: number, one: string): string => `${number} ${one}${number === 1 ? '' : 's'}`;
 
 const UNHEARD = { event: 'nobody consumes', command: 'nobody takes', call: 'nobody answers' } as const;
 
@@ -21,7 +21,7 @@ export function overviewText({ services, listeners, unheard, undescribed }: Serv
     return cells(name, versions.join(', '), number, roles.join(', '), isHealthy ? 'well' : failingText(service));
   });
   return [
-    `${count(services.length, 'service')}, ${count(instances, 'instance')}`,
+    `${countText(services.length, 'service')}, ${countText(instances, 'instance')}`,
     ...indented([['name', 'version', 'instances', 'roles', 'health'], ...rows]),
     ...section(
       'who listens to what',
@@ -30,7 +30,7 @@ export function overviewText({ services, listeners, unheard, undescribed }: Serv
       ),
     ),
     ...unheardText(unheard),
-    ...(undescribed > 0 ? ['', `${count(undescribed, 'instance')} of these have not told yet what they take`] : []),
+    ...(undescribed > 0 ? ['', `${countText(undescribed, 'instance')} of these have not told yet what they take`] : []),
   ].join('\n');
 }
 

@@ -1,6 +1,7 @@
 import { MissingPackageError, NoConsumersError, NoTasksError } from '../../errors.ts';
 import type { Service } from '../../lifecycle/service.ts';
 import type { ResolvedSettings } from '../../settings/resolved.ts';
+import { countText } from '../../util/count-text.ts';
 import type { CommandContext } from '../context.ts';
 import { tellWatched } from './child.ts';
 import { globFolders } from './glob-folders.ts';
@@ -33,7 +34,7 @@ export async function consumerRole(context: CommandContext, settings: ResolvedSe
   useAsDefault(made);
   try {
     const router = await loadRouter(settings, search);
-    const text = `consuming from queue ${settings.queue.name} with ${router.routes.length} consumers`;
+    const text = `consuming from queue ${settings.queue.name} with ${countText(router.routes.length, 'consumer')}`;
     return { service: made.consumer(), text, close: () => made.close() };
   } catch (error) {
     if (!(error instanceof NoConsumersError)) throw error;
