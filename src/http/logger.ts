@@ -1,10 +1,12 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Logger } from '../lifecycle/logger.ts';
+import { showingErrors } from '../lifecycle/shown-errors.ts';
 
 const silent = (): void => undefined;
 
 /** Our logger in the form that fastify asks for. What it tells of each request is left out. */
-export function fastifyLogger(logger: Logger): FastifyBaseLogger {
+export function fastifyLogger(given: Logger): FastifyBaseLogger {
+  const logger = showingErrors(given);
   const at =
     (level: keyof Logger) =>
     (fields: unknown, text?: unknown): void => {

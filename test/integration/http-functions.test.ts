@@ -205,6 +205,8 @@ describe('a server', () => {
     expect(warnings).toMatchObject([
       { text: expect.stringContaining('not ready'), fields: { error: expect.any(Error) } },
     ]);
+    // As JSON too, which has nothing of an error by itself.
+    expect(JSON.stringify(warnings[0]?.fields)).toContain('SVC_COMM_NOT_RUNNING');
     expect((await other.request('/health')).status).toBe(200);
     await other.stop();
   });
