@@ -547,7 +547,10 @@ export class UnregisteredConsumerError extends SvcCommError {
   }
 }
 
-/** `consumer`, `eventConsumer` or their like were put on something that is not a method or a function. */
+/**
+ * `consumer`, `eventConsumer` or their like were put on something that is not a method or a function; or a service was to
+ * consume without the router that has the consumers.
+ */
 export class InvalidConsumerError extends SvcCommError {
   readonly code = 'SVC_COMM_INVALID_CONSUMER';
   constructor(what: string, why: string) {
