@@ -325,17 +325,30 @@ export class TopologyMismatchError extends SvcCommError {
 
 // ---------------------------------------------------------------------------------------------------------- database
 
-/** No connection to the database within the time given. */
+/** Why there is no working with a database. */
+export type DatabaseOutage = 'unreachable' | 'full' | 'read-only';
+
+const OUTAGES: Readonly<Record<DatabaseOutage, (where: string, detail: string) => string>> = Object.freeze({
+  unreachable: (where, detail) =>
+    `no connection to ${where}: ${detail}; check that it runs and that databaseUrl is right`,
+  full: (where, detail) =>
+    `${where} takes no more connections: ${detail}; lower pool.max, run fewer processes, put a pooler before it, ` +
+    'or raise max_connections (or the limit of the role or the database)',
+  'read-only': (where, detail) =>
+    `${where} refuses writes: ${detail}; it is a standby, or default_transaction_read_only is on`,
+});
+
+/** The database could not be reached within the time given, has no connection to spare, or refuses writes. */
 export class DatabaseUnavailableError extends SvcCommError {
   readonly code = 'SVC_COMM_DATABASE_UNAVAILABLE';
-  /** Masked. */
+  /** Masked; empty for a statement of a transaction that another library opened. */
   readonly url: string;
-  constructor(url: string, detail: string, options?: ErrorOptions) {
-    super(
-      `no connection to the database at ${url}: ${detail}; check that it runs and that databaseUrl is right`,
-      options,
-    );
+  readonly outage: DatabaseOutage;
+  constructor(url: string, detail: string, options: ErrorOptions & { readonly outage?: DatabaseOutage } = {}) {
+    const { outage = 'unreachable', ...rest } = options;
+    super(OUTAGES[outage](url === '' ? 'the database' : `the database at ${url}`, detail), rest);
     this.url = url;
+    this.outage = outage;
   }
 }
 

@@ -116,6 +116,7 @@ export {
   CrashingMessageError,
   DatabaseAccessRefusedError,
   DatabaseBusyError,
+  type DatabaseOutage,
   DatabaseRightsError,
   DatabaseUnavailableError,
   DeadlineExceededError,

@@ -2,7 +2,14 @@ import { Socket } from 'node:net';
 import { Client, type ClientConfig } from 'pg';
 import { DatabaseAccessRefusedError, DatabaseUnavailableError } from '../errors.ts';
 import { maskUrl } from '../util/mask.ts';
-import { errorText, isAccessRefused, isConnectionError, toDatabaseError } from './database-error.ts';
+import {
+  errorText,
+  isAccessRefused,
+  isConnectionError,
+  isReadOnly,
+  toDatabaseError,
+  unavailable,
+} from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import { quoteIdentifier } from './identifier.ts';
 
@@ -95,7 +102,7 @@ class PgConnection implements DatabaseConnection {
     } catch (error) {
       this.#lose(error);
       if (isAccessRefused(error)) throw new DatabaseAccessRefusedError(this.#url, errorText(error), { cause: error });
-      throw new DatabaseUnavailableError(this.#url, errorText(error), { cause: error });
+      throw unavailable(this.#url, error);
     }
   }
 
@@ -122,10 +129,11 @@ class PgConnection implements DatabaseConnection {
       );
       return result.rows;
     } catch (error) {
-      if (isConnectionError(error) || this.lost.aborted) {
-        throw new DatabaseUnavailableError(this.#url, errorText(error), { cause: error });
-      }
-      throw toDatabaseError(error);
+      if (isConnectionError(error) || this.lost.aborted) throw unavailable(this.#url, error);
+      if (!isReadOnly(error)) throw toDatabaseError(error);
+      // The address may lead to the primary by now: another connection has to find out.
+      this.#lose(error);
+      throw unavailable(this.#url, error);
     } finally {
       clearTimeout(deadline);
     }

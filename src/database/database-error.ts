@@ -1,5 +1,6 @@
 import {
   DatabaseRightsError,
+  DatabaseUnavailableError,
   DeadlockError,
   MigrationRequiredError,
   SvcCommError,
@@ -28,6 +29,8 @@ const LOST =
   /(?:^| - )(Connection terminated|Client has encountered a connection error|Client was closed|timeout expired|Connection ended)/i;
 /** 57P03 is "starting up"; 53300 "too many clients" passes as well. */
 const UNAVAILABLE_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300']);
+/** What a standby answers to a write, and a session with default_transaction_read_only. */
+const READ_ONLY = '25006';
 /** No such role or wrong password, no such database, no right to connect to it. */
 const REFUSED_STATES = new Set(['28P01', '28000', '3D000', '42501']);
 
@@ -63,6 +66,9 @@ export function isConnectionError(error: unknown): boolean {
   return false;
 }
 
+/** Whether the database refuses writes. */
+export const isReadOnly = (error: unknown): boolean => sqlState(error) === READ_ONLY;
+
 /** Whether trying again cannot help: credentials or database name. */
 export const isAccessRefused = (error: unknown): boolean => REFUSED_STATES.has(sqlState(error) ?? '');
 
@@ -93,11 +99,21 @@ export function toDatabaseError(error: unknown): unknown {
       return new DeadlockError({ cause: error });
     case '25P02':
       return new TransactionAbortedError({ cause: error });
+    case READ_ONLY:
+      // Of a statement of ours: it waits for the primary, as for one that is down.
+      return unavailable('', error);
     case '25P01':
       return new TransactionFinishedError({ cause: error });
     default:
       return error;
   }
+}
+
+/** @param url masked @param detail for what the server did not say itself */
+export function unavailable(url: string, error: unknown, detail = errorText(error)): DatabaseUnavailableError {
+  const state = sqlState(error);
+  const outage = state === '53300' ? 'full' : isReadOnly(error) ? 'read-only' : 'unreachable';
+  return new DatabaseUnavailableError(url, detail, { cause: error, outage });
 }
 
 /** What no start gets over, whatever it waits for: tables that are missing, or not for this user; undefined for the rest. */

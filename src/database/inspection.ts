@@ -10,14 +10,24 @@ export interface ServerFacts {
   readonly version: string;
   readonly major: number;
   readonly isStandby: boolean;
+  /** A standby, or `default_transaction_read_only`. */
+  readonly isReadOnly: boolean;
   readonly maxConnections: number;
   readonly usedConnections: number;
 }
 
 export async function serverFacts(db: SqlExecutor): Promise<ServerFacts> {
-  const [row] = await db.query<{ version: string; number: string; standby: boolean; most: string; used: string }>(
+  const [row] = await db.query<{
+    version: string;
+    number: string;
+    standby: boolean;
+    readonly: string;
+    most: string;
+    used: string;
+  }>(
     `SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number,
-            pg_is_in_recovery() AS standby, current_setting('max_connections') AS most,
+            pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS readonly,
+            current_setting('max_connections') AS most,
             (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' OR backend_type IS NULL)::text AS used`,
     [],
   );
@@ -25,6 +35,7 @@ export async function serverFacts(db: SqlExecutor): Promise<ServerFacts> {
     version: row?.version ?? '',
     major: Math.floor(Number(row?.number ?? 0) / 10_000),
     isStandby: row?.standby ?? false,
+    isReadOnly: row?.readonly === 'on',
     maxConnections: Number(row?.most ?? 0),
     usedConnections: Number(row?.used ?? 0),
   };

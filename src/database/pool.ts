@@ -4,7 +4,14 @@ import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service
 import { backoffMs } from '../util/backoff.ts';
 import { maskUrl } from '../util/mask.ts';
 import { sleep } from '../util/sleep.ts';
-import { errorText, isAccessRefused, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
+import {
+  errorText,
+  isAccessRefused,
+  isConnectionError,
+  sqlState,
+  toDatabaseError,
+  unavailable,
+} from './database-error.ts';
 import { knexLog } from './knex-log.ts';
 import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool-options.ts';
 import { SilenceWatch, type WatchedClient } from './silence-watch.ts';
@@ -16,6 +23,7 @@ interface KnexClient {
   acquireConnection(): Promise<unknown>;
 }
 interface RawConnection extends WatchedClient {
+  getTransactionStatus(): string | null;
   end(): Promise<void>;
 }
 
@@ -80,6 +88,17 @@ export class DatabasePool implements Service {
   get knex(): Knex {
     this.#lifecycle.assertRunning();
     return this.#knex as Knex;
+  }
+
+  /**
+   * Closes the connections that nobody uses: they lead to a server that refuses writes, and the address may lead to
+   * another by now. Those in use go when the next of them is refused.
+   */
+  forget(): void {
+    for (const connection of this.#connections) {
+      if (connection.readyForQuery && connection.getTransactionStatus() === 'I')
+        connection.end().catch(() => undefined);
+    }
   }
 
   async #start(signal: AbortSignal): Promise<void> {
@@ -193,7 +212,7 @@ export class DatabasePool implements Service {
   #translate(error: unknown): unknown {
     const options = { cause: error };
     if (isAccessRefused(error)) return new DatabaseAccessRefusedError(this.url, errorText(error), options);
-    if (isConnectionError(error)) return new DatabaseUnavailableError(this.url, errorText(error), options);
+    if (isConnectionError(error)) return unavailable(this.url, error);
     return toDatabaseError(error);
   }
 }

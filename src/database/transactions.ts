@@ -10,7 +10,7 @@ import {
 import type { Logger } from '../lifecycle/logger.ts';
 import { CommitFate } from './commit-fate.ts';
 import { CommitGuard } from './commit-guard.ts';
-import { errorText, isConnectionError, toDatabaseError } from './database-error.ts';
+import { isConnectionError, isReadOnly, toDatabaseError, unavailable } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import type { DatabasePool } from './pool.ts';
 import { recogniseTransaction } from './recognise-transaction.ts';
@@ -29,6 +29,8 @@ export interface TransactionsOptions {
   readonly prepare?: boolean;
   /** Named in warnings about held connections. */
   readonly holders?: TransactionHolders;
+  /** Called when the database has refused a write of ours, after the rollback. @default nothing */
+  readonly onReadOnly?: () => void;
   /** Masked, for errors. @default "the database of the setting 'transactions'" */
   readonly url?: string;
   /**
@@ -177,6 +179,7 @@ export class Transactions {
     try {
       await this.#options.open(inTransaction);
     } catch (error) {
+      if (error instanceof DatabaseUnavailableError && isReadOnly(error)) this.#options.onReadOnly?.();
       if (!isDone(outcome) || !isConnectionError(error)) throw this.#failure(error, outcome);
       leave?.();
       leave = undefined;
@@ -235,7 +238,7 @@ export class Transactions {
     if (outcome.kind === 'failed' && outcome.isUsers && error === outcome.error) return error;
     if (!isConnectionError(error)) return toDatabaseError(error);
     const where = this.#options.url ?? "the database of the setting 'transactions'";
-    return new DatabaseUnavailableError(where, errorText(error), { cause: error });
+    return unavailable(where, error);
   }
 }
 
@@ -261,6 +264,7 @@ export function resolveTransactions(
     open: (work) => pool.knex.transaction(work),
     prepare: pool.options.prepare,
     holders: pool.holders,
+    onReadOnly: () => pool.forget(),
     schema,
     logger,
     get url() {

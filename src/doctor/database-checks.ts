@@ -54,7 +54,10 @@ async function serverFindings({ settings, assembly }: Examination, db: DatabaseC
   const facts = await serverFacts(db);
   const findings = [ok('database', `PostgreSQL ${facts.version}, ${facts.usedConnections} connections in use`)];
   if (facts.major < OLDEST_MAJOR) findings.push(problem('database-old', `PostgreSQL ${facts.version}`));
-  if (facts.isStandby) findings.push(problem('database-standby', 'pg_is_in_recovery() is true'));
+  if (facts.isReadOnly) {
+    const why = facts.isStandby ? 'pg_is_in_recovery() is true' : 'default_transaction_read_only is on';
+    findings.push(problem('database-standby', why));
+  }
   const left = facts.maxConnections - facts.usedConnections;
   if (assembly.usesOwnPool && settings.pool.max > left) {
     const text = `pool.max is ${settings.pool.max}, and ${left} of ${facts.maxConnections} connections are left`;
@@ -109,5 +112,6 @@ async function outboxFindings({ settings }: Examination, db: DatabaseConnection)
 
 function codeOf(error: unknown): ProblemCode {
   if (error instanceof EmbeddedStateError) return 'embedded-state';
+  if (error instanceof DatabaseUnavailableError && error.outage === 'full') return 'database-full';
   return error instanceof DatabaseAccessRefusedError ? 'database-refused' : 'database-unreachable';
 }

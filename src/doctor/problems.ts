@@ -161,6 +161,13 @@ export const PROBLEMS = {
     meaning: 'No connection to PostgreSQL within `connectTimeout`.',
     todo: 'check databaseUrl, that PostgreSQL runs, and that its port is open from here',
   },
+  'database-full': {
+    area: 'database',
+    status: 'wrong',
+    meaning:
+      'PostgreSQL has no connection left for this user: max_connections, or the limit of the role or the database.',
+    todo: 'lower pool.max, run fewer processes, put a pooler between, or raise the limit',
+  },
   'database-refused': {
     area: 'database',
     status: 'wrong',
@@ -176,8 +183,8 @@ export const PROBLEMS = {
   'database-standby': {
     area: 'database',
     status: 'wrong',
-    meaning: 'The server is a standby: it takes no writes.',
-    todo: 'let databaseUrl point to the primary (target_session_attrs does it for several hosts)',
+    meaning: 'The server is a standby, or its sessions are read-only: it takes no writes.',
+    todo: 'let databaseUrl name the primary, by an address that follows it (DNS, a virtual address, a pooler), or turn default_transaction_read_only off',
   },
   'database-connections': {
     area: 'database',

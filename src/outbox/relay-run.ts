@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { tablesError } from '../database/database-error.ts';
 import { DatabaseLink } from '../database/link.ts';
+import { DatabaseUnavailableError } from '../errors.ts';
 import type { Clock } from '../lifecycle/clock.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { backoffMs } from '../util/backoff.ts';
@@ -130,7 +131,8 @@ export class RelayRun {
       await sleep(backoffMs(attempt), signal);
       signal.throwIfAborted();
     }
-    await Promise.all([read.open(signal), write.open(signal)]);
+    const { wait } = this.#parts;
+    await Promise.all([read.open(signal, wait), write.open(signal, wait)]);
     this.#sender.open(this.#intake.signal);
     const { signal: intake } = this.#intake;
     const { signal: upkeep } = this.#upkeep;
@@ -193,6 +195,7 @@ export class RelayRun {
     } catch (error) {
       const why = tablesError(error);
       if (why) throw why;
+      if (!this.#parts.wait && error instanceof DatabaseUnavailableError) throw error;
       this.#parts.logger.warn({ error }, 'the relay could not take partitions; trying again');
       return false;
     }

@@ -5,6 +5,7 @@ import {
   isConnectionError,
   sqlState,
   toDatabaseError,
+  unavailable,
 } from '../../src/database/database-error.ts';
 
 const pgError = (code: string, message = code) => Object.assign(new Error(message), { code });
@@ -70,4 +71,16 @@ test('errors that refer to each other end', () => {
   a.cause = b;
   expect(sqlState(a)).toBeUndefined();
   expect(errorText(a)).toMatch(/^[ab]$/);
+});
+
+test.each([
+  ['53300', 'sorry, too many clients already', 'full', 'takes no more connections'],
+  ['25006', 'cannot execute INSERT in a read-only transaction', 'read-only', 'refuses writes'],
+  ['57P03', 'the database system is starting up', 'unreachable', 'check that it runs'],
+])('%s says what there is to do', (code, message, outage, text) => {
+  expect(unavailable('postgres://db/orders', pgError(code, message))).toMatchObject({
+    code: 'SVC_COMM_DATABASE_UNAVAILABLE',
+    outage,
+    message: expect.stringContaining(text),
+  });
 });

@@ -1,0 +1,106 @@
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import type { KnexTransaction } from '../../src/database/transactions.ts';
+import { rawConsumer } from '../../src/router/raw-consumer.ts';
+import { until } from '../support/consumer-kit.ts';
+import { testDatabaseUrl } from '../support/servers.ts';
+import { ServiceKit } from '../support/service-kit.ts';
+
+let kit: ServiceKit;
+let role: string;
+let databaseUrl: string;
+beforeAll(async () => {
+  kit = await ServiceKit.open('read_only');
+  await kit.service('migrate').migrate();
+  role = `${kit.name}_role`;
+  await kit.pg.query(`CREATE ROLE ${role} LOGIN`);
+  await kit.pg.query(`CREATE TABLE ${kit.table('effect')} (id text)`);
+  await kit.pg.query(`GRANT USAGE ON SCHEMA "${kit.name}" TO ${role}`);
+  await kit.pg.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${kit.name}" TO ${role}`);
+  const url = new URL(testDatabaseUrl());
+  url.username = role;
+  databaseUrl = url.href;
+});
+afterEach(async () => {
+  await writable(true);
+  kit.log.lines.length = 0;
+});
+afterAll(async () => {
+  await kit.pg.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  await kit.close();
+});
+
+const isRefused = () =>
+  kit.log.lines.some(({ fields }) => {
+    const { error } = fields as { error?: unknown };
+    return error instanceof Error && error.message.includes('refuses writes');
+  });
+
+/** For sessions that begin from now on, as after a switch of the address: those that are there keep what they have. */
+const writable = (is: boolean) =>
+  kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = ${is ? 'off' : 'on'}`);
+
+it.each([1, 8])(
+  'messages wait while the database refuses writes, no attempt is counted, and new connections handle them when it takes some (group %i)',
+  async (group) => {
+    const service = kit.service(`consumer${group}`, { databaseUrl });
+    const exchange = kit.exchangeName(`events${group}`);
+    const attempts: number[] = [];
+    service.messageRouter.consumer(
+      exchange,
+      'made',
+    )(
+      rawConsumer(
+        async (_routingKey, body, { transaction, attempt }) => {
+          attempts.push(attempt);
+          await (transaction as KnexTransaction).raw(`INSERT INTO ${kit.table('effect')} VALUES (?)`, [
+            (body as { id: string }).id,
+          ]);
+        },
+        { group },
+      ),
+    );
+    await writable(false);
+    const consumer = service.consumer();
+    await consumer.start();
+    const ids = Array.from({ length: 5 }, (_, n) => `${group}-${n}`);
+    for (const id of ids) {
+      kit.channel.publish(exchange, 'made', Buffer.from(JSON.stringify({ id })), { messageId: id });
+    }
+    await until(() => isRefused());
+    expect(consumer.stats).toMatchObject({ handled: 0, retried: 0, failed: 0 });
+    await writable(true);
+    await until(async () => (await kit.count('effect', `id LIKE '${group}-%'`)) === ids.length);
+    await consumer.stop();
+    expect(consumer.stats).toMatchObject({ handled: ids.length, retried: 0, failed: 0 });
+    expect(new Set(attempts)).toEqual(new Set([1]));
+  },
+);
+
+it('a relay whose database refuses writes makes new connections until one takes them', async () => {
+  const service = kit.service('relay', { databaseUrl });
+  const exchange = kit.exchangeName('relayed');
+  const queue = kit.exchangeName('receiver');
+  await kit.channel.assertExchange(exchange, 'topic');
+  await kit.channel.assertQueue(queue);
+  await kit.channel.bindQueue(queue, exchange, '#');
+  await service.transaction(() =>
+    service.publishAggregateEvent({ aggregate: exchange, eventType: 'made', payload: {} }),
+  );
+  await writable(false);
+  const relay = service.relay();
+  const started = relay.start();
+  await until(() => isRefused());
+  await writable(true);
+  await started;
+  await until(async () => (await kit.channel.checkQueue(queue)).messageCount === 1);
+  await relay.stop();
+});
+
+it('a relay that must not wait says at the start that the database refuses writes', async () => {
+  const service = kit.service('impatient', { databaseUrl, wait: false });
+  await writable(false);
+  await expect(service.relay().start()).rejects.toMatchObject({
+    code: 'SVC_COMM_DATABASE_UNAVAILABLE',
+    message: expect.stringContaining('refuses writes'),
+  });
+});
