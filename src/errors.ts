@@ -471,6 +471,22 @@ export class TransactionFinishedError extends SvcCommError {
   }
 }
 
+/**
+ * The work of a transaction ended it, and not by returning or throwing. What it had written until a commit is there; what
+ * it published is not. A message whose handler does so goes to the dead letters at once.
+ */
+export class TransactionEndedInsideError extends SvcCommError {
+  readonly code = 'SVC_COMM_TRANSACTION_ENDED_INSIDE';
+  constructor(options?: ErrorOptions) {
+    super(
+      'the transaction was ended inside its work (commit() or rollback() of its handle, or COMMIT or ROLLBACK as SQL): ' +
+        'what was committed stays, and what was published in it is lost; end it by returning or throwing, not by a ' +
+        'commit or rollback',
+      options,
+    );
+  }
+}
+
 /** The connection was lost at COMMIT, and PostgreSQL says that it did not take place: nothing was written. Do it again. */
 export class CommitAbortedError extends SvcCommError {
   readonly code = 'SVC_COMM_COMMIT_ABORTED';

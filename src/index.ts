@@ -191,6 +191,7 @@ export {
   ThrownValueError,
   TopologyMismatchError,
   TransactionAbortedError,
+  TransactionEndedInsideError,
   TransactionFinishedError,
   TransactionRequiredError,
   UnhandledMessageError,

@@ -57,6 +57,7 @@ export function sqlState(error: unknown): string | undefined {
 
 /** Whether the connection was refused or lost: what was under way is rolled back or, at COMMIT, unknown. */
 export function isConnectionError(error: unknown): boolean {
+  if (error instanceof DatabaseUnavailableError) return error.outage !== 'read-only';
   const state = sqlState(error);
   if (state !== undefined) return state.startsWith('08') || UNAVAILABLE_STATES.has(state);
   for (const { code, message } of layers(error)) {

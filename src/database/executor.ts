@@ -8,8 +8,8 @@ export interface SqlExecutor {
   query<Row extends object>(sql: string, params: readonly (string | null)[], name?: string): Promise<Row[]>;
 }
 
-/** Where a transaction stands, as far as its library tells without a round trip. */
-export type TransactionStatus = 'open' | 'failed' | 'ended' | 'unknown';
+/** Where a transaction stands, as far as its library tells without a round trip. `lost`: with its connection. */
+export type TransactionStatus = 'open' | 'failed' | 'ended' | 'lost' | 'unknown';
 
 /** Somebody's open transaction. Each method throws TransactionFinishedError instead of running after its end. */
 export interface TransactionExecutor extends SqlExecutor {

@@ -1,5 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { CommitAbortedError, CommitUnknownError, DatabaseUnavailableError, DeadlineExceededError } from '../errors.ts';
+import {
+  CommitAbortedError,
+  CommitUnknownError,
+  DatabaseUnavailableError,
+  DeadlineExceededError,
+  TransactionEndedInsideError,
+} from '../errors.ts';
 import type { InboxGroups as Groups, Inbox, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
 import { sqlState } from './database-error.ts';
@@ -217,7 +223,9 @@ function isSure(error: unknown, status: TransactionStatus): boolean {
  * @param failure what one of them threw, which is not always what the transaction failed with
  */
 function afterFailure(members: readonly Member[], error: unknown, failure: Failure | undefined): Left {
-  if (!failure?.isSure || failure.error !== error) return { together: NONE, alone: members };
+  const isTheirs =
+    error === failure?.error || (error instanceof TransactionEndedInsideError && error.cause === failure?.error);
+  if (!failure?.isSure || !isTheirs) return { together: NONE, alone: members };
   failure.member.result.reject(error);
   return { together: members.filter((member) => member !== failure.member), alone: NONE };
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { TransactionAbortedError, TransactionFinishedError } from '../errors.ts';
+import { DatabaseUnavailableError, TransactionAbortedError, TransactionFinishedError } from '../errors.ts';
 import { toDatabaseError } from './database-error.ts';
 import type { TransactionExecutor, TransactionStatus } from './executor.ts';
 
@@ -49,7 +49,8 @@ export class PgClientExecutor implements TransactionExecutor {
 
   status(): TransactionStatus {
     const { client, isLive } = this.#options;
-    if (!isLive() || isDead(client)) return 'ended';
+    if (isDead(client)) return 'lost';
+    if (!isLive()) return 'ended';
     if (!client.readyForQuery) return 'unknown';
     switch (client.getTransactionStatus()) {
       case 'T':
@@ -66,6 +67,7 @@ export class PgClientExecutor implements TransactionExecutor {
     // No await between the last look and the statement: a COMMIT would slip in.
     while (!knowsItsEnd && !client.readyForQuery && !isDead(client)) await settled(client);
     const status = this.status();
+    if (status === 'lost') throw new DatabaseUnavailableError('', 'the connection of the transaction was lost');
     if (status === 'ended') throw new TransactionFinishedError();
     // Undoing a savepoint is the one thing that a failed transaction still takes.
     if (status === 'failed' && !sql.startsWith('ROLLBACK TO')) throw new TransactionAbortedError();

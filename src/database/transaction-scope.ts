@@ -94,7 +94,7 @@ export class TransactionScope implements AmbientTransaction {
       // Its error was swallowed, and would be found out only behind the next part.
       if (status === 'failed') throw new TransactionAbortedError();
       // What the next part wrote would be committed by itself.
-      if (status === 'ended') throw new TransactionFinishedError();
+      if (status === 'ended' || status === 'lost') throw new TransactionFinishedError();
       if (status === 'unknown') await ask();
       for (const [sink, items] of child.#deferred) this.#deferAll(sink, items);
       return value;
@@ -145,7 +145,10 @@ export class TransactionScope implements AmbientTransaction {
     // whose COMMIT would be a rollback that reports success.
     if (this.xid === undefined || (this.#deferred.size === 0 && executor.status() !== 'open')) {
       const [row] = await executor.query<{ xid: string | null }>(XID_QUERY, []);
-      this.xid = row?.xid ?? null;
+      const xid = row?.xid ?? null;
+      // Another one than the inbox row's: it was ended, and its library does not tell.
+      if (this.xid != null && xid !== this.xid) throw new TransactionFinishedError();
+      this.xid = xid;
     }
     this.#state = 'ended';
   }

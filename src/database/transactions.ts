@@ -5,6 +5,7 @@ import {
   CommitUnknownError,
   DatabaseUnavailableError,
   InvalidArgumentError,
+  TransactionEndedInsideError,
   TransactionFinishedError,
 } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
@@ -61,6 +62,13 @@ type Outcome<T> =
   | { readonly kind: 'failed'; readonly error: unknown; readonly isUsers: boolean };
 
 const isDone = ({ kind }: Outcome<unknown>): boolean => kind === 'done';
+const wasEndedInside = (outcome: Outcome<unknown>): boolean =>
+  outcome.kind === 'failed' && outcome.error instanceof TransactionEndedInsideError;
+
+async function settled<T>(run: () => Promise<T>): Promise<PromiseSettledResult<T>> {
+  const [result] = await Promise.allSettled([(async () => run())()]);
+  return result;
+}
 
 /** Opens transactions and knows which one the running code is in. */
 export class Transactions {
@@ -155,39 +163,53 @@ export class Transactions {
     let outcome: Outcome<T> = { kind: 'running' };
     let leave: (() => void) | undefined;
     let xid: string | null | undefined;
+    let scope: TransactionScope | undefined;
+    let running: Promise<T> | undefined;
     const inTransaction = async (handle: unknown): Promise<T> => {
       leave ??= this.#options.holders?.enter(name);
       outcome = { kind: 'running' };
-      const scope = await this.#scope(handle, name);
+      const own = await this.#scope(handle, name);
+      scope = own;
       let isWorking = true;
       try {
-        const value = await this.#ambient.run(scope, () => work(handle));
+        const value = await this.#ambient.run(own, () => work(handle));
         isWorking = false;
-        await scope.complete();
-        xid = scope.xid;
+        await own.complete();
+        xid = own.xid;
         outcome = { kind: 'done', value };
         return value;
-      } catch (error) {
-        const isLost = isConnectionError(error) && scope.executor.status() === 'ended';
-        outcome = { kind: 'failed', error, isUsers: isWorking && !isLost };
+      } catch (thrown) {
+        const status = own.executor.status();
+        const isEnded = status === 'ended' || (!isWorking && thrown instanceof TransactionFinishedError);
+        const isLost = status === 'lost' && isConnectionError(thrown);
+        const error = isEnded ? new TransactionEndedInsideError({ cause: thrown }) : thrown;
+        outcome = { kind: 'failed', error, isUsers: isEnded || (isWorking && !isLost) };
         throw error;
       } finally {
-        scope.end();
+        own.end();
       }
     };
     const life = this.#fate?.life();
     try {
-      await this.#options.open(inTransaction);
-    } catch (error) {
+      const opened = await settled(() =>
+        this.#options.open((handle) => {
+          running = inTransaction(handle);
+          return running;
+        }),
+      );
+      // A library's promise ends with its transaction, if the work has ended that, and not with the work.
+      if (scope?.executor.status() === 'ended') await running?.catch(() => undefined);
+      if (opened.status === 'fulfilled' || wasEndedInside(outcome)) return this.#value(outcome);
+      const { reason: error } = opened;
       if (error instanceof DatabaseUnavailableError && isReadOnly(error)) this.#options.onReadOnly?.();
       if (!isDone(outcome) || !isConnectionError(error)) throw this.#failure(error, outcome);
       leave?.();
       leave = undefined;
       await this.#assertCommitted(xid, life, error);
+      return this.#value(outcome);
     } finally {
       leave?.();
     }
-    return this.#value(outcome);
   }
 
   /** The answer of COMMIT was lost. Nothing was to be committed by a transaction without an id. */

@@ -1,3 +1,5 @@
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Consumer } from '../../src/consumer/consumer.ts';
 import { InboxStore } from '../../src/database/inbox-store.ts';
@@ -10,6 +12,7 @@ import type { ConsumerOptions } from '../../src/router/kind.ts';
 import { rawConsumer } from '../../src/router/raw-consumer.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
+import { testDatabaseUrl } from '../support/servers.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
 let kit: ConsumerKit;
@@ -286,3 +289,62 @@ test('a handler over its time in a shared transaction fails alone, and nothing t
   expect(await effects('slow-late')).toBe(0);
   expect(consumer.stats).toMatchObject({ handled: 5, retried: 1 });
 });
+
+const pool = new pg.Pool({ connectionString: testDatabaseUrl(), max: 4 });
+const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+afterAll(() => kysely.destroy());
+const ofKysely = () =>
+  new InboxStore({
+    transactions: resolveTransactions((work) => kysely.transaction().execute((trx) => work(trx)), database.pool),
+    schema: database.schema,
+  });
+const knexSql = (trx: unknown, text: string) => (trx as KnexTransaction).raw(text);
+const kyselySql = (trx: unknown, text: string) => sql.raw(text).execute(trx as Kysely<unknown>);
+
+test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: unknown) => unknown, number]>([
+  ['commit() of knex', () => inbox, knexSql, (trx) => (trx as KnexTransaction).commit(), 1],
+  ['rollback() of knex', () => inbox, knexSql, (trx) => (trx as KnexTransaction).rollback(), 0],
+  ['COMMIT on knex', () => inbox, knexSql, (trx) => knexSql(trx, 'COMMIT'), 1],
+  [
+    'COMMIT on knex and a throw',
+    () => inbox,
+    knexSql,
+    async (trx) => {
+      await knexSql(trx, 'COMMIT');
+      throw new Error('behind the commit');
+    },
+    1,
+  ],
+  ['COMMIT on kysely', ofKysely, kyselySql, (trx) => kyselySql(trx, 'COMMIT'), 1],
+])(
+  'a handler that ends its transaction by %s runs once, and its message lies in the dead letters with the reason',
+  async (how, store, run, end, effectsLeft) => {
+    const id = how.replaceAll(/\W+/g, '-');
+    const overlap = deferred();
+    let runs = 0;
+    kit.router.consumer(
+      kit.exchange,
+      `inbox.${id}`,
+    )(
+      rawConsumer(async (_routingKey, _body, { transaction }) => {
+        runs += 1;
+        await run(transaction, `INSERT INTO ${database.table('effect')} VALUES ('${id}')`);
+        await end(transaction);
+        // knex has settled its promise by now: what is done here must be waited for all the same.
+        await new Promise(setImmediate);
+        overlap.resolve();
+      }),
+    );
+    consumer = await kit.start({ parts: { inbox: store() } });
+    kit.send(`inbox.${id}`, {}, {}, { messageId: id, appId: 'sender' });
+    let letter = await kit.nextDead();
+    // Those of the tests before lie there as well.
+    while (letter.properties.messageId !== id) letter = await kit.nextDead();
+    await until(() => consumer.stats.inFlight === 0);
+    if (!how.endsWith('throw')) await overlap.promise;
+    expect(runs).toBe(1);
+    expect(await effects(id)).toBe(effectsLeft);
+    expect(consumer.stats).toMatchObject({ received: 1, handled: 0, duplicates: 0, retried: 0 });
+    expect(String(letter.properties.headers?.[HEADER.failures])).toContain('SVC_COMM_TRANSACTION_ENDED_INSIDE');
+  },
+);

@@ -1,4 +1,4 @@
-import { NotATransactionError, TransactionFinishedError } from '../../errors.ts';
+import { DatabaseUnavailableError, NotATransactionError, TransactionFinishedError } from '../../errors.ts';
 import { GuardedExecutor } from '../guarded-executor.ts';
 import { isPgClient, type PgClient, PgClientExecutor } from '../pg-client-executor.ts';
 import { type Adapter, hasMethod, method } from './shape.ts';
@@ -34,7 +34,9 @@ export const pgAdapter: Adapter = {
       knowsItsEnd: false,
       prepare: false,
     });
-    if (executor.status() === 'ended') {
+    const status = executor.status();
+    if (status === 'lost') throw new DatabaseUnavailableError('', 'the connection of the transaction was lost');
+    if (status === 'ended') {
       if (seen.has(client)) throw new TransactionFinishedError();
       throw new NotATransactionError('pg', 'the client has no open transaction: await its BEGIN first');
     }

@@ -4,7 +4,7 @@ import type { Middleware, Verdict } from '../../message/handler.ts';
 
 /**
  * Turns what was thrown inside into a verdict; the only layer that does, and the outermost.
- * - `Reject`: dead letters. A malformed message: dead letters.
+ * - `Reject`, or a handler that ended its transaction itself: dead letters. A malformed message: dead letters.
  * - `RetryLater`: retry after its delay.
  * - no connection to broker or database, or our own stop or a lost delivery cut the run short: given back, no attempt counted
  * - anything else: retry as the settings say.
@@ -26,6 +26,9 @@ function verdictOf(thrown: unknown, signal: AbortSignal): Verdict {
   // By code, not by class: a project may have two copies of this package loaded, the command's and its own.
   switch (codeOf(error)) {
     case 'SVC_COMM_REJECT':
+      return { kind: 'dead', reason: 'rejected', error };
+    // Its inbox row may be committed: a second run would find it, and be acked as a duplicate of what was half done.
+    case 'SVC_COMM_TRANSACTION_ENDED_INSIDE':
       return { kind: 'dead', reason: 'rejected', error };
     case 'SVC_COMM_MALFORMED_MESSAGE':
       return { kind: 'dead', reason: 'malformed', error };
