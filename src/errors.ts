@@ -436,6 +436,20 @@ export class MigrationRequiredError extends SvcCommError {
   }
 }
 
+/** The user of `databaseUrl` may not make or change our tables. Nothing was changed. */
+export class MigrationRightsError extends SvcCommError {
+  readonly code = 'SVC_COMM_MIGRATION_RIGHTS';
+  readonly schema: string;
+  constructor(schema: string, detail: string, options?: ErrorOptions) {
+    super(
+      `the database user may not migrate schema ${schema}: ${detail}; run \`svc-comm migrate\` as the owner of our tables ` +
+        'there, with CREATE on the schema (on the database, when the schema is to be made)',
+      options,
+    );
+    this.schema = schema;
+  }
+}
+
 /** A publish that must be transactional found no transaction. Nothing was written. */
 export class TransactionRequiredError extends SvcCommError {
   readonly code = 'SVC_COMM_TRANSACTION_REQUIRED';

@@ -143,6 +143,7 @@ export {
   MalformedMessageError,
   MessageTooLargeError,
   MigrationRequiredError,
+  MigrationRightsError,
   MissingPackageError,
   ModuleLoadError,
   NoConsumersError,

@@ -119,6 +119,6 @@ export function unavailable(url: string, error: unknown, detail = errorText(erro
 
 /** What no start gets over, whatever it waits for: tables that are missing, or not for this user; undefined for the rest. */
 export function tablesError(error: unknown): MigrationRequiredError | DatabaseRightsError | undefined {
-  if (error instanceof MigrationRequiredError) return error;
+  if (error instanceof MigrationRequiredError || error instanceof DatabaseRightsError) return error;
   return sqlState(error) === '42501' ? new DatabaseRightsError(errorText(error), { cause: error }) : undefined;
 }

@@ -5,6 +5,7 @@ import { InboxGroups } from './inbox-groups.ts';
 import { claimInbox } from './sql/claim-inbox.ts';
 import { deleteOldInbox, inboxState, markInboxDead, reviveInbox } from './sql/inbox-rows.ts';
 import { parkedKeys, parkKey, unparkKey } from './sql/parked-keys.ts';
+import { ALL_RIGHTS, assertTableRights, type NeededRights } from './table-rights.ts';
 import type { Transactions } from './transactions.ts';
 
 export interface InboxStoreOptions {
@@ -12,6 +13,11 @@ export interface InboxStoreOptions {
   /** Where our tables are. @default 'public' */
   readonly schema?: string;
 }
+
+const NEEDED: NeededRights = Object.freeze({
+  svc_comm_inbox: ALL_RIGHTS,
+  svc_comm_parked_key: ['SELECT', 'INSERT', 'DELETE'],
+});
 
 /** Rows that one statement of the retention deletes. */
 const DELETE_BATCH = 1000;
@@ -38,10 +44,16 @@ export class InboxStore implements Inbox {
     return new InboxGroups({ transactions: this.#transactions, schema: this.#schema, alone: this, groups });
   }
 
-  /** @throws MigrationRequiredError (SVC_COMM_MIGRATION_REQUIRED) when its table is missing */
+  /**
+   * @throws MigrationRequiredError (SVC_COMM_MIGRATION_REQUIRED) when its table is missing
+   * @throws DatabaseRightsError (SVC_COMM_DATABASE_RIGHTS)
+   */
   async verify(): Promise<void> {
     const nobody = { queue: '', source: '', messageId: '' };
-    await this.#inOwn('inbox', (executor) => inboxState(executor, this.#schema, nobody));
+    await this.#inOwn('inbox', async (executor) => {
+      await assertTableRights(executor, this.#schema, NEEDED);
+      await inboxState(executor, this.#schema, nobody);
+    });
   }
 
   markDead(key: InboxKey): Promise<void> {

@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Knex } from 'knex';
+import { MigrationRightsError } from '../errors.ts';
 import { packageRoot } from '../util/own-files.ts';
-import { toDatabaseError } from './database-error.ts';
+import { errorText, sqlState, toDatabaseError } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import { assertSchemaName, qualified, quoteIdentifier } from './identifier.ts';
 
@@ -39,7 +40,10 @@ export async function migrate(knex: Knex, { schema = 'public' }: MigrateOptions 
       return ran;
     })
     .catch((error: unknown) => {
-      throw toDatabaseError(error);
+      if (sqlState(error) !== '42501') throw toDatabaseError(error);
+      // knex puts the whole statement before the server's words.
+      const text = errorText(error).split(' - ').at(-1) ?? '';
+      throw new MigrationRightsError(schema, text, { cause: error });
     });
 }
 

@@ -9,6 +9,7 @@ import {
   readStartMarks,
   returnStartMarks,
 } from './sql/start-marks.ts';
+import { ALL_RIGHTS, assertTableRights } from './table-rights.ts';
 import type { Transactions } from './transactions.ts';
 
 export interface StartMarkStoreOptions {
@@ -46,7 +47,10 @@ export class StartMarkStore implements StartMarks {
 
   /** @throws MigrationRequiredError (SVC_COMM_MIGRATION_REQUIRED) when its table is missing */
   async verify(): Promise<void> {
-    await this.read([]);
+    await this.#commit(async (executor) => {
+      await assertTableRights(executor, this.#schema, { svc_comm_start_mark: ALL_RIGHTS });
+      await readStartMarks(executor, this.#schema, []);
+    });
   }
 
   /** @returns how many were deleted */

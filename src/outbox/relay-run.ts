@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { tablesError } from '../database/database-error.ts';
 import { DatabaseLink } from '../database/link.ts';
+import { ALL_RIGHTS, assertTableRights, type NeededRights } from '../database/table-rights.ts';
 import { DatabaseUnavailableError } from '../errors.ts';
 import type { Clock } from '../lifecycle/clock.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -20,6 +21,12 @@ import { PLAN_SETTINGS } from './sql/read-batch.ts';
 import { Wakeup } from './wakeup.ts';
 import { WakeupListener } from './wakeup-listener.ts';
 
+const NEEDED: NeededRights = Object.freeze({
+  svc_comm_outbox: ALL_RIGHTS,
+  svc_comm_future: ['SELECT', 'DELETE'],
+  svc_comm_relay: ALL_RIGHTS,
+  svc_comm_relay_lease: ['SELECT', 'UPDATE'],
+});
 /** Rows of one key that wait in memory behind the one that is sent. */
 const LANE_LIMIT = 256;
 /** Statements that write do not wait longer than this for somebody else's locks. */
@@ -190,6 +197,7 @@ export class RelayRun {
 
   async #firstCensus(): Promise<boolean> {
     try {
+      await assertTableRights(this.#links.control, this.#parts.schema, NEEDED);
       await this.#leases.runOnce();
       return true;
     } catch (error) {

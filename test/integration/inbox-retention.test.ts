@@ -59,23 +59,46 @@ it.each([
   },
 );
 
-it('a consumer whose database user may not use our tables does not start: each message would end as a dead letter', async () => {
-  const role = `${database.schema}_weak`;
-  const url = new URL(database.url);
-  url.username = role;
-  await database.pg.query(`CREATE ROLE ${role} LOGIN`);
-  const service = createService({
-    ...{ appId: 'weak', brokerUrl: testBrokerUrl(), databaseUrl: url.href, schema: database.schema },
-    ...{ queue: uniqueName('weak'), declare: 'none', logLevel: 'silent' },
-  });
-  service.messageRouter.defaultConsumer(rawConsumer(async () => undefined));
-  try {
-    await expect(service.consumer().start()).rejects.toMatchObject({
-      code: 'SVC_COMM_DATABASE_RIGHTS',
-      message: expect.stringContaining('GRANT'),
+const all = 'SELECT, INSERT, UPDATE, DELETE';
+
+it.each([
+  ['may not use our tables', [], 'no SELECT on svc_comm_inbox'],
+  ['may read them only', [`GRANT SELECT ON ALL TABLES IN SCHEMA $S TO $R`], 'no INSERT on svc_comm_inbox'],
+  [
+    'may not mark dead letters',
+    [`GRANT ${all} ON ALL TABLES IN SCHEMA $S TO $R`, `REVOKE UPDATE ON $S.svc_comm_inbox FROM $R`],
+    'no UPDATE on svc_comm_inbox',
+  ],
+  [
+    'is kept out by row level security',
+    [`GRANT ${all} ON ALL TABLES IN SCHEMA $S TO $R`, `ALTER TABLE $S.svc_comm_inbox ENABLE ROW LEVEL SECURITY`],
+    'row level security with no policy for SELECT on svc_comm_inbox',
+  ],
+])(
+  'a consumer whose database user %s does not start: each message would end as a dead letter',
+  async (_what, statements, says) => {
+    const role = `${database.schema}_weak`;
+    const url = new URL(database.url);
+    url.username = role;
+    await database.pg.query(`CREATE ROLE ${role} LOGIN`);
+    await database.pg.query(`GRANT USAGE ON SCHEMA "${database.schema}" TO ${role}`);
+    for (const statement of statements) {
+      await database.pg.query(statement.replaceAll('$S', `"${database.schema}"`).replaceAll('$R', role));
+    }
+    const service = createService({
+      ...{ appId: 'weak', brokerUrl: testBrokerUrl(), databaseUrl: url.href, schema: database.schema },
+      ...{ queue: uniqueName('weak'), declare: 'none', logLevel: 'silent' },
     });
-  } finally {
-    await service.close();
-    await database.pg.query(`DROP ROLE ${role}`);
-  }
-});
+    service.messageRouter.defaultConsumer(rawConsumer(async () => undefined));
+    try {
+      const started = service.consumer().start();
+      await expect(started).rejects.toMatchObject({ code: 'SVC_COMM_DATABASE_RIGHTS' });
+      await expect(started).rejects.toThrow(/GRANT/);
+      await expect(started).rejects.toThrow(says);
+    } finally {
+      await service.close();
+      await database.pg.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+      await database.pg.query(`ALTER TABLE ${database.table('svc_comm_inbox')} DISABLE ROW LEVEL SECURITY`);
+    }
+  },
+);

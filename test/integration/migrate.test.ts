@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SqlExecutor } from '../../src/database/executor.ts';
 import { migrate, pendingMigrations } from '../../src/database/migrate.ts';
@@ -113,3 +114,27 @@ async function run(
   const code = await new Promise((resolve) => child.once('close', resolve));
   return { code, output, errors };
 }
+
+test('a user that may not make tables is told so in one sentence, without the statement', async () => {
+  const role = uniqueName('may_not');
+  const schema = uniqueName('theirs');
+  const outside = new pg.Client({ connectionString: testDatabaseUrl() });
+  await outside.connect();
+  await outside.query(`CREATE ROLE ${role} LOGIN; CREATE SCHEMA ${schema}`);
+  const url = new URL(testDatabaseUrl());
+  url.username = role;
+  const weak = new DatabasePool({ url: url.href });
+  try {
+    await weak.start();
+    const said = {
+      code: 'SVC_COMM_MIGRATION_RIGHTS',
+      message: expect.not.stringMatching(/create table/i),
+    };
+    await expect(migrate(weak.knex, { schema })).rejects.toMatchObject(said);
+    await expect(migrate(weak.knex, { schema })).rejects.toThrow(`permission denied for schema ${schema}; run`);
+  } finally {
+    await weak.stop();
+    await outside.query(`DROP SCHEMA ${schema} CASCADE; DROP ROLE ${role}`);
+    await outside.end();
+  }
+});
