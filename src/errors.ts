@@ -1253,10 +1253,12 @@ export class RestApiGatewayTimeoutError extends RestApiServerError {
 /** Nothing can listen there: another process has the port, or the address is none of this machine. */
 export class ListenError extends SvcCommError {
   readonly code = 'SVC_COMM_LISTEN';
-  /** The settings that name it, as `monitor`. */
+  /** The settings that name it: `monitor` or `http`. */
   readonly settings: string;
   readonly host: string;
   readonly port: number;
+  /** By another process, or another server of this one. */
+  readonly isTaken: boolean;
   constructor(settings: string, host: string, port: number, cause: NodeJS.ErrnoException) {
     const isTaken = cause.code === 'EADDRINUSE';
     const why = isTaken ? 'another process has the port, perhaps another command of this project' : cause.message;
@@ -1267,6 +1269,7 @@ export class ListenError extends SvcCommError {
     this.settings = settings;
     this.host = host;
     this.port = port;
+    this.isTaken = isTaken;
   }
 }
 

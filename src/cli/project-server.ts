@@ -1,5 +1,5 @@
 import type { SvcCommService } from '../assemble.ts';
-import { InvalidArgumentError, MissingPackageError } from '../errors.ts';
+import { InvalidArgumentError, ListenError, MissingPackageError } from '../errors.ts';
 import type { HttpServer } from '../http/server.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle } from '../lifecycle/service.ts';
@@ -59,8 +59,7 @@ async function startServer(service: SvcCommService, parts: ServerParts): Promise
     await server.start();
     return server;
   } catch (error) {
-    const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-    if (!isTaken || takesOtherPort !== true) throw error;
+    if (!(error instanceof ListenError && error.isTaken) || takesOtherPort !== true) throw error;
     logger.warn({ port: settings.http.port }, 'the port of the setting http.port is taken: listening on another');
     await server.stop();
     const http = { ...settings.http, port: 0 };

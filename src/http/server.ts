@@ -1,4 +1,5 @@
 import { type FastifyInstance, type FastifyServerOptions, fastify, LogController } from 'fastify';
+import { ListenError } from '../errors.ts';
 import { createLogger, type Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { fastifyCorrelation } from '../util/request-correlation.ts';
@@ -38,6 +39,9 @@ export const SERVER_OPTIONS = Object.freeze({
   http: Object.freeze({ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, connectionsCheckingInterval: 1_000 }),
 } as const) satisfies FastifyServerOptions;
 
+/** What the system has against an address; whatever else a plugin throws at the start is its own. */
+const isOfSystem = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && 'syscall' in error;
+
 /** A Fastify server as a service: `start` resolves when it listens, `stop` when its last answer is sent. */
 export class HttpServer implements Service {
   readonly name = 'HTTP server';
@@ -60,7 +64,7 @@ export class HttpServer implements Service {
     return this.#url;
   }
 
-  /** @throws OpenAddressError (SVC_COMM_OPEN_ADDRESS), and node's own for an address that is taken */
+  /** @throws OpenAddressError (SVC_COMM_OPEN_ADDRESS), ListenError (SVC_COMM_LISTEN) */
   start(): Promise<void> {
     return this.#lifecycle.start();
   }
@@ -92,7 +96,11 @@ export class HttpServer implements Service {
     await app.register(guard, guardOptions);
     await app.register(fastifyCorrelation);
     await register(app);
-    this.#url = await app.listen({ host, port });
+    try {
+      this.#url = await app.listen({ host, port });
+    } catch (error) {
+      throw isOfSystem(error) ? new ListenError('http', host, port, error) : error;
+    }
   }
 
   async #stop(): Promise<void> {

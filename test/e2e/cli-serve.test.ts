@@ -89,14 +89,15 @@ describe('serve', () => {
     expect([ended.code, ended.stderr]).toEqual([code, expect.stringContaining(text)]);
   });
 
-  it('says so when its port is taken', async () => {
+  it('says when its port is taken which settings name it, and what to do', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const address = other.address();
     const port = typeof address === 'object' && address ? address.port : 0;
     const { code, stderr } = await project.cli('serve', '--port', String(port));
     other.close();
-    expect([code, stderr]).toEqual([1, expect.stringContaining('EADDRINUSE')]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('SVC_COMM_LISTEN')]);
+    expect(stderr).toMatch(new RegExp(`cannot listen on 127\\.0\\.0\\.1, port ${port}: another process.*http\\.port`));
   });
 
   it('ends the connections that it keeps and then itself, at SIGTERM', async () => {

@@ -84,6 +84,23 @@ describe('a server without a token', () => {
     await called.close();
   });
 
+  it('says why it cannot listen where it is told to, and which settings name it', async () => {
+    const other = await startServer(() => undefined);
+    const port = Number(new URL(other.url).port);
+    const taken = new HttpServer({ port, logger: silentLogger, register: () => undefined });
+    await expect(taken.start()).rejects.toMatchObject({
+      code: 'SVC_COMM_LISTEN',
+      settings: 'http',
+      port,
+      isTaken: true,
+    });
+    await taken.stop();
+    const nowhere = new HttpServer({ host: '192.0.2.1', port: 0, guard: { token: 'x' }, register: () => undefined });
+    await expect(nowhere.start()).rejects.toThrow(/192\.0\.2\.1.*http\.host/);
+    await nowhere.stop();
+    await other.stop();
+  });
+
   it.each(['/%E0%A4%A', '/a/%ff'])('answers %s, which is no URL, as it answers all that is wrong', async (path) => {
     const server = new HttpServer({ port: 0, logger: silentLogger, register: () => undefined });
     await server.start();
