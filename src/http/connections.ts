@@ -1,8 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How long a client that a stopping server only waits for may be silent. */
-const SILENCE_MS = 5_000;
+/** How long a client that the server only waits for may be silent. */
+const SILENCE_MS = 30_000;
+/** When the server stops. */
+const STOP_SILENCE_MS = 5_000;
 
 interface Exchange {
   readonly request: IncomingMessage;
@@ -16,9 +18,10 @@ interface Connection {
 }
 
 /**
- * The connections of a server that stops. What node does with them is not enough: it takes an answer for sent when it is
- * written, and closes the connection under what the client has yet to read; and it waits for ever for clients that have
- * connected and ask for nothing (browsers do so ahead of need), or send half a request.
+ * The connections of a server. What node does with them is not enough. It waits for ever for a client that does not read
+ * its answer, which then holds one of a bounded number of connections. When the server stops it takes an answer for sent
+ * when it is written, and closes the connection under what the client has yet to read; and it waits for ever for clients
+ * that have connected and ask for nothing (browsers do so ahead of need), or send half a request.
  */
 export class Connections {
   readonly #open = new Map<Socket, Connection>();
@@ -35,6 +38,10 @@ export class Connections {
         connection.exchanges.delete(exchange);
         connection.bytesDone = socket.bytesRead;
       });
+    });
+    // Node measures it from the last byte that was sent or came, of those that it keeps for another request as well.
+    server.setTimeout(SILENCE_MS, (socket) => {
+      if ([...this.#of(socket).exchanges].every(isUpToTheClient)) socket.destroy();
     });
     // Node and Fastify call it when they close the server.
     server.closeIdleConnections = () => this.closeIdle();
@@ -58,9 +65,10 @@ export class Connections {
   }
 }
 
-const isUpToTheClient = ({ request, response }: Exchange): boolean => !request.complete || response.writableEnded;
+const isUpToTheClient = ({ request, response }: Exchange): boolean =>
+  !request.complete || response.writableEnded || response.writableNeedDrain;
 
 function giveUpWhenSilent(socket: Socket): void {
-  if (socket.timeout === SILENCE_MS) return;
-  socket.setTimeout(SILENCE_MS, () => socket.destroy());
+  if (socket.timeout === STOP_SILENCE_MS) return;
+  socket.setTimeout(STOP_SILENCE_MS, () => socket.destroy());
 }

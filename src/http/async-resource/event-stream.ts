@@ -33,7 +33,10 @@ export async function streamEvents(reply: FastifyReply, { events, dataOf, until 
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
   });
-  const ping = setInterval(() => raw.write(':\n\n'), PING_MS);
+  const ping = setInterval(() => {
+    // Behind what a client does not read it would only be heaped up, and count as traffic.
+    if (!raw.writableNeedDrain) raw.write(':\n\n');
+  }, PING_MS);
   try {
     for await (const event of events) {
       const isEnd = event.kind === 'state' && isFinal(event.state);
