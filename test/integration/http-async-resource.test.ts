@@ -337,6 +337,18 @@ describe('a stream of events', () => {
     expect((await follow(path, { headers: { ...accept.headers, 'last-event-id': 'end' } })).status).toBe(204);
   });
 
+  it('is for who takes it: not where it is refused with the weight 0', async () => {
+    const path = location(await api('/other/?ms=1'));
+    await end(path);
+    const asked = (value: string) => follow(path, { headers: { accept: value } });
+    for (const refused of ['text/event-stream;q=0', 'application/json, text/event-stream; Q=0.000', '*/*']) {
+      expect((await asked(refused)).headers.get('content-type')).toContain('application/json');
+    }
+    for (const taken of ['text/event-stream;q=0.1', 'application/json;q=0, Text/Event-Stream']) {
+      expect((await asked(taken)).headers.get('content-type')).toContain('text/event-stream');
+    }
+  });
+
   it('ends with the server, and with its client', async () => {
     const tasks = await kit.kit.tasks();
     const other = await startServer(

@@ -13,8 +13,12 @@ export interface StreamOptions {
   readonly until: AbortSignal;
 }
 
+/** Whether `Accept` names it, and not with the weight 0 of what is not acceptable (RFC 9110 §12.4.2). */
 export const wantsEvents = ({ headers }: FastifyRequest): boolean =>
-  /(^|,)\s*text\/event-stream\s*(;|,|$)/i.test(headers.accept ?? '');
+  (headers.accept ?? '').split(',').some((range) => {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    return type === 'text/event-stream' && !parameters.some((parameter) => /^q\s*=\s*0(\.0*)?$/.test(parameter));
+  });
 
 /** The last event's id of a client that comes again by itself: when that was the end, there is nothing more to tell. */
 export const hasSeenTheEnd = ({ headers }: FastifyRequest): boolean => headers['last-event-id'] === 'end';
