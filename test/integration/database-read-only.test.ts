@@ -1,6 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { KnexTransaction } from '../../src/database/transactions.ts';
 import { rawConsumer } from '../../src/router/raw-consumer.ts';
+import { arg } from '../../src/task/argument.ts';
+import { task } from '../../src/task/definition.ts';
+import { taskRegistry } from '../../src/task/registry.ts';
 import { until } from '../support/consumer-kit.ts';
 import { testDatabaseUrl } from '../support/servers.ts';
 import { ServiceKit } from '../support/service-kit.ts';
@@ -39,6 +42,10 @@ const isRefused = () =>
 const writable = (is: boolean) =>
   kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = ${is ? 'off' : 'on'}`);
 
+/** For those that have connections. */
+const endSessions = () =>
+  kit.pg.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [role]);
+
 it.each([1, 8])(
   'messages wait while the database refuses writes, no attempt is counted, and new connections handle them when it takes some (group %i)',
   async (group) => {
@@ -75,6 +82,26 @@ it.each([1, 8])(
     expect(new Set(attempts)).toEqual(new Set([1]));
   },
 );
+
+it('who submits a task or publishes then is told that the database refuses writes, and nothing is half written', async () => {
+  const service = kit.service('asks', { databaseUrl });
+  const sum = task({ name: 'sum', args: { x: arg.integer() } }, ({ x }) => x);
+  taskRegistry.add(sum);
+  await writable(false);
+  const tasks = await service.tasks();
+  const refused = { code: 'SVC_COMM_DATABASE_UNAVAILABLE', message: expect.stringContaining('refuses writes') };
+  const publish = () =>
+    service.transaction(() =>
+      service.publishAggregateEvent({ aggregate: kit.exchangeName('told'), eventType: 'made', payload: {} }),
+    );
+  await expect(tasks.submit('sum', { x: 1 })).rejects.toMatchObject(refused);
+  await expect(publish()).rejects.toMatchObject(refused);
+  expect([await kit.count('svc_comm_task'), await kit.count('svc_comm_outbox')]).toEqual([0, 0]);
+  await writable(true);
+  await endSessions();
+  expect(await tasks.submit('sum', { x: 1 })).toMatchObject({ wasKnown: false });
+  await publish();
+});
 
 it('a relay whose database refuses writes makes new connections until one takes them', async () => {
   const service = kit.service('relay', { databaseUrl });

@@ -39,6 +39,7 @@ test.each(wrappings)("the server's code is found in what %s throws", (_library, 
     code: 'SVC_COMM_MIGRATION_REQUIRED',
     table: 'svc_comm_outbox',
   });
+  expect(toDatabaseError(wrap(pgError('25006')))).toMatchObject({ code: 'SVC_COMM_DATABASE_UNAVAILABLE' });
   expect(isConnectionError(wrap(pgError('57P01')))).toBe(true);
   expect(isAccessRefused(wrap(pgError('28P01')))).toBe(true);
 });
@@ -57,6 +58,7 @@ test.each([
   ['connection failure', pgError('08006'), true],
   ['starting up', pgError('57P03'), true],
   ['too many clients', pgError('53300'), true],
+  ['no writes', pgError('25006'), false],
   ['a unique violation', pgError('23505'), false],
   ['a cancelled statement', pgError('57014'), false],
   ['an unknown error', new Error('oops'), false],
