@@ -47,9 +47,23 @@ export function projectServer(service: SvcCommService, parts: ServerParts): Life
       parts.logger.info({ url }, `listening on ${url}; for people: ${url}/docs`);
     },
     async stop() {
-      await running?.stop();
+      // What a synchronous task of a process does then counts for nothing: its instance ends, and the request is answered.
+      const late = setTimeout(() => void endInstances(service, parts.logger), parts.settings.gracePeriodMs);
+      try {
+        await running?.stop();
+      } finally {
+        clearTimeout(late);
+      }
     },
   });
+}
+
+async function endInstances(service: SvcCommService, logger: Logger): Promise<void> {
+  try {
+    await (await service.processes()).stop();
+  } catch (error) {
+    logger.warn({ error }, 'process instances that run here could not be ended; their leases will end them');
+  }
 }
 
 async function startServer(service: SvcCommService, parts: ServerParts): Promise<HttpServer> {

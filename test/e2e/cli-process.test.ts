@@ -111,6 +111,30 @@ it('doctor names the environment variables that are missing', async () => {
   );
 });
 
+it('serve stops within its grace period, also while a synchronous task runs: its request is answered', async () => {
+  const slow = new CliProject({
+    'processes/slow.yml': 'id: slow\ntasksSync: [wait.long]\n',
+    'tasks/custom/wait.js': `
+import { processTask } from 'svc-comm/process';
+export const long = processTask({ timeout: '10m' }, () => {
+  console.log('begun');
+  return new Promise(() => undefined);
+});
+`,
+  });
+  try {
+    expect(await slow.run([bin, 'migrate'])).toMatchObject({ code: 0 });
+    const server = slow.start([bin, 'serve', '--port', '0'], { SVC_COMM_GRACE_PERIOD: '1s' });
+    const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(await server.line('listening on')) ?? [];
+    const asked = request(`${url}/slow`, json({}));
+    await server.line('begun');
+    expect(await server.stop()).toBe(0);
+    expect(await asked).toMatchObject({ status: 502, json: { taskStatus: 'LOST', instance: { state: 'Failed' } } });
+  } finally {
+    await slow.remove();
+  }
+});
+
 it('serve refuses a process that has the name of a task, or of a path of its own', async () => {
   const clash = new CliProject({ 'processes/clash.yml': 'id: double\n', 'src/tasks.js': FILES['src/tasks.js'] });
   const own = new CliProject({ 'processes/own.yml': 'id: health\n' });
