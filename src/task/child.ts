@@ -1,3 +1,4 @@
+import { Writable } from 'node:stream';
 import { flushOpenTelemetry } from '../telemetry/flush.ts';
 import { withCorrelation } from '../util/correlation.ts';
 import { hasOpenTelemetry } from '../util/open-telemetry.ts';
@@ -33,7 +34,8 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
     running = undefined;
     // What the handler printed is to be in the pipe before its result is in the other.
     const told = { ...end, residentBytes: process.memoryUsage.rss() };
-    process.stdout.write('', () => process.stderr.write('', () => send(told, isLeaving ? leave : undefined)));
+    await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+    send(told, isLeaving ? leave : undefined);
   };
 
   process.on('message', (message: ToProcess) => {
@@ -55,6 +57,13 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
   process.on('SIGINT', () => undefined);
   process.once('disconnect', exit);
 }
+
+/** Past what a handler has put in the place of `write` to be quiet; one that has ended the stream has no more to say. */
+const flushed = (stream: Writable): Promise<void> =>
+  new Promise((resolve) => {
+    if (stream.writable) Writable.prototype.write.call(stream, '', 'utf8', () => resolve());
+    else resolve();
+  });
 
 const exit = (): never => process.exit(0);
 

@@ -159,6 +159,10 @@ describe('a task', () => {
     expect(await run('strange', { what: 'ipc' })).toBeNull();
   });
 
+  it('that took the way to print from its process has its result all the same', async () => {
+    for (const how of ['in place of write', 'ended', 'destroyed']) expect(await run('mute', { how })).toBe(how);
+  });
+
   it('that prints a flood keeps the end of it, and no memory of the worker', async () => {
     const before = process.memoryUsage().rss;
     const handle = await kit.tasks.submit('chatty', { lines: 200_000 });

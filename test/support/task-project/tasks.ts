@@ -157,5 +157,17 @@ export const strange = task({ name: 'strange', args: { what: arg.string() } }, (
   return undefined;
 });
 
+/** Leaves its process without a way to print. */
+export const mute = task({ name: 'mute', args: { how: arg.string() }, timeout: '10s' }, ({ how }) => {
+  for (const stream of [process.stdout, process.stderr]) {
+    if (how === 'in place of write') stream.write = () => true;
+    if (how === 'ended') stream.end();
+    if (how === 'destroyed') stream.destroy();
+  }
+  // To an ended stream it would be an error of the task's own.
+  if (how === 'in place of write') console.log('nobody reads it');
+  return how;
+});
+
 /** The trace that it belongs to. */
 export const traced = task({ name: 'traced' }, () => currentCorrelation()?.traceparent);
