@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly settings: ResolvedSettings;
   /** Logged when it is ready. */
   readonly readyText: string;
+  /** See `SignalOptions`. */
+  readonly leftText?: string | undefined;
   /** Called when it is ready. */
   readonly onReady?: (() => void) | undefined;
   /** Started before the service, and stopped after it. @default nothing */
@@ -24,12 +26,12 @@ export interface RunOptions {
 
 /** Runs a service as this process's only work, until a signal. */
 export async function runService(service: Service, options: RunOptions): Promise<0 | 1> {
-  const { logger, settings, monitor, close } = options;
+  const { logger, settings, monitor, leftText, close } = options;
   const graceMs = settings.gracePeriodMs + CLOSE_MS;
   let exitCode: 0 | 1 = 0;
   try {
     const all = monitor ? group(service.name, [monitor, service]) : service;
-    exitCode = await runUntilSignal(announced(all, options), { logger, graceMs });
+    exitCode = await runUntilSignal(announced(all, options), { logger, graceMs, leftText });
     return exitCode;
   } finally {
     // After a stop that was cut short nothing is waited for any more.

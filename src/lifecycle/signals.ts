@@ -6,7 +6,11 @@ export interface SignalOptions {
   readonly logger: Logger;
   /** A drain that takes longer is given up. */
   readonly graceMs: number;
+  /** What becomes of what a stop that is cut short leaves. @default 'what was in flight will be delivered again' */
+  readonly leftText?: string | undefined;
 }
+
+const DELIVERED_AGAIN = 'what was in flight will be delivered again';
 
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
@@ -15,7 +19,10 @@ export const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
  * @returns the exit code: 0 after a clean drain, 1 when a second signal or the grace time cut it short
  * @throws what `start` throws
  */
-export async function runUntilSignal(service: Service, { logger, graceMs }: SignalOptions): Promise<0 | 1> {
+export async function runUntilSignal(
+  service: Service,
+  { logger, graceMs, leftText = DELIVERED_AGAIN }: SignalOptions,
+): Promise<0 | 1> {
   const asked = deferred<'asked'>();
   const forced = deferred<'a second signal'>();
   let signals = 0;
@@ -40,10 +47,7 @@ export async function runUntilSignal(service: Service, { logger, graceMs }: Sign
     });
     const end = await Promise.race([service.stop().then(() => 'quiet' as const), forced.promise, grace]);
     if (end === 'quiet') return 0;
-    logger.error(
-      { service: service.name, graceMs },
-      `stop was cut short by ${end}; what was in flight will be delivered again`,
-    );
+    logger.error({ service: service.name, graceMs }, `stop was cut short by ${end}; ${leftText}`);
     return 1;
   } finally {
     clearTimeout(timer);

@@ -130,6 +130,17 @@ export const long = processTask({ timeout: '10m' }, () => {
     await server.line('begun');
     expect(await server.stop()).toBe(0);
     expect(await asked).toMatchObject({ status: 502, json: { taskStatus: 'LOST', instance: { state: 'Failed' } } });
+
+    // A second signal does not wait, and says what that means to who has asked.
+    const hasty = slow.start([bin, 'serve', '--port', '0']);
+    const [other] = /http:\/\/127\.0\.0\.1:\d+/.exec(await hasty.line('listening on')) ?? [];
+    const unanswered = expect(request(`${other}/slow`, json({}))).rejects.toThrow();
+    await hasty.line('begun');
+    hasty.child.kill('SIGTERM');
+    await hasty.line('draining');
+    expect(await hasty.stop()).toBe(1);
+    expect(hasty.lines.join()).toContain('cut short by a second signal; requests in flight have no answer');
+    await unanswered;
   } finally {
     await slow.remove();
   }

@@ -20,6 +20,8 @@ export interface ServeOptions {
   readonly makeToken?: boolean;
 }
 
+/** What a stop that is cut short leaves. */
+const UNANSWERED = 'requests in flight have no answer; the tasks that they started go on';
 const DOCS_PORT = 4000;
 /** What a process that does everything needs, without a server beside it. */
 const EMBEDDED = Object.freeze({ brokerUrl: 'embedded:', databaseUrl: 'embedded:' });
@@ -54,6 +56,7 @@ export async function serve(
   return runService(group('server', parts), {
     logger,
     settings,
+    leftText: all === true ? `${UNANSWERED}, messages in flight will be delivered again` : UNANSWERED,
     readyText: `serving ${names.join(', ') || 'documentation'}`,
     monitor: monitorOf(service),
     close: () => service.close(),
