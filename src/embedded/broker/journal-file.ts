@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs';
 import { closeSync, constants, fstatSync, fsyncSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
-import { copyFile, readFile } from 'node:fs/promises';
+import { copyFile, open, readFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { SettingsError } from '../../errors.ts';
 
@@ -36,14 +36,26 @@ export class JournalFile {
   }
 
   /**
+   * Nothing is made beside somebody else's file.
+   * @throws SettingsError (SVC_COMM_SETTINGS) when there is a file, and it is no journal
+   */
+  async assertJournal(): Promise<void> {
+    const file = await open(this.path).catch(unlessMissing);
+    if (!file) return;
+    try {
+      const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(HEADER.length), position: 0 });
+      if (!buffer.subarray(0, bytesRead).equals(HEADER)) throw noJournal(this.path);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
    * Every whole block, up to the first that is not, and how many bytes are left then.
    * @throws SettingsError (SVC_COMM_SETTINGS) when the file is no journal: it is never overwritten then
    */
   async read(): Promise<{ readonly blocks: readonly Buffer[]; readonly tornBytes: number }> {
-    const content = await readFile(this.path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
+    const content = await readFile(this.path).catch(unlessMissing);
     if (content === undefined) return { blocks: [], tornBytes: 0 };
     if (!content.subarray(0, HEADER.length).equals(HEADER)) throw noJournal(this.path);
     const blocks: Buffer[] = [];
@@ -115,6 +127,10 @@ export class JournalFile {
 function writeWhole(descriptor: number, bytes: Buffer): number {
   for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
   return bytes.length;
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 const identityOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;

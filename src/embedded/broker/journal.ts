@@ -56,6 +56,7 @@ export class Journal implements StateChanges {
    */
   async open(vhost: VirtualHost): Promise<void> {
     try {
+      await this.#file.assertJournal();
       this.#lock = await this.#take();
       await this.#open(vhost);
     } catch (cause) {
