@@ -97,7 +97,8 @@ export class Ledger {
   }
 
   async #finish(runs: readonly FinishedRun[]): Promise<boolean[]> {
-    const ended = await finishTasks(this.#parts.ends, this.#parts.schema, runs);
+    const { ends, schema, owner } = this.#parts;
+    const ended = await finishTasks(ends, schema, owner, runs);
     return runs.map(({ id }) => ended.has(id));
   }
 }

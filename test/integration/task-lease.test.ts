@@ -134,10 +134,30 @@ describe('the row', () => {
     const end = { id: handle.id, state: 'FAILURE', result: null, error: null, log: null, retryMs: null } as const;
     const { url, schema } = kit.kit.db;
     const db = await connectDatabase({ url });
-    for (const attempt of [0, 1, 2]) expect(await finishTasks(db, schema, [{ ...end, attempt }])).toEqual(new Set());
+    for (const attempt of [0, 1, 2]) {
+      expect(await finishTasks(db, schema, randomUUID(), [{ ...end, attempt }])).toEqual(new Set());
+    }
     expect((await handle.record()).state).toBe('SUCCESS');
     await db.close();
     await worker.stop();
+  });
+
+  it('takes no end of another worker, whose claim of the same attempt a fail-over has lost', async () => {
+    const [first, second] = [randomUUID(), randomUUID()];
+    const { id } = await kit.tasks.submit('nap', { ms: 1 }, { delay: '1h' });
+    const { db: own } = kit.kit;
+    const { url, schema } = own;
+    await own.pg.query(
+      `UPDATE ${own.table('svc_comm_task')} SET state = 'STARTED', attempt = 1, owner = $2,
+         lease_until = clock_timestamp() + interval '1 h' WHERE id = $1`,
+      [id, second],
+    );
+    const db = await connectDatabase({ url });
+    onTestFinished(() => db.close());
+    const end = { id, attempt: 1, result: null, error: null, log: null, retryMs: null };
+    expect(await finishTasks(db, schema, first, [{ ...end, state: 'FAILURE' }])).toEqual(new Set());
+    expect(await finishTasks(db, schema, second, [{ ...end, state: 'SUCCESS', result: '1' }])).toEqual(new Set([id]));
+    expect((await kit.tasks.record(id)).state).toBe('SUCCESS');
   });
 
   it('of a task whose workers were lost as often as may be says so', async () => {

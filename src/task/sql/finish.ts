@@ -19,8 +19,9 @@ export interface FinishedRun {
 }
 
 /**
- * For several runs at once: compare and set on the attempt, the places come free, who waits is told. A run that somebody
- * asked to end meanwhile is not run again: it is REVOKED.
+ * For several runs at once: compare and set on owner and attempt (a database that failed over may have lost a claim, and
+ * another worker's has the same number then), the places come free, who waits is told. A run that somebody asked to end
+ * meanwhile is not run again: it is REVOKED.
  */
 const finishStatement = statement('finish_tasks', (schema) => {
   const task = qualified(schema, 'svc_comm_task');
@@ -36,7 +37,7 @@ const finishStatement = statement('finish_tasks', (schema) => {
     due_at = CASE WHEN r.retry_ms IS NULL THEN t.due_at ELSE clock_timestamp() + r.retry_ms * interval '1 ms' END,
     finished_at = CASE WHEN r.retry_ms IS NULL OR t.cancel_requested THEN clock_timestamp() END,
     expires_at = CASE WHEN r.retry_ms IS NULL OR t.cancel_requested THEN clock_timestamp() + t.result_ttl_ms * interval '1 ms' END
-    FROM r WHERE t.id = r.id AND t.attempt = r.attempt AND t.state = 'STARTED'
+    FROM r WHERE t.id = r.id AND t.attempt = r.attempt AND t.owner = $8::uuid AND t.state = 'STARTED'
   RETURNING t.id, t.state, t.holds_slot, t.queue, t.due_at, t.result
 ), freed AS (
   UPDATE ${slot} SET task_id = NULL
@@ -56,10 +57,11 @@ SELECT e.id::text AS id, e.state AS state FROM ended e,
 export async function finishTasks(
   db: SqlExecutor,
   schema: string,
+  owner: string,
   runs: readonly FinishedRun[],
 ): Promise<ReadonlySet<string>> {
   const { sql, name } = finishStatement(schema);
-  const params = COLUMNS.map((column) => arrayLiteral(runs.map(column)));
+  const params = [...COLUMNS.map((column) => arrayLiteral(runs.map(column))), owner];
   return new Set((await db.query<{ id: string }>(sql, params, name)).map(({ id }) => id));
 }
 
