@@ -486,18 +486,25 @@ export class TransactionFinishedError extends SvcCommError {
 }
 
 /**
- * The work of a transaction ended it, and not by returning or throwing. What it had written until a commit is there; what
- * it published is not. A message whose handler does so goes to the dead letters at once.
+ * A transaction was over before its work was: the work ended it, and not by returning or throwing, or its library did.
+ * What had been written until a commit is there; what was published in it is not. A message whose handler committed so goes
+ * to the dead letters at once; one whose transaction is known to be rolled back is tried again.
  */
 export class TransactionEndedInsideError extends SvcCommError {
   readonly code = 'SVC_COMM_TRANSACTION_ENDED_INSIDE';
-  constructor(options?: ErrorOptions) {
+  /** What became of it, as far as PostgreSQL could be asked. */
+  readonly fate: 'committed' | 'aborted' | 'unknown';
+  constructor(fate: TransactionEndedInsideError['fate'], options?: ErrorOptions) {
+    const left =
+      fate === 'aborted'
+        ? 'it is rolled back, and nothing of it is there'
+        : 'what was committed stays, and what was published in it is lost';
     super(
-      'the transaction was ended inside its work (commit() or rollback() of its handle, or COMMIT or ROLLBACK as SQL): ' +
-        'what was committed stays, and what was published in it is lost; end it by returning or throwing, not by a ' +
-        'commit or rollback',
+      'the transaction was ended before its work was, by commit() or rollback() of its handle, by COMMIT or ROLLBACK as ' +
+        `SQL, or by its library when the time that this gives it was over: ${left}; end it by returning or throwing`,
       options,
     );
+    this.fate = fate;
   }
 }
 

@@ -59,11 +59,13 @@ export type RunPart = <T>(work: (handle: unknown) => Promise<T>) => Promise<T>;
 type Outcome<T> =
   | { readonly kind: 'running' }
   | { readonly kind: 'done'; readonly value: T }
-  | { readonly kind: 'failed'; readonly error: unknown; readonly isUsers: boolean };
+  | { readonly kind: 'failed'; readonly error: unknown; readonly isUsers: boolean }
+  /** The transaction was over before the work was. */
+  | { readonly kind: 'ended inside'; readonly error: unknown };
 
+/** A function, not a comparison: the compiler takes what a callback assigns for what it was before. */
 const isDone = ({ kind }: Outcome<unknown>): boolean => kind === 'done';
-const wasEndedInside = (outcome: Outcome<unknown>): boolean =>
-  outcome.kind === 'failed' && outcome.error instanceof TransactionEndedInsideError;
+const wasEndedInside = ({ kind }: Outcome<unknown>): boolean => kind === 'ended inside';
 
 async function settled<T>(run: () => Promise<T>): Promise<PromiseSettledResult<T>> {
   const [result] = await Promise.allSettled([(async () => run())()]);
@@ -178,12 +180,11 @@ export class Transactions {
         xid = own.xid;
         outcome = { kind: 'done', value };
         return value;
-      } catch (thrown) {
+      } catch (error) {
         const status = own.executor.status();
-        const isEnded = status === 'ended' || (!isWorking && thrown instanceof TransactionFinishedError);
-        const isLost = status === 'lost' && isConnectionError(thrown);
-        const error = isEnded ? new TransactionEndedInsideError({ cause: thrown }) : thrown;
-        outcome = { kind: 'failed', error, isUsers: isEnded || (isWorking && !isLost) };
+        const isEnded = status === 'ended' || (!isWorking && error instanceof TransactionFinishedError);
+        const isLost = status === 'lost' && isConnectionError(error);
+        outcome = isEnded ? { kind: 'ended inside', error } : { kind: 'failed', error, isUsers: isWorking && !isLost };
         throw error;
       } finally {
         own.end();
@@ -199,7 +200,12 @@ export class Transactions {
       );
       // A library's promise ends with its transaction, if the work has ended that, and not with the work.
       if (scope?.executor.status() === 'ended') await running?.catch(() => undefined);
-      if (opened.status === 'fulfilled' || wasEndedInside(outcome)) return this.#value(outcome);
+      if (wasEndedInside(outcome)) {
+        leave?.();
+        leave = undefined;
+        throw await this.#endedInside(scope?.xid, life, outcome);
+      }
+      if (opened.status === 'fulfilled') return this.#value(outcome);
       const { reason: error } = opened;
       if (error instanceof DatabaseUnavailableError && isReadOnly(error)) this.#options.onReadOnly?.();
       if (!isDone(outcome) || !isConnectionError(error)) throw this.#failure(error, outcome);
@@ -219,6 +225,17 @@ export class Transactions {
     if (fate === 'committed') return;
     if (fate === 'aborted' && xid !== undefined) throw new CommitAbortedError(xid, { cause: error });
     throw new CommitUnknownError(xid, { cause: error });
+  }
+
+  /** By its library, whose time for it was over, it is rolled back; by a handler it may be committed. */
+  async #endedInside(
+    xid: string | null | undefined,
+    life: string | undefined,
+    outcome: Outcome<unknown>,
+  ): Promise<TransactionEndedInsideError> {
+    const fate = xid == null ? undefined : await this.#fate?.of(xid, life);
+    const cause = 'error' in outcome ? outcome.error : undefined;
+    return new TransactionEndedInsideError(fate ?? 'unknown', { cause });
   }
 
   /** A question to the database, in a transaction of its own with nothing ambient. */

@@ -23,7 +23,7 @@ beforeAll(async () => {
   kit = await ConsumerKit.create();
   database = await testDatabase('consumer_inbox', { max: 30 });
   inbox = new InboxStore({
-    transactions: resolveTransactions(knexTransactions(), database.pool),
+    transactions: resolveTransactions(knexTransactions(), database.pool, database.schema),
     schema: database.schema,
   });
 });
@@ -295,16 +295,19 @@ const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
 afterAll(() => kysely.destroy());
 const ofKysely = () =>
   new InboxStore({
-    transactions: resolveTransactions((work) => kysely.transaction().execute((trx) => work(trx)), database.pool),
+    transactions: resolveTransactions(
+      (work) => kysely.transaction().execute((trx) => work(trx)),
+      database.pool,
+      database.schema,
+    ),
     schema: database.schema,
   });
 const knexSql = (trx: unknown, text: string) => (trx as KnexTransaction).raw(text);
 const kyselySql = (trx: unknown, text: string) => sql.raw(text).execute(trx as Kysely<unknown>);
 
-test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: unknown) => unknown, number]>([
-  ['commit() of knex', () => inbox, knexSql, (trx) => (trx as KnexTransaction).commit(), 1],
-  ['rollback() of knex', () => inbox, knexSql, (trx) => (trx as KnexTransaction).rollback(), 0],
-  ['COMMIT on knex', () => inbox, knexSql, (trx) => knexSql(trx, 'COMMIT'), 1],
+test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: unknown) => unknown]>([
+  ['commit() of knex', () => inbox, knexSql, (trx) => (trx as KnexTransaction).commit()],
+  ['COMMIT on knex', () => inbox, knexSql, (trx) => knexSql(trx, 'COMMIT')],
   [
     'COMMIT on knex and a throw',
     () => inbox,
@@ -313,12 +316,11 @@ test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: un
       await knexSql(trx, 'COMMIT');
       throw new Error('behind the commit');
     },
-    1,
   ],
-  ['COMMIT on kysely', ofKysely, kyselySql, (trx) => kyselySql(trx, 'COMMIT'), 1],
+  ['COMMIT on kysely', ofKysely, kyselySql, (trx) => kyselySql(trx, 'COMMIT')],
 ])(
-  'a handler that ends its transaction by %s runs once, and its message lies in the dead letters with the reason',
-  async (how, store, run, end, effectsLeft) => {
+  'a handler that commits its transaction by %s runs once, and its message lies in the dead letters with the reason',
+  async (how, store, run, end) => {
     const id = how.replaceAll(/\W+/g, '-');
     const overlap = deferred();
     let runs = 0;
@@ -343,8 +345,40 @@ test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: un
     await until(() => consumer.stats.inFlight === 0);
     if (!how.endsWith('throw')) await overlap.promise;
     expect(runs).toBe(1);
-    expect(await effects(id)).toBe(effectsLeft);
+    expect(await effects(id)).toBe(1);
     expect(consumer.stats).toMatchObject({ received: 1, handled: 0, duplicates: 0, retried: 0 });
     expect(String(letter.properties.headers?.[HEADER.failures])).toContain('SVC_COMM_TRANSACTION_ENDED_INSIDE');
+  },
+);
+
+test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: unknown) => unknown]>([
+  ['rollback() of knex', () => inbox, knexSql, (trx) => (trx as KnexTransaction).rollback()],
+  [
+    'ROLLBACK on kysely, as by a library whose time for it is over',
+    ofKysely,
+    kyselySql,
+    (trx) => kyselySql(trx, 'ROLLBACK'),
+  ],
+])(
+  'a message whose transaction is rolled back under its handler by %s is tried again, and has one effect',
+  async (how, store, run, end) => {
+    const id = how.replaceAll(/\W+/g, '-');
+    const attempts: number[] = [];
+    kit.router.consumer(
+      kit.exchange,
+      `inbox.${id}`,
+    )(
+      rawConsumer(async (_routingKey, _body, { transaction, attempt }) => {
+        attempts.push(attempt);
+        await run(transaction, `INSERT INTO ${database.table('effect')} VALUES ('${id}')`);
+        if (attempt === 1) await end(transaction);
+      }),
+    );
+    consumer = await kit.start({ parts: { inbox: store() }, options: { retry: { attempts: 3, delaysMs: [20] } } });
+    kit.send(`inbox.${id}`, {}, {}, { messageId: id, appId: 'sender' });
+    await until(() => consumer.stats.handled === 1 && consumer.stats.inFlight === 0);
+    expect(attempts).toEqual([1, 2]);
+    expect(await effects(id)).toBe(1);
+    expect(consumer.stats).toMatchObject({ received: 2, retried: 1, duplicates: 0 });
   },
 );

@@ -4,7 +4,7 @@ import type { Middleware, Verdict } from '../../message/handler.ts';
 
 /**
  * Turns what was thrown inside into a verdict; the only layer that does, and the outermost.
- * - `Reject`, or a handler that ended its transaction itself: dead letters. A malformed message: dead letters.
+ * - `Reject`, or a handler that committed its transaction itself: dead letters. A malformed message: dead letters.
  * - `RetryLater`: retry after its delay.
  * - no connection to broker or database, or our own stop or a lost delivery cut the run short: given back, no attempt counted
  * - anything else: retry as the settings say.
@@ -29,6 +29,7 @@ function verdictOf(thrown: unknown, signal: AbortSignal): Verdict {
       return { kind: 'dead', reason: 'rejected', error };
     // Its inbox row may be committed: a second run would find it, and be acked as a duplicate of what was half done.
     case 'SVC_COMM_TRANSACTION_ENDED_INSIDE':
+      if (isRolledBack(error)) return { kind: 'retry', error };
       return { kind: 'dead', reason: 'rejected', error };
     case 'SVC_COMM_MALFORMED_MESSAGE':
       return { kind: 'dead', reason: 'malformed', error };
@@ -51,6 +52,8 @@ export function isCutShort({ aborted, reason }: AbortSignal): boolean {
 
 export const codeOf = (error: Error): string | undefined =>
   'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+const isRolledBack = (error: Error): boolean => 'fate' in error && error.fate === 'aborted';
 
 function delayOf(error: Error): { delayMs?: number } {
   if (codeOf(error) !== 'SVC_COMM_RETRY_LATER' || !('delayMs' in error)) return {};
