@@ -11,6 +11,7 @@ import { InFlight } from './in-flight.ts';
 import { Isolation } from './isolation.ts';
 import { LaneHost } from './isolation-host.ts';
 import { Lanes } from './lanes.ts';
+import { messageFields } from './message-fields.ts';
 import { nextStep, type Step } from './next-step.ts';
 import type { Workings } from './workings.ts';
 
@@ -236,9 +237,8 @@ export class Pipeline {
 
   #rest(message: InFlight, { error, delayMs, isFailedRun }: Step & { kind: 'rest' }): void {
     const { clock, counters, logger } = this.#parts;
-    const { exchange, routingKey, key, attempt } = message;
     const what = isFailedRun ? 'handler failed' : 'infrastructure failed';
-    const fields = { error, exchange, routingKey, key, attempt, delayMs };
+    const fields = { error, ...messageFields(message), delayMs };
     logger.warn(fields, `${what}; the message stays here, its key waiting, and is tried again`);
     if (isFailedRun) message.failInPlace(failureOf(error, clock.now()), clock.monotonicMs());
     else message.meetTrouble(clock.monotonicMs());

@@ -4,6 +4,7 @@ import type { MessageContext } from '../message/handler.ts';
 import type { Headers, MessageProperties } from '../message/message.ts';
 import { currentTraceId } from '../util/trace-context.ts';
 import type { InFlight } from './in-flight.ts';
+import { messageFields } from './message-fields.ts';
 
 const NO_HEADERS: Headers = Object.freeze({});
 
@@ -80,15 +81,8 @@ export class RunContext implements MessageContext {
   get logger(): Logger {
     if (this.#boundLogger) return this.#boundLogger;
     const traceId = currentTraceId();
-    this.#boundLogger = new BoundLogger(this.#logger, {
-      messageId: this.messageId,
-      exchange: this.exchange,
-      routingKey: this.routingKey,
-      attempt: this.attempt,
-      ...(this.key === undefined ? {} : { key: this.key }),
-      ...(this.correlationId === undefined ? {} : { correlationId: this.correlationId }),
-      ...(traceId === undefined ? {} : { traceId }),
-    });
+    const fields = { ...messageFields(this.#message), attempt: this.attempt };
+    this.#boundLogger = new BoundLogger(this.#logger, traceId === undefined ? fields : { ...fields, traceId });
     return this.#boundLogger;
   }
 

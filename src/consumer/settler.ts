@@ -10,6 +10,7 @@ import { deadCopy, retryCopy } from './copy.ts';
 import { failureOf } from './failures.ts';
 import { type Forwarder, persist } from './forward.ts';
 import type { InFlight } from './in-flight.ts';
+import { messageFields } from './message-fields.ts';
 import type { ConsumeOptions } from './options.ts';
 import type { ParkedKeys } from './parked-keys.ts';
 import { largestDelay, planRetry } from './retry.ts';
@@ -148,9 +149,7 @@ export class Settler {
   }
 
   #log(level: 'warn' | 'error', message: InFlight, fields: object, text: string): void {
-    const { exchange, routingKey, attempt, key } = message;
-    const { messageId } = message.delivery.properties;
-    this.#options.logger[level]({ ...fields, messageId, exchange, routingKey, attempt, key }, text);
+    this.#options.logger[level]({ ...fields, ...messageFields(message) }, text);
   }
 }
 

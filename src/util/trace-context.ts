@@ -60,6 +60,14 @@ export function traceOf(headers: object): Context | undefined {
   return found === ROOT_CONTEXT ? undefined : found;
 }
 
+/** The id of the trace that headers tell of, as `currentTraceId`. */
+export function traceIdOf(headers: object): string | undefined {
+  const found = traceOf(headers);
+  const span = found && trace.getSpanContext(found);
+  if (span && isSpanContextValid(span)) return span.traceId;
+  return 'traceparent' in headers ? traceparentOf(headers.traceparent)?.split('-')[1] : undefined;
+}
+
 /** Runs `fn` in the trace of a `traceparent`; as it is when there is none. */
 export function withTrace<T>(traceparent: string | undefined, fn: () => T): T {
   const found = traceOfParent(traceparent);

@@ -4,11 +4,15 @@ import { createService } from '../../src/assemble.ts';
 import { createTerminalLogger } from '../../src/cli/terminal-logger.ts';
 import type { Logger } from '../../src/lifecycle/logger.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
+import { withCorrelation } from '../../src/util/correlation.ts';
 
 /** Has a handler fail, and waits for the line that says so. */
-async function failing(logger: Logger, hasSaid: () => boolean): Promise<void> {
+async function failing(logger: Logger, hasSaid: () => boolean, attempts = 1): Promise<void> {
   const appId = 'own-logger';
-  const service = createService({ appId, brokerUrl: 'embedded:memory', retry: { attempts: 1 } }, { logger });
+  const service = createService(
+    { appId, brokerUrl: 'embedded:memory', retry: { attempts, delays: attempts > 1 ? ['50ms'] : [] } },
+    { logger },
+  );
   onTestFinished(() => service.close());
   service.messageRouter.consumer(
     appId,
@@ -47,6 +51,19 @@ test('a logger that writes JSON and knows nothing of errors does too', async () 
   const find = () => lines.find((line) => line.includes(DEAD));
   await failing({ debug: log, info: log, warn: log, error: log }, () => find() !== undefined);
   expect(JSON.parse(find() ?? '')).toMatchObject({ text: DEAD, error: FAILURE });
+});
+
+test('the lines of a failed message tell by which correlation and trace the rest of it is found', async () => {
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const correlation = { correlationId: 'order 7', traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+  const lines: string[] = [];
+  const find = (text: string) => lines.find((line) => line.includes(text));
+  await withCorrelation(correlation, () =>
+    failing(pino({}, { write: (line: string) => void lines.push(line) }), () => find(DEAD) !== undefined, 2),
+  );
+  const ids = { correlationId: 'order 7', traceId, messageId: expect.any(String) };
+  expect(JSON.parse(find('is tried again') ?? '')).toMatchObject({ ...ids, attempt: 1 });
+  expect(JSON.parse(find(DEAD) ?? '')).toMatchObject({ ...ids, attempt: 2 });
 });
 
 test('one that knows errors finds an error', async () => {
