@@ -2,7 +2,7 @@ import { stringify } from 'csv-stringify/sync';
 import type { Data } from './workflow.ts';
 
 /**
- * A workflow's data as CSV: a header row, nested keys flattened (`a.b`, `list.0`), a list of objects as several rows.
+ * A workflow's data as CSV: a header row, nested keys flattened (`a.b`, `list.0`; a dot within a key is `\\.`), a list of objects as several rows.
  * What a spreadsheet would run as a formula is quoted by an apostrophe in front, in the header too.
  */
 export function toCsv(data: Data): string {
@@ -24,6 +24,9 @@ function flatten(value: unknown, path = '', into = new Map<string, unknown>()): 
     if (path !== '') into.set(path, typeof value === 'object' && value !== null ? JSON.stringify(value) : value);
     return into;
   }
-  for (const [key, item] of Object.entries(value)) flatten(item, path === '' ? key : `${path}.${key}`, into);
+  for (const [key, item] of Object.entries(value)) {
+    const name = key.replaceAll(/[\\.]/g, '\\$&');
+    flatten(item, path === '' ? name : `${path}.${name}`, into);
+  }
   return into;
 }

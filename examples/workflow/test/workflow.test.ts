@@ -48,5 +48,6 @@ test('a workflow that is posted can be consumed at once, and once', async () => 
 test('nested keys are flattened, formulas are quoted', () => {
   assert.equal(toCsv({ a: { b: [1, { c: '=1+1' }] } }), "a.b.0,a.b.1.c\r\n1,'=1+1\r\n");
   assert.equal(toCsv([{ a: 1 }, { b: 2 }]), 'a,b\r\n1,\r\n,2\r\n');
+  assert.equal(toCsv({ 'a.b': 1, a: { b: 2 } }), 'a\\.b,a.b\r\n1,2\r\n');
   assert.equal(toCsv({}), '');
 });
