@@ -2,8 +2,8 @@ import { stringify } from 'csv-stringify/sync';
 import type { Data } from './workflow.ts';
 
 /**
- * A workflow's data as CSV: a header row, nested keys flattened (`a.b`, `list.0`; a dot within a key is `\\.`), a list of objects as several rows.
- * What a spreadsheet would run as a formula is quoted by an apostrophe in front, in the header too.
+ * A workflow's data as CSV: a header row, nested keys flattened (`a.b`, `list.0`; a dot within a key as `\.`), a list of
+ * objects as several rows. What a spreadsheet would run as a formula is quoted by an apostrophe in front, in the header too.
  */
 export function toCsv(data: Data): string {
   const rows = (Array.isArray(data) ? data : [data]).map((row) => flatten(row));
