@@ -2,6 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** A plain error: with the typed ones `svc-comm --help` would load all of them. */
+const NOT_FOUND =
+  "svc-comm's own files (package.json, migrations) are not above its code, as in a bundle: leave the package out of it " +
+  '(esbuild: --packages=external) and install it beside';
+
 let root: string | undefined;
 
 /** The folder of svc-comm's package.json, the same from `src`, from `dist` and from `node_modules`. */
@@ -37,6 +42,6 @@ function findRoot(): string {
     const file = join(folder, 'package.json');
     if (existsSync(file) && (JSON.parse(readFileSync(file, 'utf8')) as { name?: unknown }).name === 'svc-comm')
       return folder;
-    if (folder === dirname(folder)) throw new Error('package.json of svc-comm was not found above its own code');
+    if (folder === dirname(folder)) throw new Error(NOT_FOUND);
   }
 }
