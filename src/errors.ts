@@ -501,7 +501,8 @@ export class TransactionEndedInsideError extends SvcCommError {
         : 'what was committed stays, and what was published in it is lost';
     super(
       'the transaction was ended before its work was, by commit() or rollback() of its handle, by COMMIT or ROLLBACK as ' +
-        `SQL, or by its library when the time that this gives it was over: ${left}; end it by returning or throwing`,
+        `SQL, or by its library when the time that this gives it was over: ${left}; end it by returning or throwing, ` +
+        'not by a commit or rollback',
       options,
     );
     this.fate = fate;
