@@ -29,6 +29,8 @@ const LOST =
   /(?:^| - )(Connection terminated|Client has encountered a connection error|Client was closed|timeout expired|Connection ended)/i;
 /** 57P03 is "starting up"; 53300 "too many clients" passes as well. */
 const UNAVAILABLE_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300']);
+/** serialization_failure, deadlock_detected. */
+const CONFLICTS = new Set(['40001', '40P01']);
 /** What a standby answers to a write, and a session with default_transaction_read_only. */
 const READ_ONLY = '25006';
 /** No such role or wrong password, no such database, no right to connect to it. */
@@ -66,6 +68,12 @@ export function isConnectionError(error: unknown): boolean {
   }
   return false;
 }
+
+/**
+ * Whether PostgreSQL ended the transaction for the sake of another one, and asks for it to be run again
+ * (https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html).
+ */
+export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlState(error) ?? '');
 
 /** Whether the database refuses writes. */
 export const isReadOnly = (error: unknown): boolean => sqlState(error) === READ_ONLY;

@@ -8,7 +8,7 @@ import {
 } from '../errors.ts';
 import type { InboxGroups as Groups, Inbox, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
-import { sqlState } from './database-error.ts';
+import { isConflict, sqlState } from './database-error.ts';
 import type { TransactionStatus } from './executor.ts';
 import { type AskedRow, claimInboxRows } from './sql/claim-inbox-rows.ts';
 import type { AmbientTransaction } from './transaction-scope.ts';
@@ -39,9 +39,6 @@ interface Left {
 }
 
 const NONE: readonly Member[] = Object.freeze([]);
-
-/** deadlock_detected, serialization_failure: rows that the others of the group hold may have brought it about. */
-const CONFLICTS: readonly (string | undefined)[] = ['40P01', '40001'];
 
 /**
  * Messages that share a transaction, which saves each of them a BEGIN, a COMMIT and a claim. It goes by hope: no
@@ -214,7 +211,9 @@ function rejectAll(members: readonly Member[], error: unknown): Left {
  */
 function isSure(error: unknown, status: TransactionStatus): boolean {
   const state = sqlState(error);
-  return state === undefined ? status !== 'failed' : state !== '25P02' && !CONFLICTS.includes(state);
+  if (state === undefined) return status !== 'failed';
+  // Rows that the others of the group hold may have brought a conflict about.
+  return state !== '25P02' && !isConflict(error);
 }
 
 /**

@@ -1,4 +1,6 @@
 import type { InboxGroups as Groups, Inbox, InboxKey, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
+import { sleep } from '../util/sleep.ts';
+import { isConflict } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import { assertSchemaName } from './identifier.ts';
 import { InboxGroups } from './inbox-groups.ts';
@@ -19,6 +21,16 @@ const NEEDED: NeededRights = Object.freeze({
   svc_comm_parked_key: ['SELECT', 'INSERT', 'DELETE'],
 });
 
+/** Runs of one delivery that conflicts end, before it has failed. */
+const MOST_CONFLICTS = 5;
+/** Between the first two of them, at most; twice as long each time. */
+const CONFLICT_MS = 10;
+
+/** By code, not by class, as the layers outside look at it: what the handler made of a conflict stands. */
+const DECISIONS: readonly unknown[] = ['SVC_COMM_REJECT', 'SVC_COMM_RETRY_LATER'];
+const isDecided = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && DECISIONS.includes(error.code);
+
 /** Rows that one statement of the retention deletes. */
 const DELETE_BATCH = 1000;
 
@@ -33,7 +45,20 @@ export class InboxStore implements Inbox {
     this.#schema = schema;
   }
 
-  handle<T>(request: InboxRequest, work: InboxWork<T>): Promise<InboxResult<T>> {
+  /** Who loses to another transaction has done nothing wrong: it runs again, a few times. */
+  async handle<T>(request: InboxRequest, work: InboxWork<T>): Promise<InboxResult<T>> {
+    for (let conflicts = 0; ; conflicts += 1) {
+      try {
+        return await this.#handleOnce(request, work);
+      } catch (error) {
+        if (!isConflict(error) || isDecided(error) || conflicts === MOST_CONFLICTS) throw error;
+        await sleep(Math.random() * CONFLICT_MS * 2 ** conflicts, request.signal);
+        if (request.signal?.aborted) throw error;
+      }
+    }
+  }
+
+  #handleOnce<T>(request: InboxRequest, work: InboxWork<T>): Promise<InboxResult<T>> {
     return this.#inOwn(request.handler, async (executor, handle): Promise<InboxResult<T>> => {
       const found = await this.#claim(executor, request);
       return found === 'claimed' ? { kind: 'handled', value: await work(handle) } : { kind: found };

@@ -3,7 +3,12 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Consumer } from '../../src/consumer/consumer.ts';
 import { InboxStore } from '../../src/database/inbox-store.ts';
-import { type KnexTransaction, knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
+import {
+  type KnexTransaction,
+  knexTransactions,
+  type OpenTransaction,
+  resolveTransactions,
+} from '../../src/database/transactions.ts';
 import { DatabaseUnavailableError, Reject } from '../../src/errors.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
 import type { Inbox } from '../../src/message/inbox.ts';
@@ -382,3 +387,44 @@ test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: un
     expect(consumer.stats).toMatchObject({ received: 2, retried: 1, duplicates: 0 });
   },
 );
+
+test('a run that loses to another transaction is repeated at once, and no attempt is counted; what the handler makes of it stands', async () => {
+  const counter = database.table('counter');
+  await database.pg.query(`CREATE TABLE ${counter} (n int); INSERT INTO ${counter} VALUES (0)`);
+  const runs: Record<string, number[]> = {};
+  const handler = rawConsumer(async (_routingKey, body, { transaction, attempt }) => {
+    const { id } = body as Payload;
+    runs[id] = [...(runs[id] ?? []), attempt];
+    const n = Number(
+      (await sql<{ n: number }>`SELECT n FROM ${sql.raw(counter)}`.execute(transaction as Kysely<unknown>)).rows[0]?.n,
+    );
+    // Another transaction's write behind the snapshot: PostgreSQL ends this one with 40001.
+    if (runs[id].length < 3) await database.pg.query(`UPDATE ${counter} SET n = n + 1`);
+    try {
+      await kyselySql(transaction, `UPDATE ${counter} SET n = ${n + 100}`);
+    } catch (error) {
+      if (id === 'conflict-decided') throw new Reject('not worth it', { cause: error });
+      throw error;
+    }
+    await kyselySql(transaction, `INSERT INTO ${database.table('effect')} VALUES ('${id}')`);
+  });
+  kit.router.consumer(kit.exchange, 'inbox.conflict')(handler);
+  const open = (work: (trx: unknown) => Promise<unknown>) =>
+    kysely
+      .transaction()
+      .setIsolationLevel('repeatable read')
+      .execute((trx) => work(trx));
+  const store = new InboxStore({
+    transactions: resolveTransactions(open as OpenTransaction, database.pool, database.schema),
+    schema: database.schema,
+  });
+  consumer = await kit.start({
+    parts: { inbox: store },
+    options: { concurrency: 1, retry: { attempts: 1, delaysMs: [] } },
+  });
+  for (const id of ['conflict', 'conflict-decided']) kit.send('inbox.conflict', { id }, {}, { messageId: id });
+  await until(() => consumer.stats.handled + consumer.stats.deadLettered.rejected === 2);
+  expect(runs).toEqual({ conflict: [1, 1, 1], 'conflict-decided': [1] });
+  expect([await effects('conflict'), await effects('conflict-decided')]).toEqual([1, 0]);
+  expect((await database.pg.query(`SELECT n FROM ${counter}`)).rows).toEqual([{ n: 103 }]);
+});
