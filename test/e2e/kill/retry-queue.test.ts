@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
 import { deadLetters, print, verdict } from '../../support/kill/backlog.ts';
 import { World } from '../../support/kill/world.ts';
+import { slowness } from '../../support/slowness.ts';
 
 /** Many messages at rest when the broker dies; the oracle reads its own tables, not ours. */
 let world: World;
@@ -12,12 +13,13 @@ afterAll(() => world?.destroy());
 
 describe('nothing is lost, doubled or invented', () => {
   test('when the broker is killed with 5,000 messages waiting in a retry queue', async () => {
-    // Long enough for a slow machine to bring that many there before the first ones leave.
-    const changes = { retry: { attempts: 5, delays: ['60s'] } };
+    // Long enough to bring that many there before the first ones leave.
+    const delayMs = 60_000 * Math.ceil(Math.min(3, slowness()));
+    const changes = { retry: { attempts: 5, delays: [delayMs / 1000] } };
     const roles = [await world.boundConsumer({ FAIL_ONE_IN: '1' }, changes), world.relay()];
     const producer = await world.producer({ NO_KEY: '1' });
     await producer.burst(5600);
-    const retry = 'ledger-queue.retry.60000';
+    const retry = `ledger-queue.retry.${delayMs}`;
     const waiting = await eventually(
       '5,000 wait',
       async () => {
