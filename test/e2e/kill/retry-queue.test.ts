@@ -15,7 +15,7 @@ describe('nothing is lost, doubled or invented', () => {
   test('when the broker is killed with 5,000 messages waiting in a retry queue', async () => {
     // Long enough to bring that many there before the first ones leave.
     const delayMs = 60_000 * Math.ceil(Math.min(3, slowness()));
-    const changes = { retry: { attempts: 5, delays: [delayMs / 1000] } };
+    const changes = { retry: { attempts: 5, delays: [`${delayMs / 1000}s`] } };
     const roles = [await world.boundConsumer({ FAIL_ONE_IN: '1' }, changes), world.relay()];
     const producer = await world.producer({ NO_KEY: '1' });
     await producer.burst(5600);
