@@ -119,7 +119,7 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
         async (whole, part) => {
           values.clear();
           const { schema } = this.#options;
-          const { claimed, xid } = await claimInboxRows(whole.executor, schema, asked, asked[0]?.request.statementMs);
+          const { claimed, xid } = await claimInboxRows(whole.executor, schema, asked, asked[0]?.request.timeoutMs);
           whole.xid = xid;
           for (const member of claimed) await runOne(member, part, whole);
         },

@@ -47,13 +47,15 @@ export class InboxStore implements Inbox {
 
   /** Who loses to another transaction has done nothing wrong: it runs again, a few times. */
   async handle<T>(request: InboxRequest, work: InboxWork<T>): Promise<InboxResult<T>> {
+    const { timeoutMs = Number.POSITIVE_INFINITY } = request;
+    const untilMs = performance.now() + timeoutMs;
     for (let conflicts = 0; ; conflicts += 1) {
       try {
         return await this.#handleOnce(request, work);
       } catch (error) {
         if (!isConflict(error) || isDecided(error) || conflicts === MOST_CONFLICTS) throw error;
         await sleep(Math.random() * CONFLICT_MS * 2 ** conflicts, request.signal);
-        if (request.signal?.aborted) throw error;
+        if (request.signal?.aborted || performance.now() > untilMs) throw error;
       }
     }
   }
@@ -119,10 +121,10 @@ export class InboxStore implements Inbox {
   }
 
   async #claim(executor: SqlExecutor, request: InboxRequest): Promise<'claimed' | 'done' | 'dead' | 'parked'> {
-    const { key, isRedriven, statementMs } = request;
+    const { key, isRedriven, timeoutMs } = request;
     const orderKey = isRedriven ? null : (request.orderKey ?? null);
     for (;;) {
-      const claim = await claimInbox(executor, this.#schema, key, orderKey, statementMs);
+      const claim = await claimInbox(executor, this.#schema, key, orderKey, timeoutMs);
       const transaction = this.#transactions.current();
       if (transaction) transaction.xid = claim.xid;
       if (claim.isClaimed) return 'claimed';

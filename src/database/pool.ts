@@ -94,7 +94,7 @@ export class DatabasePool implements Service {
    * Closes the connections that nobody uses: they lead to a server that refuses writes, and the address may lead to
    * another by now. Those in use go when the next of them is refused.
    */
-  forget(): void {
+  closeIdle(): void {
     for (const connection of this.#connections) {
       if (connection.readyForQuery && connection.getTransactionStatus() === 'I')
         connection.end().catch(() => undefined);

@@ -123,6 +123,7 @@ export class Transactions {
    * @throws CommitAbortedError (SVC_COMM_COMMIT_ABORTED) when it was lost at COMMIT, which did not take place. When it
    *   did, this resolves as ever.
    * @throws CommitUnknownError (SVC_COMM_COMMIT_UNKNOWN) when PostgreSQL could not be asked in time
+   * @throws TransactionEndedInsideError (SVC_COMM_TRANSACTION_ENDED_INSIDE) when it was over before `work` was
    */
   run<T>(work: (handle: unknown) => Promise<T>, options: RunOptions = {}): Promise<T> {
     const outer = this.#ambient.getStore();
@@ -303,7 +304,7 @@ export function resolveTransactions(
     open: (work) => pool.knex.transaction(work),
     prepare: pool.options.prepare,
     holders: pool.holders,
-    onReadOnly: () => pool.forget(),
+    onReadOnly: () => pool.closeIdle(),
     schema,
     logger,
     get url() {

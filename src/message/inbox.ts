@@ -18,10 +18,11 @@ export interface InboxRequest {
   /** Aborts when the message is not ours any more: one that waits for its turn then is not run. @default never */
   readonly signal?: AbortSignal | undefined;
   /**
-   * A statement of the work that takes longer is ended, in ms; a shorter time that is set stays.
-   * @default none is, other than by the database's own settings
+   * How long the work may take, in ms: a statement of it that takes longer is ended (a shorter time that is set stays), and
+   * it is not repeated for the sake of another transaction later than that.
+   * @default without a limit, other than the database's own settings
    */
-  readonly statementMs?: number | undefined;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** How messages share transactions. */

@@ -293,7 +293,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'a statement that outlives its handler is ended',
-    file: 'database/sql/end-long-statements.ts',
+    file: 'database/sql/statement-limit.ts',
     takes: '(ms === undefined ? null : String(Math.ceil(ms)))',
     puts: '(ms === undefined ? null : null)',
     testFile: 'integration/consumer-inbox.test.ts',

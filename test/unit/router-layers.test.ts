@@ -194,7 +194,7 @@ describe('inbox', () => {
         isRedriven: false,
         handler: expect.any(String),
         signal: expect.any(AbortSignal),
-        statementMs: 600_000,
+        timeoutMs: 600_000,
       },
     ]);
   });

@@ -3,7 +3,7 @@ import { arrayLiteral } from '../array-literal.ts';
 import type { SqlExecutor } from '../executor.ts';
 import { qualified } from '../identifier.ts';
 import { statement } from '../statement.ts';
-import { endLongStatements, longest } from './end-long-statements.ts';
+import { limitValue, statementLimit } from './statement-limit.ts';
 
 /** A row that is asked for; `orderKey` as for `claimInbox`. */
 export interface AskedRow {
@@ -21,19 +21,19 @@ export interface Claims<Row extends AskedRow> {
 /**
  * Puts the inbox rows of several messages, as `claimInbox` puts one.
  * @param asked of one queue, no key twice
- * @param statementMs a later statement of the transaction that takes longer is ended; a shorter time that is set stays
+ * @param timeoutMs a later statement of the transaction that takes longer is ended; a shorter time that is set stays
  */
 export async function claimInboxRows<Row extends AskedRow>(
   executor: SqlExecutor,
   schema: string,
   asked: readonly Row[],
-  statementMs?: number,
+  timeoutMs?: number,
 ): Promise<Claims<Row>> {
   const { sql, name } = claims(schema);
   const sources = arrayLiteral(asked.map(({ key }) => key.source));
   const messageIds = arrayLiteral(asked.map(({ key }) => key.messageId));
   const orderKeys = arrayLiteral(asked.map(({ orderKey }) => orderKey));
-  const params = [asked[0]?.key.queue ?? '', sources, messageIds, orderKeys, longest(statementMs)];
+  const params = [asked[0]?.key.queue ?? '', sources, messageIds, orderKeys, limitValue(timeoutMs)];
   const rows = await executor.query<{ source: string; message: string; xid: string }>(sql, params, name);
   const taken = new Set(rows.map(({ source, message }) => identity(source, message)));
   const claimed = asked.filter(({ key }) => taken.has(identity(key.source, key.messageId)));
@@ -55,6 +55,6 @@ const claims = statement('claim_inbox_rows', (schema) => {
     ON CONFLICT DO NOTHING RETURNING source, message_id
   )
   SELECT source, message_id AS message, pg_current_xact_id()::text AS xid,
-    ${endLongStatements('$5')}
+    ${statementLimit('$5')}
   FROM claimed`;
 });

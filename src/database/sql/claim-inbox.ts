@@ -2,7 +2,7 @@ import type { InboxKey } from '../../message/inbox.ts';
 import type { SqlExecutor } from '../executor.ts';
 import { qualified } from '../identifier.ts';
 import { statement } from '../statement.ts';
-import { endLongStatements, longest } from './end-long-statements.ts';
+import { limitValue, statementLimit } from './statement-limit.ts';
 
 export interface Claim {
   /** This transaction has the row: the effect is ours to make. */
@@ -17,17 +17,17 @@ export interface Claim {
 /**
  * Puts the inbox row, unless there is one or the key is parked. It waits for a transaction that holds the same row.
  * @param orderKey null when parking does not matter
- * @param statementMs a later statement of the transaction that takes longer is ended; a shorter time that is set stays
+ * @param timeoutMs a later statement of the transaction that takes longer is ended; a shorter time that is set stays
  */
 export async function claimInbox(
   executor: SqlExecutor,
   schema: string,
   key: InboxKey,
   orderKey: string | null,
-  statementMs?: number,
+  timeoutMs?: number,
 ): Promise<Claim> {
   const { sql, name } = claim(schema);
-  const params = [key.queue, key.source, key.messageId, orderKey, longest(statementMs)];
+  const params = [key.queue, key.source, key.messageId, orderKey, limitValue(timeoutMs)];
   const rows = await executor.query<{ claimed: boolean; state: 'done' | 'dead' | null; parked: boolean; xid: string }>(
     sql,
     params,
@@ -50,6 +50,6 @@ const claim = statement('claim_inbox', (schema) => {
   )
   SELECT EXISTS (SELECT FROM claimed) AS claimed,
     (SELECT i.state FROM ${inbox} i WHERE i.queue = $1::text AND i.source = $2::text AND i.message_id = $3::text) AS state,
-    is_parked AS parked, pg_current_xact_id()::text AS xid, ${endLongStatements('$5')}
+    is_parked AS parked, pg_current_xact_id()::text AS xid, ${statementLimit('$5')}
   FROM parked`;
 });

@@ -47,7 +47,7 @@ export function inbox({ inbox: store, handler, timeoutMs, logger }: InboxOptions
           orderKey,
           isRedriven,
           handler,
-          statementMs: timeoutMs,
+          timeoutMs,
           get signal() {
             return context.signal;
           },
