@@ -8,7 +8,7 @@ import { readEnvironment } from './environment.ts';
 import { CONFIG_VARIABLE } from './environment-names.ts';
 import { defaultExport, importFile } from './import-file.ts';
 import { describeRefused, maskText } from './mask.ts';
-import type { Override } from './override.ts';
+import { isGroup, type Override, overridesOf } from './override.ts';
 import { ancestors, parseJsonFile, projectRoot } from './project.ts';
 import { resolveSettings } from './resolve.ts';
 import type { ResolvedSettings } from './resolved.ts';
@@ -24,10 +24,13 @@ export interface LoadOptions {
   readonly options?: readonly Override[];
   /** What settings are that are set nowhere, instead of their own defaults. */
   readonly defaults?: Settings | undefined;
+  /** What settings are, whatever file and environment say; of a group, the parts that are given. */
+  readonly overrides?: Settings | undefined;
 }
 
 /**
- * The settings of the project: its settings file (none: defaults), environment variables over it, options over both.
+ * The settings of the project: its settings file (none: defaults), environment variables over it, options over both, and
+ * `overrides` over all.
  * @throws SettingsError (SVC_COMM_SETTINGS) with every problem found
  */
 export async function loadSettings(options: LoadOptions = {}): Promise<ResolvedSettings> {
@@ -40,7 +43,7 @@ export async function loadSettings(options: LoadOptions = {}): Promise<ResolvedS
     from,
     root,
     environment: readEnvironment(environment),
-    options: options.options ?? [],
+    options: [...(options.options ?? []), ...overridesOf(options.overrides ?? {}, "loadSettings' overrides")],
   });
 }
 
@@ -52,9 +55,6 @@ function withDefaults(given: Settings, defaults: Settings = {}): Settings {
   });
   return { ...given, ...Object.fromEntries(groups) };
 }
-
-const isGroup = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
  * The settings file from `cwd` upwards to the folder that holds package.json; undefined when there is none.

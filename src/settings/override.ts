@@ -6,6 +6,20 @@ export interface Override {
   readonly from: string;
 }
 
+/** Settings as overrides: a group that is given in part leaves the rest of it as it is. */
+export function overridesOf(settings: object, from: string): Override[] {
+  return Object.entries(settings).flatMap(([name, value]): Override[] => {
+    if (value === undefined) return [];
+    if (name === 'queue' && typeof value === 'string') return [{ path: ['queue', 'name'], value, from }];
+    if (!isGroup(value)) return [{ path: [name], value, from }];
+    return Object.entries(value).map(([member, part]) => ({ path: [name, member], value: part, from }));
+  });
+}
+
+/** Whether a setting's value is one of several parts, each with a default of its own. */
+export const isGroup = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /** The settings with the overrides put in, the given object left as it is. Later overrides win. */
 export function applyOverrides(given: object, overrides: readonly Override[]): Record<string, unknown> {
   let result: Record<string, unknown> = { ...given };

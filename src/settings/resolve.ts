@@ -34,6 +34,7 @@ export const isResolvedSettings = (settings: Settings | ResolvedSettings): setti
  */
 export function resolveSettings(given: Settings, sources: SettingsSources = {}): ResolvedSettings {
   const { from = 'code', environment = { overrides: [], problems: [] }, options = [] } = sources;
+  if (isCopyOfResolved(given)) throw new SettingsError([copyProblem(from)]);
   const root = sources.root ?? projectRoot(process.cwd());
   const overrides = [...environment.overrides, ...options];
   const input = applyOverrides(given, overrides);
@@ -55,6 +56,17 @@ export function resolveSettings(given: Settings, sources: SettingsSources = {}):
   resolvedByUs.add(settings);
   return settings;
 }
+
+/** `{ ...(await loadSettings()), prefetch: 10 }`: completed, in other units, under other names. */
+const isCopyOfResolved = (given: object): boolean => 'brokerUrls' in given && 'handlerTimeoutMs' in given;
+
+const copyProblem = (from: string): SettingProblem => ({
+  setting: 'settings',
+  expected:
+    'what defineConfig takes, or what loadSettings gave, unchanged; what is to be otherwise goes into loadSettings({ overrides: { … } })',
+  got: 'a copy of what loadSettings gave',
+  from,
+});
 
 type CheckedSettings = ReturnType<typeof settingsSchema.parse>;
 

@@ -104,6 +104,32 @@ describe('the settings file', () => {
     await service.close();
   });
 
+  it('gives way to overrides, which win over all and leave the rest of a group as it is', async () => {
+    const root = project({
+      'svc-comm.config.json':
+        '{ "prefetch": 7, "queue": { "name": "a", "type": "classic" }, "retry": { "attempts": 2 } }',
+    });
+    const settings = await load(root, {
+      environment: { SVC_COMM_PREFETCH: '8', SVC_COMM_RETRY_IN_PLACE: '3s' },
+      overrides: { prefetch: 9, queue: 'b', retry: { attempts: 4 }, concurrency: undefined },
+    });
+    expect(settings).toMatchObject({
+      prefetch: 9,
+      queue: { name: 'b', type: 'classic' },
+      retry: { attempts: 4, inPlaceMs: 3000 },
+    });
+    expect(await problemsOf(root, { overrides: { retry: { attempts: -1 } } })).toMatchObject([
+      { setting: 'retry.attempts', from: "loadSettings' overrides" },
+    ]);
+  });
+
+  it('is not to be copied into settings of another form: the error tells of the overrides', async () => {
+    const root = project({});
+    const copy = { ...(await load(root)), prefetch: 9 };
+    expect(() => createService(copy as never)).toThrow(/a copy of what loadSettings gave.*from code/);
+    expect(() => createService(copy as never)).toThrow(/loadSettings\(\{ overrides: \{ … \} \}\)/);
+  });
+
   it('is named with every wrong value in it', async () => {
     const root = project({ 'svc-comm.config.json': '{ "prefetch": "x" }' });
     expect(await problemsOf(root)).toMatchObject([{ setting: 'prefetch', from: 'svc-comm.config.json' }]);
