@@ -36,7 +36,7 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
   assembly.meters.add(() => consumerReadings(settings.queue.name, main.stats));
   assembly.meters.add(queueSource(spec, consuming));
   const database = [...assembly.poolServices(), ...retention(assembly), ...assembly.clockServices()];
-  const services = [registrations(router, logger), ...database, publishing, publisher, consuming, main];
+  const services = [registrations(router, spec, logger), ...database, publishing, publisher, consuming, main];
   return { main, services };
 }
 

@@ -1,8 +1,11 @@
 import { InvalidConsumerError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service } from '../lifecycle/service.ts';
+import type { TopologySpec } from '../message/topology.ts';
 import { messageRouter } from '../router/default-router.ts';
+import { describeOrigin } from '../router/route.ts';
 import type { MessageRouter } from '../router/router.ts';
+import { routedBy } from '../settings/parts.ts';
 
 /**
  * Looks at a consumer's registrations before it takes its first message: what no handler takes is acked, and gone. A
@@ -10,7 +13,7 @@ import type { MessageRouter } from '../router/router.ts';
  * another.
  * @throws InvalidConsumerError at the start, when all is registered on the other
  */
-export function registrations(router: MessageRouter, logger: Logger): Service {
+export function registrations(router: MessageRouter, spec: TopologySpec, logger: Logger): Service {
   const start = async () => {
     const isForgotten = router !== messageRouter && isEmpty(router) && !isEmpty(messageRouter);
     if (isForgotten) {
@@ -26,6 +29,14 @@ export function registrations(router: MessageRouter, logger: Logger): Service {
         { consumers },
         'decorated instance methods whose class was not registered before the start: they get no messages; ' +
           'call messageRouter.register(new …) first',
+      );
+    }
+    const unbound = router.unbound(routedBy(spec));
+    if (unbound.length > 0) {
+      logger.warn(
+        { consumers: unbound.map(describeOrigin), binds: spec.binds },
+        `the setting binds brings these consumers nothing: unless queue ${spec.queue.name} is bound by hand, they get no ` +
+          'messages; add their exchanges and patterns to it, or leave it out, and the queue is bound for every consumer',
       );
     }
   };

@@ -52,6 +52,13 @@ export const PROBLEMS = {
     meaning: 'The files of the setting `consumers` cannot be loaded, or clash: `runconsumer` does not start.',
     todo: 'mend what the line names; `svc-comm runconsumer --log-level debug` prints the stack',
   },
+  'consumers-unbound': {
+    area: 'consumers',
+    status: 'warning',
+    meaning:
+      'The setting `binds` brings a consumer nothing: no binding is for its exchange and pattern. Unless somebody binds the queue by hand, it gets no messages, and nobody is told.',
+    todo: 'add its exchange and pattern to the setting binds, or leave the setting out: the queue is then bound for every consumer',
+  },
   'tasks-broken': {
     area: 'tasks',
     status: 'wrong',

@@ -1,3 +1,5 @@
+import { describeOrigin } from '../router/route.ts';
+import { routedBy, topologySpec } from '../settings/parts.ts';
 import type { Examination } from './examination.ts';
 import { type Finding, ok, problem } from './problems.ts';
 
@@ -14,6 +16,12 @@ export function settingsFindings({ settings, assembly, router }: Examination): F
   }
   if (handlerTimeoutMs >= CONSUMER_TIMEOUT_MS) {
     findings.push(problem('deadline-grace', `handlerTimeout is ${handlerTimeoutMs / 60_000} min`));
+  }
+  const spec = topologySpec(settings, router?.bindings() ?? []);
+  for (const route of router?.unbound(routedBy(spec)) ?? []) {
+    findings.push(
+      problem('consumers-unbound', `${describeOrigin(route)} is not among the binds of queue ${queue.name}`),
+    );
   }
   return findings;
 }

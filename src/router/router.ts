@@ -12,7 +12,7 @@ import {
 import type { MessageContext, Middleware } from '../message/handler.ts';
 import type { BindSpec } from '../message/topology.ts';
 import { kindOf as typeName } from '../util/assert-object.ts';
-import { assertName, parseTopicPattern } from '../util/topic-pattern.ts';
+import { assertName, overlap, parseTopicPattern, topicWords } from '../util/topic-pattern.ts';
 import type { CallInfo } from './call-consumer.ts';
 import { callSite } from './call-site.ts';
 import type { CommandHandler } from './command-consumer.ts';
@@ -174,6 +174,19 @@ export class MessageRouter {
       if (exchange) binds.set(JSON.stringify([exchange, pattern]), { exchange, pattern });
     }
     return [...binds.values()];
+  }
+
+  /**
+   * Consumers that get nothing from a queue that is bound so: none of the bindings brings a message that they take.
+   * @param binds of topic exchanges; `#` for exchanges that route otherwise
+   */
+  unbound(binds: readonly BindSpec[]): readonly Route[] {
+    const bound = binds.map(({ exchange, pattern }) => ({ exchange, words: topicWords(pattern) }));
+    const isBrought = ({ exchange, pattern = '#' }: Route): boolean => {
+      const taken = topicWords(pattern);
+      return bound.some((bind) => bind.exchange === exchange && overlap(bind.words, taken));
+    };
+    return this.routes.filter((route) => route.exchange && !isBrought(route));
   }
 
   /**

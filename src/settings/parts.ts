@@ -18,6 +18,16 @@ export function topologySpec(settings: ResolvedSettings, derived: readonly BindS
   return { exchanges: [...exchanges.values()], queue: settings.queue, binds, retryDelaysMs };
 }
 
+/** The bindings as patterns of routing keys that they bring: exchanges that go by no pattern may bring any. */
+export function routedBy({ exchanges, binds }: TopologySpec): readonly BindSpec[] {
+  const types = new Map(exchanges.map(({ name, type }) => [name, type]));
+  const byPattern: readonly (ExchangeType | undefined)[] = ['topic', 'direct'];
+  return binds.map(({ exchange, pattern }) => ({
+    exchange,
+    pattern: byPattern.includes(types.get(exchange)) ? pattern : '#',
+  }));
+}
+
 /** The same, with the bindings of each moment: what is registered later is bound by the next who declares. */
 export function liveTopologySpec(settings: ResolvedSettings, derived: () => readonly BindSpec[]): TopologySpec {
   const wanted = () => topologySpec(settings, derived());

@@ -81,6 +81,31 @@ export function topicMatcher(pattern: TopicPattern): (keyWords: readonly string[
 export const matchesTopic = (pattern: TopicPattern, routingKey: string): boolean =>
   topicMatcher(pattern)(topicWords(routingKey));
 
+/** Whether there is a routing key that both patterns, given as their words, take. */
+export function overlap(a: readonly string[], b: readonly string[]): boolean {
+  // reached[j]: some text is taken by the words of `a` so far and by the first j words of `b`.
+  let reached = closed([true, ...b.map(() => false)], b);
+  for (const word of a) {
+    const both = reached.map((stays, j) => {
+      // `#` of `a` takes nothing, or whatever `b` takes between two places; one of `b` takes this word of `a`.
+      if (word === '#') return reached.slice(0, j + 1).includes(true);
+      return (stays && b[j] === '#') || (reached[j - 1] === true && isOneWord(word, b[j - 1]));
+    });
+    reached = closed(both, b);
+  }
+  return reached.at(-1) === true;
+}
+
+/** Whether there is a word that both words of patterns take. */
+const isOneWord = (a: string, b: string | undefined): boolean => a === '*' || b === '*' || a === b;
+
+/** Where the words of a pattern can be, when each `#` may also take nothing. */
+function closed(reached: readonly boolean[], words: readonly string[]): boolean[] {
+  const result = [...reached];
+  for (const [j, word] of words.entries()) if (word === '#' && result[j]) result[j + 1] = true;
+  return result;
+}
+
 /**
  * Orders patterns, the most specific first. Words are compared from the left and the first difference in kind decides:
  * a literal before `*`, `*` before the end of the pattern, the end before `#`. Patterns alike in all this can only take

@@ -129,6 +129,11 @@ describe('doctor', () => {
       text: /broken\.mjs could not be loaded: no redis:\/\/u:\*\*\*@cache/,
     },
     {
+      code: 'consumers-unbound',
+      environment: () => ({ SVC_COMM_BINDS: JSON.stringify([[healthy.exchange, 'nobody.*']]) }),
+      text: /onOrder.* is not among the binds of queue/,
+    },
+    {
       code: 'broker-unreachable',
       environment: async () => ({ SVC_COMM_BROKER_URL: `amqp://guest:guest@127.0.0.1:${await freePort()}` }),
       text: /ECONNREFUSED/,

@@ -42,7 +42,11 @@ describe('a project', () => {
     expect(JSON.parse(explained.stdout)).toMatchObject({
       handler: { name: 'OrderConsumers.onOrder', kind: 'event', file: 'src/orders/consumers.ts', pattern: 'create.*' },
       considered: [{ verdict: 'taken' }, { name: 'Instances.other', verdict: 'next' }],
+      bound: true,
     });
+    const elsewhere = { ...NO_SERVERS, SVC_COMM_BINDS: JSON.stringify([[project.exchange, 'update.*']]) };
+    const unbound = await project.run([bin, 'explain', project.exchange, 'create.base'], elsewhere);
+    expect(unbound.stdout).toMatch(/→ OrderConsumers\.onOrder [\s\S]*\nqueue \S+ is not bound for it/);
     const other = await project.run([bin, 'explain', 'elsewhere', 'x'], NO_SERVERS);
     expect(other.code).toBe(0);
     expect(other.stdout).toContain('it goes to the dead letters (unhandled: dead-letter)');

@@ -49,3 +49,20 @@ describe('a service whose consumers are registered on the router of the package,
     expect(Shop.name).toBe('Shop');
   });
 });
+
+describe('consumers that the setting binds brings nothing', () => {
+  test('are named in a warning at the start, the others are not', async () => {
+    const exchange = kit.exchangeName('binds');
+    const narrow = kit.service('narrow', { exchanges: [[exchange, 'topic']], binds: [[exchange, 'paid']] });
+    narrow.messageRouter.consumer(exchange, 'paid')(eventConsumer(async function onPaid() {}));
+    narrow.messageRouter.consumer(exchange, 'shipped')(eventConsumer(async function onShipped() {}));
+    await narrow.migrate();
+    await narrow.consumer().start();
+    const [line, ...rest] = kit.log.lines.filter(({ text }) => text.includes('the setting binds brings'));
+    expect(rest).toEqual([]);
+    expect(line?.fields).toMatchObject({
+      consumers: [expect.stringContaining('onShipped')],
+      binds: [{ exchange, pattern: 'paid' }],
+    });
+  });
+});

@@ -32,7 +32,7 @@ export function oracleWinner(patterns: readonly string[], key: string): string |
 }
 
 /** Few words, so that patterns and keys meet; empty words and the empty text are legal in AMQP. */
-const dotted = (words: readonly string[], maxLength: number) =>
+export const dotted = (words: readonly string[], maxLength: number) =>
   fc.array(fc.constantFrom(...words), { maxLength }).map((parts) => parts.join('.'));
 
 export const arbitraryPatterns = (maxLength = 12) =>

@@ -1,8 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MessageRouter } from '../../src/router/router.ts';
-import { compareTopicPatterns, matchesTopic, parseTopicPattern } from '../../src/util/topic-pattern.ts';
-import { arbitraryKey, arbitraryPatterns, oracleBeats, oracleMatches, oracleWinner } from '../support/topic-oracle.ts';
+import {
+  compareTopicPatterns,
+  matchesTopic,
+  overlap,
+  parseTopicPattern,
+  topicWords,
+} from '../../src/util/topic-pattern.ts';
+import {
+  arbitraryKey,
+  arbitraryPatterns,
+  dotted,
+  oracleBeats,
+  oracleMatches,
+  oracleWinner,
+} from '../support/topic-oracle.ts';
 
 const routerOf = (patterns: readonly string[]): MessageRouter => {
   const router = new MessageRouter();
@@ -78,6 +91,22 @@ describe('the most specific consumer takes the message', () => {
   });
 });
 
+describe('a consumer that no binding brings anything', () => {
+  test('is told: another exchange, or a pattern that meets none of the bindings', () => {
+    const router = routerOf(['order.*', '#.paid', 'user.created']);
+    router.consumer('whole')(() => undefined);
+    router.consumer()(() => undefined);
+    const unbound = (...binds: [string, string][]) =>
+      router.unbound(binds.map(([exchange, pattern]) => ({ exchange, pattern }))).map((route) => route.pattern ?? '');
+    expect(unbound()).toEqual(['order.*', '#.paid', 'user.created', '']);
+    expect(unbound(['x', '#'], ['whole', 'a'])).toEqual([]);
+    expect(unbound(['x', 'order.created'])).toEqual(['#.paid', 'user.created', '']);
+    expect(unbound(['x', 'user.*'], ['whole', '#'])).toEqual(['order.*']);
+    expect(unbound(['y', '#'], ['whole', '#'])).toEqual(['order.*', '#.paid', 'user.created']);
+    expect(router.unbound(router.bindings())).toEqual([]);
+  });
+});
+
 describe('matching one pattern', () => {
   test('10,000 random pairs agree with a regular expression', () => {
     fc.assert(
@@ -86,6 +115,26 @@ describe('matching one pattern', () => {
       }),
       { numRuns: 10_000 },
     );
+  });
+
+  test('two overlap if and only if there is a key that both take: 10,000 random pairs against all keys that could be one', () => {
+    const arbitraryPattern = () => dotted(['a', 'b', '*', '#', '#'], 3);
+    // Where keys are taken by both, one of them has no more words than both patterns together.
+    let keys = [''];
+    for (let words = 1, last = ['']; words <= 6; words += 1) {
+      last = last.flatMap((key) => ['a', 'b'].map((word) => (key === '' ? word : `${key}.${word}`)));
+      keys = [...keys, ...last];
+    }
+    const found = { overlapping: 0, apart: 0 };
+    fc.assert(
+      fc.property(arbitraryPattern(), arbitraryPattern(), (a, b) => {
+        const isThere = keys.some((key) => oracleMatches(a, key) && oracleMatches(b, key));
+        found[isThere ? 'overlapping' : 'apart'] += 1;
+        expect(overlap(topicWords(a), topicWords(b))).toBe(isThere);
+      }),
+      { numRuns: 10_000 },
+    );
+    expect(Math.min(found.apart, found.overlapping)).toBeGreaterThan(2_000);
   });
 
   test('the order of patterns is that of the judge', () => {

@@ -1,4 +1,5 @@
 import type { Route } from '../../router/route.ts';
+import { overlap, topicWords } from '../../util/topic-pattern.ts';
 import type { CommandContext } from '../context.ts';
 
 /** Says which consumer takes a message of this exchange and routing key. Asks no server. */
@@ -6,19 +7,28 @@ export async function explain(context: CommandContext, exchange: string, routing
   const settings = await context.loadSettings();
   const { loadRouter } = await import('../consumers.ts');
   const { explanationText } = await import('../../router/explain-text.ts');
-  const explanation = (await loadRouter(settings, { preferSources: false })).explain(exchange, routingKey);
+  const { routedBy, topologySpec } = await import('../../settings/parts.ts');
+  const router = await loadRouter(settings, { preferSources: false });
+  const explanation = router.explain(exchange, routingKey);
   const { taken, considered } = explanation;
+  const binds = routedBy(topologySpec(settings, router.bindings())).filter((bind) => bind.exchange === exchange);
+  const isBound = binds.some(({ pattern }) => overlap(topicWords(pattern), topicWords(routingKey)));
   const result = {
     exchange,
     routingKey,
     handler: taken ? routeFields(taken) : null,
+    bound: isBound,
     considered: considered.map(({ route, verdict, why }) => ({ ...routeFields(route), verdict, why })),
     ...(taken ? {} : { unhandled: settings.unhandled }),
   };
-  context.print(
-    result,
-    taken ? explanationText(explanation) : `${explanationText(explanation)}\n${UNHANDLED[settings.unhandled]}`,
-  );
+  const lines = [
+    explanationText(explanation),
+    ...(taken ? [] : [UNHANDLED[settings.unhandled]]),
+    ...(isBound || exchange === ''
+      ? []
+      : [`queue ${settings.queue.name} is not bound for it: no exchange brings it there`]),
+  ];
+  context.print(result, lines.join('\n'));
   return 0;
 }
 
