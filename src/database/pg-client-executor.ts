@@ -12,6 +12,11 @@ export interface PgClient {
   getTransactionStatus(): string | null;
   on(event: string, listener: () => void): unknown;
   listeners(event: string): readonly unknown[];
+  /** What the server says, message by message. */
+  readonly connection?: {
+    on(event: 'readyForQuery', listener: (message: { readonly status: string }) => void): unknown;
+    on(event: 'commandComplete', listener: (message: { readonly text: string }) => void): unknown;
+  };
 }
 
 export const isPgClient = (value: unknown): value is PgClient => {
@@ -41,16 +46,21 @@ export interface PgClientExecutorOptions {
 export class PgClientExecutor implements TransactionExecutor {
   readonly library: string;
   readonly #options: PgClientExecutorOptions;
+  readonly #ends: Ends;
+  readonly #endsBefore: number;
 
   constructor(options: PgClientExecutorOptions) {
     this.library = options.library;
     this.#options = options;
+    this.#ends = endsOn(options.client);
+    this.#endsBefore = this.#ends.count;
   }
 
   status(): TransactionStatus {
     const { client, isLive } = this.#options;
     if (isDead(client)) return 'lost';
-    if (!isLive()) return 'ended';
+    // Behind a COMMIT of somebody's own there may be a new BEGIN: that is not the transaction that this is for.
+    if (!isLive() || this.#ends.count !== this.#endsBefore) return 'ended';
     if (!client.readyForQuery) return 'unknown';
     switch (client.getTransactionStatus()) {
       case 'T':
@@ -83,6 +93,27 @@ export class PgClientExecutor implements TransactionExecutor {
   write<Row extends object>(sql: string, params: readonly (string | null)[], _rows: number, name?: string) {
     return this.query<Row>(sql, [...params, null], name);
   }
+}
+
+interface Ends {
+  count: number;
+}
+
+const ends = new WeakMap<PgClient, Ends>();
+
+/** Ends of transactions on a connection, from the first question on. A ROLLBACK in front of its end is also a savepoint's. */
+function endsOn(client: PgClient): Ends {
+  const known = ends.get(client);
+  if (known) return known;
+  const counted = { count: 0 };
+  ends.set(client, counted);
+  client.connection?.on('readyForQuery', ({ status }) => {
+    if (status === 'I') counted.count += 1;
+  });
+  client.connection?.on('commandComplete', ({ text }) => {
+    if (text === 'COMMIT') counted.count += 1;
+  });
+  return counted;
 }
 
 const settling = new WeakMap<PgClient, Promise<void>>();

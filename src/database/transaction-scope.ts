@@ -140,17 +140,20 @@ export class TransactionScope implements AmbientTransaction {
   async complete(): Promise<void> {
     await this.#settle();
     const { executor } = this;
-    for (const [sink, items] of this.#deferred) this.xid = (await sink.flush(executor, items)) ?? this.xid;
+    for (const [sink, items] of this.#deferred) this.#isStill((await sink.flush(executor, items)) ?? this.xid);
     // When the answer of COMMIT is lost, the id tells what became of it. The question also fails in a failed transaction,
     // whose COMMIT would be a rollback that reports success.
     if (this.xid === undefined || (this.#deferred.size === 0 && executor.status() !== 'open')) {
       const [row] = await executor.query<{ xid: string | null }>(XID_QUERY, []);
-      const xid = row?.xid ?? null;
-      // Another one than the inbox row's: it was ended, and its library does not tell.
-      if (this.xid != null && xid !== this.xid) throw new TransactionFinishedError();
-      this.xid = xid;
+      this.#isStill(row?.xid ?? null);
     }
     this.#state = 'ended';
+  }
+
+  /** @throws TransactionFinishedError for another one than the inbox row's: it was ended, and its library does not tell */
+  #isStill(xid: string | null | undefined): void {
+    if (this.xid != null && xid !== this.xid) throw new TransactionFinishedError();
+    this.xid = xid;
   }
 
   end(): void {

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { InvalidArgumentError, InvalidNameError } from '../errors.ts';
+import { BUILT_IN_EXCHANGES } from '../message/topology.ts';
 import { assertObject, kindOf } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import { topicWords } from '../util/topic-pattern.ts';
@@ -58,6 +59,7 @@ export function eventRow(
   const { exchange: aggregate, routingKey: eventType } = destinationOf(event);
   const { payload } = event;
   assertName('aggregate', aggregate);
+  assertNotReserved(aggregate);
   assertName('eventType', eventType);
   assertNoPattern(eventType);
   const orderKey = keyText(event.key) ?? null;
@@ -93,6 +95,16 @@ function keyText(key: unknown): string | undefined {
   const text = String(key);
   assertName('key', text);
   return text;
+}
+
+/** AMQP 0-9-1, exchange.declare, rule "reserved": nobody can make an exchange of that name, so its event would never leave. */
+function assertNotReserved(aggregate: string): void {
+  if (!aggregate.startsWith('amq.') || BUILT_IN_EXCHANGES.has(aggregate)) return;
+  throw new InvalidNameError(
+    'aggregate',
+    aggregate,
+    'begins with "amq.", which the broker keeps for its own exchanges',
+  );
 }
 
 /** The broker would take a `*` or `#` for the word itself, which no consumer of events is bound to by name. */

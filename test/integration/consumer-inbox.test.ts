@@ -323,6 +323,26 @@ test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: un
     },
   ],
   ['COMMIT on kysely', ofKysely, kyselySql, (trx) => kyselySql(trx, 'COMMIT')],
+  [
+    'COMMIT with a new BEGIN behind it',
+    () => inbox,
+    knexSql,
+    async (trx) => {
+      await knexSql(trx, 'COMMIT');
+      await knexSql(trx, 'BEGIN');
+      await knexSql(trx, `INSERT INTO ${database.table('effect')} VALUES ('of-no-message')`);
+    },
+  ],
+  ['COMMIT AND CHAIN', () => inbox, knexSql, (trx) => knexSql(trx, 'COMMIT AND CHAIN')],
+  [
+    'COMMIT with a new BEGIN behind it, on kysely',
+    ofKysely,
+    kyselySql,
+    async (trx) => {
+      await kyselySql(trx, 'COMMIT');
+      await kyselySql(trx, 'BEGIN');
+    },
+  ],
 ])(
   'a handler that commits its transaction by %s runs once, and its message lies in the dead letters with the reason',
   async (how, store, run, end) => {
@@ -351,6 +371,7 @@ test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: un
     if (!how.endsWith('throw')) await overlap.promise;
     expect(runs).toBe(1);
     expect(await effects(id)).toBe(1);
+    expect(await effects('of-no-message')).toBe(0);
     expect(consumer.stats).toMatchObject({ received: 1, handled: 0, duplicates: 0, retried: 0 });
     expect(String(letter.properties.headers?.[HEADER.failures])).toContain('SVC_COMM_TRANSACTION_ENDED_INSIDE');
   },

@@ -123,3 +123,21 @@ describe('the type of an event', () => {
     expect(rowOf('create.c#').routingKey).toBe('create.c#');
   });
 });
+
+describe('the aggregate of an event', () => {
+  const rowOf = (aggregate: string) => eventRow({ aggregate, eventType: 'created', payload: 1 }, new Date(), 'shop');
+
+  test.each(['amq.orders', 'amq.'])(
+    'is none of the names that the broker keeps for itself, which nobody can make: %s',
+    (aggregate) => {
+      expect(() => rowOf(aggregate)).toThrow(expect.objectContaining({ code: 'SVC_COMM_INVALID_NAME' }));
+    },
+  );
+
+  test.each(['amq.topic', 'amqp', 'orders.amq.'])(
+    'may be any other, or an exchange that every broker has: %s',
+    (aggregate) => {
+      expect(rowOf(aggregate).exchange).toBe(aggregate);
+    },
+  );
+});
