@@ -8,7 +8,7 @@ import { type ConsumeOptions, DEFAULT_CONSUMER_OPTIONS, type RetryOptions } from
 import type { Headers } from '../../src/message/message.ts';
 import { deadQueueName, type QueueSpec, retryQueueName, type TopologySpec } from '../../src/message/topology.ts';
 import { MessageRouter } from '../../src/router/router.ts';
-import { patience } from './patience.ts';
+import { patience, pause } from './patience.ts';
 import { testBrokerUrl, uniqueName } from './servers.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
@@ -146,8 +146,9 @@ export class ConsumerKit {
 /** Resolves when the condition holds; it is looked at every few milliseconds. */
 export async function until(condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
   const isOver = patience(withinMs);
+  const next = pause(5);
   while (!(await condition())) {
     if (isOver()) throw new Error(`not so within ${withinMs} ms: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await next();
   }
 }

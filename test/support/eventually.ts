@@ -1,4 +1,4 @@
-import { patience } from './patience.ts';
+import { patience, pause } from './patience.ts';
 
 /** Looks again until it holds: for conditions of other processes, which signal nothing. @throws when `patience` is over */
 export async function eventually<T>(
@@ -7,6 +7,7 @@ export async function eventually<T>(
   withinMs = 60_000,
 ): Promise<T> {
   const isOver = patience(withinMs);
+  const next = pause(25);
   for (;;) {
     const seen = await look().catch((error: unknown) => {
       if (isOver()) throw error;
@@ -14,6 +15,6 @@ export async function eventually<T>(
     });
     if (seen !== undefined && seen !== false) return seen;
     if (isOver()) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
+    await next();
   }
 }

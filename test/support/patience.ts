@@ -19,3 +19,16 @@ export function patience(withinMs: number): () => boolean {
     return isOver();
   };
 }
+
+/**
+ * Waits between two looks at what signals nothing, longer the longer it takes: what is waited for by the minute must not
+ * be asked for a thousand times, which takes the processors from those who do it. What is seen is at most a twentieth late.
+ * @param leastMs the first wait
+ */
+export function pause(leastMs: number): () => Promise<void> {
+  const startedMs = performance.now();
+  return () => {
+    const ms = Math.min(500, Math.max(leastMs, (performance.now() - startedMs) / 20));
+    return new Promise((resolve) => setTimeout(resolve, ms));
+  };
+}

@@ -14,11 +14,18 @@ afterAll(() => world?.destroy());
 describe('nothing is lost, doubled or invented', () => {
   test('when the broker is killed with 5,000 messages waiting in a retry queue', async () => {
     // Long enough to bring that many there before the first ones leave.
-    const delayMs = 60_000 * Math.ceil(Math.min(3, slowness()));
+    const delayMs = 30_000 * Math.ceil(Math.min(5, slowness()));
     const changes = { retry: { attempts: 5, delays: [`${delayMs / 1000}s`] } };
-    const roles = [await world.boundConsumer({ FAIL_ONE_IN: '1' }, changes), world.relay()];
+    const env = { FAIL_ONE_IN: '1' };
+    const bound = await world.boundConsumer(env, changes);
+    const relay = world.relay();
     const producer = await world.producer({ NO_KEY: '1' });
+    expect(await bound.stop()).toBe(0);
     await producer.burst(5600);
+    // All of them lie there when the consumer begins: the time until the last one has failed is its own alone.
+    await eventually('the queue has them', async () => (await world.queue()).ready >= 5600, 120_000);
+    const roles = [relay, world.consumer(env, changes)];
+    const began = performance.now();
     const retry = `ledger-queue.retry.${delayMs}`;
     const waiting = await eventually(
       '5,000 wait',
@@ -28,6 +35,7 @@ describe('nothing is lost, doubled or invented', () => {
       },
       120_000,
     );
+    print(`filled in ${Math.round(performance.now() - began)} of ${delayMs} ms`);
     const { unacked } = await world.queue();
     await world.rabbit.flushDeclarations();
     await world.rabbit.kill9();

@@ -44,6 +44,16 @@ export class Oracle {
     return this.count('SELECT 1 FROM svc_comm_outbox');
   }
 
+  /** Whether effects are still to come. Asked again and again, so it costs little: the verdict looks at each of them. */
+  async isIncomplete(consumers: readonly string[]): Promise<boolean> {
+    const [row] = await this.query<{ incomplete: boolean }>(
+      `SELECT EXISTS (SELECT FROM svc_comm_outbox) OR (SELECT count(*) FROM oracle.effect WHERE consumer = ANY($1)) <
+                (SELECT count(*) * cardinality($1::text[]) FROM oracle.produced) incomplete`,
+      [consumers],
+    );
+    return row?.incomplete !== false;
+  }
+
   /** @param consumers each event is to have one effect for each of these */
   async verdict(consumers: readonly string[]): Promise<Verdict> {
     const [row] = await this.query<Record<keyof Verdict, string>>(
