@@ -59,7 +59,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'events are written before COMMIT',
     file: 'database/transaction-scope.ts',
-    takes: 'this.xid = (await sink.flush(executor, items)) ?? this.xid;',
+    takes: 'this.#isStill((await sink.flush(executor, items)) ?? this.xid);',
     puts: 'setImmediate(() => void sink.flush(executor, items).catch(() => undefined));',
     testFile: 'integration/commit-order.test.ts',
     title: 'what was written is not committed when its events cannot be',

@@ -25,7 +25,7 @@ import { processesIn } from '../../support/processes.ts';
 import { RunWitness } from '../../support/run-witness.ts';
 import { testBrokerUrl, testDatabaseUrl } from '../../support/servers.ts';
 
-const TASKS = Number(process.env.TASK_KILL_TASKS ?? 240);
+const TASKS = Number(process.env.TASK_KILL_TASKS ?? 160);
 const MINUTES = Number(process.env.TASK_KILL_MINUTES ?? Number.POSITIVE_INFINITY);
 const SEED = Number(process.env.TASK_KILL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const REUSE = Number(process.env.TASK_KILL_REUSE ?? 1);
