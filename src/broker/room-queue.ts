@@ -1,4 +1,6 @@
-interface Waiter {
+import { type Linked, LinkedSet } from '../util/linked-set.ts';
+
+interface Waiter extends Linked<Waiter> {
   wake(): void;
   fail(error: unknown): void;
 }
@@ -6,8 +8,8 @@ interface Waiter {
 /** Those who wait for room in flight, first come first served, and those who wait for any change. */
 export class RoomQueue {
   readonly #room: () => number;
-  readonly #forRoom = new Set<Waiter>();
-  readonly #forChange = new Set<Waiter>();
+  readonly #forRoom = new LinkedSet<Waiter>();
+  readonly #forChange = new LinkedSet<Waiter>();
   #isScheduled = false;
 
   constructor(room: () => number) {
@@ -39,16 +41,13 @@ export class RoomQueue {
 
   readonly #wake = () => {
     this.#isScheduled = false;
-    for (const waiter of [...this.#forChange]) waiter.wake();
+    for (const waiter of this.#forChange) waiter.wake();
     let room = this.#room();
-    for (const waiter of this.#forRoom) {
-      if (room-- <= 0) break;
-      waiter.wake();
-    }
+    for (let waiter = this.#forRoom.first; waiter && room-- > 0; waiter = this.#forRoom.first) waiter.wake();
   };
 }
 
-function enter(waiters: Set<Waiter>, signal: AbortSignal): Promise<void> {
+function enter(waiters: LinkedSet<Waiter>, signal: AbortSignal): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const leave = () => {
@@ -57,6 +56,8 @@ function enter(waiters: Set<Waiter>, signal: AbortSignal): Promise<void> {
     };
     const onAbort = () => waiter.fail(signal.reason);
     const waiter: Waiter = {
+      before: undefined,
+      after: undefined,
       wake: () => {
         leave();
         resolve();

@@ -1,4 +1,5 @@
 import type { Reply } from '../message/replies.ts';
+import { ReleasingMap } from '../util/releasing-map.ts';
 import { MAX_TIMER_MS } from '../util/sleep.ts';
 import { decodeCallResponse, type WireCallResponse } from '../wire/call.ts';
 import { decodeJson, type JsonLimits } from '../wire/json.ts';
@@ -42,7 +43,7 @@ interface Waiting {
  * answer, its deadline, an abort, a failed publish, or the loss of the way back.
  */
 export class PendingCalls {
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new ReleasingMap<string, Waiting>();
   readonly #prefix: string;
   readonly #limits: JsonLimits;
   readonly #counts = {
@@ -101,7 +102,7 @@ export class PendingCalls {
 
   /** What the broker has gets no answer any more; what it has not confirmed is sent again, with a new way back. */
   loseSent(): void {
-    for (const [callId, { isSent }] of this.#waiting) if (isSent) this.settle(callId, { kind: 'lost' });
+    for (const [callId, { isSent }] of this.#waiting.entries()) if (isSent) this.settle(callId, { kind: 'lost' });
   }
 
   /** Never throws. */
@@ -126,7 +127,7 @@ export class PendingCalls {
   /** Its body does not say whose it is: its correlation id does, unless several calls have that. */
   #unreadable(correlationId: string | undefined): string | undefined {
     let found: string | undefined;
-    for (const [callId, waiting] of this.#waiting) {
+    for (const [callId, waiting] of this.#waiting.entries()) {
       if (waiting.correlationId !== correlationId) continue;
       if (found !== undefined) return undefined;
       found = callId;

@@ -2,6 +2,7 @@ import type { Incoming } from '../message/handler.ts';
 import type { Headers } from '../message/message.ts';
 import type { Delivery } from '../message/subscriber.ts';
 import type { Route } from '../router/route.ts';
+import type { Linked } from '../util/linked-set.ts';
 import type { JsonLimits } from '../wire/json.ts';
 import { decodeBody } from './decode.ts';
 import { type Failure, MAX_FAILURES } from './failures.ts';
@@ -33,7 +34,7 @@ const MOVES: Readonly<Record<InFlightState, readonly InFlightState[]>> = Object.
  *                  └────── resting ─────────────────────┘ given back, or its channel is lost (from any state)
  *                     in place
  */
-export class InFlight implements Incoming, LaneItem<InFlight> {
+export class InFlight implements Incoming, LaneItem<InFlight>, Linked<InFlight> {
   /** A copy of ours looks like the first delivery here. */
   readonly delivery: Delivery;
   readonly exchange: string;
@@ -45,6 +46,8 @@ export class InFlight implements Incoming, LaneItem<InFlight> {
   /** Of the run that is under way or comes next; runs in place count too. */
   attempt: number;
   behind: InFlight | undefined = undefined;
+  before: InFlight | undefined = undefined;
+  after: InFlight | undefined = undefined;
   /** It has been with a consumer before, which may have died of it; until it has run alone. */
   isSuspect: boolean;
   /** Of its handler, from its first run on; undefined when none takes it. */

@@ -1,3 +1,5 @@
+import { ReleasingMap } from '../util/releasing-map.ts';
+
 /** What runs in lanes. `behind` belongs to the lanes: the next one of the same key. */
 export interface LaneItem<T> {
   readonly key: string | undefined;
@@ -18,7 +20,7 @@ export class Lanes<T extends LaneItem<T>> {
   readonly #takeAside: (item: T) => boolean;
   readonly #ready = new Fifo<T>();
   /** The last one of each key that is in here. */
-  readonly #tails = new Map<string, T>();
+  readonly #tails = new ReleasingMap<string, T>();
   #free: number;
   #isPumping = false;
   #isClosed = false;

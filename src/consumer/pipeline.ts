@@ -4,6 +4,7 @@ import type { Verdict } from '../message/handler.ts';
 import type { Delivery } from '../message/subscriber.ts';
 import { asError } from '../router/middleware/recover.ts';
 import { deferred } from '../util/deferred.ts';
+import { LinkedSet } from '../util/linked-set.ts';
 import { sleep } from '../util/sleep.ts';
 import { failureOf } from './failures.ts';
 import { troubleDelayMs } from './forward.ts';
@@ -29,7 +30,7 @@ export class Pipeline {
   readonly #parts: Workings;
   readonly #lanes: Lanes<InFlight>;
   /** In the order they came. */
-  readonly #inFlight = new Set<InFlight>();
+  readonly #inFlight = new LinkedSet<InFlight>();
   /** Handlers that have not returned, those of lost messages too. */
   #running = 0;
   #isDraining = false;

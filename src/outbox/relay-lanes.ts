@@ -1,3 +1,4 @@
+import { ReleasingMap } from '../util/releasing-map.ts';
 import type { OutboxRow } from './relay-row.ts';
 
 /** The part of a row that order depends on. */
@@ -40,7 +41,7 @@ export interface LanesOptions {
  */
 export class RelayLanes<Row extends LaneRow = OutboxRow> {
   readonly #options: LanesOptions;
-  readonly #entries = new Map<number, Entry<Row>>();
+  readonly #entries = new ReleasingMap<number, Entry<Row>>();
   /** For each key with a row ready or in flight: those behind it, by id. */
   readonly #lanes = new Map<string, Entry<Row>[]>();
   readonly #skipped = new Map<string, SkipCause>();

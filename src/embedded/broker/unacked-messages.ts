@@ -1,3 +1,4 @@
+import { ReleasingMap } from '../../util/releasing-map.ts';
 import type { Consumer } from './consumer.ts';
 import type { Queue } from './queue.ts';
 import type { QueuedMessage } from './queued-message.ts';
@@ -13,7 +14,7 @@ export interface Unacked {
 
 /** The deliveries of a channel that wait for ack, nack or reject, by delivery tag in the order of delivery. */
 export class UnackedMessages {
-  readonly #byTag = new Map<number, Unacked>();
+  readonly #byTag = new ReleasingMap<number, Unacked>();
 
   get size(): number {
     return this.#byTag.size;

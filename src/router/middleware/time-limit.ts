@@ -1,5 +1,6 @@
 import { HandlerTimeoutError } from '../../errors.ts';
 import type { MessageContext } from '../../message/handler.ts';
+import { type Linked, LinkedSet } from '../../util/linked-set.ts';
 
 /**
  * Watches over the runs of one handler, which all have the same time: they end in the order in which they began, so one
@@ -9,7 +10,7 @@ export class TimeLimit {
   readonly #timeoutMs: number;
   readonly #handler: string;
   /** In the order of their beginning. */
-  readonly #runs = new Set<TimedRun>();
+  readonly #runs = new LinkedSet<TimedRun>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(timeoutMs: number, handler: string) {
@@ -56,7 +57,7 @@ export class TimeLimit {
   #expire(): void {
     this.#timer = undefined;
     const now = performance.now();
-    for (const run of this.#runs) {
+    for (let run = this.#runs.first; run; run = this.#runs.first) {
       if (run.endsAtMs > now) {
         this.#timer = this.#wakeIn(run.endsAtMs - now);
         return;
@@ -68,7 +69,9 @@ export class TimeLimit {
 }
 
 /** One run. Its signal is made only when the handler asks for it: most never do. */
-export class TimedRun {
+export class TimedRun implements Linked<TimedRun> {
+  before: TimedRun | undefined = undefined;
+  after: TimedRun | undefined = undefined;
   /** On the monotonic clock. */
   readonly endsAtMs: number;
   readonly #context: MessageContext;
