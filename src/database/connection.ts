@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { Client, type ClientConfig } from 'pg';
+import { Client, type ClientConfig, escapeLiteral } from 'pg';
 import { DatabaseAccessRefusedError, DatabaseUnavailableError } from '../errors.ts';
 import { maskUrl } from '../util/mask.ts';
 import {
@@ -12,6 +12,7 @@ import {
 } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import { quoteIdentifier } from './identifier.ts';
+import { isBehindPooler } from './pooler.ts';
 
 /** One connection to PostgreSQL outside any pool: for the relay and for LISTEN. Statements run one after another. */
 export interface DatabaseConnection extends SqlExecutor {
@@ -33,11 +34,14 @@ export interface ConnectionOptions {
   /** A statement without an answer for so long has lost its connection (half-open TCP). Milliseconds. @default 30_000 */
   readonly statementDeadlineMs?: number;
   /**
-   * Whether statements are prepared under their names, and `settings` applied. Off behind PgBouncer in transaction
-   * mode and for PGlite, where sessions share a backend. @default true
+   * Whether statements are prepared under their names, unless a pooler is found, and `settings` applied. Off for PGlite,
+   * where sessions share a backend. @default true
    */
   readonly prepare?: boolean;
-  /** Session settings (`lock_timeout`, …); no effect when `prepare` is off. @default {} */
+  /**
+   * Settings for all its statements (`lock_timeout`, …): of the session, or behind a pooler, where another may have it
+   * next, of a transaction for each. No effect when `prepare` is off. @default {}
+   */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -67,6 +71,7 @@ class PgConnection implements DatabaseConnection {
   readonly #socket = new Socket();
   readonly #client: Client;
   readonly #lost = new AbortController();
+  #isPooled = false;
   readonly #channels = new Map<string, (payload: string) => void>();
   #last: Promise<unknown> = Promise.resolve();
 
@@ -96,6 +101,8 @@ class PgConnection implements DatabaseConnection {
     try {
       await this.#client.connect();
       if (!this.#options.prepare) return;
+      this.#isPooled = await isBehindPooler(this.#client);
+      if (this.#isPooled) return;
       for (const [name, value] of Object.entries(this.#options.settings)) {
         await this.#client.query('SELECT set_config($1, $2, false)', [name, value]);
       }
@@ -123,10 +130,9 @@ class PgConnection implements DatabaseConnection {
     }
     const deadline = setTimeout(() => this.#giveUp(), this.#options.statementDeadlineMs);
     try {
-      const values = [...params];
-      const result = await this.#client.query<Row>(
-        name !== undefined && this.#options.prepare ? { name, text: sql, values } : { text: sql, values },
-      );
+      const isNamed = name !== undefined && this.#options.prepare && !this.#isPooled;
+      const statement = { text: sql, values: [...params], ...(isNamed && { name }) };
+      const result = await this.#withSettings(() => this.#client.query<Row>(statement));
       return result.rows;
     } catch (error) {
       if (isConnectionError(error) || this.lost.aborted) throw unavailable(this.#url, error);
@@ -136,6 +142,21 @@ class PgConnection implements DatabaseConnection {
       throw unavailable(this.#url, error);
     } finally {
       clearTimeout(deadline);
+    }
+  }
+
+  async #withSettings<T>(work: () => Promise<T>): Promise<T> {
+    const settings = Object.entries(this.#options.settings);
+    if (!this.#isPooled || settings.length === 0) return work();
+    const local = settings.map(([name, value]) => `SET LOCAL ${quoteIdentifier(name)} = ${escapeLiteral(value)}`);
+    await this.#client.query(['BEGIN', ...local].join('; '));
+    try {
+      const result = await work();
+      await this.#client.query('COMMIT');
+      return result;
+    } catch (error) {
+      await this.#client.query('ROLLBACK').catch(() => undefined);
+      throw error;
     }
   }
 

@@ -14,7 +14,7 @@ export interface PoolOptions {
   readonly busyWarningMs?: number;
   /** Waiting longer than this for a free connection fails with DatabaseBusyError. @default 10_000 */
   readonly busyTimeoutMs?: number;
-  /** Whether frequent statements are prepared by name. Off behind a pooler that does not know them. @default true */
+  /** Whether frequent statements are prepared by name, unless a pooler is found before PostgreSQL. @default true */
   readonly prepare?: boolean;
   /** Milliseconds that `stop` waits for open transactions before it ends their connections. @default 10_000 */
   readonly stopTimeoutMs?: number;

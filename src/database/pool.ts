@@ -14,6 +14,7 @@ import {
 } from './database-error.ts';
 import { knexLog } from './knex-log.ts';
 import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool-options.ts';
+import { isBehindPooler } from './pooler.ts';
 import { SilenceWatch, type WatchedClient } from './silence-watch.ts';
 import { TransactionHolders } from './transaction-holders.ts';
 
@@ -25,6 +26,7 @@ interface KnexClient {
 interface RawConnection extends WatchedClient {
   getTransactionStatus(): string | null;
   end(): Promise<void>;
+  query(sql: string): Promise<{ rows: unknown[] }>;
 }
 
 /** As for connections outside the pool: without it the system waits for two hours. */
@@ -46,6 +48,7 @@ export class DatabasePool implements Service {
   readonly #connections = new Set<RawConnection>();
   readonly #silence: SilenceWatch;
   #knex: Knex | undefined;
+  #isPooled = false;
 
   constructor(options: PoolOptions) {
     this.options = resolvePoolOptions(options);
@@ -88,6 +91,11 @@ export class DatabasePool implements Service {
   get knex(): Knex {
     this.#lifecycle.assertRunning();
     return this.#knex as Knex;
+  }
+
+  /** Whether frequent statements may be prepared by name: the option, and no pooler was found before PostgreSQL. */
+  get prepares(): boolean {
+    return this.options.prepare && !this.#isPooled;
   }
 
   /**
@@ -167,7 +175,7 @@ export class DatabasePool implements Service {
             this.#connections.delete(connection);
             this.#silence.remove(connection);
           });
-          done();
+          this.#lookForPooler(connection).then(() => done(), done);
         },
       },
       acquireConnectionTimeout: busyTimeoutMs,
@@ -177,6 +185,17 @@ export class DatabasePool implements Service {
     const acquire = client.acquireConnection.bind(client);
     client.acquireConnection = () => this.#watch(acquire, () => client.pool.numUsed() >= max, KnexTimeoutError);
     return knex;
+  }
+
+  async #lookForPooler(connection: RawConnection): Promise<void> {
+    if (!this.prepares) return;
+    try {
+      // The address may lead to one from now on; connections from before are no reason to prepare.
+      if (await isBehindPooler(connection)) this.#isPooled = true;
+    } catch (error) {
+      connection.end().catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Waits for a connection; long waits name who holds them, because they are usually waiting for us. */

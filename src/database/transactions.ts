@@ -302,7 +302,9 @@ export function resolveTransactions(
   if (typeof setting === 'function') return new Transactions({ open: setting, schema, logger });
   return new Transactions({
     open: (work) => pool.knex.transaction(work),
-    prepare: pool.options.prepare,
+    get prepare() {
+      return pool.prepares;
+    },
     holders: pool.holders,
     onReadOnly: () => pool.closeIdle(),
     schema,
