@@ -145,6 +145,7 @@ export class RelaySettler {
     const batch = this.#failed.splice(0, batchSize);
     const failures = batch.map(({ row, error }) => ({
       id: row.id,
+      messageId: row.messageId,
       grant: row.grant,
       delayMs: this.#backoffMs(row.attempts),
       error,

@@ -106,3 +106,29 @@ it('a relay sends nothing under a lease that ran out since the row was read', as
   expect(sentWithoutLease).toEqual([]);
   expect(new Set(pipe.bodies()).size).toBe(50);
 });
+
+it.each(['confirmed', 'refused'] as const)(
+  'a row that has the id of one that was sent is sent as well, and not taken for it when that is %s: a promoted standby gives ids again',
+  async (kind) => {
+    const pipe = new RecordingPipe();
+    pipe.decide = () => undefined;
+    const { relay } = kit.relay(pipe, { pollMs: 50 });
+    stops.push(() => relay.stop());
+    await relay.start();
+    const [id] = await kit.insert([{ key: 'a', body: 'lost with the old primary' }]);
+    await until('it is sent', () => pipe.offers.length === 1);
+    const outbox = kit.db.table('svc_comm_outbox');
+    await kit.db.pg.query(`DELETE FROM ${outbox}`);
+    await kit.db.pg.query(
+      `INSERT INTO ${outbox} (id, part, order_key, message_id, exchange, routing_key, body) OVERRIDING SYSTEM VALUE
+       VALUES ($1, hashtext('a') & 63, 'a', gen_random_uuid(), 'thing', 'made', 'of the new one')`,
+      [id],
+    );
+    pipe.offers[0]?.settle(kind === 'confirmed' ? { kind } : { kind, error: new Error('no') });
+    await until('the other is sent', () => pipe.offers.length === 2);
+    expect(pipe.bodies()[1]).toBe('of the new one');
+    expect(await kit.db.count('svc_comm_outbox', 'attempts = 0')).toBe(1);
+    pipe.offers[1]?.settle({ kind: 'confirmed' });
+    await until('the outbox is empty', isEmpty);
+  },
+);

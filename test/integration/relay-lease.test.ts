@@ -139,8 +139,9 @@ describe('relays together', () => {
         [me],
       );
       const remove = prepareDeleteConfirmed(kit.db.schema);
-      const { rows } = await kit.db.pg.query(`SELECT part FROM ${kit.db.table('svc_comm_outbox')}`);
-      const under = (epoch: string) => [{ id: Number(id), grant: { part: rows[0].part, epoch } }];
+      const { rows } = await kit.db.pg.query(`SELECT part, message_id FROM ${kit.db.table('svc_comm_outbox')}`);
+      const [{ part, message_id: messageId }] = rows;
+      const under = (epoch: string) => [{ id: Number(id), messageId, grant: { part, epoch } }];
       expect(await remove.all(db, under('7'), me)).toBe(0);
       expect(await remove.all(db, under('8'), '00000000-0000-7000-8000-000000000002')).toBe(0);
       expect(await remove.unlocked(db, under('7'), me)).toEqual({

@@ -131,6 +131,15 @@ export const MUTANTS: readonly Mutant[] = [
     title: 'relays together delete nothing under an epoch that has passed',
   },
   {
+    rule: 'what is deleted has the message that was confirmed',
+    file: 'outbox/sql/delete-confirmed.ts',
+    takes: 'AND (o.message_id IN (SELECT unnest($5::uuid[]))) IS TRUE',
+    puts: 'AND ($5::uuid[] IS NOT NULL)',
+    testFile: 'integration/relay-confirm.test.ts',
+    title:
+      'a row that has the id of one that was sent is sent as well, and not taken for it when that is confirmed: a promoted standby gives ids again',
+  },
+  {
     rule: 'a relay parks only behind the fence',
     file: 'outbox/wakeup.ts',
     takes: 'const passed = await hasPassed(this.#options.db, this.#fence);',

@@ -3,6 +3,7 @@ import { qualified } from '../../database/identifier.ts';
 
 export interface ConfirmedRow {
   readonly id: number;
+  readonly messageId: string;
   /** Under which it was published. */
   readonly grant: { readonly part: number; readonly epoch: string };
 }
@@ -10,15 +11,20 @@ export interface ConfirmedRow {
 /** One side of an `=`, so that the other side's index is used whatever the planner thinks of the sizes. */
 const ids = '$1::bigint[]';
 
-/** `IS TRUE` keeps it a look-up in at most 64 hashed rows; as a join the planner may begin with the leases, times all rows. */
+/**
+ * The message, since a standby that lagged when it was promoted gives ids again: the row may be another one, not sent yet.
+ * `IS TRUE` keeps both a look-up in hashed rows; as a join the planner may begin with the leases, times all rows.
+ */
 export const fenced = (lease: string): string => `
+   AND (o.message_id IN (SELECT unnest($5::uuid[]))) IS TRUE
    AND (o.part IN (SELECT l.part FROM ${lease} l, unnest($2::smallint[], $3::bigint[]) g(part, epoch)
                     WHERE l.part = g.part AND l.epoch = g.epoch AND l.owner = $4::uuid)) IS TRUE`;
 
 /** The parameters of `fenced` after the first. */
-export function fenceParams(rows: readonly Pick<ConfirmedRow, 'grant'>[], owner: string): string[] {
+export function fenceParams(rows: readonly Omit<ConfirmedRow, 'id'>[], owner: string): string[] {
   const grants = [...new Set(rows.map((row) => row.grant))];
-  return [`{${grants.map((grant) => grant.part)}}`, `{${grants.map((grant) => grant.epoch)}}`, owner];
+  const messages = rows.map((row) => row.messageId);
+  return [`{${grants.map((grant) => grant.part)}}`, `{${grants.map((grant) => grant.epoch)}}`, owner, `{${messages}}`];
 }
 
 /** Deletes rows whose messages are confirmed or need no sending, unless their partition has another owner by now. */

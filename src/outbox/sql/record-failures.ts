@@ -14,8 +14,8 @@ const MAX_ERROR_CHARACTERS = 1000;
 const sql = (outbox: string, lease: string): string => `
 UPDATE ${outbox} o
    SET attempts = o.attempts + 1,
-       next_attempt_at = clock_timestamp() + ($5::float8[])[array_position($1::bigint[], o.id)] * interval '1 ms',
-       last_error = ($6::text[])[array_position($1::bigint[], o.id)]
+       next_attempt_at = clock_timestamp() + ($6::float8[])[array_position($1::bigint[], o.id)] * interval '1 ms',
+       last_error = ($7::text[])[array_position($1::bigint[], o.id)]
  WHERE o.id = ANY ($1::bigint[]) ${fenced(lease)}
 RETURNING o.id`;
 
