@@ -326,7 +326,7 @@ export class TopologyMismatchError extends SvcCommError {
 // ---------------------------------------------------------------------------------------------------------- database
 
 /** Why there is no working with a database. */
-export type DatabaseOutage = 'unreachable' | 'full' | 'read-only';
+export type DatabaseOutage = 'unreachable' | 'full' | 'read-only' | 'disk-full';
 
 const OUTAGES: Readonly<Record<DatabaseOutage, (where: string, detail: string) => string>> = Object.freeze({
   unreachable: (where, detail) =>
@@ -336,9 +336,11 @@ const OUTAGES: Readonly<Record<DatabaseOutage, (where: string, detail: string) =
     'or raise max_connections (or the limit of the role or the database)',
   'read-only': (where, detail) =>
     `${where} refuses writes: ${detail}; it is a standby, or default_transaction_read_only is on`,
+  'disk-full': (where, detail) =>
+    `${where} has no room on its disk: ${detail}; make room there, and what waits goes on by itself`,
 });
 
-/** The database could not be reached within the time given, has no connection to spare, or refuses writes. */
+/** The database could not be reached within the time given, has no connection to spare, refuses writes, or has a full disk. */
 export class DatabaseUnavailableError extends SvcCommError {
   readonly code = 'SVC_COMM_DATABASE_UNAVAILABLE';
   /** Masked; empty for a statement of a transaction that another library opened. */

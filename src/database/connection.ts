@@ -6,6 +6,7 @@ import {
   errorText,
   isAccessRefused,
   isConnectionError,
+  isDiskFull,
   isReadOnly,
   toDatabaseError,
   unavailable,
@@ -136,6 +137,7 @@ class PgConnection implements DatabaseConnection {
       return result.rows;
     } catch (error) {
       if (isConnectionError(error) || this.lost.aborted) throw unavailable(this.#url, error);
+      if (isDiskFull(error)) throw unavailable(this.#url, error);
       if (!isReadOnly(error)) throw toDatabaseError(error);
       // The address may lead to the primary by now: another connection has to find out.
       this.#lose(error);

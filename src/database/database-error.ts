@@ -1,4 +1,5 @@
 import {
+  type DatabaseOutage,
   DatabaseRightsError,
   DatabaseUnavailableError,
   DeadlockError,
@@ -33,6 +34,9 @@ const UNAVAILABLE_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300']
 const CONFLICTS = new Set(['40001', '40P01']);
 /** What a standby answers to a write, and a session with default_transaction_read_only. */
 const READ_ONLY = '25006';
+const DISK_FULL = '53100';
+/** Where PostgreSQL keeps what a query has no memory for: one that fills the disk by itself fails by its own doing. */
+const TEMPORARY_FILES = /\bpgsql_tmp/;
 /** No such role or wrong password, no such database, no right to connect to it. */
 const REFUSED_STATES = new Set(['28P01', '28000', '3D000', '42501']);
 
@@ -59,7 +63,7 @@ export function sqlState(error: unknown): string | undefined {
 
 /** Whether the connection was refused or lost: what was under way is rolled back or, at COMMIT, unknown. */
 export function isConnectionError(error: unknown): boolean {
-  if (error instanceof DatabaseUnavailableError) return error.outage !== 'read-only';
+  if (error instanceof DatabaseUnavailableError) return error.outage === 'unreachable' || error.outage === 'full';
   const state = sqlState(error);
   if (state !== undefined) return state.startsWith('08') || UNAVAILABLE_STATES.has(state);
   for (const { code, message } of layers(error)) {
@@ -77,6 +81,10 @@ export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlState(er
 
 /** Whether the database refuses writes. */
 export const isReadOnly = (error: unknown): boolean => sqlState(error) === READ_ONLY;
+
+/** Whether the database has no room left for what it is to keep. */
+export const isDiskFull = (error: unknown): boolean =>
+  sqlState(error) === DISK_FULL && !TEMPORARY_FILES.test(errorText(error));
 
 /** Whether trying again cannot help: credentials or database name. */
 export const isAccessRefused = (error: unknown): boolean => REFUSED_STATES.has(sqlState(error) ?? '');
@@ -111,6 +119,8 @@ export function toDatabaseError(error: unknown): unknown {
     case READ_ONLY:
       // Of a statement of ours: it waits for the primary, as for one that is down.
       return unavailable('', error);
+    case DISK_FULL:
+      return isDiskFull(error) ? unavailable('', error) : error;
     case '25P01':
       return new TransactionFinishedError({ cause: error });
     default:
@@ -120,9 +130,13 @@ export function toDatabaseError(error: unknown): unknown {
 
 /** @param url masked @param detail for what the server did not say itself */
 export function unavailable(url: string, error: unknown, detail = errorText(error)): DatabaseUnavailableError {
-  const state = sqlState(error);
-  const outage = state === '53300' ? 'full' : isReadOnly(error) ? 'read-only' : 'unreachable';
-  return new DatabaseUnavailableError(url, detail, { cause: error, outage });
+  return new DatabaseUnavailableError(url, detail, { cause: error, outage: outageOf(error) });
+}
+
+function outageOf(error: unknown): DatabaseOutage {
+  if (sqlState(error) === '53300') return 'full';
+  if (isReadOnly(error)) return 'read-only';
+  return isDiskFull(error) ? 'disk-full' : 'unreachable';
 }
 
 /** What no start gets over, whatever it waits for: tables that are missing, or not for this user; undefined for the rest. */

@@ -13,6 +13,7 @@ import type { TransactionStatus } from './executor.ts';
 import { type AskedRow, claimInboxRows } from './sql/claim-inbox-rows.ts';
 import type { AmbientTransaction } from './transaction-scope.ts';
 import type { RunPart, Transactions } from './transactions.ts';
+import { waitingForRoom } from './waiting-for-room.ts';
 
 export interface InboxGroupsOptions {
   readonly transactions: Transactions;
@@ -68,7 +69,8 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
     const { key, isRedriven, orderKey = null } = request;
     const result = deferred<InboxResult<unknown>>();
     const inItsContext = AsyncLocalStorage.snapshot();
-    this.#waiting.push({ key, orderKey: isRedriven ? null : orderKey, request, work, inItsContext, result });
+    const waited = waitingForRoom(work);
+    this.#waiting.push({ key, orderKey: isRedriven ? null : orderKey, request, work: waited, inItsContext, result });
     this.#outside(() => this.#fill());
     return result.promise as Promise<InboxResult<T>>;
   }

@@ -9,6 +9,7 @@ import { deleteOldInbox, inboxState, markInboxDead, reviveInbox } from './sql/in
 import { parkedKeys, parkKey, unparkKey } from './sql/parked-keys.ts';
 import { ALL_RIGHTS, assertTableRights, type NeededRights } from './table-rights.ts';
 import type { Transactions } from './transactions.ts';
+import { waitingForRoom } from './waiting-for-room.ts';
 
 export interface InboxStoreOptions {
   readonly transactions: Transactions;
@@ -51,7 +52,7 @@ export class InboxStore implements Inbox {
     const untilMs = performance.now() + timeoutMs;
     for (let conflicts = 0; ; conflicts += 1) {
       try {
-        return await this.#handleOnce(request, work);
+        return await this.#handleOnce(request, waitingForRoom(work));
       } catch (error) {
         if (!isConflict(error) || isDecided(error) || conflicts === MOST_CONFLICTS) throw error;
         await sleep(Math.random() * CONFLICT_MS * 2 ** conflicts, request.signal);

@@ -7,6 +7,8 @@ import {
   toDatabaseError,
   unavailable,
 } from '../../src/database/database-error.ts';
+import { waitingForRoom } from '../../src/database/waiting-for-room.ts';
+import { Reject } from '../../src/errors.ts';
 
 const pgError = (code: string, message = code) => Object.assign(new Error(message), { code });
 const missing = 'relation "public.svc_comm_outbox" does not exist';
@@ -42,6 +44,14 @@ test.each(wrappings)("the server's code is found in what %s throws", (_library, 
   expect(toDatabaseError(wrap(pgError('25006')))).toMatchObject({ code: 'SVC_COMM_DATABASE_UNAVAILABLE' });
   expect(isConnectionError(wrap(pgError('57P01')))).toBe(true);
   expect(isAccessRefused(wrap(pgError('28P01')))).toBe(true);
+});
+
+test('a full disk is an outage in a handler, unless it decided itself what becomes of its message', async () => {
+  const full = pgError('53100', 'could not extend file "base/5/16539": No space left on device');
+  const run = (thrown: Error) => waitingForRoom(() => Promise.reject(thrown))(undefined);
+  await expect(run(full)).rejects.toMatchObject({ code: 'SVC_COMM_DATABASE_UNAVAILABLE', outage: 'disk-full' });
+  const decided = new Reject('not today', { cause: full });
+  await expect(run(decided)).rejects.toBe(decided);
 });
 
 test("a missing table that is not ours stays the user's error", () => {
