@@ -21,8 +21,13 @@ export function parseBrokerUrls(value: unknown): readonly string[] | undefined {
 }
 
 export function parseDatabaseUrl(value: unknown): string | undefined {
-  return isEmbeddedUrl(value) || isUrl(value, ['postgres:', 'postgresql:']) ? value : undefined;
+  if (isEmbeddedUrl(value)) return value;
+  return isUrl(value, ['postgres:', 'postgresql:']) && isOfOneHost(new URL(value)) ? value : undefined;
 }
+
+/** pg takes a list, which libpq knows, for one name: it would be looked up for ever. */
+const isOfOneHost = ({ hostname, searchParams }: URL): boolean =>
+  ![hostname, searchParams.get('host') ?? ''].some((host) => host.includes(','));
 
 export function parseHttpUrl(value: unknown): string | undefined {
   return isUrl(value, ['http:', 'https:']) && new URL(value).hostname !== '' ? value : undefined;

@@ -37,7 +37,10 @@ export const settingsSchema = z.strictObject({
     textForm: 'text-or-json',
   }),
   databaseUrl: described(parsed(parseDatabaseUrl).optional(), {
-    ...text("a postgres:// URL, or 'embedded:' or 'embedded:memory'", 'Outbox, inbox and future events live there'),
+    ...text(
+      "a postgres:// URL of one host, or 'embedded:' or 'embedded:memory'",
+      'Outbox, inbox and future events live there',
+    ),
     defaultText: 'no database',
   }),
   queue: queueSchema,

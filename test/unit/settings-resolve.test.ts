@@ -126,6 +126,21 @@ describe('a wrong setting', () => {
       { setting: 'brokerUrl', got: '"http://localhost"' },
     ],
     ['an empty list of brokers', { brokerUrl: [] }, { setting: 'brokerUrl', got: '[]' }],
+    [
+      'several hosts of a database, with ports',
+      { databaseUrl: 'postgres://a:5432,b:5432/orders?target_session_attrs=read-write' },
+      { setting: 'databaseUrl', expected: expect.stringContaining('of one host') },
+    ],
+    [
+      'several hosts of a database',
+      { databaseUrl: 'postgres://a,b/orders' },
+      { setting: 'databaseUrl', expected: expect.stringContaining('of one host') },
+    ],
+    [
+      'several hosts of a database as a parameter',
+      { databaseUrl: 'postgres:///orders?host=a,b' },
+      { setting: 'databaseUrl', expected: expect.stringContaining('of one host') },
+    ],
     ['a database that is no PostgreSQL', { databaseUrl: 'mysql://localhost/a' }, { setting: 'databaseUrl' }],
     [
       'an unknown exchange type',
