@@ -104,6 +104,19 @@ describe('several connections to one backend', () => {
     expect((await count).rows).toEqual([{ n: 0 }]);
   });
 
+  it.each([
+    ['inside a transaction', [message('Q', 'BEGIN')]],
+    ['outside of one', []],
+  ])('are not held up by one that vanishes behind an error that it had asked for by a Flush, %s', async (_, first) => {
+    const other = await client();
+    const vanishing = await rawClient();
+    const failing = [message('P', '', 'SELECT 1 / 0', Buffer.alloc(2)), ...bindAndExecute().slice(0, 2), message('H')];
+    vanishing.socket.write(Buffer.concat([...first, ...failing]));
+    await vanishing.until('E');
+    vanishing.socket.destroy();
+    expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
+
   it('keep a failed transaction to themselves until it ends', async () => {
     const [failing, other] = [await client(), await client()];
     await failing.query('BEGIN');

@@ -35,6 +35,8 @@ const KNOWN: ReadonlySet<string> = new Set([...BATCH_ENDS, 'X', 'P', 'B', 'D', '
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 /** A client that sends ahead waits when so many of its batches do. */
 const MAX_PENDING = 32;
+/** After an error PostgreSQL passes over everything up to it. */
+const SYNC = message('S');
 const FORGETS_CHANNELS = /^(UNLISTEN|DISCARD ALL)\0/;
 
 const HELD_TEXT =
@@ -203,6 +205,7 @@ export class Session {
     this.#isOver = true;
     this.#host.ended(this);
     const settings = this.settings.farewell((name) => this.#host.isSet(name));
-    this.#host.backend.leave(this, Buffer.concat([message('Q', 'ROLLBACK'), settings, this.#names.farewell()]));
+    const farewell = [SYNC, message('Q', 'ROLLBACK'), settings, this.#names.farewell()];
+    this.#host.backend.leave(this, Buffer.concat(farewell));
   }
 }
