@@ -117,6 +117,21 @@ describe('several connections to one backend', () => {
     expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
   });
 
+  it('are answered nothing behind an error until their Sync, and nobody else notices', async () => {
+    const other = await client();
+    const failing = await rawClient();
+    failing.socket.write(
+      Buffer.concat([message('P', '', 'SELECT 1 / 0', Buffer.alloc(2)), ...bindAndExecute().slice(0, 2), message('H')]),
+    );
+    await failing.until('1E');
+    failing.socket.write(Buffer.concat([message('Q', 'CREATE TABLE passed_over ()'), message('H'), message('S')]));
+    await failing.until('1EZ');
+    failing.socket.write(message('Q', 'SELECT 1 AS one'));
+    await failing.until('1EZTDCZ');
+    failing.socket.destroy();
+    expect((await other.query("SELECT to_regclass('passed_over') AS it")).rows).toEqual([{ it: null }]);
+  });
+
   it('keep a failed transaction to themselves until it ends', async () => {
     const [failing, other] = [await client(), await client()];
     await failing.query('BEGIN');

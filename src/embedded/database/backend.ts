@@ -14,6 +14,8 @@ interface Turn {
   readonly bytes: Uint8Array;
   /** Whether an answer may end without a ReadyForQuery. */
   readonly goesOn: boolean;
+  /** Whether PostgreSQL passes over them behind an error, since no Sync ends them. */
+  readonly isSkippable: boolean;
   readonly onMessage: (message: WireMessage) => void;
   readonly done: Deferred<void>;
   timer: NodeJS.Timeout | undefined;
@@ -35,6 +37,8 @@ export class Backend {
   readonly #onBroken: (error: unknown) => void;
   readonly #waiting: Turn[] = [];
   #holder: object | undefined;
+  /** Whether the holder was told of an error and owes the Sync behind it: anything else has no effect until then. */
+  #isSkipping = false;
   #isWorking = false;
   #isGone = false;
 
@@ -47,16 +51,17 @@ export class Backend {
   /**
    * Runs messages that belong together, up to a Sync or a simple query, with none of another user between them.
    * @param goesOn they end with neither: the user keeps the backend, and more will follow
+   * @param isSkippable they do not end with a Sync: behind an error they are passed over, without an answer
    * @throws BackendHeld when another user's transaction has been idle for too long; BackendGone
    */
   run(
     user: object,
     bytes: Uint8Array,
     onMessage: (message: WireMessage) => void,
-    { goesOn = false }: { readonly goesOn?: boolean } = {},
+    { goesOn = false, isSkippable = false }: { readonly goesOn?: boolean; readonly isSkippable?: boolean } = {},
   ): Promise<void> {
     if (this.#isGone) return Promise.reject(new BackendGone());
-    const turn: Turn = { user, bytes, goesOn, onMessage, done: deferred<void>(), timer: undefined };
+    const turn: Turn = { user, bytes, goesOn, isSkippable, onMessage, done: deferred<void>(), timer: undefined };
     this.#waiting.push(turn);
     if (this.#holder !== undefined && this.#holder !== user) this.#limit(turn);
     void this.#work();
@@ -90,15 +95,18 @@ export class Backend {
     return turn;
   }
 
-  async #take({ user, bytes, goesOn, onMessage, done }: Turn): Promise<void> {
+  async #take({ user, bytes, goesOn, isSkippable, onMessage, done }: Turn): Promise<void> {
+    if (this.#isSkipping && isSkippable) return done.resolve();
     const splitter = new MessageSplitter();
     // Without a ReadyForQuery at its end the user goes on (Flush), and nobody else may come between.
     let status: TransactionStatus | undefined;
+    let hasFailed = false;
     try {
       await this.#pglite.execProtocolRawStream(bytes, {
         onRawData: (data) => {
           for (const message of splitter.push(Buffer.from(data))) {
             if (message.type === 'Z') status = readStatus(message.bytes);
+            if (message.type === 'E') hasFailed = true;
             onMessage(message);
           }
         },
@@ -110,6 +118,7 @@ export class Backend {
       this.#broken(error);
       return;
     }
+    this.#isSkipping = hasFailed && status === undefined;
     const isIdle = status === 'I';
     const wasHeld = this.#holder !== undefined;
     this.#holder = isIdle ? undefined : user;

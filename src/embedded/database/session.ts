@@ -182,7 +182,7 @@ export class Session {
         if (type === 'C') isForgetful ||= FORGETS_CHANNELS.test(bytes.toString('latin1', HEAD_BYTES, HEAD_BYTES + 16));
         output.push(bytes);
       };
-      await this.#host.backend.run(this, bytes, onMessage, { goesOn: !IS_ANSWERED.has(end) });
+      await this.#host.backend.run(this, bytes, onMessage, { goesOn: !IS_ANSWERED.has(end), isSkippable: end !== 'S' });
       if (output.length > 0) this.#socket.write(output.length === 1 ? (output[0] ?? '') : Buffer.concat(output));
       if (isForgetful) this.#host.unlistened();
     } catch (error) {
