@@ -248,6 +248,39 @@ describe('several connections to one backend', () => {
     await stayer.query('RESET work_mem');
   });
 
+  it('take with them the prepared statements, held cursors and temporary tables that they made by SQL', async () => {
+    const makes = `PREPARE leftover AS SELECT 1; CREATE TEMP TABLE leftover (n int);
+      DECLARE "a cursor" NO SCROLL CURSOR WITH HOLD FOR SELECT 1`;
+    for (let times = 0; times < 2; times += 1) {
+      const one = new pg.Client(database.url);
+      await one.connect();
+      await one.query(makes);
+      await one.end();
+    }
+  });
+
+  it('keep their temporary tables when another one that has some ends', async () => {
+    const [stayer, leaver] = [await client(), new pg.Client(database.url)];
+    await leaver.connect();
+    await stayer.query('CREATE TEMPORARY TABLE of_stayer (n int)');
+    await leaver.query('CREATE TEMPORARY TABLE of_leaver (n int)');
+    await leaver.end();
+    expect((await stayer.query('SELECT count(*)::int AS n FROM of_stayer')).rows).toEqual([{ n: 0 }]);
+  });
+
+  it.each(['DEALLOCATE ALL', 'DISCARD ALL'])('keep their prepared statements when another one says %s', async (sql) => {
+    const [one, other, bystander] = [await client(), await client(), await client()];
+    const prepared = { name: 'mine', text: 'SELECT $1::int AS n' };
+    await one.query({ ...prepared, values: [1] });
+    await other.query({ ...prepared, values: [1] });
+    // What the other has waiting behind it as well.
+    const [, answer] = await Promise.all([other.query(sql), one.query({ ...prepared, values: [2] })]);
+    expect(answer.rows).toEqual([{ n: 2 }]);
+    expect((await one.query({ ...prepared, values: [3] })).rows).toEqual([{ n: 3 }]);
+    await expect(other.query({ ...prepared, values: [4] })).rejects.toMatchObject({ code: '26000' });
+    expect((await bystander.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
+
   it('are ended when they send a message of no known type, and nobody else notices', async () => {
     const other = await client();
     const odd = await rawClient();

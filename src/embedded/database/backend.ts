@@ -16,6 +16,8 @@ interface Turn {
   readonly goesOn: boolean;
   /** Whether PostgreSQL passes over them behind an error, since no Sync ends them. */
   readonly isSkippable: boolean;
+  /** Of the server itself: it waits as long as it takes. */
+  readonly isHousekeeping: boolean;
   readonly onMessage: (message: WireMessage) => void;
   readonly done: Deferred<void>;
   timer: NodeJS.Timeout | undefined;
@@ -61,17 +63,37 @@ export class Backend {
     { goesOn = false, isSkippable = false }: { readonly goesOn?: boolean; readonly isSkippable?: boolean } = {},
   ): Promise<void> {
     if (this.#isGone) return Promise.reject(new BackendGone());
-    const turn: Turn = { user, bytes, goesOn, isSkippable, onMessage, done: deferred<void>(), timer: undefined };
+    const isHousekeeping = false;
+    const turn = {
+      user,
+      bytes,
+      goesOn,
+      isSkippable,
+      isHousekeeping,
+      onMessage,
+      done: deferred<void>(),
+      timer: undefined,
+    };
     this.#waiting.push(turn);
     if (this.#holder !== undefined && this.#holder !== user) this.#limit(turn);
     void this.#work();
     return turn.done.promise;
   }
 
+  /** Runs messages of the server itself before anything else that waits, as soon as no other user has the backend. */
+  keepHouse(user: object, bytes: Uint8Array): void {
+    if (this.#isGone) return;
+    const done = deferred<void>();
+    done.promise.catch(() => undefined);
+    const [goesOn, isSkippable, isHousekeeping, onMessage] = [false, false, true, () => undefined];
+    this.#waiting.unshift({ user, bytes, goesOn, isSkippable, isHousekeeping, onMessage, done, timer: undefined });
+    void this.#work();
+  }
+
   /** A user has gone: what it had waiting is dropped, then this is run to clear away what it leaves behind. */
   leave(user: object, farewell: Uint8Array): void {
     for (const turn of this.#waiting.filter((each) => each.user === user)) this.#drop(turn, new BackendGone());
-    this.run(user, farewell, () => undefined).catch(() => undefined);
+    this.keepHouse(user, farewell);
   }
 
   /** Runs nothing more. Statements that wait are rejected. */
@@ -127,6 +149,7 @@ export class Backend {
   }
 
   #limit(turn: Turn): void {
+    if (turn.isHousekeeping) return;
     turn.timer ??= setTimeout(() => {
       turn.timer = undefined;
       // What runs now will end: only a transaction that does nothing may be waiting for us.

@@ -122,6 +122,10 @@ export class EmbeddedDatabase implements Service {
       },
       unlistened: () => this.#listenAgain(backend),
       isSet: (setting) => [...this.#sessions].some(({ settings }) => settings.has(setting)),
+      deallocated: (by) => {
+        for (const session of this.#sessions) session.deallocated(by);
+      },
+      isLeftover: (clearing) => [...this.#sessions].some(({ leftovers }) => leftovers.has(clearing)),
       ended: (session) => this.#sessions.delete(session),
     };
   }

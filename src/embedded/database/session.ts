@@ -5,6 +5,7 @@ import { Channels } from './channels.ts';
 import { copyInAnswer, NO_ROWS } from './copy-in.ts';
 import { Greeting } from './greeting.ts';
 import { HEAD_BYTES, MalformedMessage, MessageSplitter, type WireMessage } from './message-splitter.ts';
+import { SessionLeftovers } from './session-leftovers.ts';
 import { SessionSettings } from './session-settings.ts';
 import { withoutTimeouts } from './session-timeouts.ts';
 import { StatementNames } from './statement-names.ts';
@@ -22,6 +23,10 @@ export interface SessionHost {
   unlistened(): void;
   /** Whether a session that is still there has set it. */
   isSet(setting: string): boolean;
+  /** The backend has forgotten the prepared statements of all sessions; this one asked for it. */
+  deallocated(by: Session): void;
+  /** Whether a session that is still there may have made what this statement clears away. */
+  isLeftover(clearing: string): boolean;
   ended(session: Session): void;
 }
 
@@ -38,6 +43,7 @@ const MAX_PENDING = 32;
 /** After an error PostgreSQL passes over everything up to it. */
 const SYNC = message('S');
 const FORGETS_CHANNELS = /^(UNLISTEN|DISCARD ALL)\0/;
+const FORGETS_STATEMENTS = /^(DEALLOCATE|DISCARD) ALL\0/;
 
 const HELD_TEXT =
   'the embedded database has one backend, and the open transaction of another connection has held it for ' +
@@ -48,6 +54,7 @@ export class Session {
   readonly processId: number;
   readonly channels = new Channels();
   readonly settings = new SessionSettings();
+  readonly leftovers = new SessionLeftovers();
   readonly #socket: Socket;
   readonly #host: SessionHost;
   readonly #splitter = new MessageSplitter(MAX_MESSAGE_BYTES);
@@ -80,6 +87,12 @@ export class Session {
   shutDown(): void {
     if (this.#isOver) return;
     this.#refuse('57P01', 'the embedded database stops');
+  }
+
+  /** Prepares its statements again, or none of them if it was its own doing that they are gone. */
+  deallocated(by: Session): void {
+    if (by === this) this.#names.forget();
+    else if (this.#names.hasPrepared) this.#host.backend.keepHouse(this, this.#names.again());
   }
 
   cutOff(): void {
@@ -136,6 +149,7 @@ export class Session {
     const sql = bytes.toString('utf8', start);
     this.channels.follow(sql);
     this.settings.follow(sql);
+    this.leftovers.follow(sql);
     return withoutTimeouts(bytes, start);
   }
 
@@ -179,7 +193,12 @@ export class Session {
         }
         // Its rows are there, or never come: the client has nothing to do.
         if (type === 'G') return;
-        if (type === 'C') isForgetful ||= FORGETS_CHANNELS.test(bytes.toString('latin1', HEAD_BYTES, HEAD_BYTES + 16));
+        if (type === 'C') {
+          const tag = bytes.toString('latin1', HEAD_BYTES, HEAD_BYTES + 16);
+          isForgetful ||= FORGETS_CHANNELS.test(tag);
+          // At once: what another session has waiting may be one of them.
+          if (FORGETS_STATEMENTS.test(tag)) this.#host.deallocated(this);
+        }
         output.push(bytes);
       };
       await this.#host.backend.run(this, bytes, onMessage, { goesOn: !IS_ANSWERED.has(end), isSkippable: end !== 'S' });
@@ -205,7 +224,8 @@ export class Session {
     this.#isOver = true;
     this.#host.ended(this);
     const settings = this.settings.farewell((name) => this.#host.isSet(name));
-    const farewell = [SYNC, message('Q', 'ROLLBACK'), settings, this.#names.farewell()];
+    const leftovers = this.leftovers.farewell((clearing) => this.#host.isLeftover(clearing));
+    const farewell = [SYNC, message('Q', 'ROLLBACK'), settings, leftovers, this.#names.farewell()];
     this.#host.backend.leave(this, Buffer.concat(farewell));
   }
 }

@@ -10,6 +10,8 @@ let sessions = 0;
 export class StatementNames {
   readonly #prefix = `s${++sessions}.`;
   readonly #names = new Map<string, string>();
+  /** What prepares those of the names that are prepared. */
+  readonly #parses = new Map<string, Buffer>();
   #count = 0;
 
   /** The message with the backend's name in it, if it is one that names a statement. */
@@ -21,6 +23,21 @@ export class StatementNames {
       return this.#replace(type, bytes, HEAD_BYTES + 1);
     }
     return bytes;
+  }
+
+  get hasPrepared(): boolean {
+    return this.#parses.size > 0;
+  }
+
+  /** Prepares all of them again: another session's `DEALLOCATE ALL` was the backend's. */
+  again(): Buffer {
+    return Buffer.concat([...this.#parses.values()].flatMap((parse) => [parse, message('S')]));
+  }
+
+  /** Its own `DEALLOCATE ALL`. */
+  forget(): void {
+    this.#names.clear();
+    this.#parses.clear();
   }
 
   /** Closes all of them. */
@@ -36,6 +53,9 @@ export class StatementNames {
     const known = this.#names.get(given) ?? `${this.#prefix}${++this.#count}`;
     if (type === 'C') this.#names.delete(given);
     else this.#names.set(given, known);
-    return message(type, bytes.subarray(HEAD_BYTES, at), known, bytes.subarray(end + 1));
+    const translated = message(type, bytes.subarray(HEAD_BYTES, at), known, bytes.subarray(end + 1));
+    if (type === 'C') this.#parses.delete(given);
+    if (type === 'P') this.#parses.set(given, translated);
+    return translated;
   }
 }
