@@ -15,7 +15,10 @@ export class MalformedMessage extends Error {}
 /** Cuts a stream of bytes into messages (PostgreSQL, "Frontend/Backend Protocol", message formats). */
 export class MessageSplitter {
   readonly #maxBytes: number;
-  #rest: Buffer = Buffer.alloc(0);
+  #pieces: Buffer[] = [];
+  #pieceBytes = 0;
+  /** As many bytes as the next message is known to need: putting pieces together before then would be for nothing. */
+  #wanted = HEAD_BYTES;
 
   /** @param maxBytes a longer message is malformed */
   constructor(maxBytes = Number.POSITIVE_INFINITY) {
@@ -24,15 +27,33 @@ export class MessageSplitter {
 
   /** @throws MalformedMessage */
   *push(chunk: Uint8Array): Generator<WireMessage> {
-    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
-    while (this.#rest.length >= HEAD_BYTES) {
-      const length = this.#rest.readInt32BE(1);
+    this.#keep(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    while (this.#pieceBytes >= this.#wanted) {
+      const rest = this.#together();
+      const length = rest.readInt32BE(1);
       if (length < LEAST_LENGTH || length > this.#maxBytes) throw new MalformedMessage(`a message of ${length} bytes`);
-      if (this.#rest.length < length + 1) return;
-      const message = this.#rest.subarray(0, length + 1);
-      this.#rest = this.#rest.subarray(length + 1);
+      this.#wanted = length + 1;
+      if (rest.length < this.#wanted) return;
+      const message = rest.subarray(0, this.#wanted);
+      this.#pieces = [];
+      this.#pieceBytes = 0;
+      this.#keep(rest.subarray(this.#wanted));
+      this.#wanted = HEAD_BYTES;
       yield { type: String.fromCharCode(message[0] ?? 0), bytes: message };
     }
+  }
+
+  #keep(piece: Buffer): void {
+    if (piece.length === 0) return;
+    this.#pieces.push(piece);
+    this.#pieceBytes += piece.length;
+  }
+
+  #together(): Buffer {
+    const [first = Buffer.alloc(0), ...others] = this.#pieces;
+    if (others.length === 0) return first;
+    const whole = Buffer.concat(this.#pieces, this.#pieceBytes);
+    this.#pieces = [whole];
+    return whole;
   }
 }
