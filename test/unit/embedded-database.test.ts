@@ -205,6 +205,20 @@ describe('several connections to one backend', () => {
     expect((await other.query('SELECT count(*)::int AS n FROM endless')).rows).toEqual([{ n: 0 }]);
   });
 
+  it.each([
+    "SET client_encoding = 'WIN1252'",
+    "SET NAMES 'LATIN1'",
+    "SELECT set_config('client_encoding', 'EUC_JP', false)",
+    "SELECT convert_to('ü', 'LATIN1')",
+    "SELECT convert_from('\\xfc', 'WIN1252')",
+    "COPY (SELECT 'ü') TO STDOUT ENCODING 'LATIN1'",
+  ])('get an error for another encoding than UTF-8, and nobody else notices: %s', async (sql) => {
+    const [one, other] = [await client(), await client()];
+    await expect(one.query(sql)).rejects.toThrow(/conversion|client_encoding/);
+    expect((await one.query("SELECT 'ü' AS it")).rows).toEqual([{ it: 'ü' }]);
+    expect((await other.query('SHOW client_encoding')).rows).toEqual([{ client_encoding: 'UTF8' }]);
+  });
+
   it('may set the timeouts that end an idle connection, and are not ended by them, nor is anybody else', async () => {
     const [one, other] = [await client(), await client()];
     for (const name of ['idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout']) {

@@ -22,10 +22,23 @@ export interface Pglite {
 const STACK = ['-c', 'max_stack_depth=300kB'];
 
 /**
+ * What converts texts to other encodings than UTF-8 is in libraries that WebAssembly has not: the backend would end
+ * without a word. Where PostgreSQL finds no conversion, it says so. These are its own, below the first oid of users.
+ */
+const NO_CONVERSIONS =
+  'SET allow_system_table_mods = on; DELETE FROM pg_conversion WHERE oid < 16384; RESET allow_system_table_mods';
+
+/**
  * Opens the database of a folder, made when missing, or one in memory.
  * @throws EmbeddedDatabaseMissingError (SVC_COMM_EMBEDDED_DATABASE_MISSING) when the package is not installed
  */
 export async function openPglite(folder: string | undefined): Promise<Pglite> {
+  const pglite = await create(folder);
+  await pglite.exec(NO_CONVERSIONS);
+  return pglite;
+}
+
+async function create(folder: string | undefined): Promise<Pglite> {
   const { PGlite } = await load();
   const startParams = [...PGlite.defaultStartParams, ...STACK, ...INERT_TIMEOUTS];
   if (folder === undefined) return PGlite.create({ ...(await seeded()), startParams });
