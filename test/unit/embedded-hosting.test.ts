@@ -140,14 +140,35 @@ describe('a server that processes share', () => {
     await taken.stop();
   });
 
-  it('starts anew when its folder was removed', async () => {
+  it('starts anew on the same port when it broke down by itself', async () => {
+    const made: { broker: EmbeddedBroker; breakDown: () => void }[] = [];
+    const create = (port: number, breakDown: () => void) => {
+      const broker = new EmbeddedBroker({ port });
+      made.push({ broker, breakDown });
+      return broker;
+    };
+    const server = new SharedServer({ name: 'broker', folder, create, logger: silentLogger });
+    running.push(server);
+    await server.start();
+    const { url } = server;
+    await made[0]?.broker.stop();
+    made[0]?.breakDown();
+    await vi.waitFor(() => expect(made[1]?.broker.state).toBe('running'), { timeout: 60_000 });
+    await vi.waitFor(async () =>
+      expect(await HostLock.holder(folder, 'broker')).toMatchObject({ state: 'serving', url }),
+    );
+  });
+
+  it('starts anew on the same port when its folder was removed', async () => {
     const server = shared();
     await server.start();
+    const { url } = server;
     await rm(folder, { recursive: true });
     await vi.waitFor(async () => expect(await HostLock.holder(folder, 'broker')).toMatchObject({ state: 'serving' }), {
       timeout: 10_000,
     });
     expect(server.isHosting).toBe(true);
+    expect(server.url).toBe(url);
   });
 
   it('gives the lock back when it does not start', async () => {

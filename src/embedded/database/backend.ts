@@ -23,6 +23,10 @@ interface Turn {
   timer: NodeJS.Timeout | undefined;
 }
 
+const STOPPED =
+  'it has stopped in the middle of a statement, which takes more stack or memory than it has, or wants something of the ' +
+  'operating system; or its disk is full';
+
 /** Waiting longer than this for a transaction that is idle is a deadlock, most likely. */
 export const HELD_LIMIT_MS = 10_000;
 
@@ -134,7 +138,7 @@ export class Backend {
         },
       });
       // PGlite passes over what the code of PostgreSQL throws when its stack or its memory has ended.
-      if (status === undefined && !goesOn) throw new Error('it has stopped in the middle of a statement');
+      if (status === undefined && !goesOn) throw new Error(STOPPED);
     } catch (error) {
       done.reject(new BackendGone('the embedded database has broken down', { cause: error }));
       this.#broken(error);

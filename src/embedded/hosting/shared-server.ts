@@ -50,6 +50,8 @@ export class SharedServer implements Service {
   readonly #lifecycle: Lifecycle;
   #role: Role = { kind: 'apart' };
   #lastUrl: string | undefined;
+  /** Where this process served last: its lock tells it to the next host, unless the folder is gone. */
+  #lastPort: number | undefined;
   #watching: Promise<void> = Promise.resolve();
   #end = new AbortController();
 
@@ -135,9 +137,10 @@ export class SharedServer implements Service {
     const { lock, previous } = result;
     try {
       await hideFromGit(folder);
-      const server = await this.#serve(previous?.port ?? 0);
+      const server = await this.#serve(previous?.port ?? this.#lastPort ?? 0);
       this.#role = { kind: 'hosting', lock, server, isBroken: false };
       this.#lastUrl = server.url;
+      this.#lastPort = server.port;
       await lock.serving(server.url, server.port);
     } catch (error) {
       const release = () => lock.release(previous?.port);
@@ -211,11 +214,11 @@ export class SharedServer implements Service {
     const role = this.#role;
     this.#role = { kind: 'apart' };
     if (role.kind !== 'hosting') return;
-    const port = role.server.state === 'running' ? role.server.port : undefined;
     try {
       await role.server.stop();
     } finally {
-      await role.lock.release(port);
+      // One that broke down by itself has no port any more.
+      await role.lock.release(this.#lastPort);
     }
   }
 }
