@@ -17,7 +17,7 @@ export interface EmbeddedServerOptions {
   readonly logger: Logger;
   /** Used instead of one that is made. */
   readonly given?: (Service & { readonly url: string }) | undefined;
-  /** Called with its URL when it has started, before anybody uses it. */
+  /** Called with its URL when it has started, or is served anew by this process, before anybody uses it. */
   readonly onStarted?: (url: string) => Promise<void>;
 }
 
@@ -82,11 +82,11 @@ export class EmbeddedServer implements Service {
   }
 
   async #shared(): Promise<Service & { readonly url: string }> {
-    const { kind, root, canHost, logger } = this.#options;
+    const { kind, root, canHost, logger, onStarted: onServedAnew } = this.#options;
     const { SharedServer } = await import('../embedded/hosting/shared-server.ts');
     const folder = stateFolder(root);
     const create = kind === 'broker' ? await brokerIn(folder, logger) : await databaseIn(folder, logger);
-    return new SharedServer({ name: kind, folder, create, canHost, logger });
+    return new SharedServer({ name: kind, folder, create, canHost, logger, onServedAnew });
   }
 
   async #inMemory(): Promise<Service & { readonly url: string }> {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -135,6 +135,19 @@ describe('embedded:', () => {
     await expect(endpoints).rejects.toThrow(/start afresh/);
     await services.pop()?.close();
     await rm(state, { recursive: true, force: true });
+  });
+
+  it('makes its tables again when its folder is removed while it runs', async () => {
+    const state = join(root, '.svc-comm');
+    const one = service('embedded:');
+    await one.endpoints();
+    await rm(state, { recursive: true, maxRetries: 10 });
+    // From then on it is another database.
+    await vi.waitFor(() => access(join(state, 'database', 'complete')), { timeout: 60_000 });
+    await vi.waitFor(() => publish(one, 1, 1), { timeout: 60_000 });
+    expect((await one.backlog()).rows).toBe(1);
+    await services.pop()?.close();
+    await rm(state, { recursive: true });
   });
 
   it('is served by one service of a folder to the others, and by another when that one leaves', async () => {

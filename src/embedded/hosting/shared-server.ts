@@ -17,6 +17,11 @@ export interface SharedServerOptions {
   readonly folder: string;
   /** Makes the server, should this process serve. @param onBroken to be called when it ends by itself */
   readonly create: (port: number, onBroken: () => void) => HostedServer;
+  /**
+   * Called with the URL of a server that this process makes after its own start, before others know of it: the folder
+   * may be a new one.
+   */
+  readonly onServedAnew?: ((url: string) => Promise<void>) | undefined;
   /** Whether this process may serve; else it waits for one that does. @default true */
   readonly canHost?: boolean;
   readonly logger: Logger;
@@ -52,6 +57,7 @@ export class SharedServer implements Service {
   #lastUrl: string | undefined;
   /** Where this process served last: its lock tells it to the next host, unless the folder is gone. */
   #lastPort: number | undefined;
+  #hasStarted = false;
   #watching: Promise<void> = Promise.resolve();
   #end = new AbortController();
 
@@ -93,6 +99,7 @@ export class SharedServer implements Service {
     this.#end = new AbortController();
     await this.#settle(signal, undefined);
     if (signal.aborted) return;
+    this.#hasStarted = true;
     this.#watching = this.#watch(this.#end.signal);
   }
 
@@ -100,6 +107,7 @@ export class SharedServer implements Service {
     this.#end.abort();
     await this.#watching;
     await this.#leave();
+    this.#hasStarted = false;
     this.#lastUrl = undefined;
   }
 
@@ -141,6 +149,7 @@ export class SharedServer implements Service {
       this.#role = { kind: 'hosting', lock, server, isBroken: false };
       this.#lastUrl = server.url;
       this.#lastPort = server.port;
+      if (this.#hasStarted) await this.#options.onServedAnew?.(server.url);
       await lock.serving(server.url, server.port);
     } catch (error) {
       const release = () => lock.release(previous?.port);
