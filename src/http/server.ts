@@ -92,6 +92,7 @@ export class HttpServer implements Service {
     this.#app = app;
     this.#connections = new Connections(app.server);
     app.server.maxConnections = MOST_CONNECTIONS;
+    app.setErrorHandler(answerError);
     app.setNotFoundHandler(answerNotFound);
     await app.register(guard, guardOptions);
     await app.register(fastifyCorrelation);

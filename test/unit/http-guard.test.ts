@@ -1,6 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { fastify } from 'fastify';
+import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { afterEach, describe, expect, it } from 'vitest';
 import { InvalidArgumentError, OpenAddressError, OverMaxConcurrencyError } from '../../src/errors.ts';
 import { callerOf } from '../../src/http/caller.ts';
@@ -456,6 +456,61 @@ it('a body of another scope is not touched by the guard of a plugin', async () =
   ).toBe(415);
   expect(json({}).method).toBe('POST');
   await app.close();
+});
+
+describe('in an application of the user’s own the guard', () => {
+  /** With a 404 of its own making, and errors in its own words where it is asked to. */
+  async function application(handler?: 'before' | 'after'): Promise<FastifyInstance> {
+    const app = fastify({ allowErrorHandlerOverride: false });
+    const answerOwn = (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) =>
+      reply.code(error.statusCode ?? 500).send({ own: error.message });
+    if (handler === 'before') app.setErrorHandler(answerOwn);
+    await app.register(guard, { bodyBytes: 1000 });
+    if (handler === 'after') app.setErrorHandler(answerOwn);
+    app.get('/missing', () => {
+      throw Object.assign(new Error('no such order'), { statusCode: 404 });
+    });
+    app.post('/', (_request, reply) => reply.send({}));
+    await app.register(functionServer, { prefix: '/functions' });
+    return app;
+  }
+
+  it.each(['before', 'after'] as const)('leaves its error handler to it, set %s the guard', async (when) => {
+    const app = await application(when);
+    const answer = await app.inject('/missing');
+    expect([answer.statusCode, answer.json()]).toEqual([404, { own: 'no such order' }]);
+    await app.close();
+  });
+
+  it('leaves the status of its errors as it is, and gives its own for a body that it does not take', async () => {
+    const app = await application();
+    const post = (body: string) =>
+      app.inject({ method: 'POST', url: '/', headers: { 'content-type': 'application/json' }, body });
+    const answers = [await app.inject('/missing'), await post('{'), await post(`[${'['.repeat(70)}`)];
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([404, 400, 413]);
+    await app.close();
+  });
+
+  it('answers what it refuses itself, whoever answers errors', async () => {
+    const app = await application('after');
+    for (const url of ['/missing', '/functions/']) {
+      const answer = await app.inject({ url, headers: { host: 'evil.example' } });
+      expect(answer.statusCode).toBe(421);
+      expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+    }
+    await app.close();
+  });
+
+  it('leaves a policy for pages that is set before it', async () => {
+    const app = fastify();
+    const policy = "script-src 'self'";
+    app.addHook('onRequest', async (_request, reply) => void reply.header('content-security-policy', policy));
+    await app.register(guard);
+    app.get('/', (_request, reply) => reply.send({}));
+    const { headers } = await app.inject('/');
+    expect([headers['content-security-policy'], headers['x-content-type-options']]).toEqual([policy, 'nosniff']);
+    await app.close();
+  });
 });
 
 it('a client that goes away in the middle of its body is no error of ours', async () => {

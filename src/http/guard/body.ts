@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { inexactNumber } from '../../wire/inexact-number.ts';
 import { decodeJson, type JsonLimits } from '../../wire/json.ts';
-import { HttpProblem } from '../problem.ts';
+import { HttpProblem, problemOf } from '../problem.ts';
 
 /** What a page of another site can send without asking first (Fetch standard, CORS-safelisted request headers). */
 const FORM_TYPES: ReadonlySet<string> = new Set([
@@ -48,7 +48,8 @@ export function parseBodies(scope: FastifyInstance, limits: JsonLimits): void {
     try {
       done(null, body.length === 0 ? {} : decoded(body, limits));
     } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)));
+      // Error handlers of an application's own go by `statusCode`, which errors of messages have not.
+      done(problemOf(error));
     }
   });
 }

@@ -41,18 +41,22 @@ const HEADERS = Object.freeze({
  * bring a guard of their own where there is none.
  * @example await app.register(guard, { token: process.env.TOKEN, allowedHosts: ['api.example.com'] });
  */
-export const guard: FastifyPluginAsync<GuardOptions> = async (scope, options) => guardScope(scope, options);
+export const guard: FastifyPluginAsync<GuardOptions> = async (scope, options) => addGuard(scope, options);
 // Fastify's sign that a plugin is for the scope that registers it, not for one of its own.
 Object.assign(guard, { [Symbol.for('skip-override')]: true, [Symbol.for('fastify.display-name')]: 'svc-comm guard' });
 
 /**
- * Guards the scope, unless an outer one does and nothing else is asked for.
+ * Guards the scope of one of our plugins, unless an outer one does and nothing else is asked for.
  * @param onError answers what goes wrong in the scope
  */
 export function guardScope(scope: FastifyInstance, options?: GuardOptions, onError: ErrorAnswer = answerError): void {
   scope.setErrorHandler(onError);
-  if (options === undefined && scope.hasDecorator(GUARDED)) return;
-  const resolved = resolveGuard(options ?? {});
+  if (options !== undefined || !scope.hasDecorator(GUARDED)) addGuard(scope, options ?? {});
+}
+
+/** The scope may be an application's own: what its routes throw is answered by its own error handler, whichever that is. */
+function addGuard(scope: FastifyInstance, options: GuardOptions): void {
+  const resolved = resolveGuard(options);
   if (!scope.hasDecorator(GUARDED)) scope.decorate(GUARDED, true);
   if (resolved.tokens.length === 0 && !resolved.authenticate) refuseOpenAddress(scope.server);
   else openApi(scope).isSecured = true;
@@ -61,7 +65,7 @@ export function guardScope(scope: FastifyInstance, options?: GuardOptions, onErr
 }
 
 type ErrorAnswer = typeof answerError;
-type Hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void;
+type Hook = (request: FastifyRequest, reply: FastifyReply, done: () => void) => void;
 
 /** Before anything of the body is read. The order is that of what it costs. */
 function requestGuard(options: ResolvedGuard): Hook {
@@ -69,25 +73,26 @@ function requestGuard(options: ResolvedGuard): Hook {
   const clients = rateLimit === 0 ? undefined : new TokenBuckets(rateLimit, Math.max(1, rateLimit));
   const authenticate = authentication(options);
   return (request, reply, done) => {
-    reply.headers(HEADERS);
+    for (const [name, value] of Object.entries(HEADERS)) if (!reply.hasHeader(name)) reply.header(name, value);
+    const refuse = (error: unknown): void => answerError(error, request, reply);
     const { headers, method, socket } = request.raw;
     if (!isAllowedHost(headers.host, allowedHosts, socket.localAddress)) {
-      return done(new HttpProblem(421, 'this server is not called so: name the host in http.allowedHosts'));
+      return refuse(new HttpProblem(421, 'this server is not called so: name the host in http.allowedHosts'));
     }
     const { isOpen = false, hasEffects = false } = request.routeOptions.config?.svcComm ?? {};
     if (isOpen) return done();
     const waitSeconds = clients?.take(request.ip) ?? 0;
     if (waitSeconds > 0) {
-      return done(new HttpProblem(429, `more than ${rateLimit} requests a second`, { retryAfter: waitSeconds }));
+      return refuse(new HttpProblem(429, `more than ${rateLimit} requests a second`, { retryAfter: waitSeconds }));
     }
     const isSafe = SAFE_METHODS.has(method ?? '') && !hasEffects;
     if (!isSafe && isForeignOrigin(headers, allowedOrigins)) {
-      return done(new HttpProblem(403, 'a page of another site asks for this: name its origin in allowedOrigins'));
+      return refuse(new HttpProblem(403, 'a page of another site asks for this: name its origin in allowedOrigins'));
     }
     const wrong = bodyProblem(request);
-    if (wrong) return done(wrong);
+    if (wrong) return refuse(wrong);
     if (!authenticate) return done();
-    authenticate(request).then(() => done(), done);
+    authenticate(request).then(() => done(), refuse);
   };
 }
 
