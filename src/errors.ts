@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 
 /**
  * Every failure that svc-comm reports is one of these classes: a stable `code` to switch on, the data as readonly
@@ -1008,7 +1008,7 @@ export class ProcessDefinitionError extends SvcCommError {
 
 /** What was thrown, in words: an error's text, or its class when it has none; JavaScript may throw anything else too. */
 function reasonOf(cause: unknown): string {
-  if (cause instanceof Error) return cause.message || cause.name;
+  if (types.isNativeError(cause) || cause instanceof Error) return cause.message || cause.name;
   return typeof cause === 'string' ? cause : inspect(cause, { depth: 0, breakLength: Number.POSITIVE_INFINITY });
 }
 

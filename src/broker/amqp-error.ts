@@ -1,3 +1,5 @@
+import { isError } from '../util/is-error.ts';
+
 /** AMQP 0-9-1 reply codes that we tell apart. */
 export const REPLY = Object.freeze({
   contentTooLarge: 311,
@@ -9,7 +11,7 @@ export const REPLY = Object.freeze({
 
 /** The broker's reply code, when the error is a channel or connection closed by the broker. */
 export function replyCode(error: unknown): number | undefined {
-  const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
+  const code = isError(error) ? (error as { code?: unknown }).code : undefined;
   return typeof code === 'number' ? code : undefined;
 }
 
@@ -18,7 +20,7 @@ const CODE_NAME = /^[A-Z_]+ - /;
 
 /** What the broker said, without amqplib's frame around it: `no exchange 'x' in vhost '/'`. */
 export function brokerText(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = isError(error) ? error.message : String(error);
   return (QUOTED.exec(message)?.[1] ?? message).replace(CODE_NAME, '');
 }
 
@@ -27,7 +29,7 @@ export function brokerText(error: unknown): string {
  * not exist or is forbidden. amqplib gives no code here, and of a close in answer to `connection.open` only its name.
  */
 export function isAccessRefused(error: unknown): boolean {
-  const text = error instanceof Error ? error.message : '';
+  const text = isError(error) ? error.message : '';
   return text.includes('ACCESS_REFUSED') || text.startsWith('Expected ConnectionOpenOk; got <ConnectionClose');
 }
 

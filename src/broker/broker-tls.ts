@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { ConnectionOptions } from 'node:tls';
 import { InvalidArgumentError } from '../errors.ts';
+import { isError } from '../util/is-error.ts';
 
 export type BrokerTlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'servername'>;
 
@@ -67,7 +68,7 @@ function assertReadable(parameter: string, path: string): void {
  * Codes of node:tls ("X509 certificate error codes") and of OpenSSL.
  */
 export function isTlsFailure(error: unknown): boolean {
-  const code: unknown = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  const code: unknown = isError(error) ? (error as NodeJS.ErrnoException).code : undefined;
   return typeof code === 'string' && (CERTIFICATE_CODES.has(code) || /^ERR_(SSL|OSSL|TLS_CERT)_/.test(code));
 }
 

@@ -1,4 +1,5 @@
 import type { Channel } from 'amqplib';
+import { isError } from '../util/is-error.ts';
 import { replyCode } from './amqp-error.ts';
 import { answered, closeChannel, openChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
@@ -23,7 +24,7 @@ export class DeclareChannel {
       return undefined;
     } catch (error) {
       this.#channel = undefined;
-      if (error instanceof Error && replyCode(error) !== undefined) return error;
+      if (isError(error) && replyCode(error) !== undefined) return error;
       throw error;
     }
   }

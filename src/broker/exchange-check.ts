@@ -1,4 +1,5 @@
 import type { DeclareMode, ExchangeType } from '../message/topology.ts';
+import { isError } from '../util/is-error.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
 import { withChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
@@ -83,7 +84,7 @@ export class ExchangeCheck {
       await withChannel(this.#connection, open, work);
       return undefined;
     } catch (error) {
-      if (error instanceof Error && replyCode(error) !== undefined) return error;
+      if (isError(error) && replyCode(error) !== undefined) return error;
       throw error;
     }
   }

@@ -5,6 +5,7 @@ import { MAX_BODY_BYTES, type Message } from '../message/message.ts';
 import type { Publisher, PublishOptions, PublishOutcome, PublishPipe } from '../message/publisher.ts';
 import type { ReplyListener } from '../message/replies.ts';
 import type { DeclareMode, ExchangeType } from '../message/topology.ts';
+import { isError } from '../util/is-error.ts';
 import { onAbort } from '../util/on-abort.ts';
 import { MAX_TIMER_MS } from '../util/sleep.ts';
 import type { BrokerConnection } from './connection.ts';
@@ -105,7 +106,7 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
 
   offer(message: Message, settle: (outcome: PublishOutcome) => void, mayGo?: () => boolean): void {
     const checked = this.#checked(message);
-    if (checked instanceof Error) {
+    if (isError(checked)) {
       this.#settleLater(settle, { kind: 'refused', error: checked });
       return;
     }
@@ -171,7 +172,7 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
     try {
       return checkMessage(message, this.#options.maxBodyBytes);
     } catch (error) {
-      return error instanceof Error ? error : new Error(String(error));
+      return isError(error) ? error : new Error(String(error));
     }
   }
 

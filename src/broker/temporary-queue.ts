@@ -2,6 +2,7 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { backoffMs } from '../util/backoff.ts';
+import { isError } from '../util/is-error.ts';
 import { sleep } from '../util/sleep.ts';
 import { brokerText, replyCode } from './amqp-error.ts';
 import { answered, closeChannel, openChannel } from './channels.ts';
@@ -123,7 +124,7 @@ export class TemporaryQueue implements Service {
         await this.#receive(open);
         return;
       } catch (error) {
-        if (error instanceof Error && replyCode(error) !== undefined && !onRefused(error)) this.#isGivenUp = true;
+        if (isError(error) && replyCode(error) !== undefined && !onRefused(error)) this.#isGivenUp = true;
         if (isWanted()) logger.warn({ queue: this.name, error: brokerText(error) }, 'not receiving; trying again');
       }
     }

@@ -1,3 +1,4 @@
+import { isError } from '../util/is-error.ts';
 import { maskJson, maskUrl } from '../util/mask.ts';
 import { printable } from './printable.ts';
 
@@ -25,7 +26,7 @@ const WRONG_USE: ReadonlySet<unknown> = new Set([
 /** 2 for wrong usage or settings, else 1. A file that did not load counts as what was wrong in it. */
 export function exitCodeOf(error: unknown): 1 | 2 {
   if (WRONG_USE.has(codeOf(error))) return 2;
-  const isLoad = error instanceof Error && codeOf(error) === 'SVC_COMM_MODULE_LOAD';
+  const isLoad = isError(error) && codeOf(error) === 'SVC_COMM_MODULE_LOAD';
   return isLoad && WRONG_USE.has(codeOf(error.cause)) ? 2 : 1;
 }
 
@@ -42,10 +43,10 @@ export interface ReportOptions {
  * fields. Ends with a line break; every URL in it is masked.
  */
 export function errorReport(error: unknown, { command, isJson, withStack }: ReportOptions): string {
-  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+  const { name, message, stack } = isError(error) ? error : new Error(String(error));
   const code = codeOf(error);
   if (isJson) {
-    const own = error instanceof Error ? { ...error, name: undefined, cause: undefined } : {};
+    const own = isError(error) ? { ...error, name: undefined, cause: undefined } : {};
     const said = { code: code ?? name, message, ...(withStack ? { stack } : {}) };
     return maskJson(`${asJson({ error: { ...said, ...own } }) ?? asJson({ error: said })}\n`);
   }
@@ -66,7 +67,7 @@ function asJson(report: object): string | undefined {
 
 function stackOf(error: unknown): string {
   const lines: string[] = [];
-  for (let one = error; one instanceof Error; one = one.cause) {
+  for (let one = error; isError(one); one = one.cause) {
     lines.push(`${lines.length > 0 ? 'caused by ' : ''}${one.stack ?? one.message}`);
   }
   return lines.length > 0 ? `\n${lines.join('\n')}\n` : '';

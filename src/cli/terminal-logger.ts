@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { logLine } from '../lifecycle/log-line.ts';
 import { LOG_LEVELS, type Logger, type LogLevel } from '../lifecycle/logger.ts';
+import { isError } from '../util/is-error.ts';
 import { maskUrl } from '../util/mask.ts';
 import { printable } from './printable.ts';
 
@@ -40,7 +41,7 @@ function colourOf(role: string): number {
 }
 
 function detail(name: string, value: unknown, withStack: boolean): string {
-  if (value instanceof Error) {
+  if (isError(value)) {
     return printable(withStack ? `\n${value.stack ?? value.message}` : `${name}: ${value.message}`);
   }
   return printable(`${name}=${typeof value === 'string' ? value : shown(value)}`).replaceAll('\n', '\\n');

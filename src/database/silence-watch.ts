@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Client } from 'pg';
 import type { Logger } from '../lifecycle/logger.ts';
+import { isError } from '../util/is-error.ts';
 import { errorText, isConnectionError } from './database-error.ts';
 
 export interface SilenceWatchOptions {
@@ -143,4 +144,4 @@ const AT_WORK = `SELECT pg_backend_pid() AS own, ARRAY(
 ) AS working`;
 
 /** pg's own, which has no code. */
-const isTimeout = (error: unknown): boolean => error instanceof Error && error.message === 'Query read timeout';
+const isTimeout = (error: unknown): boolean => isError(error) && error.message === 'Query read timeout';

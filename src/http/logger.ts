@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Logger } from '../lifecycle/logger.ts';
 import { showingErrors } from '../lifecycle/shown-errors.ts';
+import { isError } from '../util/is-error.ts';
 
 const silent = (): void => undefined;
 
@@ -11,8 +12,7 @@ export function fastifyLogger(given: Logger): FastifyBaseLogger {
     (level: keyof Logger) =>
     (fields: unknown, text?: unknown): void => {
       if (typeof fields === 'string') logger[level]({}, fields);
-      else if (fields instanceof Error)
-        logger[level]({ error: fields }, typeof text === 'string' ? text : fields.message);
+      else if (isError(fields)) logger[level]({ error: fields }, typeof text === 'string' ? text : fields.message);
       else logger[level](Object(fields), typeof text === 'string' ? text : '');
     };
   const own: FastifyBaseLogger = {

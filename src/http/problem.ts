@@ -21,6 +21,7 @@ import {
   UnknownTaskError,
   UnserialisablePayloadError,
 } from '../errors.ts';
+import { isError } from '../util/is-error.ts';
 
 export interface ProblemExtras {
   /** Seconds. */
@@ -67,7 +68,7 @@ export function problemOf(error: unknown): HttpProblem {
     if (status !== undefined) return new HttpProblem(status, error.message, { members });
   }
   const status = fastifyStatus(error);
-  if (status !== undefined) return new HttpProblem(status, error instanceof Error ? error.message : '');
+  if (status !== undefined) return new HttpProblem(status, isError(error) ? error.message : '');
   return new HttpProblem(500, 'something went wrong here; it is in the log of the server');
 }
 
@@ -93,7 +94,7 @@ function statusOf(error: SvcCommError): number | undefined {
 
 /** Of an error that fastify made of the request: too long a body, a length that is wrong. */
 function fastifyStatus(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('statusCode' in error) || !('code' in error)) return undefined;
+  if (!isError(error) || !('statusCode' in error) || !('code' in error)) return undefined;
   const { statusCode, code } = error;
   const isTheirs = typeof code === 'string' && code.startsWith('FST_');
   return isTheirs && typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500 ? statusCode : undefined;

@@ -2,6 +2,7 @@ import { type FastifyInstance, type FastifyServerOptions, fastify, LogController
 import { ListenError } from '../errors.ts';
 import { createLogger, type Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { isError } from '../util/is-error.ts';
 import { fastifyCorrelation } from '../util/request-correlation.ts';
 import { Connections } from './connections.ts';
 import { guard } from './guard/guard.ts';
@@ -40,7 +41,7 @@ export const SERVER_OPTIONS = Object.freeze({
 } as const) satisfies FastifyServerOptions;
 
 /** What the system has against an address; whatever else a plugin throws at the start is its own. */
-const isOfSystem = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && 'syscall' in error;
+const isOfSystem = (error: unknown): error is NodeJS.ErrnoException => isError(error) && 'syscall' in error;
 
 /** A Fastify server as a service: `start` resolves when it listens, `stop` when its last answer is sent. */
 export class HttpServer implements Service {

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { isError } from '../util/is-error.ts';
 import type { Logger } from './logger.ts';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const satisfies readonly (keyof Logger)[];
@@ -12,7 +13,7 @@ export function showingErrors(logger: Logger): Logger {
     (level: keyof Logger) =>
     (fields: object, text: string): void => {
       const { error } = Object(fields) as { readonly error?: unknown };
-      logger[level](error instanceof Error ? { ...fields, error: shown(error) } : fields, text);
+      logger[level](isError(error) ? { ...fields, error: shown(error) } : fields, text);
     };
   return Object.fromEntries(LEVELS.map((level) => [level, at(level)])) as unknown as Logger;
 }

@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ContractViolationError, InvalidArgumentError } from '../errors.ts';
 import { assertObject } from '../util/assert-object.ts';
+import { isError } from '../util/is-error.ts';
 import { assertName } from '../util/topic-pattern.ts';
 import { assertOfArguments, type OfArguments } from './command-arguments.ts';
 import { contractRegistry } from './contract-registry.ts';
@@ -144,7 +145,7 @@ function written(argument: string, schema: JsonSchema): JsonSchema {
   try {
     return JSON.parse(JSON.stringify(schema));
   } catch (cause) {
-    const [why = ''] = String(cause instanceof Error ? cause.message : cause).split('\n');
+    const [why = ''] = String(isError(cause) ? cause.message : cause).split('\n');
     throw new InvalidArgumentError(argument, 'a JSON Schema, with $ref where it contains itself', why, { cause });
   }
 }

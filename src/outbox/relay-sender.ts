@@ -3,6 +3,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import type { Message } from '../message/message.ts';
 import type { PublishOutcome, PublishPipe } from '../message/publisher.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import { isError } from '../util/is-error.ts';
 import type { RelayLanes } from './relay-lanes.ts';
 import type { UnroutablePolicy } from './relay-options.ts';
 import { type OutboxRow, rowMessage } from './relay-row.ts';
@@ -106,7 +107,7 @@ export class RelaySender {
       return rowMessage(row, nowMs);
     } catch (error) {
       // somebody wrote the row by hand, with properties that are no JSON
-      const unreadable = error instanceof Error ? error : new Error(String(error));
+      const unreadable = isError(error) ? error : new Error(String(error));
       this.#options.stats.refused += 1;
       this.#fail(row, unreadable);
       return undefined;

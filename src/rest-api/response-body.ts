@@ -6,6 +6,7 @@ import {
   RestApiResponseTooLargeError,
   RestApiUnreadableResponseError,
 } from '../errors.ts';
+import { isError } from '../util/is-error.ts';
 import { decodeJson } from '../wire/json.ts';
 import { isJsonType } from './media-type.ts';
 import type { Received } from './transport.ts';
@@ -57,7 +58,7 @@ export async function decompressed(
 const isKnown = (encoding: string): encoding is keyof typeof DECODERS => Object.hasOwn(DECODERS, encoding);
 
 const isTooLarge = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
+  isError(error) && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
 
 /**
  * The body as `responseType` says; without one parsed when the content type is JSON, else text.

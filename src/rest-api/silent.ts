@@ -1,3 +1,5 @@
+import { isError } from '../util/is-error.ts';
+
 /** A result, or the error that came instead. */
 export type Outcome<Result> = readonly [result: Result, error: undefined] | readonly [result: undefined, error: Error];
 
@@ -21,8 +23,7 @@ export async function silent<Result>(
   try {
     result = await fn();
   } catch (thrown) {
-    const error =
-      thrown instanceof Error ? thrown : new Error('a value that is no Error was thrown', { cause: thrown });
+    const error = isError(thrown) ? thrown : new Error('a value that is no Error was thrown', { cause: thrown });
     await onError?.(error);
     return [undefined, error];
   }

@@ -9,6 +9,7 @@ import {
   RestApiConnectionError,
   RestApiResponseTooLargeError,
 } from '../errors.ts';
+import { isError } from '../util/is-error.ts';
 import type { Deadline } from './deadline.ts';
 import { asNodeHasThem } from './headers.ts';
 import type { Target } from './target.ts';
@@ -157,7 +158,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #failure(cause: unknown): RestApiAbortedError | RestApiConnectionError | MessageTooLargeError {
-    const detail = cause instanceof Error && cause.message !== '' ? cause.message : codeOf(cause);
+    const detail = isError(cause) && cause.message !== '' ? cause.message : codeOf(cause);
     const { body } = this.#request;
     if (cause instanceof MessageTooLargeError) return cause;
     // Of a connection that breaks, the body hears after us.
@@ -166,7 +167,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     }
     if (CLOSED.has(codeOf(cause))) return new RestApiAbortedError(this.#line, { cause });
     // Bytes of the answer that could not be parsed, which loggers would write: a token may be among them.
-    if (cause instanceof Error && 'data' in cause) Reflect.deleteProperty(cause, 'data');
+    if (isError(cause) && 'data' in cause) Reflect.deleteProperty(cause, 'data');
     return new RestApiConnectionError(this.#line, detail, { cause });
   }
 
@@ -190,5 +191,4 @@ class Exchange implements Dispatcher.DispatchHandler {
 const CLOSED = new Set(['UND_ERR_CLOSED', 'UND_ERR_DESTROYED']);
 
 /** An AggregateError of all addresses that were tried has no text of its own. */
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error ? String(error.code) : String(error);
+const codeOf = (error: unknown): string => (isError(error) && 'code' in error ? String(error.code) : String(error));

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { logLine } from '../lifecycle/log-line.ts';
 import type { Logger } from '../lifecycle/logger.ts';
+import { isError } from '../util/is-error.ts';
 
 /** pino's numbers, so that its tools read the lines. */
 const LEVELS = { debug: 20, info: 30, warn: 40, error: 50 } as const;
@@ -30,6 +31,6 @@ function asJson(line: object): string | undefined {
 }
 
 function plain(_key: string, value: unknown): unknown {
-  if (value instanceof Error) return { ...value, name: value.name, message: value.message, stack: value.stack };
+  if (isError(value)) return { ...value, name: value.name, message: value.message, stack: value.stack };
   return typeof value === 'bigint' ? String(value) : value;
 }

@@ -1,6 +1,7 @@
 import { type Span, SpanStatusCode } from '@opentelemetry/api';
 import type { Verdict } from '../message/handler.ts';
 import { errorType } from '../util/error-type.ts';
+import { isError } from '../util/is-error.ts';
 import { quietly } from '../util/quietly.ts';
 
 /** Runs work that ends by a promise or at once, and tells when it is done. @param done gets what it failed with */
@@ -45,7 +46,7 @@ export function endSpan(span: Span, error?: unknown): void {
 function exceptionOf(error: unknown): { readonly name: string; readonly message: string; readonly stack?: string } {
   const name = errorType(error);
   try {
-    if (!(error instanceof Error)) return { name, message: String(error) };
+    if (!isError(error)) return { name, message: String(error) };
     const { message, stack } = error as { readonly message: unknown; readonly stack?: unknown };
     return { name, message: String(message), ...(typeof stack === 'string' ? { stack } : {}) };
   } catch {

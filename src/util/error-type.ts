@@ -1,8 +1,10 @@
+import { isError } from './is-error.ts';
+
 /** What kind of error it is, of few kinds: its code, else its class (attribute `error.type` of OpenTelemetry). */
 export function errorType(error: unknown): string {
   // Getters and proxies may throw in turn.
   try {
-    if (!(error instanceof Error)) return OTHER;
+    if (!isError(error)) return OTHER;
     const { code, name } = error as { readonly code?: unknown; readonly name: unknown };
     // A class that says nothing of its name has that of Error.
     const isPlain = name === '' || name === 'Error';

@@ -1,6 +1,8 @@
 import { isUtf8 } from 'node:buffer';
+import { types } from 'node:util';
 import { MalformedMessageError, UnserialisablePayloadError } from '../errors.ts';
 import { keepExactIds } from '../util/exact-ids.ts';
+import { isError } from '../util/is-error.ts';
 
 /**
  * Bounds on a body: on a received one, looked at before anything is made of it (SECURITY: depth and size bombs), and on
@@ -34,7 +36,7 @@ export function encodeJson(value: unknown, path = 'payload', depth = DEFAULT_DEP
   try {
     return JSON.stringify(value);
   } catch (error) {
-    throw new UnserialisablePayloadError(path, error instanceof Error ? error.message : String(error), {
+    throw new UnserialisablePayloadError(path, isError(error) ? error.message : String(error), {
       cause: error,
     });
   }
@@ -144,16 +146,25 @@ function assertSerialisesItself(value: { toJSON(): unknown }, place: Place): voi
   } catch (error) {
     throw new UnserialisablePayloadError(path, 'its toJSON threw', { cause: error });
   }
-  if (value instanceof Date && written === null) throw new UnserialisablePayloadError(path, 'it is an invalid Date');
+  if (types.isDate(value) && written === null) throw new UnserialisablePayloadError(path, 'it is an invalid Date');
   if (written !== value) assertSerialisable(written, { ...place, ancestors: [...ancestors, value] });
 }
 
-/** What they are is not in their properties; a Promise is one that nobody awaited. */
-const EMPTIED = [Map, Set, WeakMap, WeakSet, Promise, Error, RegExp, ArrayBuffer] as const;
+/** What they are is not in their properties; a Promise is one that nobody awaited. Of whichever realm: see `isError`. */
+const EMPTIED = [
+  types.isMap,
+  types.isSet,
+  types.isWeakMap,
+  types.isWeakSet,
+  types.isPromise,
+  isError,
+  types.isRegExp,
+  types.isAnyArrayBuffer,
+] as const;
 
 function isEmptied(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype !== Object.prototype && prototype !== null && EMPTIED.some((kind) => value instanceof kind);
+  return prototype !== Object.prototype && prototype !== null && EMPTIED.some((is) => is(value));
 }
 
 const hasToJson = (value: object): value is { toJSON(): unknown } =>
@@ -178,7 +189,7 @@ export function decodeJson(body: Uint8Array, limits: JsonLimits = DEFAULT_JSON_L
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new MalformedMessageError('not-json', error instanceof Error ? error.message : String(error), {
+    throw new MalformedMessageError('not-json', isError(error) ? error.message : String(error), {
       cause: error,
     });
   }

@@ -1,3 +1,4 @@
+import { isError } from '../../util/is-error.ts';
 import type { TransactionExecutor } from '../executor.ts';
 
 export interface AdapterOptions {
@@ -29,4 +30,4 @@ export function method(value: Shape, name: string): (...args: unknown[]) => unkn
   return (...args) => Reflect.apply(found, value, args);
 }
 
-export const errorMessage = (error: unknown): string => (error instanceof Error ? error.message : '');
+export const errorMessage = (error: unknown): string => (isError(error) ? error.message : '');

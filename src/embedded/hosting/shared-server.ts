@@ -1,5 +1,6 @@
 import type { Logger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/service.ts';
+import { isError } from '../../util/is-error.ts';
 import { maskUrl } from '../../util/mask.ts';
 import { sleep } from '../../util/sleep.ts';
 import { HostLock, type HostRecord, hideFromGit } from './host-lock.ts';
@@ -233,6 +234,6 @@ export class SharedServer implements Service {
 }
 
 function isPortTaken(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE';
+  const cause = isError(error) ? error.cause : undefined;
+  return isError(cause) && 'code' in cause && cause.code === 'EADDRINUSE';
 }

@@ -1,5 +1,6 @@
 import type { FastifySwaggerUiOptions } from '@fastify/swagger-ui';
 import type { FastifyContextConfig, FastifyInstance } from 'fastify';
+import { isError } from '../../util/is-error.ts';
 
 /** Swagger UI writes style attributes. */
 const REFERENCE_CSP = [
@@ -49,7 +50,7 @@ async function loadSwaggerUi(): Promise<SwaggerUi | undefined> {
     // Its declaration has the callback form; the function is async.
     return fastifySwaggerUi as unknown as SwaggerUi;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return undefined;
+    if (isError(error) && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return undefined;
     throw error;
   }
 }

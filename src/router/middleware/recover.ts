@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { ThrownValueError } from '../../errors.ts';
 import type { Middleware, Verdict } from '../../message/handler.ts';
+import { isError } from '../../util/is-error.ts';
 
 /**
  * Turns what was thrown inside into a verdict; the only layer that does, and the outermost.
@@ -46,7 +47,7 @@ function verdictOf(thrown: unknown, signal: AbortSignal): Verdict {
 
 /** Whatever the run failed with then, it is not the handler's fault: no attempt is counted. */
 export function isCutShort({ aborted, reason }: AbortSignal): boolean {
-  const code = aborted && reason instanceof Error ? codeOf(reason) : undefined;
+  const code = aborted && isError(reason) ? codeOf(reason) : undefined;
   return code === 'SVC_COMM_DELIVERY_LOST' || code === 'SVC_COMM_HANDLER_STOPPED';
 }
 
@@ -64,7 +65,7 @@ function delayOf(error: Error): { delayMs?: number } {
 export function asError(thrown: unknown): Error {
   // Getters, proxies and inspect functions of its own may throw in turn.
   try {
-    if (!(thrown instanceof Error)) return new ThrownValueError(inspect(thrown, { depth: 1 }));
+    if (!isError(thrown)) return new ThrownValueError(inspect(thrown, { depth: 1 }));
     codeOf(thrown);
     const { name, message } = thrown as { readonly name: unknown; readonly message: unknown };
     if (typeof name === 'string' && typeof message === 'string') return thrown;
