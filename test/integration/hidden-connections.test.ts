@@ -125,6 +125,14 @@ test("prisma's own word for an ended transaction is understood", async () => {
   });
 });
 
+test('a statement that prisma gives no answer to, because another of the same moment failed, is a failed transaction', async () => {
+  const handle = { $queryRawUnsafe: () => Promise.resolve(undefined) };
+  await expect(outbox.publishAggregateEvent(event('batched'), { transaction: handle })).rejects.toMatchObject({
+    code: 'SVC_COMM_TRANSACTION_ABORTED',
+    cause: { message: 'prisma gave no answer: another statement of the same moment has failed' },
+  });
+});
+
 test('a client without status that is in no transaction is refused', async () => {
   await expect(outbox.publishAggregateEvent(event('native'), { transaction: shapes.pg() })).rejects.toMatchObject({
     code: 'SVC_COMM_NOT_A_TRANSACTION',
