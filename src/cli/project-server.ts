@@ -4,7 +4,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle } from '../lifecycle/service.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
-import { isError } from '../util/is-error.ts';
+import { isMissingModule } from '../util/is-missing-module.ts';
 import type { WholeProject } from './project.ts';
 
 /** Paths of the server itself. */
@@ -132,8 +132,7 @@ export async function loadDoor(): Promise<typeof import('../http-door.ts')> {
   try {
     return await import('../http-door.ts');
   } catch (error) {
-    const isMissing = isError(error) && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND';
-    if (!isMissing) throw error;
+    if (!isMissingModule(error)) throw error;
     throw new MissingPackageError('svc-comm serve', ['fastify'], { cause: error });
   }
 }

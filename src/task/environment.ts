@@ -18,5 +18,12 @@ export function environmentOf(
 ): NodeJS.ProcessEnv {
   const names = [...new Set<string>([...PLAIN_VARIABLES, ...declared])];
   const value = (name: string) => (Object.hasOwn(variables, name) ? variables[name] : process.env[name]);
-  return Object.fromEntries(names.map((name) => [name, value(name)]).filter(([, set]) => set !== undefined));
+  const given = Object.fromEntries(names.map((name) => [name, value(name)]).filter(([, set]) => set !== undefined));
+  const hooks = given.NODE_OPTIONS === undefined ? plugNPlay() : undefined;
+  return hooks === undefined ? given : { ...given, NODE_OPTIONS: hooks };
 }
+
+const PNP_HOOK = /--(?:require|import|loader|experimental-loader)[ =](?:"[^"]*\.pnp\.[^"]*"|\S*\.pnp\.\S+)/g;
+
+/** Of NODE_OPTIONS what Yarn's Plug'n'Play puts there: without it a process cannot read packages, which are archives. */
+const plugNPlay = (): string | undefined => process.env.NODE_OPTIONS?.match(PNP_HOOK)?.join(' ');

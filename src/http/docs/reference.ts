@@ -1,6 +1,6 @@
 import type { FastifySwaggerUiOptions } from '@fastify/swagger-ui';
 import type { FastifyContextConfig, FastifyInstance } from 'fastify';
-import { isError } from '../../util/is-error.ts';
+import { isMissingModule } from '../../util/is-missing-module.ts';
 
 /** Swagger UI writes style attributes. */
 const REFERENCE_CSP = [
@@ -50,7 +50,7 @@ async function loadSwaggerUi(): Promise<SwaggerUi | undefined> {
     // Its declaration has the callback form; the function is async.
     return fastifySwaggerUi as unknown as SwaggerUi;
   } catch (error) {
-    if (isError(error) && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return undefined;
+    if (isMissingModule(error)) return undefined;
     throw error;
   }
 }
