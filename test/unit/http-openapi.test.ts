@@ -1,5 +1,7 @@
 import { request as httpRequest } from 'node:http';
+import { createRequire } from 'node:module';
 import { Validator } from '@seriousme/openapi-schema-validator';
+import { type FastifyInstance, type FastifyPluginAsync, fastify } from 'fastify';
 import { afterEach, expect, it } from 'vitest';
 import { z } from 'zod';
 import { asyncResource } from '../../src/http/async-resource/async-resource.ts';
@@ -130,6 +132,7 @@ it('says of each function what it takes, and of each resource what it has', asyn
   });
   const ids = Object.values(paths).flatMap((item) => Object.values(item).map(({ operationId }) => operationId));
   expect(new Set(ids).size).toBe(ids.length);
+  expect(ids.filter((id) => !/^[\w.~-]+$/.test(id))).toEqual([]);
 });
 
 it('has what is registered later without another line', async () => {
@@ -139,6 +142,19 @@ it('has what is registered later without another line', async () => {
   registry.add(task({ name: 'later' }, nothing));
   const after = (await server.request('/openapi.json')).json as Document;
   expect(Object.keys(after.paths['/later'] ?? {})).toEqual(['post']);
+});
+
+it("leaves an application's own document of @fastify/swagger one that is valid", async () => {
+  const app: FastifyInstance & { swagger?: () => Document & Record<string, unknown> } = fastify();
+  // Its declarations would give every Fastify here its methods.
+  const swagger = createRequire(import.meta.url)('@fastify/swagger') as FastifyPluginAsync<{ openapi: object }>;
+  await app.register(swagger, { openapi: { info: { title: 'own', version: '1.0.0' } } });
+  await app.register(asyncResource('double', { getList: nothing }, { tasks }), { prefix: '/api/v1' });
+  await app.ready();
+  const own = app.swagger?.();
+  expect(await new Validator().validate(own ?? {})).toMatchObject({ valid: true });
+  expect(Object.keys(own?.paths['/api/v1/double/state/{id}'] ?? {})).toEqual(['get', 'head', 'delete']);
+  await app.close();
 });
 
 it('is shown at /docs/api by files of this server alone, and no page may ask another', async () => {

@@ -32,7 +32,7 @@ export function asyncResource(
       [base, false],
       [`${base}/:pk`, true],
     ] as const) {
-      const effects = { svcComm: { hasEffects: true } };
+      const effects = { config: { svcComm: { hasEffects: true } } };
       route(scope, METHODS, path, (request, reply) => resource.operate(request, reply, isDetail), effects);
       refuse(scope, path, METHODS);
     }
@@ -53,10 +53,10 @@ function route(
   method: readonly string[],
   path: string,
   handler: Handler,
-  config: object = {},
+  options: object = {},
 ): void {
   for (const url of [path, `${path}/`]) {
-    scope.route({ method: [...method], url, exposeHeadRoute: false, config, handler });
+    scope.route({ method: [...method], url, exposeHeadRoute: false, handler, ...options });
   }
 }
 
@@ -64,7 +64,8 @@ function route(
 function refuse(scope: FastifyInstance, path: string, allowed: readonly string[]): void {
   const others = scope.supportedMethods.filter((method) => !allowed.includes(method));
   const headers = { allow: allowed.join(', ') };
-  route(scope, others, path, async ({ method }, reply) =>
-    sendProblem(reply, new HttpProblem(405, `${method} does nothing here`, { headers })),
-  );
+  const handler: Handler = async ({ method }, reply) =>
+    sendProblem(reply, new HttpProblem(405, `${method} does nothing here`, { headers }));
+  // @fastify/swagger of an application would tell of them, also of methods that OpenAPI has none of.
+  route(scope, others, path, handler, { schema: { hide: true } });
 }

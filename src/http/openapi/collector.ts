@@ -35,20 +35,22 @@ export class ApiCollector {
   /** An OpenAPI 3.1 document of what is registered now. */
   async document({ title, version, description }: DocumentOptions): Promise<object> {
     const paths: Record<string, unknown> = {};
+    const taken = new Set<string>();
     for (const { prefix, paths: tell } of this.#sources) {
       const { path: start, parameters } = templated(prefix);
       for (const [path, item] of Object.entries(await tell()))
-        paths[start + path] = named(rooted(item, start + path), start, parameters);
+        paths[start + path] = named(rooted(item, start + path), { prefix: start, parameters, taken });
     }
     return {
       openapi: '3.1.0',
       info: { title, version, ...(description === undefined ? {} : { description }) },
+      servers: [{ url: '/' }],
       paths,
       components: {
         schemas: { Problem: PROBLEM },
         ...(this.isSecured ? { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } } : {}),
       },
-      ...(this.isSecured ? { security: [{ bearer: [] }] } : {}),
+      security: this.isSecured ? [{ bearer: [] }] : [],
     };
   }
 }
@@ -80,15 +82,30 @@ function templated(prefix: string): { readonly path: string; readonly parameters
   };
 }
 
-/** Ids are of the whole document, and a plugin may be registered twice. */
-const named = (item: PathItem, prefix: string, inPrefix: readonly Parameter[]): PathItem =>
+interface Naming {
+  readonly prefix: string;
+  readonly parameters: readonly Parameter[];
+  /** The ids of the whole document: a plugin may be registered twice. */
+  readonly taken: Set<string>;
+}
+
+const named = (item: PathItem, { prefix, parameters: inPrefix, taken }: Naming): PathItem =>
   Object.fromEntries(
     Object.entries(item).map(([method, operation]) => {
       const parameters = [...inPrefix, ...(operation.parameters ?? [])];
-      const operationId = `${prefix} ${operation.operationId}`.trim();
+      const operationId = freeId(`${prefix} ${operation.operationId}`, taken);
       return [method, { ...operation, operationId, ...(parameters.length > 0 ? { parameters } : {}) }];
     }),
   );
+
+/** Linters and generators of clients want what can stand in a URL. */
+function freeId(words: string, taken: Set<string>): string {
+  const id = words.replaceAll(/[^\w.~-]+/g, '-').replaceAll(/^-|-$/g, '');
+  let free = id;
+  for (let n = 2; taken.has(free); n++) free = `${id}-${n}`;
+  taken.add(free);
+  return free;
+}
 
 const PROBLEM = Object.freeze({
   description: 'What is wrong (RFC 9457).',
