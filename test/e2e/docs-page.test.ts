@@ -168,6 +168,11 @@ describe.skipIf(skipReason)(`the page /docs in Chromium${skipReason ? ` (${skipR
       status: 'DONE',
       result: 4,
     });
+    await page.route('**/addition', (route) => route.abort());
+    await run.click();
+    await addition.locator('.state[data-state="failed"]').waitFor();
+    expect(await addition.getByRole('status').textContent()).toContain('No answer');
+    expect(await addition.locator('.answer').isVisible()).toBe(false);
     await close();
   });
 

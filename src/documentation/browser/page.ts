@@ -33,6 +33,8 @@ function listen(form: HTMLFormElement): void {
     const status = form.querySelector<HTMLElement>('.state');
     const answer = form.querySelector<HTMLElement>('.answer');
     if (!status || !answer) return;
+    // That of the run before would be taken for this one's.
+    answer.hidden = true;
     const { body, problem } = bodyOf(form);
     if (problem !== undefined) return show(status, answer, { state: 'failed', text: problem });
     show(status, answer, { state: 'running', text: 'Sent …' });

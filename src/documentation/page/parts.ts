@@ -6,9 +6,9 @@ export const chip = (text: string, kind = ''): Html => html`<span class="chip ${
 
 export const prose = (text: string): Html | undefined => (text === '' ? undefined : html`<p class="prose">${text}</p>`);
 
-/** Scrolls by keyboard too, when it is wider than the screen. */
+/** Scrolls by keyboard too, when it is wider than the screen. A group: of landmarks a page has few, each with its own name. */
 export const code = (label: string, text: string): Html =>
-  html`<figure class="code"><figcaption>${label}</figcaption><pre tabindex="0" role="region" aria-label="${label}"><code>${text}</code></pre></figure>`;
+  html`<figure class="code"><figcaption>${label}</figcaption><pre tabindex="0" role="group" aria-label="${label}"><code>${text}</code></pre></figure>`;
 
 export const json = (label: string, value: unknown): Html => code(label, JSON.stringify(value, null, 2) ?? 'null');
 
