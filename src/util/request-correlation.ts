@@ -2,9 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { v7 as uuidv7 } from 'uuid';
 import { type Correlation, traceparentOf, withCorrelation } from './correlation.ts';
 
-/** As HTTP servers of Node, Express, Fastify and NestJS have it. */
+/** As HTTP servers of Node, Express, Fastify and NestJS have it, or as a `Request` of the Fetch standard does. */
 export interface RequestHeaders {
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: IncomingHttpHeaders | Pick<Headers, 'get'>;
 }
 
 export interface RequestCorrelationOptions {
@@ -27,9 +27,12 @@ export function requestCorrelation(
   { headers }: RequestHeaders,
   { headers: names = DEFAULT_HEADERS }: RequestCorrelationOptions = {},
 ): Correlation {
-  const given = names.map((name) => headers[name.toLowerCase()]).find(isUsable);
-  return { correlationId: given ?? uuidv7(), traceparent: traceparentOf(headers.traceparent) };
+  const given = names.map((name) => headerOf(headers, name.toLowerCase())).find(isUsable);
+  return { correlationId: given ?? uuidv7(), traceparent: traceparentOf(headerOf(headers, 'traceparent')) };
 }
+
+const headerOf = (headers: RequestHeaders['headers'], name: string): unknown =>
+  typeof headers.get === 'function' ? headers.get(name) : (headers as IncomingHttpHeaders)[name];
 
 /**
  * Runs the handler of a request so that whatever it publishes, sends and requests carries the request's correlation.
