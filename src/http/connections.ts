@@ -1,6 +1,8 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
+/** Connections at once. */
+const MOST = 256;
 /** How long a client that the server only waits for may be silent. */
 const SILENCE_MS = 30_000;
 /** When the server stops. */
@@ -22,12 +24,19 @@ interface Connection {
  * its answer, which then holds one of a bounded number of connections. When the server stops it takes an answer for sent
  * when it is written, and closes the connection under what the client has yet to read; and it waits for ever for clients
  * that have connected and ask for nothing (browsers do so ahead of need), or send half a request.
+ *
+ * Nor is node's `maxConnections`: it closes whoever comes when all places are taken. A few hundred clients that send no
+ * whole request would shut everybody else out for as long as the limits of a request allow. Here such a client makes room.
  */
 export class Connections {
+  /** Who waits for longest to be asked again comes first. */
   readonly #open = new Map<Socket, Connection>();
 
   constructor(server: Server) {
-    server.on('connection', (socket) => this.#of(socket));
+    server.on('connection', (socket) => {
+      if (this.#open.size >= MOST && !this.#makeRoom()) socket.destroy();
+      else this.#of(socket);
+    });
     server.on('request', (request, response) => {
       const { socket } = request;
       const connection = this.#of(socket);
@@ -37,6 +46,7 @@ export class Connections {
       response.once('close', () => {
         connection.exchanges.delete(exchange);
         connection.bytesDone = socket.bytesRead;
+        this.#moveToEnd(socket, connection);
       });
     });
     // Node measures it from the last byte that was sent or came, of those that it keeps for another request as well.
@@ -53,6 +63,23 @@ export class Connections {
       if (exchanges.size === 0 && socket.bytesRead === bytesDone) socket.destroy();
       else if ([...exchanges].every(isUpToTheClient)) giveUpWhenSilent(socket);
     }
+  }
+
+  /** Closes the connection that has kept the server waiting for longest. @returns false when none does */
+  #makeRoom(): boolean {
+    const open = [...this.#open];
+    const [socket] =
+      open.find(([, { exchanges }]) => [...exchanges].every(({ request }) => !request.complete)) ??
+      open.find(([, { exchanges }]) => [...exchanges].every(isUpToTheClient)) ??
+      [];
+    if (!socket) return false;
+    this.#open.delete(socket);
+    socket.destroy();
+    return true;
+  }
+
+  #moveToEnd(socket: Socket, connection: Connection): void {
+    if (this.#open.delete(socket)) this.#open.set(socket, connection);
   }
 
   #of(socket: Socket): Connection {

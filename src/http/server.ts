@@ -23,8 +23,6 @@ export interface HttpServerOptions {
 }
 
 const IDLE_LOOK_MS = 50;
-/** Connections at once; more are closed as they come. */
-const MOST_CONNECTIONS = 256;
 
 /**
  * What a server of ours is made with: clients that send slowly are cut off, and headers are bounded. For those who make
@@ -92,7 +90,6 @@ export class HttpServer implements Service {
     });
     this.#app = app;
     this.#connections = new Connections(app.server);
-    app.server.maxConnections = MOST_CONNECTIONS;
     app.setErrorHandler(answerError);
     app.setNotFoundHandler(answerNotFound);
     await app.register(guard, guardOptions);
