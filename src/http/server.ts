@@ -22,6 +22,7 @@ export interface HttpServerOptions {
   readonly register: (app: FastifyInstance) => void | Promise<void>;
 }
 
+const LOOPBACK = '127.0.0.1';
 const IDLE_LOOK_MS = 50;
 
 /**
@@ -73,13 +74,7 @@ export class HttpServer implements Service {
   }
 
   async #start(): Promise<void> {
-    const {
-      host = '127.0.0.1',
-      port = 8888,
-      guard: guardOptions = {},
-      logger = createLogger(),
-      register,
-    } = this.#options;
+    const { host = LOOPBACK, port = 8888, guard: guardOptions = {}, logger = createLogger(), register } = this.#options;
     const logController = new LogController({ disableRequestLogging: true });
     const app = fastify({
       ...SERVER_OPTIONS,
@@ -96,7 +91,8 @@ export class HttpServer implements Service {
     await app.register(fastifyCorrelation);
     await register(app);
     try {
-      this.#url = await app.listen({ host, port });
+      // Fastify would make a second server for the other address of the name, which none of our limits hold for.
+      this.#url = await app.listen({ host: host === 'localhost' ? LOOPBACK : host, port });
     } catch (error) {
       throw isOfSystem(error) ? new ListenError('http', host, port, error) : error;
     }

@@ -81,3 +81,11 @@ it('a server whose connections all wait for their answers closes one more as it 
   answer.resolve('waited for');
   await Promise.all(waiting.map((socket) => once(socket, 'readable')));
 });
+
+it('a server on localhost listens on one address, for which its limits hold', async () => {
+  server = new HttpServer({ host: 'localhost', port: 0, logger: silentLogger, register: () => undefined });
+  await server.start();
+  const { hostname, port } = new URL(server.url ?? '');
+  expect(hostname).toBe('127.0.0.1');
+  await expect(fetch(`http://[::1]:${port}/`)).rejects.toThrow();
+});
