@@ -1,6 +1,7 @@
 import { DatabaseAccessRefusedError, NotRunningError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { backoffMs } from '../util/backoff.ts';
+import { type Deferred, deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
 import type { DatabaseConnection } from './connection.ts';
 import type { SqlExecutor } from './executor.ts';
@@ -15,6 +16,16 @@ export interface LinkOptions {
   readonly onLost?: () => void;
 }
 
+/** How long somebody who asks is left without an answer while there is no connection. */
+export const ASKED_MS = 10_000;
+
+/** Why there is no connection yet. */
+interface ConnectFailure {
+  latest: unknown;
+  /** Resolves with the first. */
+  readonly first: Deferred<void>;
+}
+
 const RECONNECT = Object.freeze({ initialMs: 100, maxMs: 10_000 });
 
 /**
@@ -26,6 +37,7 @@ export class DatabaseLink implements SqlExecutor {
   readonly #closed = new AbortController();
   #connection: DatabaseConnection | undefined;
   #opening: Promise<DatabaseConnection> | undefined;
+  #failure: ConnectFailure = { latest: undefined, first: deferred() };
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -58,6 +70,19 @@ export class DatabaseLink implements SqlExecutor {
     return await connection.query<Row>(sql, params, name);
   }
 
+  /**
+   * The same connection, for statements that somebody waits for: one that has no connection within so long is rejected
+   * with what there is against it, as one under way at the loss is.
+   */
+  within(ms: number): SqlExecutor {
+    return {
+      query: async (sql, params, name) => {
+        const connection = await this.#connectedWithin(ms);
+        return await connection.query(sql, params, name);
+      },
+    };
+  }
+
   /** Ends the connection on purpose, as broken; the next statement makes a new one. */
   async reset(): Promise<void> {
     await this.#connection?.close();
@@ -68,6 +93,24 @@ export class DatabaseLink implements SqlExecutor {
     this.#closed.abort();
     await this.#opening?.catch(() => undefined);
     await this.#connection?.close();
+  }
+
+  async #connectedWithin(ms: number): Promise<DatabaseConnection> {
+    if (this.#connection && this.isConnected) return this.#connection;
+    const opened = this.#connected(this.#closed.signal, () => false);
+    const failure = this.#failure;
+    const over = new AbortController();
+    const late = async (): Promise<never> => {
+      await sleep(ms, over.signal);
+      // Each attempt ends by itself: there is a reason, or soon will be.
+      await failure.first.promise;
+      throw failure.latest;
+    };
+    try {
+      return await Promise.race([opened, late()]);
+    } finally {
+      over.abort();
+    }
   }
 
   async #connected(signal: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {
@@ -81,6 +124,8 @@ export class DatabaseLink implements SqlExecutor {
   async #open(signal: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {
     const { name, logger } = this.#options;
     const ended = AbortSignal.any([signal, this.#closed.signal]);
+    const failure: ConnectFailure = { latest: undefined, first: deferred() };
+    this.#failure = failure;
     for (let attempt = 0; !ended.aborted; attempt++) {
       try {
         const connection = await this.#options.connect();
@@ -90,6 +135,8 @@ export class DatabaseLink implements SqlExecutor {
       } catch (error) {
         if (ended.aborted) break;
         if (isFatal(error)) throw error;
+        failure.latest = error;
+        failure.first.resolve();
         if (attempt === 0) logger.warn({ connection: name, error }, 'waiting for the database');
         await sleep(backoffMs(attempt, RECONNECT), ended);
       }

@@ -1,6 +1,7 @@
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import type { DatabaseConnection } from '../database/connection.ts';
-import { DatabaseLink } from '../database/link.ts';
+import type { SqlExecutor } from '../database/executor.ts';
+import { ASKED_MS, DatabaseLink } from '../database/link.ts';
 import type { Transactions } from '../database/transactions.ts';
 import { InstanceNotFoundError, InvalidProcessInputError, ProcessConflictError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
@@ -81,6 +82,15 @@ export interface EndOptions {
   readonly signal?: AbortSignal;
 }
 
+interface Opened {
+  /** For what goes on without anybody: it waits for the database. */
+  readonly db: DatabaseLink;
+  /** For those who ask: they are told that it is down. */
+  readonly asked: SqlExecutor;
+  readonly leases: InstanceLeases;
+  readonly sweeper: InstanceSweeper;
+}
+
 /** Creates instances of processes, runs their synchronous tasks, and tells what becomes of them. */
 export class Processes implements Service {
   readonly name = 'processes';
@@ -89,7 +99,7 @@ export class Processes implements Service {
   readonly #telemetry: Telemetry;
   readonly #lifecycle: Lifecycle;
   readonly #underWay = new Set<Promise<unknown>>();
-  #open: { readonly db: DatabaseLink; readonly leases: InstanceLeases; readonly sweeper: InstanceSweeper } | undefined;
+  #open: Opened | undefined;
 
   constructor(parts: ProcessesParts) {
     this.#parts = parts;
@@ -153,8 +163,8 @@ export class Processes implements Service {
   /** Newest first. */
   async list(options: ListInstancesOptions = {}): Promise<ProcessInstance[]> {
     const filter = listOptions(options, ['process', 'submitter'], INSTANCE_STATES);
-    const { db } = this.#opened;
-    return (await listInstances(db, this.#parts.schema, filter)).map(plain);
+    const { asked } = this.#opened;
+    return (await listInstances(asked, this.#parts.schema, filter)).map(plain);
   }
 
   /**
@@ -165,9 +175,9 @@ export class Processes implements Service {
   async cancel(instanceId: string, options: EndOptions = {}): Promise<ProcessInstance> {
     // Told before anything is asked for.
     assertEndOptions(options);
-    const { db, leases } = this.#opened;
+    const { asked, leases } = this.#opened;
     const { id } = await this.record(instanceId);
-    await cancelInstance(db, this.#parts.schema, id);
+    await cancelInstance(asked, this.#parts.schema, id);
     leases.end('cancel', id);
     return this.ended(id, options);
   }
@@ -185,7 +195,7 @@ export class Processes implements Service {
     fingerprint: string,
   ): Promise<CreateResult> {
     const { schema, logger, transactions, tasks } = this.#parts;
-    const { db, leases } = this.#opened;
+    const { db, asked, leases } = this.#opened;
     const { id, submitter, raw } = options;
     const { body, problems } = await readInput(definition, given);
     const snapshot = snapshotOf(body, options, definition.id);
@@ -199,7 +209,7 @@ export class Processes implements Service {
     const taskIds = definition.tasksAsync.map(() => uuidv7());
     const created: Created = { definition, snapshot, raw, taskIds, times: due.times };
     const isMade = await leases.hold(id, async (running) => {
-      const isNew = await createInstance(db, schema, {
+      const isNew = await createInstance(asked, schema, {
         id,
         process: definition.id,
         request: encodeJson(snapshot, 'request'),
@@ -218,7 +228,7 @@ export class Processes implements Service {
       return isNew;
     });
     // Also while we stop: what became of it is what the caller asked for.
-    const instance = await this.#find(id, db);
+    const instance = await this.#find(id, asked);
     if (!instance) throw new InstanceNotFoundError(id);
     if (!isMade) return this.#known(instance, definition, fingerprint, submitter);
     return { instance: plain(instance), wasKnown: false };
@@ -230,7 +240,7 @@ export class Processes implements Service {
     return { instance: plain(known), wasKnown: true };
   }
 
-  async #find(id: string, db = this.#opened.db): Promise<InstanceRecord | undefined> {
+  async #find(id: string, db = this.#opened.asked): Promise<InstanceRecord | undefined> {
     // Any text may come from outside; one that is no UUID belongs to no instance.
     if (!isUuid(id)) return undefined;
     const { schema, logger } = this.#parts;
@@ -257,7 +267,7 @@ export class Processes implements Service {
       retentionMs,
       logger,
     });
-    this.#open = { db, leases, sweeper };
+    this.#open = { db, asked: db.within(ASKED_MS), leases, sweeper };
     await db.open(signal, wait);
     leases.start();
     await sweeper.start();

@@ -1,6 +1,12 @@
-import type { DatabaseLink } from '../database/link.ts';
+import type { SqlExecutor } from '../database/executor.ts';
 import type { Transactions } from '../database/transactions.ts';
-import { DatabaseUnavailableError, OverMaxConcurrencyError, TaskConflictError } from '../errors.ts';
+import {
+  DatabaseAccessRefusedError,
+  DatabaseUnavailableError,
+  NotRunningError,
+  OverMaxConcurrencyError,
+  TaskConflictError,
+} from '../errors.ts';
 import { Batcher } from '../util/batcher.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { parseArguments } from './argument.ts';
@@ -11,7 +17,7 @@ import { isPlain, MOST_IN_A_BATCH, submitBatch } from './sql/submit-batch.ts';
 import { submitTarget } from './submit-target.ts';
 
 export interface SubmitterParts {
-  readonly db: DatabaseLink;
+  readonly db: SqlExecutor;
   readonly transactions: Transactions;
   readonly schema: string;
   /** The broker's queue that workers take tasks from. */
@@ -62,7 +68,7 @@ export class Submitter {
     const { db, schema, isHeard } = this.#parts;
     const made = await submitBatch(db, schema, tasks, isHeard()).catch((error: unknown) => {
       // Whether it ran is not known, or nothing would run now: no other try tells more.
-      if (tasks.length === 1 || error instanceof DatabaseUnavailableError || db.isClosed) throw error;
+      if (tasks.length === 1 || isOfConnection(error)) throw error;
       return new Set<string>();
     });
     return tasks.map((task) =>
@@ -70,6 +76,12 @@ export class Submitter {
     );
   }
 }
+
+const isOfConnection = (error: unknown): boolean =>
+  error instanceof DatabaseUnavailableError ||
+  error instanceof DatabaseAccessRefusedError ||
+  // It was closed.
+  error instanceof NotRunningError;
 
 const SUBMITTED: Submission = Object.freeze({ kind: 'submitted' });
 

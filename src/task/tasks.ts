@@ -1,6 +1,7 @@
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import type { DatabaseConnection } from '../database/connection.ts';
-import { DatabaseLink } from '../database/link.ts';
+import type { SqlExecutor } from '../database/executor.ts';
+import { ASKED_MS, DatabaseLink } from '../database/link.ts';
 import type { Transactions } from '../database/transactions.ts';
 import { InvalidArgumentError, TaskNotFoundError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
@@ -227,7 +228,13 @@ export class Tasks implements Service {
     const db = new DatabaseLink({ name: 'tasks', connect: () => connect('tasks'), logger });
     this.#db = db;
     const workers = new Peers();
-    this.#submitter = new Submitter({ db, transactions, schema, queue, isHeard: () => workers.hasAny });
+    this.#submitter = new Submitter({
+      db: db.within(ASKED_MS),
+      transactions,
+      schema,
+      queue,
+      isHeard: () => workers.hasAny,
+    });
     await db.open(signal, wait);
     const watch = new TaskWatch({ connect: () => connect('tasks listen'), db, schema, logger, pollMs, listen });
     this.#watch = watch;
@@ -242,8 +249,8 @@ export class Tasks implements Service {
     await this.#db?.close();
   }
 
-  get #executor(): DatabaseLink {
-    return this.#open(this.#db);
+  get #executor(): SqlExecutor {
+    return this.#open(this.#db).within(ASKED_MS);
   }
 
   #open<T>(part: T | undefined): T {
