@@ -130,6 +130,8 @@ export function toDatabaseError(error: unknown): unknown {
 
 /** @param url masked @param detail for what the server did not say itself */
 export function unavailable(url: string, error: unknown, detail = errorText(error)): DatabaseUnavailableError {
+  // It says already which database, and why.
+  if (error instanceof DatabaseUnavailableError && error.url !== '') return error;
   return new DatabaseUnavailableError(url, detail, { cause: error, outage: outageOf(error) });
 }
 

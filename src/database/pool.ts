@@ -220,7 +220,8 @@ export class DatabasePool implements Service {
       if (error instanceof TimeoutError) {
         const waitedMs = Math.round(performance.now() - asked);
         if (isFull()) throw new DatabaseBusyError(waitedMs, this.holders.describe(), { cause: error });
-        throw new DatabaseUnavailableError(this.url, `no answer within ${waitedMs} ms`, { cause: error });
+        // The cause would say that the pool is full, which it is not.
+        throw new DatabaseUnavailableError(this.url, `no answer within ${waitedMs} ms`);
       }
       throw this.#translate(error);
     } finally {

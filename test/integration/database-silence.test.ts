@@ -136,6 +136,18 @@ test('a database that says nothing at all, on new connections either, fails what
   expect(await waiting).toBeInstanceOf(DatabaseUnavailableError);
 });
 
+test('a database that takes new connections and says nothing is told of once, in our words', async () => {
+  proxy.fallSilent();
+  const url = proxy.url(database.url);
+  const hasty = new DatabasePool({ url, busyTimeoutMs: 300, connectTimeoutMs: 2_000, wait: false });
+  const failure = await failureOf(hasty.start());
+  expect(failure).toBeInstanceOf(DatabaseUnavailableError);
+  expect(failure).toMatchObject({
+    message: expect.stringMatching(/^no connection to the database at \S+: no answer within \d+ ms; check/),
+  });
+  expect((failure as Error).cause).toBeUndefined();
+});
+
 test('a statement that takes its time is left alone', async () => {
   await expect(pool.knex.raw(`SELECT pg_sleep(${(SILENCE_MS * 6) / 1000}), 7 AS n`)).resolves.toMatchObject({
     rows: [{ n: 7 }],
