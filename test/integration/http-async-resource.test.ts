@@ -54,6 +54,14 @@ beforeAll(async () => {
           return last;
         },
       });
+      await add(
+        'own',
+        { getList: ({ query }) => double.startFrom({ number: query.foo }) },
+        {
+          authorize: (_request: unknown, action: string, task?: { readonly name: string }) =>
+            action === 'getList' || task?.name === 'double',
+        },
+      );
       await add('wrong', { postList: () => ({}) as { id: string } });
       await add(
         'allowed',
@@ -384,6 +392,16 @@ describe('who may', () => {
     expect((await may('state', path, del)).status).toBe(403);
     expect((await may('cancel', path, del)).status).toBe(410);
     expect((await may('getList', '/allowed/', json({}))).status).toBe(403);
+  });
+
+  it('is asked of the task, which another resource may have started', async () => {
+    const own = location(await api('/own/?foo=1'));
+    expect((await end(own)).status).toBe(200);
+    const others = location(await api('/hasty/?ms=60000')).replace('/hasty/', '/own/');
+    expect((await follow(others)).status).toBe(403);
+    expect((await follow(others.replace('state', 'result'))).status).toBe(403);
+    expect((await follow(others, del)).status).toBe(403);
+    await follow(others.replace('/own/', '/hasty/'), del);
   });
 
   it('does not see the tasks of another owner', async () => {

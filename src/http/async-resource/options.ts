@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../../errors.ts';
 import type { JsonSchema } from '../../message/json-schema.ts';
+import type { TaskRecord } from '../../task/state.ts';
 import type { GuardOptions } from '../guard/options.ts';
 import type { TaskAccessOptions } from '../task-access.ts';
 import type { OperationName, ResourceAction, ResourceRequest } from './operations.ts';
@@ -14,11 +15,21 @@ export interface OperationDocs {
   readonly body?: JsonSchema;
 }
 
+/**
+ * @param task what is to be looked at or ended, which another resource may have started: its name and submitter tell.
+ *   undefined for an operation, and where there is none of that id, or none for this owner
+ */
+export type Authorize = (
+  request: ResourceRequest,
+  action: ResourceAction,
+  task: TaskRecord | undefined,
+) => boolean | Promise<boolean>;
+
 export interface AsyncResourceOptions extends TaskAccessOptions {
   /** Whether a state is answered with 303 to the result when there is one; `?redirect=1` asks for it once. @default false */
   readonly seeOther?: boolean | undefined;
   /** Whether the caller may do it; false: 403. @default true for whoever the guard lets in */
-  readonly authorize?: ((request: ResourceRequest, action: ResourceAction) => boolean | Promise<boolean>) | undefined;
+  readonly authorize?: Authorize | undefined;
   /** Starts a second of one owner, or address, and as many at once; 0: no limit but that of the guard. @default 0 */
   readonly rateLimit?: number | undefined;
   /** @default the guard of the scope around, else one with its defaults: this machine only */

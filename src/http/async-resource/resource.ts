@@ -160,17 +160,18 @@ export class Resource {
 
   /** @throws HttpProblem 404 for one that the caller does not see, 410 for one that was cancelled */
   async #visible(request: ResourceRequest, action: ResourceAction): Promise<TaskRecord> {
-    await this.#authorize(request, action);
     const id = request.params.id ?? '';
     const record = await this.#access.find(request, id);
+    await this.#authorize(request, action, record);
     if (!record) throw new TaskNotFoundError(id.slice(0, 100));
     if (record.state === 'REVOKED') throw gone(id);
     return record;
   }
 
-  async #authorize(request: ResourceRequest, action: ResourceAction): Promise<void> {
+  async #authorize(request: ResourceRequest, action: ResourceAction, task?: TaskRecord): Promise<void> {
     const { authorize } = this.#parts.options;
-    if (authorize && !(await authorize(request, action))) throw new HttpProblem(403, 'this is not allowed to you');
+    if (authorize && !(await authorize(request, action, task)))
+      throw new HttpProblem(403, 'this is not allowed to you');
   }
 
   #countStart(request: ResourceRequest): void {
