@@ -30,7 +30,7 @@ export class OnDemandPublisher implements Publisher {
     const { timeoutMs = usualMs, signal } = options;
     const beganMs = performance.now();
     await this.ready(timeoutMs, signal);
-    const leftMs = Math.max(1, timeoutMs - (performance.now() - beganMs));
+    const leftMs = Math.max(1, Math.ceil(timeoutMs - (performance.now() - beganMs)));
     await publisher.publish(message, { ...options, timeoutMs: leftMs });
   }
 
