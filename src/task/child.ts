@@ -82,7 +82,9 @@ async function endOf(
   registry: Promise<TaskRegistry> | undefined,
 ): Promise<FromProcess & { readonly kind: 'done' | 'failed' }> {
   const { id: taskId, name, attempt, args, maxResultBytes, correlationId, traceparent } = message;
-  const { progress, close } = throttled((fraction, note) => send({ kind: 'progress', fraction, note }));
+  const { progress, close } = throttled((fraction, note) =>
+    send({ kind: 'progress', fraction, note: shortened(note) }),
+  );
   const context: TaskContext = {
     taskId,
     attempt,
@@ -107,6 +109,9 @@ async function endOf(
     close();
   }
 }
+
+/** A longer message is none to the worker, which cuts it further. */
+const shortened = (note: unknown): string | undefined => (note === undefined ? undefined : String(note).slice(0, 1000));
 
 const tooLarge = (bytes: number, limit: number): TaskFailure => ({
   name: 'MessageTooLargeError',

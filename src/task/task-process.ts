@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Duplex } from 'node:stream';
 import { TaskProcessError } from '../errors.ts';
 import { deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
@@ -7,6 +8,7 @@ import type { ProcessGuard } from './guard.ts';
 import type { Isolation } from './isolation.ts';
 import { LimitWatch, type RunLimits } from './limit-watch.ts';
 import { OutputTail } from './output-tail.ts';
+import { CHANNEL_VARIABLES, ProcessChannel } from './process-channel.ts';
 import { type FromProcess, parseFromProcess, type ToProcess } from './process-message.ts';
 import { ProcessTree } from './process-tree.ts';
 import type { TaskFailure } from './state.ts';
@@ -60,12 +62,15 @@ export class TaskProcess {
   residentBytes = 0;
   readonly tree: ProcessTree;
   readonly #child: ChildProcess;
+  readonly #channel: ProcessChannel;
   readonly #output: OutputTail;
   readonly #limits: LimitWatch;
   readonly #options: TaskProcessOptions;
   readonly #ready = deferred();
   readonly #over = deferred();
   readonly #loading: NodeJS.Timeout;
+  /** What it wrote to the channel. */
+  #rubbish: string | undefined;
   #onEnd: ((end: RunEnd) => void) | undefined;
   #onProgress: ((fraction: number, note: string | undefined) => void) | undefined;
 
@@ -82,8 +87,20 @@ export class TaskProcess {
       // A group of its own, which can be ended as a whole, and no terminal's signals.
       detached: true,
       cwd: options.load.root,
-      env: environmentOf(env, variables),
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...environmentOf(env, variables), ...CHANNEL_VARIABLES },
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    });
+    // Without a file descriptor to spare Node makes no streams, whatever its types say.
+    const streams: ChildProcess['stdio'] | undefined = this.#child.stdio;
+    this.#channel = new ProcessChannel(streams?.[3] as Duplex | undefined, {
+      onMessage: (message) => {
+        const known = parseFromProcess(message);
+        if (known) this.#heard(known);
+      },
+      onRubbish: (what) => {
+        this.#rubbish = what;
+        void this.kill();
+      },
     });
     this.tree = new ProcessTree(this.#child.pid ?? 0, isolation.level);
     this.#limits = new LimitWatch(this.tree, limits);
@@ -115,6 +132,7 @@ export class TaskProcess {
     if (this.isOver) this.#runEnded(this.#death(null, null));
     else {
       this.#limits.begin();
+      this.#channel.expect(message.maxResultBytes);
       this.#send({ kind: 'run', ...message });
     }
     return ended;
@@ -160,10 +178,6 @@ export class TaskProcess {
       });
       stream?.on('error', () => undefined);
     }
-    child.on('message', (message) => {
-      const known = parseFromProcess(message);
-      if (known) this.#heard(known);
-    });
     child.on('error', (error) => {
       if (child.pid === undefined) void this.#exited(null, null, error);
     });
@@ -232,6 +246,10 @@ export class TaskProcess {
     const isHeap = this.#output.includes('JavaScript heap out of memory');
     const over = this.#limits.exceeded ?? (isHeap ? this.#limits.overMemory : undefined);
     if (over) return { kind: 'failed', error: { name, ...over } };
+    if (this.#rubbish !== undefined) {
+      const message = `it wrote ${this.#rubbish} to file descriptor 3, which is its channel to the worker`;
+      return { kind: 'failed', error: { name, code: 'CHANNEL_BROKEN', message } };
+    }
     const by = signal ?? (this.#output.includes(UNSHARE_OF_KILLED) ? 'SIGKILL' : null);
     const how = by === null ? `exited with code ${code}` : `was killed by ${by}`;
     return {
@@ -241,8 +259,7 @@ export class TaskProcess {
   }
 
   #send(message: ToProcess): void {
-    // One that is gone is told nothing: its exit is an event of its own.
-    if (this.#child.connected) this.#child.send(message, () => undefined);
+    this.#channel.send(message);
   }
 }
 

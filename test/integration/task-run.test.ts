@@ -159,6 +159,16 @@ describe('a task', () => {
     expect(await run('strange', { what: 'ipc' })).toBeNull();
   });
 
+  it.each(['a line', 'half a line', 'no end of a line'])(
+    'that writes %s into the channel to its worker has failed, and says so; the worker lives',
+    async (what) => {
+      const others = kit.tasks.submit('nap', { ms: 1_000 });
+      const failed = run('scribbles', { what });
+      await expect(failed).rejects.toMatchObject({ reason: expect.stringMatching(/^it wrote .* file descriptor 3/) });
+      expect(await (await others).result({ timeout: 20 })).toBe(1_000);
+    },
+  );
+
   it('that took the way to print from its process has its result all the same', async () => {
     for (const how of ['in place of write', 'ended', 'destroyed']) expect(await run('mute', { how })).toBe(how);
   });

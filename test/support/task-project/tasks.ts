@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { appendFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { appendFileSync, readdirSync, readlinkSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { arg, task } from '../../../src/task-door.ts';
 import { currentCorrelation } from '../../../src/util/correlation.ts';
@@ -155,6 +155,21 @@ export const strange = task({ name: 'strange', args: { what: arg.string() } }, (
   if (what === 'ipc') for (const result of [5, 'no JSON', '"\0"']) process.send?.({ kind: 'done', result });
   if (what === 'throws undefined') throw undefined;
   return undefined;
+});
+
+/** Writes to the file descriptor by which its process talks to the worker. */
+export const scribbles = task({ name: 'scribbles', args: { what: arg.string() } }, async ({ what }) => {
+  if (what === 'a line') writeSync(3, 'no JSON\n');
+  if (what === 'half a line') writeSync(3, '{"kind":');
+  // A line that does not end. The worker reads it in pieces, and there is no room meanwhile.
+  for (let mib = 0; what === 'no end of a line' && mib < 64; ) {
+    try {
+      writeSync(3, 'x'.repeat(1024));
+      mib += 1 / 1024;
+    } catch {
+      await sleep(1);
+    }
+  }
 });
 
 /** Leaves its process without a way to print. */
