@@ -24,7 +24,9 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
   let registry: Promise<TaskRegistry> | undefined;
   let running: AbortController | undefined;
   let isLeaving = false;
-  const send = (message: FromProcess, then?: () => void) => process.send?.(message, () => then?.());
+  // Taken before there is code of others, which may put something else in its place.
+  const sendToWorker = process.send?.bind(process);
+  const send = (message: FromProcess, then?: () => void) => sendToWorker?.(message, () => then?.());
 
   const run = async (message: RunMessage): Promise<void> => {
     const abort = new AbortController();

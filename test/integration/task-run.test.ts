@@ -169,8 +169,9 @@ describe('a task', () => {
     },
   );
 
-  it('that took the way to print from its process has its result all the same', async () => {
-    for (const how of ['in place of write', 'ended', 'destroyed']) expect(await run('mute', { how })).toBe(how);
+  it('that took the way to print, or to send, from its process has its result all the same', async () => {
+    for (const how of ['in place of write', 'ended', 'destroyed', 'in place of send'])
+      expect(await run('mute', { how })).toBe(how);
   });
 
   it('that prints a flood keeps the end of it, and no memory of the worker', async () => {
