@@ -60,7 +60,7 @@ import type { TaskRegistry } from './task/registry.ts';
 import type { Tasks } from './task/tasks.ts';
 import type { Worker } from './task/worker.ts';
 import type { Monitor } from './telemetry/monitor.ts';
-import { assertObject, assertSignal, kindOf } from './util/assert-object.ts';
+import { assertKnownNames, assertObject, assertSignal, kindOf } from './util/assert-object.ts';
 import { assertName } from './util/topic-pattern.ts';
 
 export interface ServiceParts {
@@ -361,11 +361,23 @@ export class SvcCommService {
 
 /**
  * A service of its own, for those who do not want the default one: several in a process, settings made in code.
- * @throws SettingsError (SVC_COMM_SETTINGS)
+ * @throws SettingsError (SVC_COMM_SETTINGS), InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for a part that there is none of
  * @example
  * const service = createService({ appId: 'orders', brokerUrl, databaseUrl });
  * await service.consumer().start();
  */
 export function createService(settings: Settings | ResolvedSettings, parts: ServiceParts = {}): SvcCommService {
+  // A router under another name would be overlooked, and each message acked as one that nobody takes.
+  assertKnownNames('parts', parts, PARTS);
   return new SvcCommService(isResolvedSettings(settings) ? settings : resolveSettings(settings), parts);
 }
+
+const PARTS: readonly (keyof ServiceParts)[] = [
+  'logger',
+  'messageRouter',
+  'taskRegistry',
+  'processRegistry',
+  'canHost',
+  'clock',
+  'embeddedServers',
+];

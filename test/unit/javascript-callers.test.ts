@@ -228,3 +228,14 @@ test('dead letters are not shown without a filter and a limit', async () => {
   await expect(show?.()).rejects.toMatchObject({ code: 'SVC_COMM_INVALID_ARGUMENT', argument: 'filter' });
   await expect(show?.({})).rejects.toMatchObject({ code: 'SVC_COMM_INVALID_ARGUMENT', argument: 'limit' });
 });
+
+test('a part of a service by a name that there is none of is refused: its router would be another one', () => {
+  const [given, parts] = [{ brokerUrl: 'amqp://127.0.0.1:1' }, { router: {} }] as const;
+  expect(() => createService(given, parts as object)).toThrow(
+    expect.objectContaining({
+      code: 'SVC_COMM_INVALID_ARGUMENT',
+      argument: 'parts',
+      message: expect.stringContaining('"router"'),
+    }),
+  );
+});
