@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { glob } from 'tinyglobby';
-import { NoConsumersError, UnregisteredConsumerError } from '../errors.ts';
+import { InvalidConsumerError, NoConsumersError, UnregisteredConsumerError } from '../errors.ts';
+import { routesOfOtherCopies } from '../router/other-copies.ts';
+import { describeOrigin } from '../router/route.ts';
 import type { MessageRouter } from '../router/router.ts';
 import { DEFAULT_CONSUMER_GLOBS } from '../settings/defaults.ts';
 import { defaultExport, importFile, isRunThroughTsx } from '../settings/import-file.ts';
@@ -24,7 +27,8 @@ export function consumerGlobs(settings: ResolvedSettings, { preferSources }: Con
 /**
  * The router with every consumer of the project on it.
  * @throws NoConsumersError (SVC_COMM_NO_CONSUMERS), ModuleLoadError (SVC_COMM_MODULE_LOAD),
- * UnregisteredConsumerError (SVC_COMM_UNREGISTERED_CONSUMER)
+ * UnregisteredConsumerError (SVC_COMM_UNREGISTERED_CONSUMER), InvalidConsumerError (SVC_COMM_INVALID_CONSUMER) when one is
+ * registered with another copy of this package
  */
 export async function loadRouter(settings: ResolvedSettings, search: ConsumerSearch): Promise<MessageRouter> {
   const globs = consumerGlobs(settings, search);
@@ -43,7 +47,20 @@ export async function loadRouter(settings: ResolvedSettings, search: ConsumerSea
   const unregistered = messageRouter.unregistered(modules);
   if (unregistered.length > 0) throw new UnregisteredConsumerError(unregistered);
   if (messageRouter.routes.length === 0) throw new NoConsumersError(lookedIn, whyNothing(settings.root));
+  assertNoneElsewhere(messageRouter);
   return messageRouter;
+}
+
+/** Their messages would come and be acked without them, or not come at all. */
+function assertNoneElsewhere(router: MessageRouter): void {
+  const [first] = routesOfOtherCopies(router);
+  if (!first) return;
+  const where = fileURLToPath(first.url);
+  throw new InvalidConsumerError(
+    describeOrigin(first.route),
+    `it is registered with another copy of svc-comm, ${where}, and this process runs another: have one of them in the ` +
+      'tree (npm ls svc-comm), for example as a peer dependency of what is shared',
+  );
 }
 
 async function findFiles(root: string, globs: readonly string[]): Promise<string[]> {

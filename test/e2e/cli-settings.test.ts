@@ -1,5 +1,7 @@
+import { cpSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { bin, CliProject, CONSUMER } from '../support/cli-project.ts';
+import { bin, CliProject, CONSUMER, repository } from '../support/cli-project.ts';
 
 const projects: CliProject[] = [];
 afterAll(() => Promise.all(projects.map((project) => project.remove())));
@@ -103,6 +105,24 @@ describe('a project', () => {
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(code).toBe(exitCode);
+  });
+
+  it('with consumers on another copy of the package, which this process does not run, is refused and says which', async () => {
+    const project = projectOf({
+      'src/consumers.ts': `import { messageRouter } from 'svc-comm';
+        import '../lib/other.ts';
+        messageRouter.consumer('EXCHANGE', 'own')(async function own() {});`,
+      'lib/other.ts': `import { messageRouter } from 'svc-comm';
+        messageRouter.consumer('EXCHANGE', 'other')(async function other() {});`,
+    });
+    const copy = join(project.root, 'lib/node_modules/svc-comm');
+    for (const part of ['dist', 'package.json']) cpSync(join(repository, part), join(copy, part), { recursive: true });
+    symlinkSync(join(repository, 'node_modules'), join(copy, 'node_modules'));
+    const { code, stderr } = await project.run([bin, 'runconsumer'], NO_SERVERS);
+    expect(stderr).toMatch(
+      /other \(lib\/other\.ts\): it is registered with another copy of svc-comm, \S*lib\/node_modules/,
+    );
+    expect(code).toBe(2);
   });
 
   it('with wrong settings is told of all of them at once, with exit code 2 and without the password', async () => {
