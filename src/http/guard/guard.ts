@@ -31,7 +31,7 @@ const GUARDED = Symbol('svc-comm guard');
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const GUESSES_PER_MINUTE = 10;
 
-const HEADERS = Object.freeze({
+const HEADERS = Object.entries({
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 });
@@ -73,7 +73,7 @@ function requestGuard(options: ResolvedGuard): Hook {
   const clients = rateLimit === 0 ? undefined : new TokenBuckets(rateLimit, Math.max(1, rateLimit));
   const authenticate = authentication(options);
   return (request, reply, done) => {
-    for (const [name, value] of Object.entries(HEADERS)) if (!reply.hasHeader(name)) reply.header(name, value);
+    for (const [name, value] of HEADERS) if (!reply.hasHeader(name)) reply.header(name, value);
     const refuse = (error: unknown): void => answerError(error, request, reply);
     const { headers, method, socket } = request.raw;
     if (!isAllowedHost(headers.host, allowedHosts, socket.localAddress)) {
