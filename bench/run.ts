@@ -4,19 +4,15 @@
  * growth. --record: also written to docs/records, with versions, machine and settings; --record-to FILE: there.
  * --profile DIR: where the CPU of this process goes, for each side; figures of such a run are the profiler's too.
  */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { slowness } from '../test/support/slowness.ts';
 import { type Bench, type BenchArguments, readArguments } from './arguments.ts';
 import { median, printTable, type Row } from './harness.ts';
-import { processProfile } from './profile.ts';
+import type { Answer, Order } from './one.ts';
 import { writeRecord } from './record.ts';
 import { load, machine, readVersions } from './versions.ts';
-
-interface BenchModule {
-  /** Both sides' settings, and what would be cheating. */
-  readonly head: string;
-  /** @param context `keep` puts something beside the rows into the record */
-  run(rounds: number, context: BenchArguments & { keep(name: string, value: unknown): void }): Promise<Row[]>;
-}
 
 /** Of `slowness()`. */
 const SLOW = 1.3;
@@ -30,24 +26,39 @@ const benches: Partial<Record<Bench, { readonly settings: string; readonly secon
 const loadBefore = load();
 // Before anything runs: a checkout may move on meanwhile.
 const versions = await readVersions();
-if (given.profile !== undefined) processProfile.open(given.profile);
 const began = performance.now();
 for (const name of names) {
-  const bench: BenchModule = await import(`./${name}.bench.ts`);
-  console.log(`\n${name}\n${bench.head.trim().replaceAll(/^/gm, '  ')}`);
+  console.log(`\n${name}`);
   const started = performance.now();
-  const keep = (what: string, value: unknown) => {
-    kept[what] = value;
-  };
-  rows.push(...(await bench.run(rounds, { ...given, keep })));
+  const measured = await inItsProcess({ name, rounds, given });
+  rows.push(...measured.rows);
+  Object.assign(kept, measured.kept);
   const took = seconds(started);
   console.log(`  ${took} s`);
-  benches[name] = { settings: bench.head.trim(), seconds: took };
+  benches[name] = { settings: measured.head, seconds: took };
 }
 printTable(rows);
 console.log(`\n${seconds(began)} s; load ${loadBefore} before, ${load()} after`);
 if (given.record !== undefined) {
   console.log(`written to ${writeRecord(given, { loadBefore, rounds, versions, benches, rows, ...kept })}`);
+}
+
+async function inItsProcess(order: Order) {
+  const child = fork(fileURLToPath(new URL('one.ts', import.meta.url)), { serialization: 'advanced' });
+  const ended = once(child, 'exit');
+  let head = '';
+  let measured: Extract<Answer, { rows: unknown }> | undefined;
+  child.on('message', (answer: Answer) => {
+    if ('rows' in answer) measured = answer;
+    else {
+      head = answer.head.trim();
+      console.log(head.replaceAll(/^/gm, '  '));
+    }
+  });
+  child.send(order);
+  const [code, signal] = await ended;
+  if (code === 0 && measured) return { head, ...measured };
+  throw new Error(`the bench ${order.name} ended with ${signal ?? `exit code ${code}`}, and its words above say why`);
 }
 
 /** All benches are to be done in ten minutes: where each round takes twice as long, there are fewer. */
