@@ -41,6 +41,7 @@ export async function heldLease({ world, witness, times, leaseMs }: HeldLeaseOpt
 
 async function holdOnce({ world, witness, leaseMs }: Omit<HeldLeaseOptions, 'times'>): Promise<string | undefined> {
   const slot = world.slot('relay-victim');
+  const survivor = world.slot('relay-survivor');
   const owned = async (owner: string | undefined) => {
     const sql = `SELECT 1 FROM svc_comm_relay_lease WHERE until > clock_timestamp() ${owner === undefined ? '' : 'AND owner = $1'}`;
     return world.oracle.count(sql, owner === undefined ? [] : [owner]);
@@ -74,6 +75,9 @@ async function holdOnce({ world, witness, leaseMs }: Omit<HeldLeaseOptions, 'tim
     void wire;
     return 'pass';
   };
+  // It publishes the same rows again: were they gone by its own delete, the one held here would match none by any rule.
+  survivor.pg.rule = (frame, direction) =>
+    direction === 'to-server' && frame.kind === 'bind' && isDelete(frame.sql) && isDeleteHeld ? 'hold' : 'pass';
   await eventually('the renewal and a delete are held', async () => owner !== undefined && isDeleteHeld, WAIT_MS);
   await eventually(
     'another relay has all partitions',
@@ -90,6 +94,7 @@ async function holdOnce({ world, witness, leaseMs }: Omit<HeldLeaseOptions, 'tim
   };
   await eventually('the delete is answered', async () => tag !== undefined, WAIT_MS);
   slot.pg.heal();
+  survivor.pg.heal();
   if (late.length > 0)
     return `${late.length} publishes up to ${Math.max(...late).toFixed(0)} ms after the lease had run out`;
   return tag === 'DELETE 0' ? undefined : `the delete under the old epoch was taken: ${tag}`;
