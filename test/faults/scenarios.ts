@@ -78,6 +78,8 @@ export const SCENARIOS = {
     ...small,
     ...{ events: 800, faults: 6, rate: 100, consumers: ordered, only: ['roll over'], victims: ['consumer'] },
     settings: { prefetch: 20 },
+    // Beside the broker, its cancel and the close behind it would be a millisecond apart.
+    consumerDelayMs: 40,
     consumerEnv: { FAULTS_WORK_MS: '90' },
     producerEnv: { FAULTS_KEYS: '10', FAULTS_UNKEYED_ONE_IN: '1000' },
   },

@@ -31,6 +31,8 @@ export interface TierOptions {
   readonly victims?: readonly SlotKind[];
   readonly producerEnv?: NodeJS.ProcessEnv;
   readonly consumerEnv?: NodeJS.ProcessEnv;
+  /** How far the broker is from the consumers, for the length of the run, each way. @default 0 */
+  readonly consumerDelayMs?: number;
   /** Further arguments of the queues. */
   readonly queueArguments?: object;
   /** A library of `peers/`, whose producers publish themselves, instead of ours. */
@@ -198,7 +200,7 @@ async function addPeers(
 
 async function addSlots(
   world: World,
-  { seed, rate, producerEnv, consumerEnv, queueArguments, ...options }: TierOptions,
+  { seed, rate, producerEnv, consumerEnv, consumerDelayMs, queueArguments, ...options }: TierOptions,
 ) {
   for (const i of [1, 2]) {
     const env = { FAULTS_SEED: String(seed * 10 + i), FAULTS_RATE: String(rate / 2), ...producerEnv };
@@ -206,7 +208,10 @@ async function addSlots(
   }
   for (const i of [1, 2]) await world.addSlot({ name: `relay-${i}`, kind: 'relay' });
   for (const consumer of options.consumers ?? CONSUMERS) {
-    for (const i of [1, 2]) await world.addSlot(consumerSlot(consumer, i, consumerEnv, queueArguments));
+    for (const i of [1, 2]) {
+      const slot = await world.addSlot(consumerSlot(consumer, i, consumerEnv, queueArguments));
+      if (consumerDelayMs !== undefined) for (const proxy of slot.amqp) proxy.delay(consumerDelayMs);
+    }
   }
 }
 
