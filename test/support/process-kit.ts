@@ -4,6 +4,7 @@ import { createService, type SvcCommService } from '../../src/assemble.ts';
 import type { GuardOptions } from '../../src/http/guard/options.ts';
 import { processApi } from '../../src/http/process-api/process-api.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { retryQueueName } from '../../src/message/topology.ts';
 import type { Processes } from '../../src/process/processes.ts';
 import { ProcessRegistry } from '../../src/process/registry.ts';
 import { MessageRouter } from '../../src/router/router.ts';
@@ -92,7 +93,9 @@ export class ProcessKit {
     if (!this.#db) return;
     const broker = await connect(testBrokerUrl());
     const channel = await broker.createChannel();
-    for (const queue of ['.tasks', '', '.dead']) await channel.deleteQueue(this.schema + queue);
+    const delays = this.#services.flatMap(({ settings }) => settings.retry.delaysMs);
+    const retries = [...new Set(delays)].map((ms) => retryQueueName('', ms));
+    for (const queue of ['.tasks', '', '.dead', ...retries]) await channel.deleteQueue(this.schema + queue);
     for (const aggregate of ['greeting', 'sms']) await channel.deleteExchange(`${this.schema}.${aggregate}`);
     await broker.close();
     await this.#db.close();
