@@ -6,7 +6,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { SharedService } from '../lifecycle/shared.ts';
 import type { EmbeddedUrl } from '../util/embedded-url.ts';
-import { isError } from '../util/is-error.ts';
+import { messageOf } from '../util/thrown.ts';
 
 export interface EmbeddedServerOptions {
   readonly kind: 'broker' | 'database';
@@ -77,7 +77,7 @@ export class EmbeddedServer implements Service {
     } catch (cause) {
       // What is left is the file system's, or PostgreSQL's about what it found there.
       if (given || url !== 'embedded:' || cause instanceof SvcCommError) throw cause;
-      const why = isError(cause) ? cause.message : String(cause);
+      const why = messageOf(cause);
       throw new EmbeddedStateError(kind, stateFolder(root), why, { cause });
     }
   }

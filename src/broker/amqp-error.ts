@@ -1,4 +1,4 @@
-import { isError } from '../util/is-error.ts';
+import { isError, messageOf } from '../util/thrown.ts';
 
 /** AMQP 0-9-1 reply codes that we tell apart. */
 export const REPLY = Object.freeze({
@@ -20,7 +20,7 @@ const CODE_NAME = /^[A-Z_]+ - /;
 
 /** What the broker said, without amqplib's frame around it: `no exchange 'x' in vhost '/'`. */
 export function brokerText(error: unknown): string {
-  const message = isError(error) ? error.message : String(error);
+  const message = messageOf(error);
   return (QUOTED.exec(message)?.[1] ?? message).replace(CODE_NAME, '');
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { ConnectionOptions } from 'node:tls';
 import { InvalidArgumentError } from '../errors.ts';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 
 export type BrokerTlsOptions = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'servername'>;
 

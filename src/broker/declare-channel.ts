@@ -1,5 +1,5 @@
 import type { Channel } from 'amqplib';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 import { replyCode } from './amqp-error.ts';
 import { answered, closeChannel, openChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';

@@ -1,5 +1,5 @@
 import type { DeclareMode, ExchangeType } from '../message/topology.ts';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
 import { withChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';

@@ -3,7 +3,7 @@ import { v7 } from 'uuid';
 import { InvalidArgumentError, InvalidNameError, MessageTooLargeError } from '../errors.ts';
 import { MAX_NAME_BYTES, type Message } from '../message/message.ts';
 import { isDirectReply } from '../message/replies.ts';
-import { isError } from '../util/is-error.ts';
+import { messageOf } from '../util/thrown.ts';
 
 /** A message as amqplib's `publish` takes it. */
 export interface CheckedMessage {
@@ -61,7 +61,7 @@ export function checkMessage(
 
 /** What amqplib threw while encoding: nothing has been written. */
 export function encodingError(error: unknown): Error {
-  const text = isError(error) ? error.message : String(error);
+  const text = messageOf(error);
   if (text.startsWith('Encoded field table')) {
     return new MessageTooLargeError('message header block', MAX_HEADER_BYTES + 1, MAX_HEADER_BYTES);
   }

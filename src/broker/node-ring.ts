@@ -1,6 +1,6 @@
 import type { ChannelModel } from 'amqplib';
 import { BrokerAccessRefusedError, BrokerTlsError, BrokerUnavailableError } from '../errors.ts';
-import { isError } from '../util/is-error.ts';
+import { messageOf } from '../util/thrown.ts';
 import { isAccessRefused, refusalText } from './amqp-error.ts';
 import { isTlsFailure, tlsAdvice } from './broker-tls.ts';
 import type { BrokerNode } from './broker-url.ts';
@@ -54,7 +54,7 @@ export class NodeRing {
         if (isAccessRefused(error)) {
           return { kind: 'failed', error: new BrokerAccessRefusedError(node.masked, refusalText(error, node.vhost)) };
         }
-        const text = isError(error) ? error.message : String(error);
+        const text = messageOf(error);
         cause = error;
         if (isTlsFailure(error)) {
           tls = new BrokerTlsError(node.masked, text, tlsAdvice(error), { cause: error });

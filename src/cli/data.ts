@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { UsageError } from '../errors.ts';
-import { isError } from '../util/is-error.ts';
+import { messageOf } from '../util/thrown.ts';
 import { inexactNumber } from '../wire/inexact-number.ts';
 
 /**
@@ -15,7 +15,7 @@ export async function readData(given: string): Promise<unknown> {
   try {
     value = JSON.parse(source);
   } catch (error) {
-    throw new UsageError(`${what} is no JSON: ${isError(error) ? error.message : String(error)}`, {
+    throw new UsageError(`${what} is no JSON: ${messageOf(error)}`, {
       cause: error,
     });
   }
@@ -32,7 +32,7 @@ async function sourceOf(given: string): Promise<string> {
   try {
     return await readFile(given.slice(1), 'utf8');
   } catch (error) {
-    throw new UsageError(`--data ${given}: ${isError(error) ? error.message : String(error)}`, {
+    throw new UsageError(`--data ${given}: ${messageOf(error)}`, {
       cause: error,
     });
   }

@@ -4,7 +4,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle } from '../lifecycle/service.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
-import { isMissingModule } from '../util/is-missing-module.ts';
+import { isMissingModule } from '../util/thrown.ts';
 import type { WholeProject } from './project.ts';
 
 /** Paths of the server itself. */

@@ -1,5 +1,5 @@
-import { isError } from '../util/is-error.ts';
 import { maskJson, maskUrl } from '../util/mask.ts';
+import { isError } from '../util/thrown.ts';
 import { printable } from './printable.ts';
 
 /** Codes of what is wrong before any server was asked: usage, settings, the registrations of consumers. */

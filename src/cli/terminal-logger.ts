@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { logLine } from '../lifecycle/log-line.ts';
 import { LOG_LEVELS, type Logger, type LogLevel } from '../lifecycle/logger.ts';
-import { isError } from '../util/is-error.ts';
 import { maskUrl } from '../util/mask.ts';
+import { isError } from '../util/thrown.ts';
 import { printable } from './printable.ts';
 
 /** Of roles, so that several of one process are told apart: none of those that levels have. */

@@ -1,6 +1,6 @@
 import type { InboxGroups as Groups, Inbox, InboxKey, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
-import { isError } from '../util/is-error.ts';
 import { sleep } from '../util/sleep.ts';
+import { codeOf } from '../util/thrown.ts';
 import { isConflict } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import { assertSchemaName } from './identifier.ts';
@@ -30,7 +30,7 @@ const CONFLICT_MS = 10;
 
 /** By code, not by class, as the layers outside look at it: what the handler made of a conflict stands. */
 const DECISIONS: readonly unknown[] = ['SVC_COMM_REJECT', 'SVC_COMM_RETRY_LATER'];
-const isDecided = (error: unknown): boolean => isError(error) && 'code' in error && DECISIONS.includes(error.code);
+const isDecided = (error: unknown): boolean => DECISIONS.includes(codeOf(error));
 
 /** Rows that one statement of the retention deletes. */
 const DELETE_BATCH = 1000;

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { Client } from 'pg';
 import type { Logger } from '../lifecycle/logger.ts';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 import { errorText, isConnectionError } from './database-error.ts';
 
 export interface SilenceWatchOptions {

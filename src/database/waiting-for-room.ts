@@ -1,4 +1,5 @@
 import type { InboxWork } from '../message/inbox.ts';
+import { codeOf } from '../util/thrown.ts';
 import { isDiskFull, unavailable } from './database-error.ts';
 
 /**
@@ -16,5 +17,4 @@ export const waitingForRoom =
   };
 
 /** By code, not by class: a project may have two copies of this package loaded. */
-const isOurs = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && String(error.code).startsWith('SVC_COMM_');
+const isOurs = (error: unknown): boolean => codeOf(error)?.startsWith('SVC_COMM_') === true;

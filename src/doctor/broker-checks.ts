@@ -4,8 +4,8 @@ import { BrokerAccessRefusedError, BrokerTlsError, EmbeddedStateError, type Topo
 import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
 import { topologySpec } from '../settings/parts.ts';
 import { countText } from '../util/count-text.ts';
-import { isError } from '../util/is-error.ts';
 import { maskUrl } from '../util/mask.ts';
+import { messageOf } from '../util/thrown.ts';
 import type { Examination } from './examination.ts';
 import { type Finding, ok, type ProblemCode, problem } from './problems.ts';
 
@@ -50,7 +50,7 @@ async function connected({ settings, assembly }: Examination) {
     try {
       await node.start();
     } catch (error) {
-      const text = isError(error) ? error.message : String(error);
+      const text = messageOf(error);
       failures.push(problem(codeOf(error), text));
       continue;
     }

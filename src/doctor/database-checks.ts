@@ -5,7 +5,7 @@ import { DatabaseAccessRefusedError, DatabaseUnavailableError, EmbeddedStateErro
 import { readBacklog } from '../outbox/backlog.ts';
 import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
 import { forPeople } from '../util/for-people.ts';
-import { isError } from '../util/is-error.ts';
+import { messageOf } from '../util/thrown.ts';
 import type { Examination } from './examination.ts';
 import { type Finding, ok, type ProblemCode, problem } from './problems.ts';
 
@@ -32,7 +32,7 @@ export async function databaseFindings(examination: Examination): Promise<Databa
   try {
     connection = await assembly.connect('doctor');
   } catch (error) {
-    const text = isError(error) ? error.message : String(error);
+    const text = messageOf(error);
     return { findings: [problem(codeOf(error), text)], oldestMs: undefined };
   }
   const findings: Finding[] = [];

@@ -6,7 +6,7 @@ import { group } from '../lifecycle/group.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
 import { type Isolation, measureIsolation } from '../task/isolation.ts';
 import { forPeople } from '../util/for-people.ts';
-import { isError } from '../util/is-error.ts';
+import { codeOf } from '../util/thrown.ts';
 import { brokerFindings } from './broker-checks.ts';
 import { databaseFindings } from './database-checks.ts';
 import type { Examination } from './examination.ts';
@@ -80,5 +80,4 @@ async function oldestLetterMs(assembly: Assembly): Promise<number | undefined> {
 }
 
 /** The database may be down while the broker has letters: that is another line. */
-const isDown = (error: unknown): boolean =>
-  isError(error) && 'code' in error && /^SVC_COMM_(DATABASE|BROKER)_/.test(String(error.code));
+const isDown = (error: unknown): boolean => /^SVC_COMM_(DATABASE|BROKER)_/.test(String(codeOf(error)));

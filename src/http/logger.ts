@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Logger } from '../lifecycle/logger.ts';
 import { showingErrors } from '../lifecycle/shown-errors.ts';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 
 const silent = (): void => undefined;
 

@@ -21,7 +21,7 @@ import {
   UnknownTaskError,
   UnserialisablePayloadError,
 } from '../errors.ts';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 
 export interface ProblemExtras {
   /** Seconds. */

@@ -2,8 +2,8 @@ import { type FastifyInstance, type FastifyServerOptions, fastify, LogController
 import { ListenError } from '../errors.ts';
 import { createLogger, type Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
-import { isError } from '../util/is-error.ts';
 import { fastifyCorrelation } from '../util/request-correlation.ts';
+import { isError } from '../util/thrown.ts';
 import { Connections } from './connections.ts';
 import { guard } from './guard/guard.ts';
 import type { GuardOptions } from './guard/options.ts';

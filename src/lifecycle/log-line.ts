@@ -1,5 +1,5 @@
 import { format } from 'node:util';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 
 /** What a line was given, as fields and text: pino's form takes an error instead of fields, or a text alone, as well. */
 export function logLine(fields: unknown, text: string): { readonly fields: object; readonly text: string } {

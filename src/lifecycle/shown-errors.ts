@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 import type { Logger } from './logger.ts';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const satisfies readonly (keyof Logger)[];

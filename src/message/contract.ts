@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ContractViolationError, InvalidArgumentError } from '../errors.ts';
 import { assertObject } from '../util/assert-object.ts';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 import { assertName } from '../util/topic-pattern.ts';
 import { assertOfArguments, type OfArguments } from './command-arguments.ts';
 import { contractRegistry } from './contract-registry.ts';

@@ -3,7 +3,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import type { Message } from '../message/message.ts';
 import type { PublishOutcome, PublishPipe } from '../message/publisher.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 import type { RelayLanes } from './relay-lanes.ts';
 import type { UnroutablePolicy } from './relay-options.ts';
 import { type OutboxRow, rowMessage } from './relay-row.ts';

@@ -1,7 +1,7 @@
 import type { DefinitionProblem } from '../errors.ts';
 import { shown } from '../task/coerce.ts';
-import { isError } from '../util/is-error.ts';
 import { nearestName } from '../util/nearest.ts';
+import { messageOf } from '../util/thrown.ts';
 import { encodeJson } from '../wire/json.ts';
 import { MAX_REQUEST_DEPTH } from './request.ts';
 
@@ -11,7 +11,7 @@ export function jsonProblem(value: unknown): string | undefined {
     encodeJson(value, 'arguments', MAX_REQUEST_DEPTH);
     return undefined;
   } catch (error) {
-    return isError(error) ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

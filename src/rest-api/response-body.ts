@@ -6,7 +6,7 @@ import {
   RestApiResponseTooLargeError,
   RestApiUnreadableResponseError,
 } from '../errors.ts';
-import { isError } from '../util/is-error.ts';
+import { codeOf } from '../util/thrown.ts';
 import { decodeJson } from '../wire/json.ts';
 import { isJsonType } from './media-type.ts';
 import type { Received } from './transport.ts';
@@ -57,8 +57,7 @@ export async function decompressed(
 
 const isKnown = (encoding: string): encoding is keyof typeof DECODERS => Object.hasOwn(DECODERS, encoding);
 
-const isTooLarge = (error: unknown): boolean =>
-  isError(error) && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
+const isTooLarge = (error: unknown): boolean => codeOf(error) === 'ERR_BUFFER_TOO_LARGE';
 
 /**
  * The body as `responseType` says; without one parsed when the content type is JSON, else text.

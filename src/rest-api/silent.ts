@@ -1,4 +1,4 @@
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 
 /** A result, or the error that came instead. */
 export type Outcome<Result> = readonly [result: Result, error: undefined] | readonly [result: undefined, error: Error];

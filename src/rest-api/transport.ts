@@ -9,7 +9,7 @@ import {
   RestApiConnectionError,
   RestApiResponseTooLargeError,
 } from '../errors.ts';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 import type { Deadline } from './deadline.ts';
 import { asNodeHasThem } from './headers.ts';
 import type { Target } from './target.ts';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { type SettingProblem, SettingsError } from '../errors.ts';
-import { isError } from '../util/is-error.ts';
+import { isError, messageOf } from '../util/thrown.ts';
 import { CONFIG_FILES, OTHER_CONFIG_FILES } from './config-files.ts';
 import type { Settings } from './define.ts';
 import { readEnvironment } from './environment.ts';
@@ -96,7 +96,7 @@ function configFileOf({ configFile }: LoadOptions, cwd: string, environment: Nod
 async function readSettingsFile(file: string, root: string, from: string): Promise<Settings> {
   const content = await contentOf(file, root).catch((error: unknown) => {
     const cause = isError(error) && isError(error.cause) ? error.cause : error;
-    const got = maskText(isError(cause) ? cause.message : String(cause));
+    const got = maskText(messageOf(cause));
     throw fileError({ setting: 'settings file', expected: 'a file that loads', got, from }, { cause });
   });
   if (typeof content === 'object' && content !== null && !Array.isArray(content)) return content;

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { logLine } from '../lifecycle/log-line.ts';
 import type { Logger } from '../lifecycle/logger.ts';
-import { isError } from '../util/is-error.ts';
+import { isError } from '../util/thrown.ts';
 
 /** pino's numbers, so that its tools read the lines. */
 const LEVELS = { debug: 20, info: 30, warn: 40, error: 50 } as const;

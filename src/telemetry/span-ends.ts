@@ -1,8 +1,8 @@
 import { type Span, SpanStatusCode } from '@opentelemetry/api';
 import type { Verdict } from '../message/handler.ts';
 import { errorType } from '../util/error-type.ts';
-import { isError } from '../util/is-error.ts';
 import { quietly } from '../util/quietly.ts';
+import { isError } from '../util/thrown.ts';
 
 /** Runs work that ends by a promise or at once, and tells when it is done. @param done gets what it failed with */
 export function whenDone<T>(work: () => T, done: (error?: unknown) => void): T {

@@ -1,4 +1,4 @@
-import { isError } from './is-error.ts';
+import { isError } from './thrown.ts';
 
 /** What kind of error it is, of few kinds: its code, else its class (attribute `error.type` of OpenTelemetry). */
 export function errorType(error: unknown): string {

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { types } from 'node:util';
 import { MalformedMessageError, UnserialisablePayloadError } from '../errors.ts';
 import { keepExactIds } from '../util/exact-ids.ts';
-import { isError } from '../util/is-error.ts';
+import { isError, messageOf } from '../util/thrown.ts';
 
 /**
  * Bounds on a body: on a received one, looked at before anything is made of it (SECURITY: depth and size bombs), and on
@@ -36,7 +36,7 @@ export function encodeJson(value: unknown, path = 'payload', depth = DEFAULT_DEP
   try {
     return JSON.stringify(value);
   } catch (error) {
-    throw new UnserialisablePayloadError(path, isError(error) ? error.message : String(error), {
+    throw new UnserialisablePayloadError(path, messageOf(error), {
       cause: error,
     });
   }
@@ -189,7 +189,7 @@ export function decodeJson(body: Uint8Array, limits: JsonLimits = DEFAULT_JSON_L
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new MalformedMessageError('not-json', isError(error) ? error.message : String(error), {
+    throw new MalformedMessageError('not-json', messageOf(error), {
       cause: error,
     });
   }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { environmentOf } from '../../src/task/environment.ts';
-import { isMissingModule } from '../../src/util/is-missing-module.ts';
+import { isMissingModule } from '../../src/util/thrown.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 

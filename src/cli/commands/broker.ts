@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { EmbeddedStateError } from '../../errors.ts';
 import { runUntilSignal } from '../../lifecycle/signals.ts';
 import { deferred } from '../../util/deferred.ts';
-import { isError } from '../../util/is-error.ts';
+import { messageOf } from '../../util/thrown.ts';
 import type { CommandContext } from '../context.ts';
 
 export interface BrokerCommandOptions {
@@ -34,7 +34,7 @@ async function makeFolderOf(file: string): Promise<void> {
   try {
     await mkdir(dirname(file), { recursive: true });
   } catch (cause) {
-    const why = `its folder cannot be made (${isError(cause) ? cause.message : String(cause)})`;
+    const why = `its folder cannot be made (${messageOf(cause)})`;
     throw new EmbeddedStateError('broker', file, why, { cause });
   }
 }

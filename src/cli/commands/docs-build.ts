@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../../errors.ts';
-import { isError } from '../../util/is-error.ts';
+import { messageOf } from '../../util/thrown.ts';
 import type { CommandContext } from '../context.ts';
 
 /**
@@ -27,7 +27,7 @@ export async function docsBuild(context: CommandContext, folder: string): Promis
     isSecured: settings.http.token !== undefined,
   });
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    const why = isError(error) ? error.message : String(error);
+    const why = messageOf(error);
     throw new UsageError(`${JSON.stringify(folder)} cannot be a folder: ${why}`, { cause: error });
   });
   for (const [name, content] of files) await writeFile(join(folder, name), content);

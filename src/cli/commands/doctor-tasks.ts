@@ -1,7 +1,7 @@
 import { type Finding, ok, problem } from '../../doctor/problems.ts';
 import { NoTasksError } from '../../errors.ts';
 import type { ResolvedSettings } from '../../settings/resolved.ts';
-import { isError } from '../../util/is-error.ts';
+import { messageOf } from '../../util/thrown.ts';
 import { type LoadedProject, loadTasks } from '../tasks.ts';
 
 /** Whether tasks and processes can be loaded, and have the environment variables that they name. */
@@ -13,7 +13,7 @@ export async function examineTasks(settings: ResolvedSettings): Promise<readonly
     return [ok('tasks', counts), ...missing(project)];
   } catch (error) {
     if (error instanceof NoTasksError) return [];
-    return [problem('tasks-broken', isError(error) ? error.message : String(error))];
+    return [problem('tasks-broken', messageOf(error))];
   }
 }
 

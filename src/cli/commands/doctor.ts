@@ -1,6 +1,6 @@
 import type { Finding } from '../../doctor/problems.ts';
 import { countText } from '../../util/count-text.ts';
-import { isError } from '../../util/is-error.ts';
+import { messageOf } from '../../util/thrown.ts';
 import type { CommandContext } from '../context.ts';
 import { printable } from '../printable.ts';
 
@@ -41,7 +41,7 @@ async function examineProject(context: CommandContext): Promise<Finding[]> {
       (router) => ok('consumers', countText(router.routes.length, 'consumer')),
       (error: unknown) => {
         if (error instanceof NoConsumersError) return ok('consumers', `none in this project (${error.message})`);
-        return problem('consumers-broken', isError(error) ? error.message : String(error));
+        return problem('consumers-broken', messageOf(error));
       },
     );
     const { examineTasks } = await import('./doctor-tasks.ts');

@@ -1,4 +1,4 @@
-import { isError } from '../../util/is-error.ts';
+import { isError } from '../../util/thrown.ts';
 import type { TransactionExecutor } from '../executor.ts';
 
 export interface AdapterOptions {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { SettingsError } from '../../errors.ts';
 import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/service.ts';
-import { isError } from '../../util/is-error.ts';
+import { messageOf } from '../../util/thrown.ts';
 import { Alarms } from './alarm.ts';
 import { Connection } from './connection.ts';
 import type { ConnectionHost } from './connection-host.ts';
@@ -231,7 +231,7 @@ function portOf(server: Server | undefined): number {
 }
 
 function cannotListen({ host, port }: ResolvedEmbeddedBrokerOptions, cause: unknown): SettingsError {
-  const why = isError(cause) ? cause.message : String(cause);
+  const why = messageOf(cause);
   return new SettingsError(
     [{ setting: 'port', expected: `a free port on ${host}`, got: `${port}: ${why}`, from: 'options' }],
     {

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path';
 import { EmbeddedStateError, SvcCommError } from '../../errors.ts';
 import type { Logger } from '../../lifecycle/logger.ts';
-import { isError } from '../../util/is-error.ts';
+import { messageOf } from '../../util/thrown.ts';
 import { HostLock } from '../hosting/host-lock.ts';
 import type { Binding } from './binding.ts';
 import { ByteWriter } from './byte-writer.ts';
@@ -63,7 +63,7 @@ export class Journal implements StateChanges {
     } catch (cause) {
       await this.#release();
       if (cause instanceof SvcCommError) throw cause;
-      const why = isError(cause) ? cause.message : String(cause);
+      const why = messageOf(cause);
       throw new EmbeddedStateError('broker', this.#options.path, why, { cause });
     }
   }

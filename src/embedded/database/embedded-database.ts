@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { SettingsError } from '../../errors.ts';
 import { type Logger, silentLogger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/service.ts';
-import { isError } from '../../util/is-error.ts';
+import { messageOf } from '../../util/thrown.ts';
 import { Backend } from './backend.ts';
 import { message, startUp } from './backend-messages.ts';
 import { DATABASE, ROLE } from './greeting.ts';
@@ -157,6 +157,6 @@ function portOf(server: Server | undefined): number {
 }
 
 function cannotListen(port: number, cause: unknown): SettingsError {
-  const got = `${port}: ${isError(cause) ? cause.message : String(cause)}`;
+  const got = `${port}: ${messageOf(cause)}`;
   return new SettingsError([{ setting: 'port', expected: `a free port on ${HOST}`, got, from: 'options' }], { cause });
 }

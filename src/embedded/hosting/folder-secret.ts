@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isError } from '../../util/is-error.ts';
+import { codeOf } from '../../util/thrown.ts';
 
 const FILE = 'secret';
 
@@ -37,7 +37,7 @@ async function read(file: string): Promise<string | undefined> {
     if (secret === '') throw new Error(`${file} is empty: stop the processes of the project and delete it`);
     return secret;
   } catch (error) {
-    if (isError(error) && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

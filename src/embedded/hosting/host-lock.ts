@@ -12,7 +12,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isError } from '../../util/is-error.ts';
+import { codeOf } from '../../util/thrown.ts';
 import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /** What the lock file says about the process that serves. */
@@ -116,7 +116,7 @@ export class HostLock {
       await writeFile(this.#path, JSON.stringify(record), { flag: 'wx', mode: 0o600 });
       return true;
     } catch (error) {
-      if (isError(error) && 'code' in error && error.code === 'EEXIST') return false;
+      if (codeOf(error) === 'EEXIST') return false;
       throw error;
     }
   }

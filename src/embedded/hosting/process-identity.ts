@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { isError } from '../../util/is-error.ts';
+import { codeOf } from '../../util/thrown.ts';
 
 /** A process, told from a later one that was given the same number. */
 export interface ProcessIdentity {
@@ -27,7 +27,7 @@ function exists(pid: number): boolean {
     return true;
   } catch (error) {
     // It runs, and is somebody else's.
-    return isError(error) && 'code' in error && error.code === 'EPERM';
+    return codeOf(error) === 'EPERM';
   }
 }
 

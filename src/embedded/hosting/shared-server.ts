@@ -1,8 +1,8 @@
 import type { Logger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/service.ts';
-import { isError } from '../../util/is-error.ts';
 import { maskUrl } from '../../util/mask.ts';
 import { sleep } from '../../util/sleep.ts';
+import { codeOf, isError } from '../../util/thrown.ts';
 import { HostLock, type HostRecord, hideFromGit } from './host-lock.ts';
 
 /** A server that one process serves to all of a folder. */
@@ -235,5 +235,5 @@ export class SharedServer implements Service {
 
 function isPortTaken(error: unknown): boolean {
   const cause = isError(error) ? error.cause : undefined;
-  return isError(cause) && 'code' in cause && cause.code === 'EADDRINUSE';
+  return codeOf(cause) === 'EADDRINUSE';
 }

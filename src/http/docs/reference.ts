@@ -1,6 +1,6 @@
 import type { FastifySwaggerUiOptions } from '@fastify/swagger-ui';
 import type { FastifyContextConfig, FastifyInstance } from 'fastify';
-import { isMissingModule } from '../../util/is-missing-module.ts';
+import { isMissingModule } from '../../util/thrown.ts';
 
 /** Swagger UI writes style attributes. */
 const REFERENCE_CSP = [

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, mkdir, open, realpath, rm, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
-import { isError } from '../../util/is-error.ts';
+import { codeOf } from '../../util/thrown.ts';
 import { type CoreOptions, coreTask, membersProblem, textOf } from './core-task.ts';
 import { coreServices } from './services.ts';
 
@@ -99,5 +99,5 @@ async function placeOf(folder: string, file: string): Promise<string> {
 }
 
 function ignoreExisting(error: unknown): void {
-  if (!(isError(error) && 'code' in error && error.code === 'EEXIST')) throw error;
+  if (codeOf(error) !== 'EEXIST') throw error;
 }

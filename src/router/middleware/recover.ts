@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { ThrownValueError } from '../../errors.ts';
 import type { Middleware, Verdict } from '../../message/handler.ts';
-import { isError } from '../../util/is-error.ts';
+import { codeOf, isError } from '../../util/thrown.ts';
 
 /**
  * Turns what was thrown inside into a verdict; the only layer that does, and the outermost.
@@ -50,9 +50,6 @@ export function isCutShort({ aborted, reason }: AbortSignal): boolean {
   const code = aborted && isError(reason) ? codeOf(reason) : undefined;
   return code === 'SVC_COMM_DELIVERY_LOST' || code === 'SVC_COMM_HANDLER_STOPPED';
 }
-
-export const codeOf = (error: Error): string | undefined =>
-  'code' in error && typeof error.code === 'string' ? error.code : undefined;
 
 const isRolledBack = (error: Error): boolean => 'fate' in error && error.fate === 'aborted';
 

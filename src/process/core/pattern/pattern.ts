@@ -1,5 +1,5 @@
 import { shown } from '../../../task/coerce.ts';
-import { isError } from '../../../util/is-error.ts';
+import { messageOf } from '../../../util/thrown.ts';
 import { isNothing } from '../../field-value.ts';
 import { type ProcessStep, validation } from '../../step.ts';
 import { valueAt } from '../value-at.ts';
@@ -20,7 +20,7 @@ export const pattern: ProcessStep = validation(
       patternOf(source);
       return undefined;
     } catch (error) {
-      return `a regular expression: ${isError(error) ? error.message : String(error)}`;
+      return `a regular expression: ${messageOf(error)}`;
     }
   },
 );
