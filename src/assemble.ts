@@ -368,16 +368,16 @@ export class SvcCommService {
  */
 export function createService(settings: Settings | ResolvedSettings, parts: ServiceParts = {}): SvcCommService {
   // A router under another name would be overlooked, and each message acked as one that nobody takes.
-  assertKnownNames('parts', parts, PARTS);
+  assertKnownNames('parts', parts, Object.keys(PARTS));
   return new SvcCommService(isResolvedSettings(settings) ? settings : resolveSettings(settings), parts);
 }
 
-const PARTS: readonly (keyof ServiceParts)[] = [
-  'logger',
-  'messageRouter',
-  'taskRegistry',
-  'processRegistry',
-  'canHost',
-  'clock',
-  'embeddedServers',
-];
+const PARTS: Readonly<Record<keyof ServiceParts, true>> = {
+  logger: true,
+  messageRouter: true,
+  taskRegistry: true,
+  processRegistry: true,
+  canHost: true,
+  clock: true,
+  embeddedServers: true,
+};

@@ -602,7 +602,7 @@ export class UnregisteredConsumerError extends SvcCommError {
 
 /**
  * `consumer`, `eventConsumer` or their like were put on something that is not a method or a function; or a service was to
- * consume without the router that has the consumers.
+ * consume without the router that has the consumers; or a consumer is registered with another copy of this package.
  */
 export class InvalidConsumerError extends SvcCommError {
   readonly code = 'SVC_COMM_INVALID_CONSUMER';

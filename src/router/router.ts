@@ -171,7 +171,7 @@ export class MessageRouter {
     const binds = new Map<string, BindSpec>();
     for (const { exchange, pattern = '#' } of this.routes) {
       // Every queue is bound to the default exchange by its own name, and the broker allows no other binding there.
-      if (exchange) binds.set(JSON.stringify([exchange, pattern]), { exchange, pattern });
+      if (exchange) binds.set(bindKey({ exchange, pattern }), { exchange, pattern });
     }
     return [...binds.values()];
   }
@@ -181,12 +181,17 @@ export class MessageRouter {
    * @param binds of topic exchanges; `#` for exchanges that route otherwise
    */
   unbound(binds: readonly BindSpec[]): readonly Route[] {
+    // Where the bindings are those of the consumers each has its own: thousands of them are not compared with thousands.
+    const own = new Set(binds.map(bindKey));
     const bound = binds.map(({ exchange, pattern }) => ({ exchange, words: topicWords(pattern) }));
-    const isBrought = ({ exchange, pattern = '#' }: Route): boolean => {
+    const isBrought = ({ exchange, pattern }: BindSpec): boolean => {
       const taken = topicWords(pattern);
       return bound.some((bind) => bind.exchange === exchange && overlap(bind.words, taken));
     };
-    return this.routes.filter((route) => route.exchange && !isBrought(route));
+    return this.routes.filter(({ exchange, pattern = '#' }) => {
+      const wanted = exchange ? { exchange, pattern } : undefined;
+      return wanted && !own.has(bindKey(wanted)) && !isBrought(wanted);
+    });
   }
 
   /**
@@ -239,6 +244,8 @@ export class MessageRouter {
     });
   }
 }
+
+const bindKey = ({ exchange, pattern }: BindSpec): string => JSON.stringify([exchange, pattern]);
 
 const kindOf = (given: ConsumerKind | undefined, contract: Contract | undefined): ConsumerKind =>
   contract ? contractedKind(given, contract) : (given ?? DEFAULT_KIND);

@@ -6,12 +6,15 @@ export interface Override {
   readonly from: string;
 }
 
+/** Takes an object that is one thing. */
+const NO_GROUP = 'transactions';
+
 /** Settings as overrides: a group that is given in part leaves the rest of it as it is. */
 export function overridesOf(settings: object, from: string): Override[] {
   return Object.entries(settings).flatMap(([name, value]): Override[] => {
     if (value === undefined) return [];
     if (name === 'queue' && typeof value === 'string') return [{ path: ['queue', 'name'], value, from }];
-    if (!isGroup(value)) return [{ path: [name], value, from }];
+    if (!isGroup(value) || name === NO_GROUP) return [{ path: [name], value, from }];
     return Object.entries(value).map(([member, part]) => ({ path: [name, member], value: part, from }));
   });
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createService } from '../../src/assemble.ts';
+import { knexTransactions } from '../../src/database/transactions.ts';
 import { SettingsError } from '../../src/errors.ts';
 import { findConfigFile, type LoadOptions, loadSettings } from '../../src/settings/load.ts';
 
@@ -121,6 +122,14 @@ describe('the settings file', () => {
     expect(await problemsOf(root, { overrides: { retry: { attempts: -1 } } })).toMatchObject([
       { setting: 'retry.attempts', from: "loadSettings' overrides" },
     ]);
+  });
+
+  it('gives way to an override that is an object and no group, whatever it has itself', async () => {
+    const root = project({
+      'svc-comm.config.mjs': `export default { databaseUrl: 'postgres://h/d', transactions: (work) => work({}) };`,
+    });
+    const transactions = knexTransactions();
+    expect((await load(root, { overrides: { transactions } })).transactions).toBe(transactions);
   });
 
   it('is not to be copied into settings of another form: the error tells of the overrides', async () => {

@@ -11,8 +11,13 @@ export async function explain(context: CommandContext, exchange: string, routing
   const router = await loadRouter(settings, { preferSources: false });
   const explanation = router.explain(exchange, routingKey);
   const { taken, considered } = explanation;
+  const { name: queue } = settings.queue;
   const binds = routedBy(topologySpec(settings, router.bindings())).filter((bind) => bind.exchange === exchange);
-  const isBound = binds.some(({ pattern }) => overlap(topicWords(pattern), topicWords(routingKey)));
+  // Every queue is bound to the default exchange by its own name.
+  const isBound =
+    exchange === ''
+      ? routingKey === queue
+      : binds.some(({ pattern }) => overlap(topicWords(pattern), topicWords(routingKey)));
   const result = {
     exchange,
     routingKey,
@@ -24,9 +29,9 @@ export async function explain(context: CommandContext, exchange: string, routing
   const lines = [
     explanationText(explanation),
     ...(taken ? [] : [UNHANDLED[settings.unhandled]]),
-    ...(isBound || exchange === ''
+    ...(isBound
       ? []
-      : [`queue ${settings.queue.name} is not bound for it: no exchange brings it there`]),
+      : [`queue ${queue} is not bound for it by the settings: it does not come, unless somebody binds it by hand`]),
   ];
   context.print(result, lines.join('\n'));
   return 0;

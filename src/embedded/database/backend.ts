@@ -23,6 +23,11 @@ interface Turn {
   timer: NodeJS.Timeout | undefined;
 }
 
+function turnOf(user: object, bytes: Uint8Array, rest: Partial<Turn>): Turn {
+  const plain = { goesOn: false, isSkippable: false, isHousekeeping: false, onMessage: () => undefined };
+  return { user, bytes, ...plain, ...rest, done: deferred<void>(), timer: undefined };
+}
+
 const STOPPED =
   'it has stopped in the middle of a statement, which takes more stack or memory than it has, or wants something of the ' +
   'operating system; or its disk is full';
@@ -67,17 +72,7 @@ export class Backend {
     { goesOn = false, isSkippable = false }: { readonly goesOn?: boolean; readonly isSkippable?: boolean } = {},
   ): Promise<void> {
     if (this.#isGone) return Promise.reject(new BackendGone());
-    const isHousekeeping = false;
-    const turn = {
-      user,
-      bytes,
-      goesOn,
-      isSkippable,
-      isHousekeeping,
-      onMessage,
-      done: deferred<void>(),
-      timer: undefined,
-    };
+    const turn = turnOf(user, bytes, { goesOn, isSkippable, onMessage });
     this.#waiting.push(turn);
     if (this.#holder !== undefined && this.#holder !== user) this.#limit(turn);
     void this.#work();
@@ -87,10 +82,9 @@ export class Backend {
   /** Runs messages of the server itself before anything else that waits, as soon as no other user has the backend. */
   keepHouse(user: object, bytes: Uint8Array): void {
     if (this.#isGone) return;
-    const done = deferred<void>();
-    done.promise.catch(() => undefined);
-    const [goesOn, isSkippable, isHousekeeping, onMessage] = [false, false, true, () => undefined];
-    this.#waiting.unshift({ user, bytes, goesOn, isSkippable, isHousekeeping, onMessage, done, timer: undefined });
+    const turn = turnOf(user, bytes, { isHousekeeping: true });
+    turn.done.promise.catch(() => undefined);
+    this.#waiting.unshift(turn);
     void this.#work();
   }
 
