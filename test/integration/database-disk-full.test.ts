@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import type { KnexTransaction } from '../../src/database/transactions.ts';
-import { rawConsumer } from '../../src/router/raw-consumer.ts';
 import { until } from '../support/consumer-kit.ts';
+import { effectConsumer, expectToWait } from '../support/outage.ts';
 import { ServiceKit } from '../support/service-kit.ts';
 
 /** As PostgreSQL words it; the second is of a query whose intermediate results have no room. */
@@ -30,29 +29,8 @@ const noRoom = (table: string, text = TABLE) =>
   );
 const room = (table: string) => kit.pg.query(`DROP TRIGGER IF EXISTS no_room ON ${kit.table(table)}`);
 
-async function consume(name: string, group: number) {
-  const service = kit.service(name);
-  const exchange = kit.exchangeName(name);
-  const attempts: number[] = [];
-  service.messageRouter.consumer(
-    exchange,
-    'made',
-  )(
-    rawConsumer(
-      async (_routingKey, body, { transaction, attempt }) => {
-        attempts.push(attempt);
-        const { id } = body as { id: string };
-        await (transaction as KnexTransaction).raw(`INSERT INTO ${kit.table('effect')} VALUES (?)`, [id]);
-      },
-      { group },
-    ),
-  );
-  const consumer = service.consumer();
-  await consumer.start();
-  const send = (id: string) =>
-    kit.channel.publish(exchange, 'made', Buffer.from(JSON.stringify({ id })), { messageId: id });
-  return { consumer, send, attempts };
-}
+const isTold = () =>
+  kit.log.lines.some(({ fields }) => String((fields as { error?: unknown }).error).includes('no room on its disk'));
 
 it.each([
   { table: 'svc_comm_inbox', group: 1 },
@@ -63,24 +41,16 @@ it.each([
   "messages wait while the database's disk is full, and no attempt is counted: for $table, in groups of $group",
   async ({ table, group }) => {
     const name = `${table}-${group}`;
-    const { consumer, send, attempts } = await consume(name, group);
+    const consuming = effectConsumer(kit, { name, group });
+    await consuming.consumer.start();
     await noRoom(table);
-    const ids = Array.from({ length: 5 }, (_, n) => `${name}-${n}`);
-    for (const id of ids) send(id);
-    const isTold = () =>
-      kit.log.lines.some(({ fields }) => String((fields as { error?: unknown }).error).includes('no room on its disk'));
-    await until(isTold);
-    expect(consumer.stats).toMatchObject({ handled: 0, retried: 0, failed: 0 });
-    await room(table);
-    await until(async () => (await kit.count('effect', `id LIKE '${name}-%'`)) === ids.length);
-    await consumer.stop();
-    expect(consumer.stats).toMatchObject({ handled: ids.length, retried: 0, failed: 0 });
-    expect(new Set(attempts)).toEqual(new Set([1]));
+    await expectToWait(kit, consuming, { name, outage: { isTold, end: () => room(table) } });
   },
 );
 
 it('a message whose query fills the disk with its temporary files has its attempts like any that fails', async () => {
-  const { consumer, send } = await consume('temporary', 1);
+  const { consumer, send } = effectConsumer(kit, { name: 'temporary', group: 1 });
+  await consumer.start();
   await noRoom('effect', TEMPORARY);
   send('temporary');
   await until(() => consumer.stats.retried === 1);

@@ -1,10 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import type { KnexTransaction } from '../../src/database/transactions.ts';
-import { rawConsumer } from '../../src/router/raw-consumer.ts';
 import { arg } from '../../src/task/argument.ts';
 import { task } from '../../src/task/definition.ts';
 import { taskRegistry } from '../../src/task/registry.ts';
 import { until } from '../support/consumer-kit.ts';
+import { effectConsumer, expectToWait } from '../support/outage.ts';
 import { testDatabaseUrl } from '../support/servers.ts';
 import { ServiceKit } from '../support/service-kit.ts';
 
@@ -49,37 +48,11 @@ const endSessions = () =>
 it.each([1, 8])(
   'messages wait while the database refuses writes, no attempt is counted, and new connections handle them when it takes some (group %i)',
   async (group) => {
-    const service = kit.service(`consumer${group}`, { databaseUrl });
-    const exchange = kit.exchangeName(`events${group}`);
-    const attempts: number[] = [];
-    service.messageRouter.consumer(
-      exchange,
-      'made',
-    )(
-      rawConsumer(
-        async (_routingKey, body, { transaction, attempt }) => {
-          attempts.push(attempt);
-          await (transaction as KnexTransaction).raw(`INSERT INTO ${kit.table('effect')} VALUES (?)`, [
-            (body as { id: string }).id,
-          ]);
-        },
-        { group },
-      ),
-    );
+    const name = `events${group}`;
+    const consuming = effectConsumer(kit, { name, group, settings: { databaseUrl } });
     await writable(false);
-    const consumer = service.consumer();
-    await consumer.start();
-    const ids = Array.from({ length: 5 }, (_, n) => `${group}-${n}`);
-    for (const id of ids) {
-      kit.channel.publish(exchange, 'made', Buffer.from(JSON.stringify({ id })), { messageId: id });
-    }
-    await until(() => isRefused());
-    expect(consumer.stats).toMatchObject({ handled: 0, retried: 0, failed: 0 });
-    await writable(true);
-    await until(async () => (await kit.count('effect', `id LIKE '${group}-%'`)) === ids.length);
-    await consumer.stop();
-    expect(consumer.stats).toMatchObject({ handled: ids.length, retried: 0, failed: 0 });
-    expect(new Set(attempts)).toEqual(new Set([1]));
+    await consuming.consumer.start();
+    await expectToWait(kit, consuming, { name, outage: { isTold: isRefused, end: () => writable(true) } });
   },
 );
 
