@@ -5,14 +5,19 @@
  */
 export class AckCoalescer {
   readonly #send: (tag: number, isMultiple: boolean) => void;
+  readonly #onSent: () => void;
   /** Delivered and neither finished nor rejected. Tags come in rising order, so the first is the lowest. */
   readonly #unfinished = new Set<number>();
   #finished: number[] = [];
   #isScheduled = false;
 
-  /** @param send must not throw */
-  constructor(send: (tag: number, isMultiple: boolean) => void) {
+  /**
+   * @param send must not throw
+   * @param onSent after the last of a turn
+   */
+  constructor(send: (tag: number, isMultiple: boolean) => void, onSent: () => void = () => undefined) {
     this.#send = send;
+    this.#onSent = onSent;
   }
 
   /** How many deliveries are neither finished nor rejected. */
@@ -55,8 +60,8 @@ export class AckCoalescer {
       if (tag > upTo) upTo = tag;
     }
     if (below > 0) this.#send(upTo, below > 1);
-    if (below === finished.length) return;
-    for (const tag of finished) if (tag > lowestUnfinished) this.#send(tag, false);
+    if (below < finished.length) for (const tag of finished) if (tag > lowestUnfinished) this.#send(tag, false);
+    this.#onSent();
   }
 
   readonly #flushSoon = () => {

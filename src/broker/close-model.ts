@@ -1,5 +1,5 @@
 import type { ChannelModel } from 'amqplib';
-import { socketOf } from './dial.ts';
+import { socketOf } from './frames/connection-frames.ts';
 import { within } from './within.ts';
 
 /** Long enough for the last frames to leave, short enough that reconnects to a dead peer do not pile up descriptors. */

@@ -1,8 +1,10 @@
 import { setMaxListeners } from 'node:events';
-import type { Channel, Message } from 'amqplib';
+import type { Channel, ChannelModel } from 'amqplib';
 import { AckCoalescer } from './ack-coalescer.ts';
 import { closeChannel } from './channels.ts';
 import { BrokerDelivery, type DeliverySource } from './delivery.ts';
+import { type ChannelFrames, ConnectionFrames } from './frames/connection-frames.ts';
+import type { IncomingMessage } from './frames/content.ts';
 import { within } from './within.ts';
 
 /** Since the start of the process. */
@@ -21,20 +23,31 @@ export class DeliveryChannel implements DeliverySource {
   readonly #acks: AckCoalescer;
   readonly #stats: DeliveryStats;
   readonly #lost = new AbortController();
-  readonly #ticket = emptyTicket();
+  readonly #frames: ChannelFrames;
   #error: Error | undefined;
   /** Deliveries that it has brought. */
   brought = 0;
   /** Called once, with the broker's error; with undefined when the connection went or we closed the channel. */
   onClosed: (error: Error | undefined) => void = () => undefined;
+  /** Called with each delivery. Must not throw. */
+  onMessage: (delivery: BrokerDelivery) => void = () => undefined;
   /** Called after each delivery that was settled in time. */
   onSettled: () => void = () => undefined;
 
-  constructor(channel: Channel, queue: string, stats: DeliveryStats) {
+  constructor(model: ChannelModel, channel: Channel, queue: string, stats: DeliveryStats) {
     this.#channel = channel;
     this.queue = queue;
     this.#stats = stats;
-    this.#acks = new AckCoalescer((tag, isMultiple) => this.#sendAck(tag, isMultiple));
+    this.#acks = new AckCoalescer(
+      (tag, isMultiple) => this.#sendAck(tag, isMultiple),
+      () => this.#frames.flush(),
+    );
+    this.#frames = ConnectionFrames.of(model).channel(channel, {
+      // What comes after our close is another's: the broker has it back.
+      onDelivery: (message) => {
+        if (this.isOpen) this.onMessage(this.delivery(message));
+      },
+    });
     // All deliveries of the channel share it: one listener for each handler that runs.
     setMaxListeners(0, this.#lost.signal);
     channel.on('error', (error: Error) => {
@@ -59,10 +72,10 @@ export class DeliveryChannel implements DeliverySource {
     return this.#acks.unfinished;
   }
 
-  delivery(message: Message): BrokerDelivery {
+  delivery(message: IncomingMessage): BrokerDelivery {
     this.#stats.delivered += 1;
     this.brought += 1;
-    this.#acks.delivered(message.fields.deliveryTag);
+    this.#acks.delivered(message.deliveryTag);
     return new BrokerDelivery(this, message);
   }
 
@@ -78,8 +91,7 @@ export class DeliveryChannel implements DeliverySource {
     if (!this.isOpen) return this.#stale();
     if (!this.#acks.rejected(tag)) return false;
     this.#stats.released += 1;
-    // `reject`, not `nack`: from RabbitMQ 4.3 the latter no longer counts as a failed delivery on quorum queues.
-    this.#attempt(() => this.#channel.reject(this.#ticketFor(tag), true));
+    this.#frames.reject(tag);
     this.onSettled();
     return true;
   }
@@ -88,6 +100,7 @@ export class DeliveryChannel implements DeliverySource {
   async close(timeoutMs: number): Promise<void> {
     this.#acks.flush();
     if (!this.isOpen) return;
+    this.#frames.flush();
     // Deliveries are lost from here on, not from the broker's answer: an ack behind the close would be an error.
     const closing = closeChannel(this.#channel);
     this.#lost.abort();
@@ -100,45 +113,6 @@ export class DeliveryChannel implements DeliverySource {
   }
 
   #sendAck(tag: number, isMultiple: boolean): void {
-    if (this.isOpen) this.#attempt(() => this.#channel.ack(this.#ticketFor(tag), isMultiple));
+    if (this.isOpen) this.#frames.ack(tag, isMultiple);
   }
-
-  /** A channel that closes in this very turn throws; what it brought is delivered again. */
-  #attempt(send: () => void): void {
-    try {
-      send();
-    } catch {
-      this.#stats.staleSettles += 1;
-    }
-  }
-
-  #ticketFor(tag: number): Message {
-    this.#ticket.fields.deliveryTag = tag;
-    return this.#ticket;
-  }
-}
-
-/** amqplib settles messages, not tags; of the message it reads the tag alone. */
-function emptyTicket(): Message {
-  const nothing = undefined;
-  return {
-    content: Buffer.alloc(0),
-    fields: { deliveryTag: 0, redelivered: false, exchange: '', routingKey: '' },
-    properties: {
-      contentType: nothing,
-      contentEncoding: nothing,
-      headers: nothing,
-      deliveryMode: nothing,
-      priority: nothing,
-      correlationId: nothing,
-      replyTo: nothing,
-      expiration: nothing,
-      messageId: nothing,
-      timestamp: nothing,
-      type: nothing,
-      userId: nothing,
-      appId: nothing,
-      clusterId: nothing,
-    },
-  };
 }

@@ -1,7 +1,6 @@
-import type { Message } from 'amqplib';
 import type { MessageProperties } from '../message/message.ts';
 import type { Delivery } from '../message/subscriber.ts';
-import { plainHeaders } from './plain-headers.ts';
+import type { IncomingMessage } from './frames/content.ts';
 
 /** What a delivery is settled on: the channel that brought it, and no other. */
 export interface DeliverySource {
@@ -22,15 +21,14 @@ export class BrokerDelivery implements Delivery {
   readonly #source: DeliverySource;
   readonly #tag: number;
 
-  constructor(source: DeliverySource, { fields, content, properties }: Message) {
-    this.exchange = fields.exchange;
-    this.routingKey = fields.routingKey;
-    this.redelivered = fields.redelivered;
-    this.body = content;
-    const headers = plainHeaders(properties.headers);
-    this.properties = headers === properties.headers ? properties : { ...properties, headers };
+  constructor(source: DeliverySource, message: IncomingMessage) {
+    this.exchange = message.exchange;
+    this.routingKey = message.routingKey;
+    this.redelivered = message.redelivered;
+    this.body = message.body;
+    this.properties = message.properties;
     this.#source = source;
-    this.#tag = fields.deliveryTag;
+    this.#tag = message.deliveryTag;
   }
 
   get queue(): string {

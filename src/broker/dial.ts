@@ -1,7 +1,6 @@
-import { Socket } from 'node:net';
 import { type ChannelModel, connect, credentials } from 'amqplib';
 import type { BrokerNode } from './broker-url.ts';
-import { keepHeadersReadable } from './readable-headers.ts';
+import { ConnectionFrames, socketOf } from './frames/connection-frames.ts';
 
 export interface DialOptions {
   /** Shown in the broker's list of connections. */
@@ -39,9 +38,8 @@ export async function dial(node: BrokerNode, options: DialOptions, signal: Abort
     };
     const model = await connect(node.connectOptions(Math.ceil(options.heartbeatMs / 1000)), socketOptions);
     // A close that came in the same packet as open-ok was reported before anyone could listen.
-    const socket = socketOf(model);
-    if (socket?.destroyed === true) throw new Error('the broker closed the connection at once');
-    if (socket) keepHeadersReadable(socket);
+    if (socketOf(model)?.destroyed === true) throw new Error('the broker closed the connection at once');
+    ConnectionFrames.install(model);
     return model;
   } catch (error) {
     if (ending.signal.aborted && !signal.aborted) {
@@ -52,10 +50,4 @@ export async function dial(node: BrokerNode, options: DialOptions, signal: Abort
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-/** The socket under an amqplib connection, which its types do not show; undefined should it ever move. */
-export function socketOf(model: ChannelModel): Socket | undefined {
-  const { stream } = model.connection as { stream?: unknown };
-  return stream instanceof Socket ? stream : undefined;
 }

@@ -1,22 +1,23 @@
-import type { Options } from 'amqplib';
 import { v7 } from 'uuid';
 import { InvalidArgumentError, InvalidNameError, MessageTooLargeError } from '../errors.ts';
-import { MAX_NAME_BYTES, type Message } from '../message/message.ts';
+import { MAX_NAME_BYTES, type Message, type MessageProperties } from '../message/message.ts';
 import { isDirectReply } from '../message/replies.ts';
 import { messageOf } from '../util/thrown.ts';
+import { FieldTooLargeError } from './frames/field-writer.ts';
+import { MAX_HEADER_BYTES } from './frames/write-properties.ts';
 
-/** A message as amqplib's `publish` takes it. */
+/** A message that can be written. */
 export interface CheckedMessage {
   readonly exchange: string;
   readonly routingKey: string;
   readonly content: Buffer;
   readonly messageId: string;
-  readonly options: Options.Publish;
+  readonly properties: MessageProperties;
+  /** The broker gives it back when no queue takes it. */
+  readonly isMandatory: boolean;
   readonly isExchangeForeign: boolean;
 }
 
-/** amqplib encodes headers in a buffer of this size and throws when they do not fit. */
-export const MAX_HEADER_BYTES = 64 * 1024;
 /** A larger one closes the channel with 406. */
 const MAX_EXPIRATION_MS = 4_294_967_295;
 const WHOLE_NUMBER = /^\d{1,10}$/;
@@ -38,9 +39,7 @@ export function checkMessage(
   const messageId = properties.messageId ?? v7();
   assertName('message id', messageId);
   // Written out: a spread of differently shaped objects costs more than the rest of this function.
-  const options = {
-    // RabbitMQ counts no direct reply as routed: it would come back though it arrived.
-    mandatory: !isDirectReply(exchange, routingKey),
+  const written: MessageProperties = {
     contentType: properties.contentType,
     contentEncoding: properties.contentEncoding,
     headers: properties.headers,
@@ -54,17 +53,25 @@ export function checkMessage(
     type: properties.type,
     userId: properties.userId,
     appId: properties.appId,
-  } as Options.Publish;
-  const content = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  return { exchange, routingKey, content, messageId, options, isExchangeForeign: isExchangeForeign === true };
+  };
+  return {
+    exchange,
+    routingKey,
+    content: Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength),
+    messageId,
+    properties: written,
+    // RabbitMQ counts no direct reply as routed: it would come back though it arrived.
+    isMandatory: !isDirectReply(exchange, routingKey),
+    isExchangeForeign: isExchangeForeign === true,
+  };
 }
 
-/** What amqplib threw while encoding: nothing has been written. */
+/** What was thrown while it was written: nothing has been sent. */
 export function encodingError(error: unknown): Error {
-  const text = messageOf(error);
-  if (text.startsWith('Encoded field table')) {
+  if (error instanceof FieldTooLargeError) {
     return new MessageTooLargeError('message header block', MAX_HEADER_BYTES + 1, MAX_HEADER_BYTES);
   }
+  const text = messageOf(error);
   return new InvalidArgumentError('message properties', 'values that AMQP can carry', text, { cause: error });
 }
 

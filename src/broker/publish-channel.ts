@@ -1,13 +1,13 @@
-import type { ConfirmChannel, Message } from 'amqplib';
+import type { ConfirmChannel } from 'amqplib';
 import type { PublishOutcome } from '../message/publisher.ts';
 import { DIRECT_REPLY_TO, type ReplyListener } from '../message/replies.ts';
 import { answered, closeChannel } from './channels.ts';
 import { ConfirmWindow } from './confirm-window.ts';
 import type { BrokerConnection } from './connection.ts';
 import type { OpenConnection } from './connection-listener.ts';
-import { socketOf } from './dial.ts';
+import { type ChannelFrames, ConnectionFrames } from './frames/connection-frames.ts';
+import type { IncomingMessage } from './frames/content.ts';
 import { CONFIRMED, type PublishEntry, refused, unroutable } from './publish-entry.ts';
-import { WriteCork } from './write-cork.ts';
 
 export interface PublishChannelEvents {
   /** The entry has left the window. */
@@ -24,7 +24,7 @@ export class PublishChannel {
   readonly epoch: number;
   readonly #channel: ConfirmChannel;
   readonly #window = new ConfirmWindow<PublishEntry>();
-  readonly #cork: WriteCork;
+  readonly #frames: ChannelFrames;
   readonly #events: PublishChannelEvents;
   #error: Error | undefined;
   #isDiscarded = false;
@@ -52,7 +52,6 @@ export class PublishChannel {
     this.epoch = epoch;
     this.#channel = channel;
     this.#events = events;
-    this.#cork = new WriteCork(socketOf(model));
     channel.on('error', (error: Error) => {
       this.#error = error;
     });
@@ -60,11 +59,12 @@ export class PublishChannel {
       this.#loseReplies();
       if (!this.#isDiscarded) events.onClosed(this.#window.entries(), this.#error);
     });
-    // The events rather than a callback for each publish: no closure, and no list of amqplib's to keep in step.
-    channel.on('ack', ({ deliveryTag, multiple }) => this.#window.confirm(deliveryTag, multiple, this.#onAck));
-    channel.on('nack', ({ deliveryTag, multiple }) => this.#window.confirm(deliveryTag, multiple, this.#onNack));
-    // RabbitMQ sends the return before the ack, on this channel.
-    channel.on('return', (message) => this.#onReturn(message));
+    this.#frames = ConnectionFrames.of(model).channel(channel, {
+      onConfirm: (tag, isMultiple, isAck) => this.#window.confirm(tag, isMultiple, isAck ? this.#onAck : this.#onNack),
+      // RabbitMQ sends the return before the ack, on this channel.
+      onReturn: (message) => this.#onReturn(message),
+      onDelivery: ({ body, properties }) => this.#replies?.onReply({ body, properties }),
+    });
   }
 
   /** How many wait for their confirm. */
@@ -78,17 +78,16 @@ export class PublishChannel {
 
   /** Throws, with nothing sent, when the properties cannot be encoded. */
   send(entry: PublishEntry): void {
-    const { exchange, routingKey, content, options } = entry.message;
-    this.#channel.publish(exchange, routingKey, content, options);
+    this.#frames.publish(entry.message);
     entry.isSent = true;
     this.#window.push(entry);
-    this.#cork.hold();
   }
 
   /** Closes it without another word. @returns what was unconfirmed */
   discard(): readonly PublishEntry[] {
     this.#isDiscarded = true;
     this.#loseReplies();
+    this.#frames.flush();
     // Whether the close is answered is of no interest: the channel goes with the connection at the latest.
     new Promise((resolve) => resolve(closeChannel(this.#channel))).catch(() => undefined);
     return this.#window.entries();
@@ -97,13 +96,7 @@ export class PublishChannel {
   /** Before the first publish: RabbitMQ takes `reply_to` only on a channel that receives. */
   async #receive(replies: ReplyListener): Promise<void> {
     this.#replies = replies;
-    await this.#channel.consume(
-      DIRECT_REPLY_TO,
-      (message) => {
-        if (message) replies.onReply({ body: message.content, properties: message.properties });
-      },
-      { noAck: true },
-    );
+    await this.#channel.consume(DIRECT_REPLY_TO, () => undefined, { noAck: true });
   }
 
   #loseReplies(): void {
@@ -118,13 +111,13 @@ export class PublishChannel {
   readonly #onNack = (entry: PublishEntry) =>
     this.#events.onOutcome(entry, refused(entry, 'negative confirm: its queue is full or has failed'));
 
-  #onReturn({ properties, fields }: Message): void {
+  #onReturn({ properties, exchange, routingKey }: IncomingMessage): void {
     const entry = this.#window.findReturned(
       ({ isReturned, message }) =>
         !isReturned &&
         message.messageId === properties.messageId &&
-        message.routingKey === fields.routingKey &&
-        message.exchange === fields.exchange,
+        message.routingKey === routingKey &&
+        message.exchange === exchange,
     );
     if (entry) entry.isReturned = true;
   }

@@ -1,4 +1,4 @@
-import type { Channel, Message, Replies } from 'amqplib';
+import type { Channel, Replies } from 'amqplib';
 import { QueueUnavailableError } from '../errors.ts';
 import type { OpenQueue, QueueReader, Read } from '../message/queue-reader.ts';
 import type { Delivery } from '../message/subscriber.ts';
@@ -92,7 +92,8 @@ class BrokerOpenQueue implements OpenQueue {
   constructor(source: Source) {
     this.#source = source;
     this.waiting = source.waiting;
-    this.#deliveries = new DeliveryChannel(source.channel, source.queue, this.#stats);
+    this.#deliveries = new DeliveryChannel(source.open.model, source.channel, source.queue, this.#stats);
+    this.#deliveries.onMessage = (delivery) => this.#arrive(delivery);
     this.#deliveries.onClosed = (error) => this.#ended(error ? brokerText(error) : 'the connection is lost');
   }
 
@@ -102,7 +103,7 @@ class BrokerOpenQueue implements OpenQueue {
     await answered(
       connection,
       open,
-      channel.consume(queue, (message) => this.#receive(message), { exclusive: true }),
+      channel.consume(queue, () => this.#cancelled(), { exclusive: true }),
     );
   }
 
@@ -141,9 +142,13 @@ class BrokerOpenQueue implements OpenQueue {
     return undefined;
   }
 
-  #receive(message: Message | null): void {
-    if (message) this.#arrived.push(this.#deliveries.delivery(message));
-    else this.#end = 'the broker cancelled the consumer';
+  #arrive(delivery: Delivery): void {
+    this.#arrived.push(delivery);
+    this.#wake();
+  }
+
+  #cancelled(): void {
+    this.#end = 'the broker cancelled the consumer';
     this.#wake();
   }
 

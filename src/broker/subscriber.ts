@@ -5,6 +5,7 @@ import { brokerText, replyCode } from './amqp-error.ts';
 import { answered, closeChannel, openChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
 import { DeliveryChannel, type DeliveryStats } from './delivery-channel.ts';
+import { plainHeaders } from './frames/plain-headers.ts';
 import { DEFAULT_STALL_OPTIONS, type StallOptions } from './stall-watch.ts';
 import { BrokerSubscription } from './subscription.ts';
 
@@ -73,9 +74,11 @@ export class BrokerSubscriber implements Subscriber {
         closeChannel(channel).catch(() => undefined);
         return undefined;
       }
-      const source = new DeliveryChannel(channel, queue, this.#stats);
+      const source = new DeliveryChannel(open.model, channel, queue, this.#stats);
       source.onSettled = () => void source.close(closeTimeoutMs);
-      return source.delivery(message);
+      const { fields, properties, content } = message;
+      const headers = plainHeaders(properties.headers);
+      return source.delivery({ ...fields, properties: { ...properties, headers }, body: content });
     } catch (error) {
       if (replyCode(error) !== undefined) throw new QueueUnavailableError(queue, brokerText(error), { cause: error });
       throw connection.unavailable(brokerText(error), error);

@@ -1,9 +1,9 @@
 import { setMaxListeners } from 'node:events';
-import type { Channel, ConsumeMessage } from 'amqplib';
+import type { Channel } from 'amqplib';
 import { QueueUnavailableError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type ServiceState } from '../lifecycle/service.ts';
-import type { SubscribeOptions, Subscription } from '../message/subscriber.ts';
+import type { Delivery, SubscribeOptions, Subscription } from '../message/subscriber.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
@@ -174,11 +174,9 @@ export class BrokerSubscription implements Subscription {
     this.#consumer = consumer;
     const { ended, channel, source } = consumer;
     source.onClosed = (error) => ended.resolve({ kind: 'lost', error });
-    const onMessage = (message: ConsumeMessage | null) => {
-      if (message) this.#deliver(source, message);
-      else ended.resolve({ kind: 'cancelled' });
-    };
-    const { consumerTag } = await answered(connection, open, channel.consume(this.#options.queue, onMessage));
+    source.onMessage = (delivery) => this.#deliver(delivery);
+    const onCancel = () => ended.resolve({ kind: 'cancelled' });
+    const { consumerTag } = await answered(connection, open, channel.consume(this.#options.queue, onCancel));
     consumer.tag = consumerTag;
     if (intake.aborted) {
       // `pause` or `stop` came before there was a consumer to end.
@@ -192,7 +190,7 @@ export class BrokerSubscription implements Subscription {
   async #openConsumer(open: OpenConnection): Promise<Consumer> {
     const { connection, stats } = this.#context;
     const channel = await openChannel(connection, open);
-    const source = new DeliveryChannel(channel, this.#options.queue, stats);
+    const source = new DeliveryChannel(open.model, channel, this.#options.queue, stats);
     await answered(connection, open, channel.prefetch(this.#options.prefetch));
     return { open, channel, source, tag: undefined, ended: deferred() };
   }
@@ -205,9 +203,8 @@ export class BrokerSubscription implements Subscription {
     await answered(this.#context.connection, open, channel.cancel(tag)).catch(() => undefined);
   }
 
-  /** amqplib's stack: a throw of the caller's would close the channel. */
-  #deliver(source: DeliveryChannel, message: ConsumeMessage): void {
-    const delivery = source.delivery(message);
+  /** The connection's stack: a throw of the caller's would close it. */
+  #deliver(delivery: Delivery): void {
     try {
       this.#options.onDelivery(delivery);
     } catch (error) {

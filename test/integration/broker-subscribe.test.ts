@@ -1,8 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { BrokerConnection } from '../../src/broker/connection.ts';
+import { BrokerPublisher } from '../../src/broker/publisher.ts';
 import { BrokerSubscriber, type BrokerSubscriberOptions } from '../../src/broker/subscriber.ts';
 import type { Delivery, SubscribeOptions, Subscription } from '../../src/message/subscriber.ts';
 import { deferred } from '../../src/util/deferred.ts';
+import { sleep } from '../../src/util/sleep.ts';
 import { BrokerKit, LogLines } from '../support/broker-kit.ts';
 import { testBrokerUrl } from '../support/servers.ts';
 import { stressService } from '../support/start-stop-stress.ts';
@@ -92,6 +95,43 @@ test('a delivery carries what was published, and its ack removes it', async () =
   await subscription.stop();
   expect(await kit.count(queue)).toBe(0);
   expect(subscription.isConsuming).toBe(false);
+});
+
+test('a body of many frames, through our publisher, arrives as it was sent', async () => {
+  const { connection, subscriber } = await setup();
+  const queue = await kit.queue('large');
+  const publisher = new BrokerPublisher({ connection });
+  cleanups.push(() => publisher.stop());
+  await publisher.start();
+  const inbox = new Inbox();
+  await subscribed(subscriber, { queue, prefetch: 10, onDelivery: inbox.onDelivery }).start();
+  const bodies = [0, 1, 16_384, 16_385, 131_064, 131_065, 3_000_000].map((size) => randomBytes(size));
+  for (const body of bodies) await publisher.publish({ exchange: '', routingKey: queue, body, properties: {} });
+  const arrived = await inbox.until(bodies.length);
+  expect(arrived.map(({ body }) => bodies.findIndex((sent) => sent.equals(body)))).toEqual(bodies.map((_, i) => i));
+});
+
+test('a connection on which nothing comes but deliveries is alive: its heartbeats are not missed', async () => {
+  const log = new LogLines();
+  const connection = new BrokerConnection({ name: 'beats', url: testBrokerUrl(), heartbeatMs: 1_000, logger: log });
+  cleanups.push(() => connection.stop());
+  await connection.start();
+  const queue = await kit.queue('beats');
+  const inbox = new Inbox();
+  const subscription = subscribed(new BrokerSubscriber({ connection, logger: log }), {
+    queue,
+    prefetch: 100,
+    onDelivery: inbox.onDelivery,
+  });
+  await subscription.start();
+  // The broker sends no heartbeats while it sends anything else; amqplib gives up after two seconds of silence.
+  for (let sent = 1; sent <= 40; sent++) {
+    kit.channel.sendToQueue(queue, Buffer.from(String(sent)));
+    await inbox.until(sent);
+    await sleep(100);
+  }
+  expect(connection.stats.reconnects).toBe(0);
+  expect(subscription.isConsuming).toBe(true);
 });
 
 test('at most prefetch deliveries are unsettled at once', async () => {

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FrameSight, MAX_HEADER_DEPTH, makeReadable } from '../../src/broker/readable-headers.ts';
+import { MAX_HEADER_DEPTH } from '../../src/broker/frames/field-reader.ts';
+import { makeReadable } from '../../src/broker/frames/readable-headers.ts';
 import { ByteReader } from '../../src/embedded/broker/byte-reader.ts';
 import { ByteWriter } from '../../src/embedded/broker/byte-writer.ts';
 import { type Field, type FieldTable, readTable, writeTable } from '../../src/embedded/broker/field-table.ts';
-import { frame } from '../support/raw-amqp.ts';
 import { header, nestedTable, textField } from '../support/raw-headers.ts';
 
 const encoded = (table: FieldTable): Buffer => {
@@ -47,31 +47,6 @@ describe('what amqplib can read', () => {
         makeReadable(after);
         expect(after.equals(before)).toBe(true);
       }),
-    );
-  });
-
-  test('arrives whole and in order however the stream is cut', () => {
-    const anyFrame = fc.oneof(
-      table.map((headers) => frame(2, 1, header(1, encoded(headers)))),
-      fc.uint8Array({ maxLength: 400 }).map((body) => frame(3, 1, Buffer.from(body))),
-      fc.constant(frame(8, 0, Buffer.alloc(0))),
-    );
-    fc.assert(
-      fc.property(
-        fc.array(anyFrame, { maxLength: 6 }),
-        fc.infiniteStream(fc.integer({ min: 1, max: 90 })),
-        (all, sizes) => {
-          const stream = Buffer.concat(all);
-          const sight = new FrameSight();
-          const seen: Buffer[] = [];
-          for (let at = 0; at < stream.length; ) {
-            const size = sizes.next().value as number;
-            seen.push(Buffer.from(sight.pass(stream.subarray(at, at + size))));
-            at += size;
-          }
-          expect(Buffer.concat(seen).equals(stream)).toBe(true);
-        },
-      ),
     );
   });
 });

@@ -1,4 +1,4 @@
-import type { HeaderValue } from '../message/message.ts';
+import type { HeaderValue } from '../../message/message.ts';
 
 /** What fields that are called `__proto__` are called when amqplib sees them: as long, and nothing that anybody sends. */
 export const NO_PROTOTYPE = '\0\0proto\0\0';

@@ -1,12 +1,7 @@
-import type { Socket } from 'node:net';
+import { MAX_HEADER_DEPTH } from './field-reader.ts';
 import { NO_PROTOTYPE } from './plain-headers.ts';
+import { CONTENT_FLAGS_AT, FLAG } from './protocol.ts';
 
-/** Tables and lists within each other; whatever is deeper comes as bytes. */
-export const MAX_HEADER_DEPTH = 100;
-
-/** A content header frame (AMQP 0-9-1 §4.2.6): type, channel, size; the payload; frame-end. */
-const FRAME_HEAD_BYTES = 7;
-const CONTENT_HEADER = 2;
 /** A level needs seven bytes or more: what is no longer than this cannot be too deep for anybody. */
 const SHALLOW_BYTES = 7 * MAX_HEADER_DEPTH;
 
@@ -33,68 +28,17 @@ const FIXED_BYTES = new Map(
  * - Unsigned 64-bit integers (`L`), which RabbitMQ takes and amqplib does not know, become signed ones.
  * - Fields called `__proto__` would become the prototype of the object that it makes of their table; of bytes they make an
  *   object that throws when another field is put into it. They get a name that `plainHeaders` takes out.
+ *
+ * @param header payload of a content header frame; what else is wrong in it is left for the reader to say
  */
-export function keepHeadersReadable(socket: Socket): void {
-  const read: (size?: number) => Buffer | null = socket.read.bind(socket);
-  const frames = new FrameSight();
-  socket.read = (size?: number): Buffer | null => {
-    for (;;) {
-      const chunk = read(size);
-      if (chunk === null) return null;
-      const seen = frames.pass(chunk);
-      if (seen.length > 0) return seen;
-    }
-  };
-}
-
-/** Follows the frames of a stream, and holds back the beginning of one that has to be seen whole. */
-export class FrameSight {
-  #held: Buffer | undefined;
-  /** Bytes of the current frame that are still to come. */
-  #skip = 0;
-
-  /** @returns what the reader may have now; it may be empty, and is `chunk` itself nearly always */
-  pass(chunk: Buffer): Buffer {
-    const bytes = this.#held ? Buffer.concat([this.#held, chunk]) : chunk;
-    this.#held = undefined;
-    let at = this.#skip;
-    while (at < bytes.length) {
-      const payload = at + FRAME_HEAD_BYTES;
-      if (payload > bytes.length) return this.#hold(bytes, at);
-      const size = bytes.readUInt32BE(at + 3);
-      const end = payload + size + 1;
-      if (bytes[at] === CONTENT_HEADER) {
-        if (end > bytes.length) return this.#hold(bytes, at);
-        makeReadable(bytes.subarray(payload, end - 1));
-      }
-      at = end;
-    }
-    this.#skip = at - bytes.length;
-    return bytes;
-  }
-
-  #hold(bytes: Buffer, from: number): Buffer {
-    this.#held = bytes.subarray(from);
-    this.#skip = 0;
-    return bytes.subarray(0, from);
-  }
-}
-
-/** Of the properties only content-type and content-encoding stand before the headers. */
-const CONTENT_TYPE = 0x8000;
-const CONTENT_ENCODING = 0x4000;
-const HEADERS = 0x2000;
-/** Class, weight, body size. */
-const FLAGS_AT = 12;
-
-/** @param header payload of a content header frame; what else is wrong in it is left for the reader to say */
 export function makeReadable(header: Buffer, maxDepth = MAX_HEADER_DEPTH): void {
-  if (header.length < FLAGS_AT + 2) return;
-  const flags = header.readUInt16BE(FLAGS_AT);
-  if ((flags & HEADERS) === 0 || isReadable(header)) return;
-  let at = FLAGS_AT + 2;
-  if (flags & CONTENT_TYPE) at += 1 + (header[at] ?? 0);
-  if (flags & CONTENT_ENCODING) at += 1 + (header[at] ?? 0);
+  if (header.length < CONTENT_FLAGS_AT + 2) return;
+  const flags = header.readUInt16BE(CONTENT_FLAGS_AT);
+  if ((flags & FLAG.headers) === 0 || isReadable(header)) return;
+  let at = CONTENT_FLAGS_AT + 2;
+  // Of the properties only these two stand before the headers.
+  if (flags & FLAG.contentType) at += 1 + (header[at] ?? 0);
+  if (flags & FLAG.contentEncoding) at += 1 + (header[at] ?? 0);
   if (at + 4 > header.length) return;
   rename(header, { isTable: true, end: at + 4 + header.readUInt32BE(at) }, at + 4, maxDepth);
 }
