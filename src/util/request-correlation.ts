@@ -62,15 +62,17 @@ export interface FastifyHooks {
  * @example app.register(fastifyCorrelation);
  */
 export function fastifyCorrelation(instance: FastifyHooks, options: RequestCorrelationOptions, done: () => void): void {
-  const known = new WeakMap<RequestHeaders, Correlation>();
-  instance.addHook('onRequest', (request, _reply, next) => {
+  // On the request itself: a WeakMap makes each garbage collection look for those that have gone.
+  const known: unique symbol = Symbol('correlation');
+  type Known = RequestHeaders & { [known]?: Correlation };
+  instance.addHook('onRequest', (request: Known, _reply, next) => {
     const correlation = requestCorrelation(request, options);
-    known.set(request, correlation);
+    request[known] = correlation;
     withCorrelation(correlation, next);
   });
   // The body is read by events of the socket, which know nothing of the request.
-  instance.addHook('preValidation', (request, _reply, next) => {
-    withCorrelation(known.get(request) ?? requestCorrelation(request, options), next);
+  instance.addHook('preValidation', (request: Known, _reply, next) => {
+    withCorrelation(request[known] ?? requestCorrelation(request, options), next);
   });
   done();
 }
