@@ -48,12 +48,14 @@ export class PgClientExecutor implements TransactionExecutor {
   readonly #options: PgClientExecutorOptions;
   readonly #ends: Ends;
   readonly #endsBefore: number;
+  readonly #rollbacksBefore: number;
 
   constructor(options: PgClientExecutorOptions) {
     this.library = options.library;
     this.#options = options;
     this.#ends = endsOn(options.client);
     this.#endsBefore = this.#ends.count;
+    this.#rollbacksBefore = this.#ends.rollbacks;
   }
 
   status(): TransactionStatus {
@@ -64,7 +66,7 @@ export class PgClientExecutor implements TransactionExecutor {
     if (!client.readyForQuery) return 'unknown';
     switch (client.getTransactionStatus()) {
       case 'T':
-        return 'open';
+        return this.#ends.rollbacks === this.#rollbacksBefore ? 'open' : 'unknown';
       case 'E':
         return 'failed';
       default:
@@ -97,21 +99,24 @@ export class PgClientExecutor implements TransactionExecutor {
 
 interface Ends {
   count: number;
+  /** Of a savepoint, or ROLLBACK AND CHAIN: the server says the same of both, and whoever asks it finds out. */
+  rollbacks: number;
 }
 
 const ends = new WeakMap<PgClient, Ends>();
 
-/** Ends of transactions on a connection, from the first question on. A ROLLBACK in front of its end is also a savepoint's. */
+/** Ends of transactions on a connection, from the first question on. */
 function endsOn(client: PgClient): Ends {
   const known = ends.get(client);
   if (known) return known;
-  const counted = { count: 0 };
+  const counted = { count: 0, rollbacks: 0 };
   ends.set(client, counted);
   client.connection?.on('readyForQuery', ({ status }) => {
     if (status === 'I') counted.count += 1;
   });
   client.connection?.on('commandComplete', ({ text }) => {
     if (text === 'COMMIT') counted.count += 1;
+    if (text === 'ROLLBACK') counted.rollbacks += 1;
   });
   return counted;
 }

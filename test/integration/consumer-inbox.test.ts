@@ -385,6 +385,27 @@ test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: un
     kyselySql,
     (trx) => kyselySql(trx, 'ROLLBACK'),
   ],
+  ['ROLLBACK AND CHAIN', () => inbox, knexSql, (trx) => knexSql(trx, 'ROLLBACK AND CHAIN')],
+  ['ROLLBACK AND CHAIN, on kysely', ofKysely, kyselySql, (trx) => kyselySql(trx, 'ROLLBACK AND CHAIN')],
+  [
+    'ROLLBACK with a new BEGIN behind it',
+    () => inbox,
+    knexSql,
+    async (trx) => {
+      await knexSql(trx, 'ROLLBACK');
+      await knexSql(trx, 'BEGIN');
+      await knexSql(trx, `INSERT INTO ${database.table('effect')} VALUES ('of-no-message')`);
+    },
+  ],
+  [
+    'ROLLBACK AND CHAIN with a write behind it',
+    () => inbox,
+    knexSql,
+    async (trx) => {
+      await knexSql(trx, 'ROLLBACK AND CHAIN');
+      await knexSql(trx, `INSERT INTO ${database.table('effect')} VALUES ('of-no-message')`);
+    },
+  ],
 ])(
   'a message whose transaction is rolled back under its handler by %s is tried again, and has one effect',
   async (how, store, run, end) => {
@@ -405,6 +426,7 @@ test.each<[string, () => InboxStore, typeof kyselySql | typeof knexSql, (trx: un
     await until(() => consumer.stats.handled === 1 && consumer.stats.inFlight === 0);
     expect(attempts).toEqual([1, 2]);
     expect(await effects(id)).toBe(1);
+    expect(await effects('of-no-message')).toBe(0);
     expect(consumer.stats).toMatchObject({ received: 2, retried: 1, duplicates: 0 });
   },
 );
