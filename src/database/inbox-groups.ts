@@ -4,12 +4,13 @@ import {
   CommitUnknownError,
   DatabaseUnavailableError,
   DeadlineExceededError,
+  HandlerTimeoutError,
   TransactionEndedInsideError,
 } from '../errors.ts';
 import type { InboxGroups as Groups, Inbox, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
 import { isConflict, sqlState } from './database-error.ts';
-import type { TransactionStatus } from './executor.ts';
+import type { TransactionExecutor, TransactionStatus } from './executor.ts';
 import { type AskedRow, claimInboxRows } from './sql/claim-inbox-rows.ts';
 import type { AmbientTransaction } from './transaction-scope.ts';
 import type { RunPart, Transactions } from './transactions.ts';
@@ -112,7 +113,7 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
         if (!isOurs(member)) throw member.request.signal?.reason;
         values.set(member, await member.inItsContext(() => part(member.work)));
       } catch (error) {
-        failure = { member, error, isSure: isSure(error, executor.status()) };
+        failure = { member, error, isSure: isSure(error, await statusBehind(error, executor)) };
         throw error;
       }
     };
@@ -205,6 +206,19 @@ const isInfrastructure = (error: unknown): boolean =>
 function rejectAll(members: readonly Member[], error: unknown): Left {
   for (const { result } of members) result.reject(error);
   return { together: NONE, alone: NONE };
+}
+
+/**
+ * A library that hides its connection has to be asked. Not of one that took too long: a statement of it may be under way
+ * still, and what becomes of that says nothing about the others.
+ */
+async function statusBehind(error: unknown, executor: TransactionExecutor): Promise<TransactionStatus> {
+  const status = executor.status();
+  if (status !== 'unknown' || sqlState(error) !== undefined || error instanceof HandlerTimeoutError) return status;
+  return await executor.query('SELECT 1', []).then(
+    () => 'open',
+    (refusal: unknown) => (sqlState(refusal) === '25P02' ? 'failed' : status),
+  );
 }
 
 /**

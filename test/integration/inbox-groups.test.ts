@@ -1,4 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { InboxGroups } from '../../src/database/inbox-groups.ts';
 import { InboxStore } from '../../src/database/inbox-store.ts';
@@ -8,8 +10,12 @@ import type { InboxRequest, InboxResult } from '../../src/message/inbox.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { until } from '../support/consumer-kit.ts';
+import { testDatabaseUrl } from '../support/servers.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
+const kysely = new Kysely<unknown>({
+  dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: testDatabaseUrl(), max: 2 }) }),
+});
 let database: TestDatabase;
 let inbox: InboxStore;
 let outbox: Outbox;
@@ -23,7 +29,7 @@ beforeAll(async () => {
   await database.pg.query(`CREATE TABLE ${database.table('account')} (id text PRIMARY KEY, total int NOT NULL)`);
 });
 
-afterAll(() => database.close());
+afterAll(() => Promise.all([database.close(), kysely.destroy()]));
 
 const request = (messageId: string, more: Partial<InboxRequest> = {}): InboxRequest => ({
   key: { queue: 'q', source: 's', messageId },
@@ -284,6 +290,37 @@ test('a statement that fails because nobody awaited it is told to no other messa
     if (i > 0) expect(results[i]).toEqual({ status: 'fulfilled', value: handled(id) });
     expect(await effects(id)).toBe(i === 0 ? 0 : 1);
   }
+});
+
+test('a statement that nobody awaited is told to no other message by a library that hides its connection either', async () => {
+  const transactions = resolveTransactions(
+    (work) => kysely.transaction().execute((trx) => work(trx)),
+    database.pool,
+    database.schema,
+  );
+  const group = new InboxStore({ transactions, schema: database.schema }).grouped({ size: 5, atOnce: 1 });
+  const run = (trx: unknown, text: string) => sql.raw(text).execute(trx as Kysely<unknown>);
+  const write = (id: string) => async (trx: unknown) => {
+    await run(trx, `INSERT INTO ${database.table('effect')} VALUES ('${id}')`);
+    return id;
+  };
+  const goOn = deferred();
+  let forgotten: Promise<unknown> | undefined;
+  const forget = async (trx: unknown) => {
+    await write('hidden-0')(trx);
+    forgotten ??= goOn.promise.then(() => run(trx, 'SELECT 1 / 0')).catch(() => undefined);
+    return 'hidden-0';
+  };
+  const wrapped = async (trx: unknown) => {
+    goOn.resolve();
+    await forgotten;
+    return write('hidden-1')(trx).catch(() => Promise.reject(new Error('it could not be saved')));
+  };
+  const ids = names('hidden', 5);
+  const works = [forget, wrapped, ...ids.slice(2).map(write)];
+  const results = await Promise.allSettled(works.map((work, i) => group.handle(request(`hidden-${i}`), work)));
+  expect(results).toEqual(ids.map((id) => ({ status: 'fulfilled', value: handled(id) })));
+  for (const id of ids) expect(await effects(id)).toBe(1);
 });
 
 test('one that commits what several share is told so, and the others are handled once', async () => {
