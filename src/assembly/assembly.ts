@@ -2,10 +2,12 @@ import { join } from 'node:path';
 import { BrokerConnection, type BrokerConnectionOptions } from '../broker/connection.ts';
 import { BrokerPublisher } from '../broker/publisher.ts';
 import { FileStartMarks } from '../consumer/file-start-marks.ts';
+import type { HandlingOptions } from '../consumer/workings.ts';
 import { connectDatabase, type DatabaseConnection } from '../database/connection.ts';
 import { DatabaseClock } from '../database/database-clock.ts';
 import { InboxStore } from '../database/inbox-store.ts';
 import { migrate } from '../database/migrate.ts';
+import { outageOfHandler } from '../database/outage-of-handler.ts';
 import { DatabasePool } from '../database/pool.ts';
 import { StartMarkStore } from '../database/start-mark-store.ts';
 import { knexTransactions, resolveTransactions, Transactions } from '../database/transactions.ts';
@@ -15,7 +17,6 @@ import { group } from '../lifecycle/group.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Service } from '../lifecycle/service.ts';
 import { SharedService } from '../lifecycle/shared.ts';
-import type { Publisher } from '../message/publisher.ts';
 import type { ReplyListener } from '../message/replies.ts';
 import { Outbox } from '../outbox/outbox.ts';
 import { type ProcessRegistry, processRegistry } from '../process/registry.ts';
@@ -108,10 +109,15 @@ export class Assembly {
   readonly inboxStore = once(() => new InboxStore({ transactions: this.transactions(), schema: this.settings.schema }));
 
   /** What handling messages takes of the database. */
-  databaseParts(): { inbox?: InboxStore; scheduler?: Outbox; inTransaction?: Publisher } {
+  databaseParts(): Pick<HandlingOptions, 'inbox' | 'scheduler' | 'inTransaction' | 'asOutage'> {
     if (!this.hasDatabase) return {};
     const outbox = this.outbox();
-    return { inbox: this.inboxStore(), scheduler: outbox, inTransaction: outbox.bind('ambient', 'an answer') };
+    return {
+      inbox: this.inboxStore(),
+      scheduler: outbox,
+      inTransaction: outbox.bind('ambient', 'an answer'),
+      asOutage: outageOfHandler(this.settings.databaseUrl),
+    };
   }
 
   readonly #databaseClock = once(() => new DatabaseClock({ transactions: this.transactions(), logger: this.logger }));

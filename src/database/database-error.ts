@@ -73,6 +73,15 @@ export function isConnectionError(error: unknown): boolean {
   return false;
 }
 
+/** Of a connection error without a code of PostgreSQL: whether it is a client's of PostgreSQL, or about this port. */
+export function isRefusedAt(error: unknown, port: number): boolean {
+  for (const layer of layers(error)) {
+    if (layer.port === port) return true;
+    if (typeof layer.message === 'string' && LOST.test(layer.message)) return true;
+  }
+  return false;
+}
+
 /**
  * Whether PostgreSQL ended the transaction for the sake of another one, and asks for it to be run again
  * (https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html).

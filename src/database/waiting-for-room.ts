@@ -1,6 +1,6 @@
 import type { InboxWork } from '../message/inbox.ts';
-import { codeOf } from '../util/thrown.ts';
 import { isDiskFull, unavailable } from './database-error.ts';
+import { isOurs } from './outage-of-handler.ts';
 
 /**
  * A handler whose own statement finds the disk full has failed as by any outage: all messages do then, and with their
@@ -15,6 +15,3 @@ export const waitingForRoom =
       throw isDiskFull(error) && !isOurs(error) ? unavailable('', error) : error;
     }
   };
-
-/** By code, not by class: a project may have two copies of this package loaded. */
-const isOurs = (error: unknown): boolean => codeOf(error)?.startsWith('SVC_COMM_') === true;

@@ -79,7 +79,7 @@ export type DeadReason = (typeof DEAD_REASONS)[number];
  * `recover` is the outermost layer but for the one that looks on, and the only one that turns what was thrown into a
  * verdict:
  *
- *   observe → recover → correlation → deadline (commands, calls) → answer (calls) → inbox → deadline → timeout → the user's
+ *   observe → recover → correlation → deadline (commands, calls) → answer (calls) → inbox, else outage → deadline → timeout → the user's
  *   middleware → the user's function
  *
  * The innermost layer returns `ack` with what the user's function returned. A layer that answers without calling the

@@ -9,6 +9,7 @@ import { correlation } from './middleware/correlation.ts';
 import { deadline, deadlineAgain } from './middleware/deadline.ts';
 import { inbox } from './middleware/inbox.ts';
 import { type IsExhausted, observe } from './middleware/observe.ts';
+import { type AsOutage, outage } from './middleware/outage.ts';
 import { recover } from './middleware/recover.ts';
 import { timeout } from './middleware/timeout.ts';
 import { describeOrigin, type Route } from './route.ts';
@@ -20,6 +21,8 @@ export interface PipelineOptions {
   readonly inbox?: Inbox | undefined;
   /** For routes that do not say. @default true when there is an inbox */
   readonly inboxByDefault?: boolean | undefined;
+  /** What is known of a database that handlers without inbox use. @default nothing */
+  readonly asOutage?: AsOutage | undefined;
   /** Most messages that share a transaction, for routes that do not say. @default 1: none do */
   readonly inboxGroup?: number | undefined;
   /** Most handlers that run at once, which says how many shared transactions there are. @default 20 */
@@ -93,6 +96,7 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   if (answering) layers.push(answering.outer);
   const once = inboxLayer(route, options, timeoutMs);
   if (once) layers.push(once);
+  else if (options.asOutage) layers.push(outage(options.asOutage));
   if (once && route.deadlineOf) layers.push(deadlineAgain({ now, skewToleranceMs }));
   layers.push(timeout({ timeoutMs, handler: route.name }), ...(options.middleware ?? []));
   if (answering) layers.push(answering.inner);
@@ -112,13 +116,14 @@ function answeringLayers(
 
 /** Undefined: without. */
 function inboxLayer(route: Route, options: PipelineOptions, timeoutMs: number): Middleware | undefined {
-  const { logger, inboxGroup = DEFAULT_PIPELINE_OPTIONS.inboxGroup } = options;
+  const { logger, asOutage, inboxGroup = DEFAULT_PIPELINE_OPTIONS.inboxGroup } = options;
   const { concurrency = DEFAULT_PIPELINE_OPTIONS.concurrency } = options;
   const store = inboxFor(route, options);
   if (!store) return undefined;
   const size = Math.min(route.options.group ?? inboxGroup, concurrency);
   const groups = { size, atOnce: Math.max(1, Math.floor(concurrency / size)) };
-  return inbox({ inbox: size > 1 ? store.grouped(groups) : store, handler: route.name, timeoutMs, logger });
+  const without = asOutage && outage(asOutage);
+  return inbox({ inbox: size > 1 ? store.grouped(groups) : store, handler: route.name, timeoutMs, logger, without });
 }
 
 /** @throws InvalidConsumerError when nothing was done yet: of a generator function the body runs when somebody iterates */

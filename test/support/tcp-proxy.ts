@@ -37,7 +37,7 @@ export class TcpProxy {
   static async to(url: string): Promise<TcpProxy> {
     const { hostname, port } = new URL(url);
     const proxy = new TcpProxy(hostname, Number(port) || 5672);
-    await proxy.#listen();
+    await proxy.listen();
     return proxy;
   }
 
@@ -69,6 +69,12 @@ export class TcpProxy {
   /** Resets new connections as soon as they come. */
   refuse(): void {
     this.#mode = 'refuse';
+  }
+
+  /** As a server that is down: nobody listens at its port. `listen` puts it back. */
+  async goDown(): Promise<void> {
+    await this.close();
+    this.#server = undefined;
   }
 
   /** Half-open: nothing passes in either direction, nothing is closed; new connections are accepted and say nothing. */
@@ -111,10 +117,10 @@ export class TcpProxy {
     await once(server, 'close');
   }
 
-  async #listen(): Promise<void> {
+  async listen(): Promise<void> {
     const server = createServer((client) => this.#accept(client));
     this.#server = server;
-    server.listen(0, '127.0.0.1');
+    server.listen(this.#port, '127.0.0.1');
     await once(server, 'listening');
     this.#port = (server.address() as AddressInfo).port;
   }

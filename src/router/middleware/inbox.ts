@@ -12,6 +12,8 @@ export interface InboxOptions {
   /** How long the work may take, in ms. A statement that takes longer is ended: ROLLBACK would wait for its end. */
   readonly timeoutMs: number;
   readonly logger: Logger;
+  /** Around messages that cannot be told from others, which have neither inbox row nor transaction. @default nothing */
+  readonly without?: Middleware | undefined;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface InboxOptions {
  * again. It commits when the layers inside answer `ack`; a throw or any other verdict rolls back. If the process dies
  * after the commit and before the ack, the copy finds the row and is acked as a duplicate.
  */
-export function inbox({ inbox: store, handler, timeoutMs, logger }: InboxOptions): Middleware {
+export function inbox({ inbox: store, handler, timeoutMs, logger, without }: InboxOptions): Middleware {
   let hasWarned = false;
   const warnOnce = (exchange: string, routingKey: string) => {
     if (hasWarned) return;
@@ -29,11 +31,12 @@ export function inbox({ inbox: store, handler, timeoutMs, logger }: InboxOptions
       'message has neither message_id nor eventId: handled without inbox and transaction, its effect may happen twice',
     );
   };
-  return (next) =>
-    async function inboxHandler(incoming, context) {
+  return (next) => {
+    const alone = without?.(next) ?? next;
+    return async function inboxHandler(incoming, context) {
       const key = inboxKeyOf(incoming);
       if (!key) {
-        const verdict = await next(incoming, context);
+        const verdict = await alone(incoming, context);
         warnOnce(incoming.exchange, incoming.routingKey);
         return verdict;
       }
@@ -71,4 +74,5 @@ export function inbox({ inbox: store, handler, timeoutMs, logger }: InboxOptions
         throw error;
       }
     };
+  };
 }

@@ -1,0 +1,95 @@
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { rawConsumer } from '../../src/router/raw-consumer.ts';
+import { until } from '../support/consumer-kit.ts';
+import { testDatabaseUrl } from '../support/servers.ts';
+import { ServiceKit } from '../support/service-kit.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+
+let kit: ServiceKit;
+let proxy: TcpProxy;
+
+beforeAll(async () => {
+  kit = await ServiceKit.open('no_inbox_outage');
+  proxy = await TcpProxy.to(testDatabaseUrl());
+  await kit.service('migrate').migrate();
+  await kit.pg.query(`CREATE TABLE ${kit.table('effect')} (id text)`);
+  await kit.pg.query(
+    `CREATE FUNCTION ${kit.table('no_room')}() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN RAISE EXCEPTION 'could not extend file "base/5/16539"' USING ERRCODE = 'disk_full'; END $$`,
+  );
+});
+afterEach(() => {
+  kit.log.lines.length = 0;
+});
+afterAll(async () => {
+  await kit.close();
+  await proxy.close();
+});
+
+const effects = (name: string) => kit.count('effect', `id LIKE '${name}-%'`);
+
+/** Writes the id of each message, which has no id of its own: with the inbox it is handled without it as well. */
+function consuming(name: string, inbox: boolean) {
+  const service = kit.service(name, { databaseUrl: proxy.url(testDatabaseUrl()) });
+  const exchange = kit.exchangeName(name);
+  const failures: unknown[] = [];
+  /** The user's own, which we know nothing of. */
+  const pool = new pg.Pool({ connectionString: proxy.url(testDatabaseUrl()), max: 5 });
+  service.messageRouter.consumer(
+    exchange,
+    'made',
+  )(
+    rawConsumer(
+      async (_routingKey, body) => {
+        const { id } = body as { id: string };
+        await pool.query(`INSERT INTO ${kit.table('effect')} VALUES ($1)`, [id]).catch((error: unknown) => {
+          failures.push(error);
+          throw error;
+        });
+      },
+      { inbox },
+    ),
+  );
+  const send = () => {
+    const ids = Array.from({ length: 5 }, (_, n) => `${name}-${n}`);
+    for (const id of ids) kit.channel.publish(exchange, 'made', Buffer.from(JSON.stringify({ id })));
+  };
+  return { consumer: service.consumer(), pool, send, failures };
+}
+
+const disk = {
+  begin: () =>
+    kit.pg.query(
+      `CREATE TRIGGER no_room BEFORE INSERT ON ${kit.table('effect')} EXECUTE FUNCTION ${kit.table('no_room')}()`,
+    ),
+  end: () => kit.pg.query(`DROP TRIGGER no_room ON ${kit.table('effect')}`),
+};
+const refused = {
+  begin: () => proxy.goDown(),
+  end: () => proxy.listen(),
+};
+
+it.each([
+  { what: 'disk is full', name: 'full', outage: disk, inbox: false },
+  { what: 'disk is full', name: 'full-unknown', outage: disk, inbox: true },
+  { what: 'server is down', name: 'down', outage: refused, inbox: false },
+])(
+  'messages of a handler without inbox wait while the $what of its database, and no attempt is counted ($name)',
+  async ({ name, outage, inbox }) => {
+    const { consumer, pool, send, failures } = consuming(name, inbox);
+    await consumer.start();
+    await outage.begin();
+    send();
+    await until(() => failures.length >= 5);
+    await until(
+      () => kit.log.lines.some(({ text }) => text.includes('infrastructure failed')) || consumer.stats.retried > 0,
+    );
+    expect(consumer.stats).toMatchObject({ handled: 0, retried: 0, failed: 0 });
+    await outage.end();
+    await until(async () => (await effects(name)) === 5);
+    await consumer.stop();
+    await pool.end();
+    expect(consumer.stats).toMatchObject({ handled: 5, retried: 0, failed: 0 });
+  },
+);
