@@ -53,6 +53,8 @@ export const DEFAULT_CONNECTION_OPTIONS = Object.freeze({
   prepare: true,
 });
 
+/** Who listens says nothing for hours, and is not to be ended for it, whatever is set for the role or the database. */
+const OWN_SETTINGS = Object.freeze({ idle_session_timeout: '0' });
 const KEEPALIVE_MS = 10_000;
 const CLOSE_MS = 1000;
 
@@ -104,7 +106,7 @@ class PgConnection implements DatabaseConnection {
       if (!this.#options.prepare) return;
       this.#isPooled = await isBehindPooler(this.#client);
       if (this.#isPooled) return;
-      for (const [name, value] of Object.entries(this.#options.settings)) {
+      for (const [name, value] of Object.entries({ ...OWN_SETTINGS, ...this.#options.settings })) {
         await this.#client.query('SELECT set_config($1, $2, false)', [name, value]);
       }
     } catch (error) {
