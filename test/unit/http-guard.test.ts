@@ -229,6 +229,23 @@ describe('a foreign Host', () => {
   });
 });
 
+it.each([
+  ['two of them', ['localhost', 'localhost']],
+  ['two that differ', ['localhost', 'evil.example']],
+])('a request with more than one Host (%s) is answered with 400, on all routes', async (_name, hosts) => {
+  const { url } = await echo();
+  const { port, hostname } = new URL(url);
+  for (const path of ['/look', '/health', '/nothing']) {
+    const socket = connect(Number(port), hostname);
+    const lines = hosts.map((host) => `Host: ${host}\r\n`).join('');
+    socket.write(`GET ${path} HTTP/1.1\r\n${lines}Connection: close\r\n\r\n`);
+    let text = '';
+    for await (const chunk of socket) text += chunk;
+    expect(text).toMatch(/^HTTP\/1.1 400 /);
+    expect(text).toContain('more than one Host');
+  }
+});
+
 describe('a page of another site', () => {
   const SHAPES: readonly (readonly [string, Record<string, string>, string | undefined])[] = [
     ['a form', { 'content-type': 'application/x-www-form-urlencoded' }, 'x=1'],

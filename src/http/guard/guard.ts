@@ -4,7 +4,7 @@ import { EVERYBODY, setCaller } from '../caller.ts';
 import { openApi } from '../openapi/collector.ts';
 import { answerError, HttpProblem } from '../problem.ts';
 import { bodyProblem, parseBodies } from './body.ts';
-import { isAllowedHost } from './hosts.ts';
+import { hasTwoHosts, isAllowedHost } from './hosts.ts';
 import { refuseOpenAddress } from './listen.ts';
 import { callerFrom, type GuardOptions, type ResolvedGuard, resolveGuard } from './options.ts';
 import { isForeignOrigin } from './origin.ts';
@@ -76,6 +76,7 @@ function requestGuard(options: ResolvedGuard): Hook {
     for (const [name, value] of HEADERS) if (!reply.hasHeader(name)) reply.header(name, value);
     const refuse = (error: unknown): void => answerError(error, request, reply);
     const { headers, method, socket } = request.raw;
+    if (hasTwoHosts(request.raw.rawHeaders)) return refuse(new HttpProblem(400, 'more than one Host header'));
     if (!isAllowedHost(headers.host, allowedHosts, socket.localAddress)) {
       return refuse(new HttpProblem(421, 'this server is not called so: name the host in http.allowedHosts'));
     }

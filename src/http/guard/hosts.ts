@@ -6,6 +6,19 @@ export function hostName(header: string | undefined): string | undefined {
   return (bracketed ?? plain)?.toLowerCase();
 }
 
+/**
+ * Node takes the first of them, and what stands in front may take the last: nobody knows who was meant (RFC 9112 §3.2).
+ * @param rawHeaders names and values in turn, as they came
+ */
+export function hasTwoHosts(rawHeaders: readonly string[]): boolean {
+  let found = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i];
+    if (name?.length === 4 && name.toLowerCase() === 'host') found += 1;
+  }
+  return found > 1;
+}
+
 /** Whether an address reaches this machine only. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase();
