@@ -111,8 +111,10 @@ export class Caller implements ReplyListener {
     const open = { service, method, callId, timeoutMs };
     // Thrown here, behind the await: the stack shows who called.
     return this.#options.telemetry.sending('call', { exchange: service, routingKey: method }, async (tell) => {
-      tell(callId);
-      return resultOf<Result>(await this.#exchange(open, question, deadline, endsAtMs, signal), open);
+      const correlationId = currentCorrelation()?.correlationId ?? callId;
+      tell(callId, correlationId);
+      const asked = { ...open, correlationId };
+      return resultOf<Result>(await this.#exchange(asked, question, deadline, endsAtMs, signal), open);
     });
   }
 
@@ -125,7 +127,7 @@ export class Caller implements ReplyListener {
   }
 
   async #exchange(
-    { service, method, callId }: OpenCall,
+    { service, method, callId, correlationId }: OpenCall & { readonly correlationId: string },
     data: string,
     deadline: Date,
     endsAtMs: number,
@@ -135,7 +137,6 @@ export class Caller implements ReplyListener {
     const { publisher, replyExchange, appId, clock } = this.#options;
     const replyTo = replyExchange() ?? '';
     const message = callMessage({ service, method, data, callId, replyTo, deadline }, { appId, now: clock.now() });
-    const correlationId = currentCorrelation()?.correlationId ?? callId;
     const properties = { ...message.properties, correlationId, replyTo: DIRECT_REPLY_TO };
     const outcome = pending.enter(callId, correlationId);
     const forget = onAbort(signal, () => pending.settle(callId, { kind: 'aborted', reason: signal?.reason }));

@@ -13,6 +13,7 @@ import {
 } from '@opentelemetry/api';
 import type { Incoming, Verdict } from '../message/handler.ts';
 import type { Message, MessageProperties } from '../message/message.ts';
+import { currentCorrelation } from '../util/correlation.ts';
 import { errorType } from '../util/error-type.ts';
 import { hasOpenTelemetry } from '../util/open-telemetry.ts';
 import { quietly } from '../util/quietly.ts';
@@ -32,8 +33,8 @@ export interface Destination {
   readonly routingKey: string;
 }
 
-/** Says which message it has become. */
-export type Tell = (messageId: string) => void;
+/** Says which message it has become, and of which conversation, where that is not the one that the code is in. */
+export type Tell = (messageId: string, correlationId?: string) => void;
 
 const IGNORE: Tell = () => undefined;
 
@@ -91,10 +92,14 @@ export class Telemetry {
     const base = activeTrace();
     // Of a call the answer is waited for; what others do with the rest is not.
     const kind = operation === 'call' ? SpanKind.CLIENT : SpanKind.PRODUCER;
-    const attributes = messaging(operation, operation === 'create' ? 'create' : 'send', exchange, routingKey);
+    const attributes = {
+      ...messaging(operation, operation === 'create' ? 'create' : 'send', exchange, routingKey),
+      ...conversation(currentCorrelation()?.correlationId),
+    };
     const span = this.#span(`${operation} ${nameOf(exchange, routingKey)}`, { kind, attributes }, base);
     if (!isTraced(span)) return work(IGNORE);
-    const tell: Tell = (messageId) => quietly(() => span.setAttribute(MESSAGE_ID, messageId));
+    const tell: Tell = (messageId, correlationId) =>
+      quietly(() => span.setAttributes({ [MESSAGE_ID]: messageId, ...conversation(correlationId) }));
     return context.with(trace.setSpan(base, span), () =>
       whenDone(
         () => work(tell),
@@ -217,6 +222,9 @@ const isTraced = (span: Span | undefined): span is Span => span !== undefined &&
 
 const MESSAGE_ID = 'messaging.message.id';
 
+const conversation = (correlationId: string | undefined): Attributes =>
+  correlationId === undefined ? {} : { 'messaging.message.conversation_id': correlationId };
+
 /** The default exchange has no name: what goes there goes to the queue that its routing key names. */
 const nameOf = (exchange: string, routingKey: string): string => exchange || routingKey;
 
@@ -231,7 +239,7 @@ const messaging = (name: string, type: string, exchange: string, routingKey: str
 function ofMessage({ messageId, correlationId }: MessageProperties, body: Uint8Array): Attributes {
   return {
     ...(messageId === undefined ? {} : { [MESSAGE_ID]: messageId }),
-    ...(correlationId === undefined ? {} : { 'messaging.message.conversation_id': correlationId }),
+    ...conversation(correlationId),
     'messaging.message.body.size': body.byteLength,
   };
 }

@@ -165,6 +165,9 @@ describe('a trace', () => {
     ]);
     const handled = await telemetry.span(`process ${name}`, (span) => parentOf(span) === (answered && idOf(answered)));
     expect(handled.attributes['svc_comm.outcome']).toBe('handled');
+    const conversation = 'messaging.message.conversation_id';
+    expect(answered?.attributes[conversation]).toEqual(expect.any(String));
+    expect(answered?.attributes[conversation]).toBe(handled.attributes[conversation]);
     const failed = await telemetry.span(`process ${name}`, (span) => parentOf(span) === (refused && idOf(refused)));
     expect(failed.attributes).toMatchObject({ 'svc_comm.outcome': 'failed', 'error.type': 'NO' });
   });
@@ -177,6 +180,7 @@ describe('a trace', () => {
     const span = await telemetry.span(`process ${name}`, (one) => one.spanContext().traceId === traceId);
     expect(span.attributes['messaging.message.conversation_id']).toBe('c');
     const created = telemetry.ofTrace(traceId).find((one) => one.name === `create ${name}`);
+    expect(created?.attributes['messaging.message.conversation_id']).toBe('c');
     expect(created && parentOf(created)).toBe('b7ad6b7169203331');
   });
 
