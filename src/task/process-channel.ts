@@ -14,9 +14,9 @@ export interface ProcessChannelOptions {
 }
 
 /**
- * The worker's end of Node's IPC channel to a task's process: JSON, a value a line. Node's own end throws a line that it
- * cannot read out of the event loop, which ends the worker and all that it runs, and keeps one that does not end. And the
- * process runs the user's code, which can write to any file descriptor.
+ * The parent's end of Node's IPC channel to a process that runs the user's code, which can write to any file descriptor:
+ * JSON, a value a line. Node's own end throws a line that it cannot read out of the event loop, which ends a worker and all
+ * that it runs, and keeps one that does not end.
  */
 export class ProcessChannel {
   readonly #stream: Duplex | undefined;

@@ -5,9 +5,9 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { globFolders } from '../../src/cli/dev/glob-folders.ts';
 import { Supervisor } from '../../src/cli/dev/supervisor.ts';
 import { ProjectWatch } from '../../src/cli/dev/watch.ts';
-import { silentLogger } from '../../src/lifecycle/logger.ts';
 import type { Service } from '../../src/lifecycle/service.ts';
 import { deferred } from '../../src/util/deferred.ts';
+import { LogLines } from '../support/broker-kit.ts';
 import { isAlive } from '../support/processes.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'svc-comm-dev-'));
@@ -27,24 +27,25 @@ let children = 0;
 function childOf(code: string, graceMs = 2000) {
   children += 1;
   const module = join(base, `child${children}.mjs`);
-  const log = join(base, `pids${children}`);
+  const file = join(base, `pids${children}`);
   writeFileSync(
     module,
     `import { appendFileSync } from 'node:fs';
     ${code}
     setInterval(() => {}, 1000);
     await new Promise((go) => process.once('message', go));
-    appendFileSync(${JSON.stringify(log)}, process.pid + '\\n');
+    appendFileSync(${JSON.stringify(file)}, process.pid + '\\n');
     process.send({ kind: 'watch', paths: ['/x'] });
     process.send({ kind: 'started' });`,
   );
   const onWatch = vi.fn();
-  const supervisor = keep(new Supervisor('child', { module, args: [], logger: silentLogger, graceMs, onWatch }));
+  const log = new LogLines();
+  const supervisor = keep(new Supervisor('child', { module, args: [], logger: log, graceMs, onWatch }));
   // Whole lines only: the file is there, and empty, before the first is written.
-  const pids = () => (existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(0, -1).map(Number) : []);
+  const pids = () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1).map(Number) : []);
   const runs = (count: number) =>
     vi.waitFor(() => expect(pids()).toHaveLength(count), { timeout: 60_000, interval: 5 });
-  return { supervisor, onWatch, pids, runs };
+  return { supervisor, onWatch, log, pids, runs };
 }
 
 describe('the supervisor of a dev command', () => {
@@ -60,6 +61,16 @@ describe('the supervisor of a dev command', () => {
     expect(isAlive(second)).toBe(true);
     await supervisor.stop();
     expect(isAlive(second)).toBe(false);
+  });
+
+  it('outlives a child that writes to its channel, says so, and replaces it as ever', async () => {
+    const code = "const { writeSync } = await import('node:fs'); writeSync(3, 'this is no JSON\\n');";
+    const { supervisor, log, runs } = childOf(code);
+    await supervisor.start();
+    await log.seen('file descriptor 3');
+    await runs(1);
+    await supervisor.restart();
+    await runs(2);
   });
 
   it('kills a child that does not end in its grace time', async () => {

@@ -1,7 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
 import type { Logger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service } from '../../lifecycle/service.ts';
+import { CHANNEL_VARIABLES, ProcessChannel } from '../../task/process-channel.ts';
 import { sleep } from '../../util/sleep.ts';
 import { type DevMessage, isDevMessage } from './messages.ts';
 import type { EmbeddedKind } from './parent-servers.ts';
@@ -22,6 +24,11 @@ export interface SupervisorOptions {
 export interface RestartOptions {
   /** What a waiting child has read already has changed: it is not used. @default false */
   readonly isCold?: boolean;
+}
+
+interface Child {
+  readonly process: ChildProcess;
+  readonly channel: ProcessChannel;
 }
 
 const STATES = ['off', 'running', 'ended', 'replacing'] as const;
@@ -49,8 +56,8 @@ export class Supervisor implements Service {
   readonly #options: SupervisorOptions;
   readonly #lifecycle: Lifecycle;
   #process: State = 'off';
-  #child: ChildProcess | undefined;
-  #spare: ChildProcess | undefined;
+  #child: Child | undefined;
+  #spare: Child | undefined;
   #replacing: Promise<void> | undefined;
   /** A change came while the last one was being served. */
   #isStale = false;
@@ -101,56 +108,73 @@ export class Supervisor implements Service {
   }
 
   #run(): void {
-    const { logger, onWatch, onServe } = this.#options;
-    const child = this.#spare ?? this.#fork();
+    const child = this.#spare ?? this.#spawn();
     this.#spare = undefined;
     this.#child = child;
     this.#move('running');
-    child.on('message', (message) => {
-      if (!isDevMessage(message) || child !== this.#child) return;
-      if (message.kind === 'watch') onWatch(message.paths);
-      if (message.kind === 'serve') onServe?.(message.root, message.servers);
-      if (message.kind === 'started') this.#keepSpare();
-    });
-    child.on('exit', (code, signal) => {
+    child.process.on('exit', (code, signal) => {
       if (child !== this.#child || this.#process !== 'running' || this.state === 'stopping') return;
       this.#move('ended');
-      logger.warn({ code, signal }, `${this.name} ended; it starts again when a file changes`);
+      this.#options.logger.warn({ code, signal }, `${this.name} ended; it starts again when a file changes`);
       this.#keepSpare();
     });
     // A child that is gone already is told nothing: its exit is an event of its own.
-    child.send({ kind: 'go' } satisfies DevMessage, () => undefined);
+    child.channel.send({ kind: 'go' } satisfies DevMessage);
   }
 
-  #fork(): ChildProcess {
+  #spawn(): Child {
     const { module, args, logger } = this.#options;
     // A group of its own: Ctrl-C reaches the parent alone, which then asks the child once.
-    const child = fork(module, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true });
-    child.on('error', (error) => logger.error({ error }, `${this.name} could not be started`));
+    const started = spawn(process.execPath, [...process.execArgv, module, ...args], {
+      stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+      env: { ...process.env, ...CHANNEL_VARIABLES },
+      detached: true,
+    });
+    started.on('error', (error) => logger.error({ error }, `${this.name} could not be started`));
+    // Without a file descriptor to spare Node makes no streams, whatever its types say.
+    const streams: ChildProcess['stdio'] | undefined = started.stdio;
+    const channel = new ProcessChannel(streams?.[3] as Duplex | undefined, {
+      onMessage: (message) => this.#heard(child, message),
+      onRubbish: (what) =>
+        logger.warn(
+          { pid: started.pid },
+          `${this.name} wrote ${what} to file descriptor 3, which is its channel to this process: nothing more is ` +
+            'heard of it until it starts again',
+        ),
+    });
+    const child: Child = { process: started, channel };
     return child;
+  }
+
+  #heard(child: Child, message: unknown): void {
+    if (!isDevMessage(message)) return;
+    const { logger, onWatch, onServe } = this.#options;
+    if (child === this.#spare && message.kind === 'waiting') {
+      logger.debug({ pid: child.process.pid }, `${this.name}: the next one stands by`);
+    }
+    if (child !== this.#child) return;
+    if (message.kind === 'watch') onWatch(message.paths);
+    if (message.kind === 'serve') onServe?.(message.root, message.servers);
+    if (message.kind === 'started') this.#keepSpare();
   }
 
   #keepSpare(): void {
     if (this.#spare || this.state === 'stopping') return;
-    const spare = this.#fork();
+    const spare = this.#spawn();
     this.#spare = spare;
-    spare.on('message', (message) => {
-      const isWaiting = isDevMessage(message) && message.kind === 'waiting' && spare === this.#spare;
-      if (isWaiting) this.#options.logger.debug({ pid: spare.pid }, `${this.name}: the next one stands by`);
-    });
-    spare.once('exit', () => {
+    spare.process.once('exit', () => {
       if (this.#spare === spare) this.#spare = undefined;
     });
   }
 
   /** It has not begun anything that would need a drain. */
   #dropSpare(): void {
-    this.#spare?.kill('SIGKILL');
+    this.#spare?.process.kill('SIGKILL');
     this.#spare = undefined;
   }
 
   async #end(): Promise<void> {
-    const child = this.#child;
+    const child = this.#child?.process;
     this.#child = undefined;
     if (!child || hasEnded(child)) return;
     const ended = once(child, 'exit');
