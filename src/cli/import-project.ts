@@ -40,10 +40,14 @@ export async function importProject(files: readonly string[], root: string): Pro
     }
     const module = await importFile(file, root);
     const wrapped = defaultExport(module);
-    for (const one of [module, ...(typeof wrapped === 'object' && wrapped !== null ? [wrapped] : [])]) {
-      taskRegistry.addExports(one as Record<string, unknown>);
-      processRegistry.addExports({ ...one, default: wrapped });
-    }
+    of(file, () => {
+      for (const one of [module, ...(typeof wrapped === 'object' && wrapped !== null ? [wrapped] : [])]) {
+        taskRegistry.addExports(one as Record<string, unknown>);
+        processRegistry.addExports({ ...one, default: wrapped });
+      }
+      taskRegistry.refuseOtherCopies();
+      processRegistry.refuseOtherCopies();
+    });
   }
   return { taskRegistry, processRegistry };
 }
@@ -64,11 +68,18 @@ async function importSteps(catalogue: StepCatalogue, file: string, name: string,
     if (!(value instanceof ProcessStep) && typeof value !== 'function') continue;
     // `say_hello.ts` with `export default`, or with `export function say_hello`, is `say_hello`.
     const ownName = key === 'default' || key === last ? [] : [key];
-    try {
+    of(file, () => {
       catalogue.add(kind as StepKind, [...parts, ...ownName].join('.'), value as ProcessStep | StepFunction);
-    } catch (error) {
-      if (error instanceof InvalidArgumentError) throw new ModuleLoadError(file, { cause: error });
-      throw error;
-    }
+    });
+  }
+}
+
+/** Says in which file it is what the work cannot take. */
+function of(file: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) throw new ModuleLoadError(file, { cause: error });
+    throw error;
   }
 }

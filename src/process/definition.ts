@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ProcessDefinitionError } from '../errors.ts';
 import { standardJsonSchema } from '../message/json-schema.ts';
 import type { Task } from '../task/definition.ts';
+import { markAsOurs } from '../util/other-copies.ts';
 import type { StepCatalogue } from './catalogue.ts';
 import type {
   AsyncStepDescription,
@@ -139,6 +140,8 @@ export class Process {
     return this.#fields.length === 0 ? {} : fieldsSchema(this.#fields);
   }
 }
+
+markAsOurs(Process.prototype, 'process', import.meta.url);
 
 const KEYS = ['id', 'meta', 'input', 'validations', 'tasksSync', 'tasksAsync'];
 const META_KEYS = ['name', 'description', 'tags', 'fields'];

@@ -1,6 +1,7 @@
 import { DuplicateProcessError, InvalidArgumentError, UnknownProcessError } from '../errors.ts';
 import type { Task } from '../task/definition.ts';
 import { nearestName } from '../util/nearest.ts';
+import { announceRegistry, refuseOtherCopys, refuseOtherRegistries } from '../util/other-copies.ts';
 import type { StepCatalogue } from './catalogue.ts';
 import { coreSteps } from './core/core-steps.ts';
 import { Process, type ProcessDefinition } from './definition.ts';
@@ -22,6 +23,7 @@ export class ProcessRegistry {
    */
   add(...processes: readonly Process[]): void {
     for (const process of processes) {
+      refuseOthers(process);
       if (!(process instanceof Process)) {
         throw new InvalidArgumentError('process', 'what defineProcess() returned', typeof process);
       }
@@ -31,9 +33,20 @@ export class ProcessRegistry {
     }
   }
 
-  /** Adds each process that a module exports. */
+  /**
+   * Adds each process that a module exports.
+   * @throws what `add` throws, for one of another copy of this package as well
+   */
   addExports(module: Readonly<Record<string, unknown>>): void {
-    for (const value of Object.values(module)) if (value instanceof Process) this.add(value);
+    for (const value of Object.values(module)) {
+      refuseOthers(value);
+      if (value instanceof Process) this.add(value);
+    }
+  }
+
+  /** @throws InvalidArgumentError when processes are registered with another copy of this package */
+  refuseOtherCopies(): void {
+    refuseOtherRegistries('process', import.meta.url);
   }
 
   has(id: string): boolean {
@@ -63,5 +76,10 @@ export class ProcessRegistry {
   }
 }
 
+function refuseOthers(value: unknown): void {
+  if (!(value instanceof Process)) refuseOtherCopys(value, 'process', ({ id }: Process) => id);
+}
+
 /** The registry of this process: what the files of the setting `processes` add to. */
 export const processRegistry = new ProcessRegistry();
+announceRegistry('process', import.meta.url, () => processRegistry.definitions.map(({ id }) => id));

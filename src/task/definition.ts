@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { assertKnownNames, kindOf } from '../util/assert-object.ts';
 import { type Duration, durationMs, keptDurationMs } from '../util/duration.ts';
+import { markAsOurs } from '../util/other-copies.ts';
 import { asSent } from '../wire/as-sent.ts';
 import {
   type ArgumentDescription,
@@ -152,6 +153,8 @@ export class Task<Input = unknown, Result = unknown> {
     return this.#handler((await parseArguments(name, schema, given)) as never, context);
   }
 }
+
+markAsOurs(Task.prototype, 'task', import.meta.url);
 
 /**
  * Defines a task. Add it to the registry, or export it from a file that the setting `tasks` names.

@@ -1,4 +1,5 @@
 import { DuplicateTaskError, InvalidArgumentError, UnknownTaskError } from '../errors.ts';
+import { announceRegistry, refuseOtherCopys, refuseOtherRegistries } from '../util/other-copies.ts';
 import { Task, type TaskDefinition } from './definition.ts';
 
 /** Whoever has tasks. */
@@ -22,6 +23,7 @@ export class TaskRegistry {
    */
   add(...tasks: readonly Task<never>[]): void {
     for (const task of tasks) {
+      refuseOthers(task);
       if (!(task instanceof Task)) throw new InvalidArgumentError('task', 'what task() returned', typeof task);
       const known = this.#tasks.get(task.name);
       if (known && known !== task) throw new DuplicateTaskError(task.name);
@@ -29,9 +31,20 @@ export class TaskRegistry {
     }
   }
 
-  /** Adds each task that a module exports. */
+  /**
+   * Adds each task that a module exports.
+   * @throws what `add` throws, for one of another copy of this package as well
+   */
   addExports(module: Readonly<Record<string, unknown>>): void {
-    for (const value of Object.values(module)) if (value instanceof Task) this.add(value);
+    for (const value of Object.values(module)) {
+      refuseOthers(value);
+      if (value instanceof Task) this.add(value);
+    }
+  }
+
+  /** @throws InvalidArgumentError when tasks are registered with another copy of this package */
+  refuseOtherCopies(): void {
+    refuseOtherRegistries('task', import.meta.url);
   }
 
   has(name: string): boolean {
@@ -60,5 +73,10 @@ export class TaskRegistry {
   }
 }
 
+function refuseOthers(value: unknown): void {
+  if (!(value instanceof Task)) refuseOtherCopys(value, 'task', ({ name }: Task) => name);
+}
+
 /** The registry of this process: what the files of the setting `tasks` add to. */
 export const taskRegistry = new TaskRegistry();
+announceRegistry('task', import.meta.url, () => taskRegistry.tasks.map(({ name }) => name));

@@ -11,6 +11,13 @@ function projectOf(files: Readonly<Record<string, string>>): CliProject {
   return project;
 }
 
+/** Puts another copy of the package where the project's folder `lib` imports from. */
+function withCopy(root: string): void {
+  const copy = join(root, 'lib/node_modules/svc-comm');
+  for (const part of ['dist', 'package.json']) cpSync(join(repository, part), join(copy, part), { recursive: true });
+  symlinkSync(join(repository, 'node_modules'), join(copy, 'node_modules'));
+}
+
 /** Nothing listens there: what works needs no server. */
 const NO_SERVERS = { SVC_COMM_BROKER_URL: 'amqp://127.0.0.1:1', SVC_COMM_DATABASE_URL: 'postgres://127.0.0.1:1/none' };
 
@@ -115,13 +122,34 @@ describe('a project', () => {
       'lib/other.ts': `import { messageRouter } from 'svc-comm';
         messageRouter.consumer('EXCHANGE', 'other')(async function other() {});`,
     });
-    const copy = join(project.root, 'lib/node_modules/svc-comm');
-    for (const part of ['dist', 'package.json']) cpSync(join(repository, part), join(copy, part), { recursive: true });
-    symlinkSync(join(repository, 'node_modules'), join(copy, 'node_modules'));
+    withCopy(project.root);
     const { code, stderr } = await project.run([bin, 'runconsumer'], NO_SERVERS);
     expect(stderr).toMatch(
       /other \(lib\/other\.ts\): it is registered with another copy of svc-comm, \S*lib\/node_modules/,
     );
+    expect(code).toBe(2);
+  });
+
+  it.each([
+    ['a task', `export { other } from '../lib/other.ts';`, 'task "other"'],
+    ['a task that is registered there', `import '../lib/registered.ts';`, 'task "other"'],
+    ['a process', `export { renewal } from '../lib/other.ts';`, 'process "renewal"'],
+  ])('a worker with %s of another copy of the package is refused and says which', async (_, content, what) => {
+    const other = `import { task, taskRegistry } from 'svc-comm/task';
+      import { defineProcess } from 'svc-comm/process';
+      export const other = task({ name: 'other' }, () => 1);
+      export const renewal = defineProcess({ id: 'renewal', tasksSync: [() => undefined] });`;
+    const project = projectOf({
+      'src/tasks.ts': `import { task } from 'svc-comm/task';
+        ${content}
+        export const own = task({ name: 'own' }, () => 1);`,
+      'lib/other.ts': other,
+      'lib/registered.ts': `${other} taskRegistry.add(other);`,
+    });
+    withCopy(project.root);
+    const { code, stderr } = await project.run([bin, 'runworker'], NO_SERVERS);
+    expect(stderr).toContain(`src/tasks.ts could not be loaded: ${what}: expected one of the svc-comm that runs`);
+    expect(stderr).toMatch(/one of another copy, \S*lib\/node_modules/);
     expect(code).toBe(2);
   });
 
