@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
+import { arrayLiteral } from './array-literal.ts';
 import type { DatabaseConnection } from './connection.ts';
 import type { SqlExecutor } from './executor.ts';
 import { MIGRATIONS_TABLE } from './migrate.ts';
+import { ALL_RIGHTS, hasNoPolicy } from './table-rights.ts';
 
 export interface ServerFacts {
   /** `15.5` */
@@ -58,7 +60,7 @@ export async function clockDifference(db: SqlExecutor): Promise<{ readonly ms: n
   return best;
 }
 
-/** Our tables that this user may not read and write; that of the migrations, which only who migrates writes, read. */
+/** Our tables that this user may not read and write, by its rights or for row level security; that of the migrations, which only who migrates writes, read. */
 export async function tablesWithoutRights(db: SqlExecutor, schema: string): Promise<string[]> {
   const has = (right: string) => `has_table_privilege(c.oid, '${right}')`;
   const writes = ['INSERT', 'UPDATE', 'DELETE'].map(has).join(' AND ');
@@ -66,9 +68,11 @@ export async function tablesWithoutRights(db: SqlExecutor, schema: string): Prom
     `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = $1::text AND c.relkind = 'r' AND c.relname LIKE 'svc\\_comm\\_%'
         AND c.relname <> $2::text || '_lock'
-        AND NOT (has_schema_privilege(n.oid, 'USAGE') AND ${has('SELECT')} AND (c.relname = $2::text OR ${writes}))
+        AND (NOT (has_schema_privilege(n.oid, 'USAGE') AND ${has('SELECT')} AND (c.relname = $2::text OR ${writes}))
+          OR EXISTS (SELECT FROM unnest($3::text::text[]) AS needed (command)
+            WHERE (c.relname <> $2::text OR command = 'SELECT') AND ${hasNoPolicy('c.oid', 'command')}))
       ORDER BY 1`,
-    [schema, MIGRATIONS_TABLE],
+    [schema, MIGRATIONS_TABLE, arrayLiteral(ALL_RIGHTS)],
   );
   return rows.map(({ name }) => name);
 }

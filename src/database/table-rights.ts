@@ -32,21 +32,22 @@ const inWords = ({ name, command, granted }: Missing): string =>
   granted ? `row level security with no policy for ${command} on ${name}` : `no ${command} on ${name}`;
 
 /**
- * A right on some columns may be enough. Of row level security only that is certain which no policy permits: whether
- * one that there is lets our rows through shows when they come.
+ * SQL condition. Of row level security only that is certain which no policy permits: whether one that there is lets our
+ * rows through shows when they come.
+ * @param table its oid @param command a TableRight
  */
+export const hasNoPolicy = (table: string, command: string): string => `row_security_active(${table}) AND NOT EXISTS (
+  SELECT FROM pg_policy p WHERE p.polrelid = ${table} AND p.polpermissive
+    AND p.polcmd IN ('*', CASE ${command} WHEN 'SELECT' THEN 'r' WHEN 'INSERT' THEN 'a' WHEN 'UPDATE' THEN 'w' ELSE 'd' END)
+    AND EXISTS (SELECT FROM unnest(p.polroles) role WHERE CASE role WHEN 0 THEN true ELSE pg_has_role(role, 'USAGE') END))`;
+
+/** A right on some columns may be enough. */
 const MISSING = `SELECT name, command, granted FROM (
     SELECT needed.name, needed.command, needed.n,
       has_schema_privilege(s.oid, 'USAGE') AND CASE needed.command
         WHEN 'DELETE' THEN has_table_privilege(c.oid, 'DELETE')
         ELSE has_any_column_privilege(c.oid, needed.command) END AS granted,
-      row_security_active(c.oid) AND NOT EXISTS (
-        SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive
-          AND p.polcmd IN ('*', CASE needed.command
-            WHEN 'SELECT' THEN 'r' WHEN 'INSERT' THEN 'a' WHEN 'UPDATE' THEN 'w' ELSE 'd' END)
-          AND EXISTS (SELECT FROM unnest(p.polroles) role
-            WHERE CASE role WHEN 0 THEN true ELSE pg_has_role(role, 'USAGE') END)
-      ) AS denied
+      ${hasNoPolicy('c.oid', 'needed.command')} AS denied
     FROM unnest($2::text::text[], $3::text::text[]) WITH ORDINALITY AS needed (name, command, n)
     JOIN pg_namespace s ON s.nspname = $1::text
     JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = needed.name

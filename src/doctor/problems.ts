@@ -222,8 +222,8 @@ export const PROBLEMS = {
   'table-rights': {
     area: 'tables',
     status: 'wrong',
-    meaning: 'The database user may not read or write one of our tables.',
-    todo: 'GRANT SELECT, INSERT, UPDATE, DELETE on the tables, and USAGE on the schema, to the user of databaseUrl',
+    meaning: 'The database user may not read or write one of our tables, or row level security has no policy for it.',
+    todo: 'GRANT SELECT, INSERT, UPDATE, DELETE on the tables, and USAGE on the schema, to the user of databaseUrl, and a policy',
   },
   'no-publisher': {
     area: 'outbox',

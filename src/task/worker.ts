@@ -1,4 +1,5 @@
 import type { DatabaseConnection } from '../database/connection.ts';
+import { ALL_RIGHTS, assertTableRights, type NeededRights } from '../database/table-rights.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { Subscriber, Subscription } from '../message/subscriber.ts';
@@ -13,6 +14,14 @@ import { makeSlots } from './sql/submit.ts';
 import type { WorkerOptions } from './worker-options.ts';
 import { emptyWorkerStats, type WorkerStats } from './worker-stats.ts';
 import { assembleWorkings, type Workings } from './workings.ts';
+
+/** Without them tasks that row level security hides would wait for ever, with a worker there that has nothing to do. */
+const NEEDED: NeededRights = Object.freeze({
+  svc_comm_task: ['SELECT', 'UPDATE', 'DELETE'],
+  svc_comm_task_slot: ['SELECT', 'INSERT', 'UPDATE'],
+  svc_comm_outbox: ALL_RIGHTS,
+  svc_comm_future: ['INSERT'],
+});
 
 export interface WorkerParts {
   readonly registry: TaskRegistry;
@@ -84,7 +93,7 @@ export class Worker implements Service {
 
   /**
    * Resolves when it takes tasks, with a first process ready.
-   * @throws TaskProcessError, TopologyMismatchError, MigrationRequiredError
+   * @throws TaskProcessError, TopologyMismatchError, MigrationRequiredError, DatabaseRightsError
    */
   start(): Promise<void> {
     return this.#lifecycle.start();
@@ -103,6 +112,7 @@ export class Worker implements Service {
     const { db, ends, watch, pool, housekeeping, intake } = workings;
     await db.open(signal, wait);
     await ends.open(signal, wait);
+    await assertTableRights(db, schema, NEEDED);
     for (const { name, maxConcurrency } of registry.definitions) await makeSlots(db, schema, name, maxConcurrency);
     await watch.open(signal);
     // Loading the task files is the project's code, which may wait for ever.
