@@ -1,4 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts';
+import { kindOf } from '../util/assert-object.ts';
+import { withArticle } from '../util/with-article.ts';
 
 /**
  * `params` as a query, encoded: a list repeats its name (`a=1&a=2`), null and undefined are left out, a Date is ISO
@@ -38,8 +40,8 @@ export function assertOpen(values: object, argument: string): void {
   const isClosed = Symbol.asyncIterator in values || hasItems(values) || CLOSED.some((kind) => values instanceof kind);
   // A class of the caller's own may have both.
   if (!isClosed || Object.keys(values).length > 0) return;
-  const [, kind] = /^\[object (.*)\]$/.exec(Object.prototype.toString.call(values)) ?? [];
-  throw new InvalidArgumentError(argument, 'an object whose properties are the values', `a ${kind}`);
+  const [, kind = 'object'] = /^\[object (.*)\]$/.exec(Object.prototype.toString.call(values)) ?? [];
+  throw new InvalidArgumentError(argument, 'an object whose properties are the values', withArticle(kind));
 }
 
 function hasItems(values: object): boolean {
@@ -56,11 +58,7 @@ export function plainText(value: unknown, argument: string): string | undefined 
     throw new InvalidArgumentError(argument, 'a finite number', String(value));
   }
   if (typeof value === 'object' || typeof value === 'function' || typeof value === 'symbol') {
-    throw new InvalidArgumentError(
-      argument,
-      'a text, a number, a boolean, a Date, or a list of them',
-      `a ${typeof value}`,
-    );
+    throw new InvalidArgumentError(argument, 'a text, a number, a boolean, a Date, or a list of them', kindOf(value));
   }
   return String(value);
 }

@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
 import { InvalidArgumentError } from '../errors.ts';
+import { kindOf } from '../util/assert-object.ts';
 import { encodeJson } from '../wire/json.ts';
-import { assertOpen, encodePairs, plainText } from './query.ts';
+import { assertOpen, encodePairs } from './query.ts';
 import type { Outgoing } from './transport.ts';
 
 /** A file to be sent: its content alone, or with a name and a media type. */
@@ -80,11 +81,10 @@ function appendFile(target: FormData, field: string, file: FileToSend): void {
   const isBare = typeof file === 'string' || file instanceof Blob || file instanceof Uint8Array;
   const { content, name, type = '' } = isBare ? { content: file, name: undefined } : (file ?? {});
   if (typeof content !== 'string' && !(content instanceof Blob) && !(content instanceof Uint8Array)) {
-    const got = plainText(typeof content, 'files') ?? '';
     throw new InvalidArgumentError(
       `files.${field}`,
       'a text, a Buffer, a Blob, or { content, name, type }',
-      `a ${got}`,
+      kindOf(content),
     );
   }
   const blob = content instanceof Blob && type === '' ? content : new Blob([part(content)], { type });

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts';
+import { kindOf } from '../util/assert-object.ts';
 import { maskUrl } from '../util/mask.ts';
 
 /** Where a request goes. Made by `BaseUrl.resolve` only, so that none lies outside of its base. */
@@ -65,7 +66,7 @@ export class BaseUrl {
 type Refusal = (path: string) => string;
 
 function refusalOf(path: unknown): Refusal | undefined {
-  if (typeof path !== 'string') return () => `a ${typeof path}`;
+  if (typeof path !== 'string') return () => kindOf(path);
   if (hasControl(path)) return (text) => `control characters in ${show(text)}`;
   if (path.includes('\\')) return (text) => `a backslash in ${show(text)}`;
   if (path.includes('#')) return (text) => `a fragment in ${show(text)} (write %23 for a number sign)`;

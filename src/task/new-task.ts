@@ -83,7 +83,9 @@ const MAX_TEXT = 255;
 
 function assertText(argument: string, text: unknown): void {
   if (typeof text === 'string' && text.length <= MAX_TEXT && !text.includes('\0')) return;
-  throw new InvalidArgumentError(argument, `a text of at most ${MAX_TEXT} characters without NUL`, typeof text);
+  const got =
+    typeof text !== 'string' ? kindOf(text) : text.includes('\0') ? 'one with NUL' : `${text.length} characters`;
+  throw new InvalidArgumentError(argument, `a text of at most ${MAX_TEXT} characters without NUL`, got);
 }
 
 /** PostgreSQL reads no ISO 8601 of other years. */

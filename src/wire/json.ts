@@ -3,6 +3,7 @@ import { types } from 'node:util';
 import { MalformedMessageError, UnserialisablePayloadError } from '../errors.ts';
 import { keepExactIds } from '../util/exact-ids.ts';
 import { isError, messageOf } from '../util/thrown.ts';
+import { withArticle } from '../util/with-article.ts';
 
 /**
  * Bounds on a body: on a received one, looked at before anything is made of it (SECURITY: depth and size bombs), and on
@@ -120,7 +121,7 @@ function assertSerialisable(value: unknown, place: Place): void {
     return;
   }
   if (isEmptied(value)) {
-    throw new UnserialisablePayloadError(path, `a ${value.constructor.name} would be written as {}`);
+    throw new UnserialisablePayloadError(path, `${withArticle(value.constructor.name)} would be written as {}`);
   }
   if (ancestors.length >= depth) {
     throw new UnserialisablePayloadError(path, `it is nested deeper than ${depth}, which receivers refuse`);

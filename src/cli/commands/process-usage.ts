@@ -31,7 +31,7 @@ export function addProcess(add: Add): void {
 /** @returns milliseconds; a bare number is seconds */
 function duration(text: string): number {
   const ms = parseDuration(/^\d+(\.\d+)?$/.test(text) ? Number(text) : text, 's');
-  if (ms === undefined) throw new InvalidArgumentError('It must be a duration such as 500ms, 30s or 5m.');
+  if (ms === undefined || ms <= 0) throw new InvalidArgumentError('It must be a duration such as 500ms, 30s or 5m.');
   return ms;
 }
 
