@@ -354,19 +354,26 @@ export class DatabaseUnavailableError extends SvcCommError {
   }
 }
 
-/** The database refused our credentials, or has no such database. It is not tried again: mend `databaseUrl`. */
+/**
+ * The database refused our credentials, or has no such database. A start does not try again: mend `databaseUrl`. A process
+ * that runs does, with a warning: what comes waits, without an attempt counted.
+ */
 export class DatabaseAccessRefusedError extends SvcCommError {
   readonly code = 'SVC_COMM_DATABASE_ACCESS_REFUSED';
+  /** Masked; empty for a transaction that another library opens. */
   readonly url: string;
   constructor(url: string, detail: string, options?: ErrorOptions) {
-    super(`the database at ${url} refused access: ${detail}; check user, password and database name`, options);
+    super(
+      `${url === '' ? 'the database' : `the database at ${url}`} refused access: ${detail}; check user, password and database name`,
+      options,
+    );
     this.url = url;
   }
 }
 
 /**
- * The user of `databaseUrl` may not use our tables. Nothing was started: messages would go to the dead letters one by one,
- * events would wait for ever.
+ * The user of `databaseUrl` may not use our tables. Nothing is started with it; taken away from a process that runs, what
+ * comes waits, without an attempt counted, until the right is there again.
  */
 export class DatabaseRightsError extends SvcCommError {
   readonly code = 'SVC_COMM_DATABASE_RIGHTS';

@@ -1,4 +1,7 @@
 import {
+  CommitAbortedError,
+  CommitUnknownError,
+  DatabaseAccessRefusedError,
   type DatabaseOutage,
   DatabaseRightsError,
   DatabaseUnavailableError,
@@ -39,6 +42,10 @@ const DISK_FULL = '53100';
 const TEMPORARY_FILES = /\bpgsql_tmp/;
 /** No such role or wrong password, no such database, no right to connect to it. */
 const REFUSED_STATES = new Set(['28P01', '28000', '3D000', '42501']);
+
+const OUR_TABLE = /\bsvc_comm_\w+/;
+/** What PostgreSQL names when a right is missing: of a schema it does not say for which of its tables. */
+const OUR_TABLES = /\bsvc_comm_\w+|\bschema /;
 
 /** The error and what it wraps, outermost first. */
 function* layers(error: unknown): Generator<Record<string, unknown>> {
@@ -118,9 +125,11 @@ export function toDatabaseError(error: unknown): unknown {
     case '42P01':
     case '42703':
     case '3F000': {
-      const table = /\bsvc_comm_\w+/.exec(errorText(error))?.[0];
+      const table = OUR_TABLE.exec(errorText(error))?.[0];
       return table === undefined ? error : new MigrationRequiredError(table, { cause: error });
     }
+    case '42501':
+      return OUR_TABLES.test(errorText(error)) ? new DatabaseRightsError(errorText(error), { cause: error }) : error;
     case '40P01':
       return new DeadlockError({ cause: error });
     case '25P02':
@@ -155,3 +164,15 @@ export function tablesError(error: unknown): MigrationRequiredError | DatabaseRi
   if (error instanceof MigrationRequiredError || error instanceof DatabaseRightsError) return error;
   return sqlState(error) === '42501' ? new DatabaseRightsError(errorText(error), { cause: error }) : undefined;
 }
+
+/**
+ * Whether no transaction can be had, or none of ours be written, until somebody mends the database, its rights or our
+ * tables: nobody's fault who is being handled. `recover` of the router knows the same by their codes.
+ */
+export const isOutage = (error: unknown): boolean =>
+  error instanceof DatabaseUnavailableError ||
+  error instanceof DatabaseAccessRefusedError ||
+  error instanceof DatabaseRightsError ||
+  error instanceof MigrationRequiredError ||
+  error instanceof CommitAbortedError ||
+  error instanceof CommitUnknownError;

@@ -1,15 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import {
-  CommitAbortedError,
-  CommitUnknownError,
-  DatabaseUnavailableError,
-  DeadlineExceededError,
-  HandlerTimeoutError,
-  TransactionEndedInsideError,
-} from '../errors.ts';
+import { DeadlineExceededError, HandlerTimeoutError, TransactionEndedInsideError } from '../errors.ts';
 import type { InboxGroups as Groups, Inbox, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
-import { isConflict, sqlState } from './database-error.ts';
+import { isConflict, isOutage, sqlState } from './database-error.ts';
 import type { TransactionExecutor, TransactionStatus } from './executor.ts';
 import { type AskedRow, claimInboxRows } from './sql/claim-inbox-rows.ts';
 import type { AmbientTransaction } from './transaction-scope.ts';
@@ -158,7 +151,7 @@ export class InboxGroups implements Pick<Inbox, 'handle'> {
       return undefined;
     } catch (error) {
       result.reject(error);
-      return !hasBegun && isInfrastructure(error) ? { error } : undefined;
+      return !hasBegun && isOutage(error) ? { error } : undefined;
     }
   }
 }
@@ -196,12 +189,6 @@ function nameOf(members: readonly Member[]): string {
   const handlers = new Set(members.map(({ request }) => request.handler));
   return `${[...handlers].join(', ')} (${members.length} messages)`;
 }
-
-/** Nobody's fault, as `recover` of the router has it: each waits and is tried again. */
-const isInfrastructure = (error: unknown): boolean =>
-  error instanceof DatabaseUnavailableError ||
-  error instanceof CommitAbortedError ||
-  error instanceof CommitUnknownError;
 
 function rejectAll(members: readonly Member[], error: unknown): Left {
   for (const { result } of members) result.reject(error);

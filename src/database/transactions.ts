@@ -3,15 +3,24 @@ import type { Knex } from 'knex';
 import {
   CommitAbortedError,
   CommitUnknownError,
+  DatabaseAccessRefusedError,
   DatabaseUnavailableError,
   InvalidArgumentError,
+  SvcCommError,
   TransactionEndedInsideError,
   TransactionFinishedError,
 } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { CommitFate } from './commit-fate.ts';
 import { CommitGuard } from './commit-guard.ts';
-import { isConnectionError, isReadOnly, toDatabaseError, unavailable } from './database-error.ts';
+import {
+  errorText,
+  isAccessRefused,
+  isConnectionError,
+  isReadOnly,
+  toDatabaseError,
+  unavailable,
+} from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import type { DatabasePool } from './pool.ts';
 import { recogniseTransaction } from './recognise-transaction.ts';
@@ -32,7 +41,7 @@ export interface TransactionsOptions {
   readonly holders?: TransactionHolders;
   /** Called when the database has refused a write of ours, after the rollback. @default nothing */
   readonly onReadOnly?: () => void;
-  /** Masked, for errors. @default "the database of the setting 'transactions'" */
+  /** Masked, for errors. @default '': that of a library of the user's */
   readonly url?: string;
   /**
    * Where our tables are: with them it can be told what became of a COMMIT whose answer was lost.
@@ -276,9 +285,12 @@ export class Transactions {
   /** What the work threw stays as it is; what opening, committing or rolling back threw is about the database. */
   #failure(error: unknown, outcome: Outcome<unknown>): unknown {
     if (outcome.kind === 'failed' && outcome.isUsers && error === outcome.error) return error;
-    if (!isConnectionError(error)) return toDatabaseError(error);
-    const where = this.#options.url ?? "the database of the setting 'transactions'";
-    return unavailable(where, error);
+    const { url = '' } = this.#options;
+    // Of a transaction that never began: what one of its statements may not do says 42501 as well.
+    if (outcome.kind === 'running' && !(error instanceof SvcCommError) && isAccessRefused(error)) {
+      return new DatabaseAccessRefusedError(url, errorText(error), { cause: error });
+    }
+    return isConnectionError(error) ? unavailable(url, error) : toDatabaseError(error);
   }
 }
 

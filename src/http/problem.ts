@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   BrokerUnavailableError,
+  DatabaseAccessRefusedError,
   DatabaseBusyError,
   DatabaseUnavailableError,
   DiscoveryUnavailableError,
@@ -76,6 +77,7 @@ const isUnavailable = (error: SvcCommError): boolean =>
   error instanceof BrokerUnavailableError ||
   error instanceof DiscoveryUnavailableError ||
   error instanceof DatabaseUnavailableError ||
+  error instanceof DatabaseAccessRefusedError ||
   error instanceof DatabaseBusyError ||
   error instanceof NotRunningError;
 

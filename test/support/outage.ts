@@ -9,10 +9,12 @@ export interface EffectConsumerOptions {
   readonly name: string;
   readonly group: number;
   readonly settings?: Settings;
+  /** Writes with the handle of another library. @default with knex */
+  readonly insert?: (transaction: unknown, id: string) => Promise<void>;
 }
 
 /** A consumer that writes the id of each message into the table `effect`. Not started. */
-export function effectConsumer(kit: ServiceKit, { name, group, settings = {} }: EffectConsumerOptions) {
+export function effectConsumer(kit: ServiceKit, { name, group, settings = {}, insert }: EffectConsumerOptions) {
   const service = kit.service(name, settings);
   const exchange = kit.exchangeName(name);
   const attempts: number[] = [];
@@ -24,7 +26,8 @@ export function effectConsumer(kit: ServiceKit, { name, group, settings = {} }: 
       async (_routingKey, body, { transaction, attempt }) => {
         attempts.push(attempt);
         const { id } = body as { id: string };
-        await (transaction as KnexTransaction).raw(`INSERT INTO ${kit.table('effect')} VALUES (?)`, [id]);
+        if (insert) await insert(transaction, id);
+        else await (transaction as KnexTransaction).raw(`INSERT INTO ${kit.table('effect')} VALUES (?)`, [id]);
       },
       { group },
     ),

@@ -8,7 +8,7 @@ import { codeOf } from '../../util/thrown.ts';
 import { callResponseKey, decodeCall, encodeCallResponse, type WireCallResponse } from '../../wire/call.ts';
 import { isExpired } from '../../wire/deadline.ts';
 import type { AnsweringLayers, AnsweringParts } from '../kind.ts';
-import { asError, isCutShort } from './recover.ts';
+import { asError, isCutShort, isOutage } from './recover.ts';
 
 export interface AnswerOptions {
   /** Whether an answer by message goes with the transaction that the handler runs in. */
@@ -89,7 +89,7 @@ async function failed(
 function isNobodysFault(error: Error): boolean {
   const code = codeOf(error);
   const isUnreadable = code === 'SVC_COMM_MALFORMED_MESSAGE' && !('reason' in error && error.reason === 'contract');
-  return isUnreadable || code === 'SVC_COMM_BROKER_UNAVAILABLE' || code === 'SVC_COMM_DATABASE_UNAVAILABLE';
+  return isUnreadable || isOutage(error);
 }
 
 function isRetriedInTime(error: Error, { deadline }: MessageContext, { now }: AnsweringParts): boolean {

@@ -7,7 +7,7 @@ import { codeOf, isError } from '../../util/thrown.ts';
  * Turns what was thrown inside into a verdict; the only layer that does, and the outermost.
  * - `Reject`, or a handler that committed its transaction itself: dead letters. A malformed message: dead letters.
  * - `RetryLater`: retry after its delay.
- * - no connection to broker or database, or our own stop or a lost delivery cut the run short: given back, no attempt counted
+ * - an outage of broker or database, or our own stop or a lost delivery cut the run short: given back, no attempt counted
  * - anything else: retry as the settings say.
  */
 export function recover(): Middleware {
@@ -34,16 +34,27 @@ function verdictOf(thrown: unknown, signal: AbortSignal): Verdict {
       return { kind: 'dead', reason: 'rejected', error };
     case 'SVC_COMM_MALFORMED_MESSAGE':
       return { kind: 'dead', reason: 'malformed', error };
-    case 'SVC_COMM_BROKER_UNAVAILABLE':
-    case 'SVC_COMM_DATABASE_UNAVAILABLE':
-    // The inbox knows, when the message comes again, whether its effect is there.
-    case 'SVC_COMM_COMMIT_ABORTED':
-    case 'SVC_COMM_COMMIT_UNKNOWN':
-      return { kind: 'release', error };
     default:
-      return isCutShort(signal) ? { kind: 'release', error } : { kind: 'retry', error, ...delayOf(error) };
+      if (isOutage(error) || isCutShort(signal)) return { kind: 'release', error };
+      return { kind: 'retry', error, ...delayOf(error) };
   }
 }
+
+/** A message that met one would meet it again until somebody has mended it: its attempts would be gone before. */
+const OUTAGES: ReadonlySet<unknown> = new Set([
+  'SVC_COMM_BROKER_UNAVAILABLE',
+  'SVC_COMM_DATABASE_UNAVAILABLE',
+  // The password was changed, a right taken away, a table dropped: each start finds out, and a process that runs waits.
+  'SVC_COMM_DATABASE_ACCESS_REFUSED',
+  'SVC_COMM_DATABASE_RIGHTS',
+  'SVC_COMM_MIGRATION_REQUIRED',
+  // The inbox knows, when the message comes again, whether its effect is there.
+  'SVC_COMM_COMMIT_ABORTED',
+  'SVC_COMM_COMMIT_UNKNOWN',
+]);
+
+/** Whether broker or database failed it, and not what it did. */
+export const isOutage = (error: Error): boolean => OUTAGES.has(codeOf(error));
 
 /** Whatever the run failed with then, it is not the handler's fault: no attempt is counted. */
 export function isCutShort({ aborted, reason }: AbortSignal): boolean {
