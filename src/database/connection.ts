@@ -101,6 +101,12 @@ class PgConnection implements DatabaseConnection {
   }
 
   async open(): Promise<void> {
+    const { connectTimeoutMs } = this.#options;
+    // Of pg's own time only the greeting is a part: a server may fall silent behind it.
+    const deadline = setTimeout(
+      () => this.#lose(new Error(`no answer within ${connectTimeoutMs} ms`)),
+      connectTimeoutMs,
+    );
     try {
       await this.#client.connect();
       if (!this.#options.prepare) return;
@@ -112,7 +118,9 @@ class PgConnection implements DatabaseConnection {
     } catch (error) {
       this.#lose(error);
       if (isAccessRefused(error)) throw new DatabaseAccessRefusedError(this.#url, errorText(error), { cause: error });
-      throw unavailable(this.#url, error);
+      throw unavailable(this.#url, this.lost.reason);
+    } finally {
+      clearTimeout(deadline);
     }
   }
 

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { connectDatabase } from '../../src/database/connection.ts';
 import { DatabasePool } from '../../src/database/pool.ts';
 import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
 import { CommitAbortedError, DatabaseUnavailableError } from '../../src/errors.ts';
@@ -163,5 +164,14 @@ test('behind a pooler, whose process ids are its own, a statement that takes its
   await renew();
   await expect(pool.knex.raw(`SELECT pg_sleep(${(SILENCE_MS * 6) / 1000}), 7 AS n`)).resolves.toMatchObject({
     rows: [{ n: 7 }],
+  });
+});
+
+test('a connection whose server falls silent right behind its greeting is given up within the time to connect', async () => {
+  proxy.filterToServer = () => (bytes) => (bytes.includes('pg_backend_pid') ? Buffer.alloc(0) : bytes);
+  const connecting = connectDatabase({ url: proxy.url(database.url), connectTimeoutMs: SILENCE_MS });
+  expect(await failureOf(connecting)).toMatchObject({
+    code: 'SVC_COMM_DATABASE_UNAVAILABLE',
+    message: expect.stringContaining(`no answer within ${SILENCE_MS} ms`),
   });
 });
