@@ -217,21 +217,37 @@ export class UnroutableError extends SvcCommError {
   }
 }
 
+/** @param reason the broker's own word */
+const blocked = (reason: string): string =>
+  `the broker takes no publishes (${reason}): make room there, \`rabbitmqctl status\` shows its alarms`;
+
+/** A call that the broker may not have had. */
+const UNCONFIRMED = 'the broker did not confirm the call: check its log and its load, or give it more time';
+
 /** The broker did not confirm in time. Whether it took the message is unknown: send it again with the same message id. */
 export class PublishTimeoutError extends SvcCommError {
   readonly code = 'SVC_COMM_PUBLISH_TIMEOUT';
   readonly exchange: string;
   readonly routingKey: string;
   readonly timeoutMs: number;
-  constructor(exchange: string, routingKey: string, timeoutMs: number, options?: ErrorOptions) {
+  /** Why the broker takes no publishes at the moment, in its own words (`low on disk`); undefined: it says nothing of it. */
+  readonly blockedReason: string | undefined;
+  constructor(
+    exchange: string,
+    routingKey: string,
+    timeoutMs: number,
+    { blockedReason, ...options }: ErrorOptions & { readonly blockedReason?: string | undefined } = {},
+  ) {
     super(
-      `the broker did not confirm a message to exchange "${exchange}" (routing key "${routingKey}") within ${timeoutMs} ms; ` +
+      `the broker did not confirm a message to exchange "${exchange}" (routing key "${routingKey}") within ${timeoutMs} ms` +
+        `${blockedReason === undefined ? '' : `: ${blocked(blockedReason)}`}; ` +
         'it may or may not have taken it: send it again with the same message id',
       options,
     );
     this.exchange = exchange;
     this.routingKey = routingKey;
     this.timeoutMs = timeoutMs;
+    this.blockedReason = blockedReason;
   }
 }
 
@@ -755,17 +771,25 @@ export class DeadlineExceededError extends SvcCommError {
   }
 }
 
-/** No answer to a call came before its deadline. Whether the callee did what it was asked is unknown. */
+/**
+ * No answer to a call came before its deadline. Whether the callee did what it was asked is unknown. Of a broker that takes
+ * no publishes (an alarm) neither the call nor an answer comes through, and the text says so.
+ */
 export class CallTimeoutError extends SvcCommError {
   readonly code = 'SVC_COMM_CALL_TIMEOUT';
   readonly service: string;
   readonly method: string;
   readonly callId: string;
   readonly timeoutMs: number;
-  constructor({ service, method, callId, timeoutMs }: CallData & { timeoutMs: number }, options?: ErrorOptions) {
+  constructor(
+    { service, method, callId, timeoutMs }: CallData & { timeoutMs: number },
+    { blockedReason, ...options }: ErrorOptions & { readonly blockedReason?: string | undefined } = {},
+  ) {
+    const todo =
+      options.cause instanceof PublishTimeoutError ? UNCONFIRMED : 'check that its consumer runs, or give it more time';
     super(
-      `no answer from "${service}" to "${method}" within ${timeoutMs} ms: check that its consumer runs, or give it more ` +
-        'time; whether it did what it was asked is unknown',
+      `no answer from "${service}" to "${method}" within ${timeoutMs} ms: ` +
+        `${blockedReason === undefined ? todo : blocked(blockedReason)}; whether it did what it was asked is unknown`,
       options,
     );
     this.service = service;

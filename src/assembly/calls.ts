@@ -39,6 +39,7 @@ export function assembleCalls(assembly: Assembly): CallsRole {
     publisher: new RouteHints(onDemand, (name) => nearestRoutes(name, settings, messageRouter.bindings())),
     ready: (timeoutMs, signal) => onDemand.ready(timeoutMs, signal),
     replyExchange: () => queue.address,
+    blockedReason: () => connection.blockedReason,
     appId: settings.appId,
     clock: assembly.clock(),
     clockKnown: () => assembly.clockKnown(),

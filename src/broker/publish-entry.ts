@@ -76,6 +76,9 @@ export function refused(
   return { kind: 'refused', error: new PublishRefusedError(exchange, routingKey, why, options) };
 }
 
-export function timedOut({ message: { exchange, routingKey }, timeoutMs }: PublishEntry): PublishOutcome {
-  return { kind: 'unknown', error: new PublishTimeoutError(exchange, routingKey, timeoutMs) };
+export function timedOut(
+  { message: { exchange, routingKey }, timeoutMs }: PublishEntry,
+  blockedReason: string | undefined,
+): PublishOutcome {
+  return { kind: 'unknown', error: new PublishTimeoutError(exchange, routingKey, timeoutMs, { blockedReason }) };
 }

@@ -233,10 +233,13 @@ export class PublishFlow {
 
   /** @returns when to look again */
   #expire(nowMs: number): number {
-    for (const entry of this.#unconfirmed) if (isOver(entry, nowMs)) this.ledger.settle(entry, timedOut(entry));
+    const { blockedReason } = this.#connection;
+    for (const entry of this.#unconfirmed) {
+      if (isOver(entry, nowMs)) this.ledger.settle(entry, timedOut(entry, blockedReason));
+    }
     const late = this.#queue.filter((entry) => isOver(entry, nowMs));
     this.#queue = this.#queue.filter((entry) => !isOver(entry, nowMs));
-    for (const entry of late) this.#leave(entry, timedOut(entry));
+    for (const entry of late) this.#leave(entry, timedOut(entry, blockedReason));
     if (this.#unconfirmed.some((entry) => isStuck(entry, this.#options.timeoutMs, nowMs))) this.#giveUpChannel();
     return nextDeadline(this.#unconfirmed, this.#queue, this.#options.timeoutMs);
   }

@@ -125,7 +125,8 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
       const leftMs = deadlineMs - performance.now();
       // An attempt may end this much before its time: it is no reason to send the message once more.
       if (leftMs <= (wasSent ? TOLERANCE_MS : 0)) {
-        if (wasSent) throw new PublishTimeoutError(checked.exchange, checked.routingKey, timeoutMs);
+        const { blockedReason } = this.#connection;
+        if (wasSent) throw new PublishTimeoutError(checked.exchange, checked.routingKey, timeoutMs, { blockedReason });
         throw this.#connection.unavailable(this.#silence(timeoutMs));
       }
       if (!this.hasRoom) {

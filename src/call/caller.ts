@@ -38,6 +38,8 @@ export interface CallerOptions {
   readonly ready: (timeoutMs: number, signal?: AbortSignal) => Promise<void>;
   /** The exchange that callees may answer to which answer by message; undefined while there is none. */
   readonly replyExchange: () => string | undefined;
+  /** The broker's words when it takes no publishes at the moment: no answer comes through then. @default never */
+  readonly blockedReason?: () => string | undefined;
   /** AMQP `app_id`. */
   readonly appId: string;
   /** Makes deadlines. @default the system's clock */
@@ -66,7 +68,12 @@ export class Caller implements ReplyListener {
   readonly #pending: PendingCalls;
 
   constructor(options: CallerOptions) {
-    const defaults = { clock: systemClock, clockKnown: () => Promise.resolve(), limits: DEFAULT_JSON_LIMITS };
+    const defaults = {
+      blockedReason: () => undefined,
+      clock: systemClock,
+      clockKnown: () => Promise.resolve(),
+      limits: DEFAULT_JSON_LIMITS,
+    };
     this.#options = { telemetry: new Telemetry(), ...defaults, ...options };
     this.#pending = new PendingCalls(uuidv7(), this.#options.limits);
   }
@@ -113,8 +120,8 @@ export class Caller implements ReplyListener {
     return this.#options.telemetry.sending('call', { exchange: service, routingKey: method }, async (tell) => {
       const correlationId = currentCorrelation()?.correlationId ?? callId;
       tell(callId, correlationId);
-      const asked = { ...open, correlationId };
-      return resultOf<Result>(await this.#exchange(asked, question, deadline, endsAtMs, signal), open);
+      const outcome = await this.#exchange({ ...open, correlationId }, question, deadline, endsAtMs, signal);
+      return resultOf<Result>(outcome, open, this.#options.blockedReason());
     });
   }
 
@@ -161,7 +168,7 @@ function deadlineOf({ timeout, expiredTime }: CallOptions, now: number): Date {
   return deadline;
 }
 
-function resultOf<Result>(outcome: CallOutcome, open: OpenCall): Result {
+function resultOf<Result>(outcome: CallOutcome, open: OpenCall, blockedReason: string | undefined): Result {
   switch (outcome.kind) {
     case 'answered': {
       const { error, data } = outcome.response;
@@ -172,12 +179,14 @@ function resultOf<Result>(outcome: CallOutcome, open: OpenCall): Result {
       throw new UnreadableReplyError(open, { cause: outcome.error });
     case 'not-sent':
       // Sent, and no confirm before the deadline: no answer either.
-      if (outcome.error instanceof PublishTimeoutError) throw new CallTimeoutError(open, { cause: outcome.error });
+      if (outcome.error instanceof PublishTimeoutError) {
+        throw new CallTimeoutError(open, { cause: outcome.error, blockedReason });
+      }
       throw outcome.error;
     case 'aborted':
       throw outcome.reason;
     case 'timeout':
-      throw new CallTimeoutError(open);
+      throw new CallTimeoutError(open, { blockedReason });
     case 'lost':
       throw new CallLostError(open);
     default:

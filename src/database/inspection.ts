@@ -16,7 +16,14 @@ export interface ServerFacts {
   readonly isReadOnly: boolean;
   readonly maxConnections: number;
   readonly usedConnections: number;
+  /** Of the database; PostgreSQL's name. */
+  readonly encoding: string;
+  /** Transactions of any session whose COMMIT waits for a synchronous standby, for longer than that takes. */
+  readonly waitingCommits: number;
 }
+
+/** A standby that is there has answered by then. */
+const STANDBY_MS = 2_000;
 
 export async function serverFacts(db: SqlExecutor): Promise<ServerFacts> {
   const [row] = await db.query<{
@@ -26,11 +33,16 @@ export async function serverFacts(db: SqlExecutor): Promise<ServerFacts> {
     readonly: string;
     most: string;
     used: string;
+    encoding: string;
+    waiting: string;
   }>(
     `SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number,
             pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS readonly,
             current_setting('max_connections') AS most,
-            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' OR backend_type IS NULL)::text AS used`,
+            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' OR backend_type IS NULL)::text AS used,
+            current_setting('server_encoding') AS encoding,
+            (SELECT count(*) FROM pg_stat_activity
+              WHERE wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '${STANDBY_MS} ms')::text AS waiting`,
     [],
   );
   return {
@@ -40,6 +52,8 @@ export async function serverFacts(db: SqlExecutor): Promise<ServerFacts> {
     isReadOnly: row?.readonly === 'on',
     maxConnections: Number(row?.most ?? 0),
     usedConnections: Number(row?.used ?? 0),
+    encoding: row?.encoding ?? '',
+    waitingCommits: Number(row?.waiting ?? 0),
   };
 }
 

@@ -1,6 +1,12 @@
-import { BrokerConnection } from '../broker/connection.ts';
+import { BrokerConnection, type BrokerConnectionOptions } from '../broker/connection.ts';
 import { BrokerInspection } from '../broker/inspection.ts';
-import { BrokerAccessRefusedError, BrokerTlsError, EmbeddedStateError, type TopologyDifference } from '../errors.ts';
+import {
+  BrokerAccessRefusedError,
+  BrokerTlsError,
+  BrokerUnavailableError,
+  EmbeddedStateError,
+  type TopologyDifference,
+} from '../errors.ts';
 import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
 import { topologySpec } from '../settings/parts.ts';
 import { countText } from '../util/count-text.ts';
@@ -10,6 +16,7 @@ import type { Examination } from './examination.ts';
 import { type Finding, ok, type ProblemCode, problem } from './problems.ts';
 
 const OLDEST_TESTED = [3, 10] as const;
+const ALARM_MS = 2_000;
 const MANY_READY = 10_000;
 const MANY_RETRIES = 1_000;
 
@@ -20,8 +27,9 @@ export interface BrokerFindings {
 }
 
 export async function brokerFindings(examination: Examination): Promise<BrokerFindings> {
-  const { connection, findings } = await connected(examination);
-  if (!connection) return { findings, deadLetters: undefined };
+  const { connection, url, findings } = await connected(examination);
+  if (!connection || url === undefined) return { findings, deadLetters: undefined };
+  findings.push(...(await alarmFindings(examination, url)));
   try {
     const inspection = new BrokerInspection(connection);
     const spec = topologySpec(examination.settings, examination.router?.bindings() ?? []);
@@ -44,6 +52,7 @@ function codeOf(error: unknown): ProblemCode {
 async function connected({ settings, assembly }: Examination) {
   const findings: Finding[] = [];
   let connection: BrokerConnection | undefined;
+  let answering: string | undefined;
   const failures: Finding[] = [];
   for (const url of settings.brokerUrls) {
     const node = nodeConnection(assembly, url);
@@ -59,18 +68,42 @@ async function connected({ settings, assembly }: Examination) {
     findings.push(ok('broker', `${product} ${version} at ${maskUrl(url)}`));
     if (isOlder(version)) findings.push(problem('broker-old', `RabbitMQ ${version} at ${maskUrl(url)}`));
     if (connection) await node.stop();
-    else connection = node;
+    else {
+      connection = node;
+      answering = url;
+    }
   }
   const isDown = ({ code }: Finding) => connection !== undefined && code === 'broker-unreachable';
   findings.push(...failures.map((one) => (isDown(one) ? problem('broker-node-down', one.text) : one)));
-  return { connection, findings };
+  return { connection, url: answering, findings };
 }
 
-function nodeConnection(assembly: Examination['assembly'], url: string): BrokerConnection {
+/** Of any node: while one has an alarm, none of the cluster takes publishes. */
+async function alarmFindings({ assembly }: Examination, url: string): Promise<Finding[]> {
+  if (assembly.embedded.broker) return [];
+  const connection = nodeConnection(assembly, url, { closeTimeoutMs: ALARM_MS });
+  try {
+    await connection.start();
+    const alarm = await new BrokerInspection(connection).alarm(ALARM_MS);
+    return alarm === undefined ? [] : [problem('broker-alarm', `it takes no publishes: ${alarm}`)];
+  } catch (error) {
+    if (error instanceof BrokerUnavailableError) return [problem('broker-unreachable', error.message)];
+    throw error;
+  } finally {
+    await connection.stop();
+  }
+}
+
+function nodeConnection(
+  assembly: Examination['assembly'],
+  url: string,
+  others: Pick<BrokerConnectionOptions, 'closeTimeoutMs'> = {},
+): BrokerConnection {
   if (assembly.embedded.broker) return assembly.connection('doctor');
   const { appId, heartbeatMs, connectTimeoutMs } = assembly.settings;
   const { logger } = assembly;
-  return new BrokerConnection({ name: `${appId} doctor`, url, wait: false, heartbeatMs, connectTimeoutMs, logger });
+  const name = `${appId} doctor`;
+  return new BrokerConnection({ name, url, wait: false, heartbeatMs, connectTimeoutMs, logger, ...others });
 }
 
 function isOlder(version: string): boolean {

@@ -4,6 +4,7 @@ import { MIGRATIONS_TABLE, pendingMigrations } from '../database/migrate.ts';
 import { DatabaseAccessRefusedError, DatabaseUnavailableError, EmbeddedStateError } from '../errors.ts';
 import { readBacklog } from '../outbox/backlog.ts';
 import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
+import { countText } from '../util/count-text.ts';
 import { forPeople } from '../util/for-people.ts';
 import { messageOf } from '../util/thrown.ts';
 import type { Examination } from './examination.ts';
@@ -59,6 +60,11 @@ async function serverFindings({ settings, assembly }: Examination, db: DatabaseC
     const why = facts.isStandby ? 'pg_is_in_recovery() is true' : 'default_transaction_read_only is on';
     findings.push(problem('database-standby', why));
   }
+  if (facts.waitingCommits > 0) {
+    const text = `${countText(facts.waitingCommits, 'COMMIT')} unanswered for 2 s: no synchronous standby has confirmed`;
+    findings.push(problem('database-commits-wait', text));
+  }
+  if (facts.encoding !== 'UTF8') findings.push(problem('database-encoding', `its encoding is ${facts.encoding}`));
   const left = facts.maxConnections - facts.usedConnections;
   if (assembly.usesOwnPool && settings.pool.max > left) {
     const text = `pool.max is ${settings.pool.max}, and ${left} of ${facts.maxConnections} connections are left`;

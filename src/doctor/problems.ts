@@ -83,6 +83,13 @@ export const PROBLEMS = {
     meaning: 'A node of `brokerUrl` cannot be reached while another can.',
     todo: 'start the node, or take it out of brokerUrl',
   },
+  'broker-alarm': {
+    area: 'broker',
+    status: 'wrong',
+    meaning:
+      'RabbitMQ has an alarm: its memory or its disk is short, and no node of the cluster takes publishes. Events wait in the outbox; what is sent at once, calls and their answers fail at their deadline.',
+    todo: 'see `rabbitmqctl status` for the alarm, then make room: consume what waits, free the disk, or raise vm_memory_high_watermark or lower disk_free_limit',
+  },
   'broker-refused': {
     area: 'broker',
     status: 'wrong',
@@ -192,6 +199,20 @@ export const PROBLEMS = {
     status: 'wrong',
     meaning: 'The server is a standby, or its sessions are read-only: it takes no writes.',
     todo: 'let databaseUrl name the primary, by an address that follows it (DNS, a virtual address, a pooler), or turn default_transaction_read_only off',
+  },
+  'database-commits-wait': {
+    area: 'database',
+    status: 'wrong',
+    meaning:
+      'COMMITs wait for a synchronous standby (`synchronous_standby_names`) that is not there or is behind: whoever writes waits with them, and so does this service.',
+    todo: 'start the standby, or take it out of synchronous_standby_names and reload: what then fails over loses what was answered',
+  },
+  'database-encoding': {
+    area: 'database',
+    status: 'warning',
+    meaning:
+      'The database is not UTF8: an event, or what else is kept, with a character that its encoding does not have is refused (22P05); SQL_ASCII keeps bytes without looking.',
+    todo: "move to a database of UTF8 (`CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`, pg_dump, pg_restore)",
   },
   'database-connections': {
     area: 'database',

@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createService, type SvcCommService } from '../../src/assemble.ts';
+import { callConsumer } from '../../src/router/call-consumer.ts';
+import { MessageRouter } from '../../src/router/router.ts';
+import { type OwnRabbit, startOwnRabbit } from '../support/own-servers.ts';
+
+let rabbit: OwnRabbit;
+let service: SvcCommService;
+let callee: ReturnType<SvcCommService['consumer']>;
+
+beforeAll(async () => {
+  rabbit = await startOwnRabbit();
+  const messageRouter = new MessageRouter();
+  service = createService({ appId: 'alarmed', brokerUrl: rabbit.url, logLevel: 'silent' }, { messageRouter });
+  messageRouter.consumer('alarmed', 'sum')(callConsumer(async ({ x, y }: { x: number; y: number }) => x + y));
+  callee = service.consumer();
+  await callee.start();
+}, 120_000);
+afterAll(async () => {
+  await callee.stop();
+  await service.close();
+  await rabbit.remove();
+});
+
+const codes = async () => (await service.examine()).flatMap(({ code }) => (code === undefined ? [] : [code]));
+
+/** More than any disk has. */
+const alarm = (is: boolean) => rabbit.ctl('set_disk_free_limit', is ? '100000GB' : '50MB');
+
+it('an alarm of the broker is what a call and a command that fail by it tell of, not their receiver, and doctor finds it', async () => {
+  const ask = () => service.call('alarmed', 'sum', { x: 1, y: 2 }, { timeout: 5 });
+  expect(await ask()).toBe(3);
+  expect(await codes()).not.toContain('broker-alarm');
+  await alarm(true);
+  const told = expect.stringMatching(/takes no publishes \(low on disk\).*rabbitmqctl status/);
+  await expect(ask()).rejects.toMatchObject({ code: 'SVC_COMM_CALL_TIMEOUT', message: told });
+  const sending = service.sendCommand('alarmed', { x: 1 }, { commandName: 'sum', timeout: 5 });
+  await expect(sending).rejects.toMatchObject({ message: expect.stringContaining('takes no publishes (low on disk)') });
+  expect(await codes()).toContain('broker-alarm');
+  await alarm(false);
+  await expect.poll(() => ask().catch(() => undefined)).toBe(3);
+  expect(await codes()).not.toContain('broker-alarm');
+}, 120_000);
