@@ -451,6 +451,27 @@ export class EmbeddedStateError extends SvcCommError {
   }
 }
 
+/** The setting by which PostgreSQL ended a transaction. */
+export type TransactionLimit = 'idle_in_transaction_session_timeout' | 'transaction_timeout';
+
+/**
+ * PostgreSQL ended the transaction, and its connection, by a time limit of its own: it did nothing for too long, or took too
+ * long in all. Nothing of it was written.
+ */
+export class TransactionTimeoutError extends SvcCommError {
+  readonly code = 'SVC_COMM_TRANSACTION_TIMEOUT';
+  readonly limit: TransactionLimit;
+  constructor(limit: TransactionLimit, options?: ErrorOptions) {
+    const why = limit === 'transaction_timeout' ? 'took too long' : 'waited for too long between two statements';
+    super(
+      `PostgreSQL ended the transaction, which ${why} (${limit}): nothing of it was written; do what takes its time ` +
+        `outside of the transaction, or raise ${limit} for this user`,
+      options,
+    );
+    this.limit = limit;
+  }
+}
+
 /** A table of ours is missing. */
 export class MigrationRequiredError extends SvcCommError {
   readonly code = 'SVC_COMM_MIGRATION_REQUIRED';

@@ -10,6 +10,8 @@ import {
   SvcCommError,
   TransactionAbortedError,
   TransactionFinishedError,
+  type TransactionLimit,
+  TransactionTimeoutError,
 } from '../errors.ts';
 
 /** Five characters, but neither a socket's EPIPE nor prisma's own P1001 … P2037. */
@@ -95,6 +97,15 @@ export function isRefusedAt(error: unknown, port: number): boolean {
  */
 export const isConflict = (error: unknown): boolean => CONFLICTS.has(sqlState(error) ?? '');
 
+/** By SQLSTATE. */
+const TIME_LIMITS: Readonly<Record<string, TransactionLimit>> = Object.freeze({
+  '25P03': 'idle_in_transaction_session_timeout',
+  '25P04': 'transaction_timeout',
+});
+
+/** Whether PostgreSQL ended the transaction by a time limit: the connection is lost with it, and the database is not down. */
+export const isTimeLimit = (error: unknown): boolean => (sqlState(error) ?? '') in TIME_LIMITS;
+
 /** Whether the database refuses writes. */
 export const isReadOnly = (error: unknown): boolean => sqlState(error) === READ_ONLY;
 
@@ -121,7 +132,10 @@ export function errorText(error: unknown): string {
  */
 export function toDatabaseError(error: unknown): unknown {
   if (error instanceof SvcCommError) return error;
-  switch (sqlState(error)) {
+  const state = sqlState(error);
+  const limit = TIME_LIMITS[state ?? ''];
+  if (limit) return new TransactionTimeoutError(limit, { cause: error });
+  switch (state) {
     case '42P01':
     case '42703':
     case '3F000': {

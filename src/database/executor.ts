@@ -16,6 +16,8 @@ export interface TransactionExecutor extends SqlExecutor {
   /** `knex`, `pg`, … */
   readonly library: string;
   status(): TransactionStatus;
+  /** What PostgreSQL said when it ended the transaction by a time limit (`isTimeLimit`); undefined where it is not known. */
+  readonly timeLimit?: unknown;
   /**
    * Runs a statement that must not take effect outside the transaction, even when its COMMIT overtakes it.
    * @param sql its last parameter, after `params`, is the transaction's mark: the statement does nothing and returns

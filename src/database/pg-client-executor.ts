@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { DatabaseUnavailableError, TransactionAbortedError, TransactionFinishedError } from '../errors.ts';
-import { toDatabaseError } from './database-error.ts';
+import { isTimeLimit, toDatabaseError } from './database-error.ts';
 import type { TransactionExecutor, TransactionStatus } from './executor.ts';
 
 /** What we need of `pg.Client`; knex, drizzle, typeorm and sequelize keep one in their transactions. */
@@ -16,6 +16,7 @@ export interface PgClient {
   readonly connection?: {
     on(event: 'readyForQuery', listener: (message: { readonly status: string }) => void): unknown;
     on(event: 'commandComplete', listener: (message: { readonly text: string }) => void): unknown;
+    on(event: 'errorMessage', listener: (message: { readonly code?: string | undefined }) => void): unknown;
   };
 }
 
@@ -74,6 +75,10 @@ export class PgClientExecutor implements TransactionExecutor {
     }
   }
 
+  get timeLimit(): unknown {
+    return this.#ends.timeLimit;
+  }
+
   async query<Row extends object>(sql: string, params: readonly (string | null)[], name?: string): Promise<Row[]> {
     const { client, prepare, knowsItsEnd } = this.#options;
     // No await between the last look and the statement: a COMMIT would slip in.
@@ -101,6 +106,8 @@ interface Ends {
   count: number;
   /** Of a savepoint, or ROLLBACK AND CHAIN: the server says the same of both, and whoever asks it finds out. */
   rollbacks: number;
+  /** PostgreSQL says it between two statements, to nobody's: what comes behind it only hears that the connection is gone. */
+  timeLimit?: unknown;
 }
 
 const ends = new WeakMap<PgClient, Ends>();
@@ -109,7 +116,7 @@ const ends = new WeakMap<PgClient, Ends>();
 function endsOn(client: PgClient): Ends {
   const known = ends.get(client);
   if (known) return known;
-  const counted = { count: 0, rollbacks: 0 };
+  const counted: Ends = { count: 0, rollbacks: 0 };
   ends.set(client, counted);
   client.connection?.on('readyForQuery', ({ status }) => {
     if (status === 'I') counted.count += 1;
@@ -117,6 +124,9 @@ function endsOn(client: PgClient): Ends {
   client.connection?.on('commandComplete', ({ text }) => {
     if (text === 'COMMIT') counted.count += 1;
     if (text === 'ROLLBACK') counted.rollbacks += 1;
+  });
+  client.connection?.on('errorMessage', (message) => {
+    if (isTimeLimit(message)) counted.timeLimit = message;
   });
   return counted;
 }

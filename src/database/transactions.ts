@@ -129,6 +129,7 @@ export class Transactions {
    * @throws what `work` throws, after the rollback
    * @throws DatabaseUnavailableError (SVC_COMM_DATABASE_UNAVAILABLE) when the connection was refused, or lost before
    *   COMMIT: nothing was written
+   * @throws TransactionTimeoutError (SVC_COMM_TRANSACTION_TIMEOUT) when PostgreSQL ended it by a time limit: nothing was written
    * @throws CommitAbortedError (SVC_COMM_COMMIT_ABORTED) when it was lost at COMMIT, which did not take place. When it
    *   did, this resolves as ever.
    * @throws CommitUnknownError (SVC_COMM_COMMIT_UNKNOWN) when PostgreSQL could not be asked in time
@@ -218,6 +219,8 @@ export class Transactions {
       if (opened.status === 'fulfilled') return this.#value(outcome);
       const { reason: error } = opened;
       if (error instanceof DatabaseUnavailableError && isReadOnly(error)) this.#options.onReadOnly?.();
+      const limit = scope?.executor.timeLimit;
+      if (!isDone(outcome) && limit !== undefined) throw this.#timedOut(limit, outcome);
       if (!isDone(outcome) || !isConnectionError(error)) throw this.#failure(error, outcome);
       leave?.();
       leave = undefined;
@@ -280,6 +283,15 @@ export class Transactions {
       'one that resolved before its work was done: return the promise of your library, and end the transaction by ' +
         'returning or throwing, not by a commit or rollback of its handle',
     );
+  }
+
+  /** The rollback has failed as well, and of libraries that is what is heard. What the work has decided stands. */
+  #timedOut(limit: unknown, outcome: Outcome<unknown>): unknown {
+    if (outcome.kind !== 'failed' || !outcome.isUsers) return toDatabaseError(limit);
+    const { error } = outcome;
+    // Only that it is over, not why.
+    const isSymptom = isConnectionError(error) || error instanceof TransactionFinishedError;
+    return isSymptom ? toDatabaseError(limit) : error;
   }
 
   /** What the work threw stays as it is; what opening, committing or rolling back threw is about the database. */

@@ -11,10 +11,12 @@ export interface EffectConsumerOptions {
   readonly settings?: Settings;
   /** Writes with the handle of another library. @default with knex */
   readonly insert?: (transaction: unknown, id: string) => Promise<void>;
+  /** Behind the insert, in the transaction. @default nothing */
+  readonly work?: (id: string) => Promise<void>;
 }
 
 /** A consumer that writes the id of each message into the table `effect`. Not started. */
-export function effectConsumer(kit: ServiceKit, { name, group, settings = {}, insert }: EffectConsumerOptions) {
+export function effectConsumer(kit: ServiceKit, { name, group, settings = {}, insert, work }: EffectConsumerOptions) {
   const service = kit.service(name, settings);
   const exchange = kit.exchangeName(name);
   const attempts: number[] = [];
@@ -28,6 +30,7 @@ export function effectConsumer(kit: ServiceKit, { name, group, settings = {}, in
         const { id } = body as { id: string };
         if (insert) await insert(transaction, id);
         else await (transaction as KnexTransaction).raw(`INSERT INTO ${kit.table('effect')} VALUES (?)`, [id]);
+        await work?.(id);
       },
       { group },
     ),
