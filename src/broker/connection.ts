@@ -4,6 +4,7 @@ import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { type BackoffOptions, backoffMs, RECONNECT_BACKOFF } from '../util/backoff.ts';
 import { sleep } from '../util/sleep.ts';
+import { type Waits, waitsUntilMs } from '../util/waits.ts';
 import { type BrokerNode, parseBrokerUrls } from './broker-url.ts';
 import { closeModel, destroySocket } from './close-model.ts';
 import { type ConnectionListener, ListenerSet, type OpenConnection } from './connection-listener.ts';
@@ -15,8 +16,8 @@ export interface BrokerConnectionOptions {
   readonly name: string;
   /** One URL, or one for each node of a cluster; a function is asked before each attempt, for a server that moves. */
   readonly url: string | readonly string[] | (() => string);
-  /** Whether `start` waits for a broker that is down; else it fails after each node was tried once. @default true */
-  readonly wait?: boolean;
+  /** Whether, and for how long, `start` waits for a broker that is down; each node is tried once at least. @default true */
+  readonly wait?: Waits;
   /** For URLs without `?heartbeat=`, rounded up to whole seconds; 0 turns heartbeats off. @default 30_000 */
   readonly heartbeatMs?: number;
   /** Connect and handshake together. @default 10_000 */
@@ -172,6 +173,7 @@ export class BrokerConnection implements Service {
 
   /** Resolves when open, or when the signal aborts. Rejects when `afterFailure` says so. */
   async #connect(signal: AbortSignal, hasBeenOpen: boolean): Promise<void> {
+    const untilMs = waitsUntilMs(this.#options.wait);
     while (!signal.aborted) {
       this.#move('connecting');
       const result = await this.#nodes.round(signal);
@@ -186,7 +188,8 @@ export class BrokerConnection implements Service {
       const { error } = result;
       this.stats.failures += 1;
       const isRefused = error instanceof BrokerAccessRefusedError || error instanceof BrokerTlsError;
-      if (afterFailure({ hasBeenOpen, isRefused, wait: this.#options.wait }) === 'closed') throw error;
+      const wait = performance.now() < untilMs;
+      if (afterFailure({ hasBeenOpen, isRefused, wait }) === 'closed') throw error;
       const delayMs = backoffMs(this.#failuresInRow++, this.#options.backoff);
       const fields = { connection: this.name, error: error.message, delayMs, attempt: this.#failuresInRow };
       if (isRefused) this.#options.logger.error(fields, 'the broker refuses us now; trying again');

@@ -3,6 +3,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
+import { type Waits, waitsUntilMs } from '../util/waits.ts';
 import type { DatabaseConnection } from './connection.ts';
 import type { SqlExecutor } from './executor.ts';
 
@@ -49,11 +50,13 @@ export class DatabaseLink implements SqlExecutor {
 
   /**
    * Connects for the first time, waiting for the database with back-off.
-   * @param wait false: fails instead of waiting
+   * @param waits then it fails, with what there is against it
    * @throws DatabaseAccessRefusedError: only here, later it waits as well
    */
-  async open(signal: AbortSignal, wait = true): Promise<void> {
-    await this.#connected(signal, (error) => !wait || error instanceof DatabaseAccessRefusedError);
+  async open(signal: AbortSignal, waits: Waits = true): Promise<void> {
+    const untilMs = waitsUntilMs(waits);
+    const isOver = () => performance.now() >= untilMs;
+    await this.#connected(signal, (error) => isOver() || error instanceof DatabaseAccessRefusedError);
   }
 
   get isClosed(): boolean {

@@ -1,13 +1,14 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { type Logger, silentLogger } from '../lifecycle/logger.ts';
+import type { Waits } from '../util/waits.ts';
 
 export interface PoolOptions {
   /** `postgres://…`; never logged or thrown unmasked. A function is asked for each connection, for a server that moves. */
   readonly url: string | (() => string);
   /** Most connections at once, ≥ 1. @default 25: the default concurrency + 5 */
   readonly max?: number;
-  /** Whether `start` waits for a database that is down, with back-off; otherwise it fails. @default true */
-  readonly wait?: boolean;
+  /** Whether, and for how long, `start` waits for a database that is down, with back-off; then it fails. @default true */
+  readonly wait?: Waits;
   /** Milliseconds for one attempt to connect. @default 5_000 */
   readonly connectTimeoutMs?: number;
   /** Waiting longer than this for a free connection is logged, with the handlers that hold them. @default 2_000 */

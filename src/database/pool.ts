@@ -4,6 +4,7 @@ import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service
 import { backoffMs } from '../util/backoff.ts';
 import { maskUrl } from '../util/mask.ts';
 import { sleep } from '../util/sleep.ts';
+import { waitsUntilMs } from '../util/waits.ts';
 import {
   errorText,
   isAccessRefused,
@@ -113,6 +114,7 @@ export class DatabasePool implements Service {
     await this.options.ready();
     const knex = await this.#create();
     this.#knex = knex;
+    const untilMs = waitsUntilMs(this.options.wait);
     for (let attempt = 0; ; attempt++) {
       try {
         await knex.raw('SELECT 1');
@@ -120,7 +122,7 @@ export class DatabasePool implements Service {
       } catch (error) {
         const failure = this.#translate(error);
         const mayPass = failure instanceof DatabaseUnavailableError || sqlState(error) === BACKEND_HELD;
-        if (!mayPass || !this.options.wait || signal.aborted) throw failure;
+        if (!mayPass || performance.now() >= untilMs || signal.aborted) throw failure;
         const delayMs = backoffMs(attempt);
         this.options.logger.warn(
           { url: this.url, delayMs, reason: errorText(error) },

@@ -8,6 +8,7 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { Bell } from '../util/bell.ts';
 import { sleep } from '../util/sleep.ts';
+import { waitsUntilMs } from '../util/waits.ts';
 import { CENSUS_MS, LeaseHolder } from './lease-holder.ts';
 import { Promotion } from './promotion.ts';
 import type { RelayParts } from './relay.ts';
@@ -132,13 +133,14 @@ export class RelayRun {
    */
   async start(signal: AbortSignal): Promise<void> {
     const { read, write, control } = this.#links;
-    await control.open(signal, this.#parts.wait);
+    const { wait = true } = this.#parts;
+    const untilMs = waitsUntilMs(wait);
+    await control.open(signal, wait);
     this.#hasConnected = true;
-    for (let attempt = 0; !(await this.#firstCensus()); attempt++) {
+    for (let attempt = 0; !(await this.#firstCensus(untilMs)); attempt++) {
       await sleep(backoffMs(attempt), signal);
       signal.throwIfAborted();
     }
-    const { wait } = this.#parts;
     await Promise.all([read.open(signal, wait), write.open(signal, wait)]);
     this.#sender.open(this.#intake.signal);
     const { signal: intake } = this.#intake;
@@ -195,7 +197,8 @@ export class RelayRun {
     }
   }
 
-  async #firstCensus(): Promise<boolean> {
+  /** @param untilMs then a database that is down is waited for no longer */
+  async #firstCensus(untilMs: number): Promise<boolean> {
     try {
       await assertTableRights(this.#links.control, this.#parts.schema, NEEDED);
       await this.#leases.runOnce();
@@ -203,7 +206,7 @@ export class RelayRun {
     } catch (error) {
       const why = tablesError(error);
       if (why) throw why;
-      if (!this.#parts.wait && error instanceof DatabaseUnavailableError) throw error;
+      if (performance.now() >= untilMs && error instanceof DatabaseUnavailableError) throw error;
       this.#parts.logger.warn({ error }, 'the relay could not take partitions; trying again');
       return false;
     }

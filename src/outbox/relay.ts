@@ -5,6 +5,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { PublishPipe } from '../message/publisher.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
+import type { Waits } from '../util/waits.ts';
 import { type RelayOptions, type ResolvedRelayOptions, resolveRelayOptions } from './relay-options.ts';
 import { RelayRun } from './relay-run.ts';
 import { emptyRelayStats, type RelayStats } from './relay-stats.ts';
@@ -29,7 +30,7 @@ export interface RelayParts {
   readonly telemetry?: Telemetry;
   readonly clock?: Clock;
   /** Whether `start` waits for a database that is down; else it fails. @default true */
-  readonly wait?: boolean;
+  readonly wait?: Waits;
   readonly options?: RelayOptions;
 }
 

@@ -11,6 +11,7 @@ import type { Tasks } from '../task/tasks.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { assertObject, assertSignal } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
+import type { Waits } from '../util/waits.ts';
 import { asSent } from '../wire/as-sent.ts';
 import { encodeJson } from '../wire/json.ts';
 import { type CoreServices, coreServices, inServiceScope } from './core/services.ts';
@@ -40,7 +41,7 @@ export interface ProcessesParts {
   readonly retentionMs: number;
   readonly logger: Logger;
   /** Whether `start` waits for a database that is down. */
-  readonly wait: boolean;
+  readonly wait: Waits;
   /** What the package's own tasks need. @default that of the default service */
   readonly services?: (() => Promise<CoreServices>) | undefined;
   /** Told of what is done for an instance. @default nobody */

@@ -223,8 +223,11 @@ export interface Settings {
   };
   /** @default 'info' */
   readonly logLevel?: LogLevel | undefined;
-  /** Whether a start waits for a broker or database that is down; false: it fails. @default true */
-  readonly wait?: boolean | undefined;
+  /**
+   * Whether a start waits for a broker or database that is down; a duration: for so long; false: it fails at once.
+   * @default true; 30 s for commands that end by themselves
+   */
+  readonly wait?: boolean | Duration | undefined;
   readonly restApi?: RestApiSettings | undefined;
   readonly http?: HttpSettings | undefined;
 }

@@ -1,6 +1,7 @@
 import type { TransactionsSetting } from '../database/transactions.ts';
 import type { LogLevel } from '../lifecycle/logger.ts';
 import type { BindSpec, DeclareMode, ExchangeSpec, QueueSpec } from '../message/topology.ts';
+import type { Waits } from '../util/waits.ts';
 import type { HttpSettings, RestApiSettings } from './define.ts';
 
 /** Settings complete and checked: every default is in, every duration is in milliseconds. Made by `resolveSettings`. */
@@ -89,7 +90,8 @@ export interface ResolvedSettings {
   readonly connectTimeoutMs: number;
   readonly deadline: { readonly skewToleranceMs: number };
   readonly logLevel: LogLevel;
-  readonly wait: boolean;
+  /** A number: for so many ms. */
+  readonly wait: Waits;
   readonly restApi: RestApiSettings | undefined;
   readonly http: Required<Omit<HttpSettings, 'token'>> & { readonly token: string | undefined };
 }

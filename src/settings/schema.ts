@@ -324,10 +324,12 @@ export const settingsSchema = z.strictObject({
     z.enum(LOG_LEVELS).prefault(DEFAULTS.logLevel),
     choice(LOG_LEVELS, 'The least level that is logged'),
   ),
-  wait: described(
-    z.boolean().prefault(DEFAULTS.wait),
-    flag('Whether a start waits for a broker or a database that is down, or fails (`--no-wait`)'),
-  ),
+  wait: described(z.union([z.boolean(), duration({ min: 1, max: MAX_TIMER_MS })]).prefault(DEFAULTS.wait), {
+    expected: "true | false | a duration > 0 with its unit, such as '30s'",
+    meaning:
+      'Whether a start waits for a broker or a database that is down, and how long, or fails at once (`--no-wait`); commands that end by themselves wait 30 s where nothing is set',
+    textForm: 'boolean',
+  }),
   restApi: described(
     z
       .strictObject({

@@ -8,6 +8,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { assertKnownNames, assertObject, assertSignal, kindOf } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
+import type { Waits } from '../util/waits.ts';
 import { startDefaults } from './client-source.ts';
 import type { TaskDefinition } from './definition.ts';
 import { taskEvents } from './events.ts';
@@ -45,7 +46,7 @@ export interface TasksParts {
   readonly queue: string;
   readonly logger: Logger;
   /** Whether `start` waits for a database that is down. @default true */
-  readonly wait?: boolean;
+  readonly wait?: Waits;
   /** How often the rows of awaited tasks are looked at without being notified, in ms. @default 1000 */
   readonly pollMs?: number;
   /** @default true */

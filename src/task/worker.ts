@@ -6,6 +6,7 @@ import type { Subscriber, Subscription } from '../message/subscriber.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { aborted } from '../util/aborted.ts';
+import type { Waits } from '../util/waits.ts';
 import type { Intake } from './intake.ts';
 import { type Isolation, measureIsolation } from './isolation.ts';
 import type { ProcessPoolOptions } from './process-pool.ts';
@@ -36,7 +37,7 @@ export interface WorkerParts {
   readonly telemetry?: Telemetry;
   readonly logger: Logger;
   /** Whether `start` waits for a database that is down. */
-  readonly wait: boolean;
+  readonly wait: Waits;
   /** Whether LISTEN is tried; polling goes on in any case. */
   readonly listen: boolean;
   readonly options: WorkerOptions;

@@ -81,16 +81,34 @@ describe('runpublisher and runconsumer', () => {
   });
 });
 
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+describe('a database that is down', () => {
+  it.concurrent.each(['migrate', 'task ls', 'dlq ls'])(
+    'is waited for by %s for 30 s, and then told of: exit code 1',
+    { timeout: 120_000 },
+    async (command) => {
+      const url = `postgres://postgres:c4n4ry@127.0.0.1:${await freePort()}/postgres`;
+      const began = performance.now();
+      const { code, stdout, stderr } = await project.run([bin, ...command.split(' '), '--json'], {
+        SVC_COMM_DATABASE_URL: url,
+      });
+      expect(performance.now() - began).toBeGreaterThan(30_000);
+      expect(code).toBe(1);
+      expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'SVC_COMM_DATABASE_UNAVAILABLE' } });
+      expect(stdout + stderr).not.toContain('c4n4ry');
+    },
+  );
+});
+
 describe('a broker that is down', () => {
   /** A port where nobody listens. */
-  async function freePort(): Promise<number> {
-    const server = createServer().listen(0, '127.0.0.1');
-    await new Promise((resolve) => server.once('listening', resolve));
-    const address = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    return typeof address === 'object' && address ? address.port : 0;
-  }
-
   it.each(['runconsumer', 'runpublisher'])(
     'is waited for by %s, which says so and ends when asked to',
     async (command) => {

@@ -97,6 +97,12 @@ describe('environment variables', () => {
     expect(queue).toMatchObject({ name: 'q', singleActiveConsumer: true });
   });
 
+  it('takes of wait a duration beside true and false, and of nothing else', () => {
+    expect(resolveWith({ SVC_COMM_WAIT: '30s' }, {}).wait).toBe(30_000);
+    expect(resolveWith({ SVC_COMM_WAIT: 'true' }, { wait: false }).wait).toBe(true);
+    expect(() => resolveWith({ SVC_COMM_WAIT: '30' }, {})).toThrow(/wait: expected true \| false \| a duration/);
+  });
+
   it('give way to command-line options', () => {
     const options = [{ path: ['wait'], value: false, from: '--no-wait' }];
     expect(resolveWith({ SVC_COMM_WAIT: 'true' }, { wait: true }, { options }).wait).toBe(false);

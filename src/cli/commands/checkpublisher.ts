@@ -1,5 +1,6 @@
 import type { Backlog } from '../../outbox/backlog.ts';
 import type { CommandContext } from '../context.ts';
+import { PATIENCE } from '../patience.ts';
 
 export interface CheckOptions {
   /** Most events that may wait. */
@@ -13,7 +14,7 @@ export interface CheckOptions {
  * @returns 1 when more events wait, or one waits longer, than the options allow
  */
 export async function checkpublisher(context: CommandContext, options: CheckOptions): Promise<0 | 1> {
-  const settings = await context.loadSettings();
+  const settings = await context.loadSettings(PATIENCE);
   const logger = await context.createLogger('cli', settings);
   const { createService } = await import('../../assemble.ts');
   const { closeSoon } = await import('../run-service.ts');

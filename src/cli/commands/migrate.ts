@@ -1,8 +1,9 @@
 import type { CommandContext } from '../context.ts';
+import { PATIENCE } from '../patience.ts';
 
 /** Brings the tables up to this version. */
 export async function migrate(context: CommandContext): Promise<0> {
-  const settings = await context.loadSettings();
+  const settings = await context.loadSettings(PATIENCE);
   const logger = await context.createLogger('migrate', settings);
   const { createService } = await import('../../assemble.ts');
   const { closeSoon } = await import('../run-service.ts');

@@ -3,6 +3,7 @@ import type { ProcessDescription } from '../../process/description.ts';
 import type { ProcessInstance } from '../../process/instance.ts';
 import type { Processes } from '../../process/processes.ts';
 import type { CommandContext } from '../context.ts';
+import { PATIENCE } from '../patience.ts';
 import { printable } from '../printable.ts';
 
 /** What the project's processes tell of themselves; connects to nothing. */
@@ -17,7 +18,7 @@ export async function withProcesses(
   context: CommandContext,
   work: (processes: Processes) => Promise<0 | 1>,
 ): Promise<0 | 1> {
-  const settings = await context.loadSettings();
+  const settings = await context.loadSettings(PATIENCE);
   const level = context.options.logLevel ?? 'warn';
   const logger = await context.createLogger('cli', { ...settings, logLevel: level });
   const { createService } = await import('../../assemble.ts');
