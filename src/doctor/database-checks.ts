@@ -10,7 +10,7 @@ import { messageOf } from '../util/thrown.ts';
 import type { Examination } from './examination.ts';
 import { type Finding, ok, type ProblemCode, problem } from './problems.ts';
 
-const OLDEST_MAJOR = 13;
+const OLDEST_MAJOR = 14;
 const CLOCK_MS = 2_000;
 const NOTIFY_MS = 2_000;
 const LATE_MS = 60_000;

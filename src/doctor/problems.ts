@@ -191,8 +191,8 @@ export const PROBLEMS = {
   'database-old': {
     area: 'database',
     status: 'wrong',
-    meaning: 'The server is older than PostgreSQL 13, which has the functions that relay and inbox need.',
-    todo: 'upgrade PostgreSQL to 13 or later',
+    meaning: 'The server is older than PostgreSQL 14: it has not all settings and functions that are used, and refuses connections of ours.',
+    todo: 'upgrade PostgreSQL to 14 or later',
   },
   'database-standby': {
     area: 'database',
