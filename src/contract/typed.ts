@@ -20,7 +20,7 @@ import { contractRegistry } from '../message/contract-registry.ts';
 import type { AggregateEvent } from '../outbox/event-row.ts';
 import type { PublishedEvent } from '../outbox/outbox.ts';
 import type { TransactionOption } from '../outbox/transaction-choice.ts';
-import { kindOf } from '../util/assert-object.ts';
+import { assertKnownNames, kindOf } from '../util/assert-object.ts';
 import { asSent } from '../wire/as-sent.ts';
 import { isJsonObject } from '../wire/envelope.ts';
 
@@ -77,8 +77,10 @@ export interface SendCall {
 export async function eventOf<S extends Schema>(
   contract: EventContract<S>,
   payload: InputOf<S>,
-  { key }: Pick<ContractEventOptions, 'key'> = {},
+  options: Pick<ContractEventOptions, 'key'> = {},
 ): Promise<AggregateEvent<InputOf<S>>> {
+  assertKnownNames('options', options, ['key']);
+  const { key } = options;
   const { exchange: aggregate, routingKey: eventType } = ofKind(contract, 'event');
   return sending(contract, payload, async (sent) => ({ aggregate, eventType, payload: sent as InputOf<S>, key }));
 }

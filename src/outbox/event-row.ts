@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { InvalidArgumentError, InvalidNameError } from '../errors.ts';
 import { BUILT_IN_EXCHANGES } from '../message/topology.ts';
-import { assertObject, kindOf } from '../util/assert-object.ts';
+import { assertKnownNames, assertObject, kindOf } from '../util/assert-object.ts';
 import { currentCorrelation } from '../util/correlation.ts';
 import { topicWords } from '../util/topic-pattern.ts';
 import { traceHeaders } from '../util/trace-context.ts';
@@ -22,6 +22,9 @@ export interface AggregateEvent<Payload = unknown> {
   /** The aggregate's id: events of one key are delivered in commit order. @default none: no order is kept */
   readonly key?: string | number | bigint | undefined;
 }
+
+/** With those of a future event: who builds either may leave them undefined in one that is published now. */
+const EVENT_NAMES = ['aggregate', 'eventType', 'payload', 'key', 'eventTime', 'tags'] as const;
 
 /**
  * Where an event goes.
@@ -57,6 +60,8 @@ export function eventRow(
   limits: JsonLimits = DEFAULT_JSON_LIMITS,
 ): NewRow {
   const { exchange: aggregate, routingKey: eventType } = destinationOf(event);
+  // A misspelt key would keep no order, and by misspelt tags no cancel would find it.
+  assertKnownNames('event', event, EVENT_NAMES);
   const { payload } = event;
   assertName('aggregate', aggregate);
   assertNotReserved(aggregate);

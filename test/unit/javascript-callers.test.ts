@@ -104,6 +104,36 @@ test.each([
     'publishFutureAggregateEvent',
   ],
   [
+    'a key that is misspelt, without which nothing keeps the order of its events',
+    () => publishAggregateEvent?.({ ...event, Key: 7 }),
+    'event',
+    'an object of aggregate, eventType, payload, key, eventTime and tags, got the unknown name "Key"',
+  ],
+  [
+    'a key that is misspelt, among several events',
+    () => publishAggregateEvents?.([event, { ...event, aggregateId: 7 }]),
+    'event',
+    'got the unknown name "aggregateId"',
+  ],
+  [
+    'a key that is misspelt, of an event sent now',
+    () => publishEventNow?.({ ...event, order_key: '7' }),
+    'event',
+    'got the unknown name "order_key"',
+  ],
+  [
+    'a key that is misspelt, of an event by its contract',
+    () => Reflect.apply(eventOf, undefined, [{}, {}, { Key: 7 }]),
+    'options',
+    'an object of key, got the unknown name "Key"',
+  ],
+  [
+    'tags that are misspelt, without which no cancel would find the event',
+    () => publishFutureAggregateEvent?.({ ...event, eventTime: new Date(), tag: { userId: 1 } }),
+    'event',
+    'got the unknown name "tag"',
+  ],
+  [
     'a name that is not known in a filter of future events, without which it would cancel more',
     () => cancelFutureAggregateEvent?.({ aggregate: 'order', eventType: 'create.base', tags: {}, ids: ['x'] }),
     'filter',
