@@ -4,6 +4,7 @@ import { metricsSource } from '../telemetry/source.ts';
 import { guardScope } from './guard/guard.ts';
 import type { GuardOptions } from './guard/options.ts';
 import { openApi } from './openapi/collector.ts';
+import { assertPluginOptions } from './plugin-options.ts';
 
 export interface MetricsOptions {
   /** @default `prometheusMetrics()` of the default service */
@@ -13,7 +14,9 @@ export interface MetricsOptions {
 }
 
 /** Fastify plugin: `GET /metrics` for Prometheus. Where the server has a token, Prometheus needs it (`authorization`). */
-export const metrics: FastifyPluginAsync<MetricsOptions> = async (scope, { metrics: ask = metricsSource, guard }) => {
+export const metrics: FastifyPluginAsync<MetricsOptions> = async (scope, options) => {
+  assertPluginOptions('metrics', options, ['metrics', 'guard'] satisfies (keyof MetricsOptions)[]);
+  const { metrics: ask = metricsSource, guard } = options;
   guardScope(scope, guard);
   scope.get('/metrics', async (_request, reply) => reply.type(PROMETHEUS_TYPE).send(await ask()));
   openApi(scope).add({ prefix: scope.prefix, paths: () => ({ '/metrics': { get: OPERATION } }) });

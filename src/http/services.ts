@@ -7,6 +7,7 @@ import type { GuardOptions } from './guard/options.ts';
 import { openApi } from './openapi/collector.ts';
 import { json, pathParameter, problem } from './openapi/parts.ts';
 import type { Paths } from './openapi/types.ts';
+import { assertPluginOptions } from './plugin-options.ts';
 
 export interface ServicesOptions {
   /** @default `services()` of the default service */
@@ -19,10 +20,9 @@ export interface ServicesOptions {
  * Fastify plugin: `GET /services` says which services are there, who listens to what and what nobody takes;
  * `GET /services/{name}` says all that one tells of itself.
  */
-export const services: FastifyPluginAsync<ServicesOptions> = async (
-  scope,
-  { services: ask = servicesSource, guard },
-) => {
+export const services: FastifyPluginAsync<ServicesOptions> = async (scope, options) => {
+  assertPluginOptions('services', options, ['services', 'guard'] satisfies (keyof ServicesOptions)[]);
+  const { services: ask = servicesSource, guard } = options;
   guardScope(scope, guard);
   scope.get('/services', async (_request, reply) => reply.header('cache-control', 'no-store').send(await ask()));
   scope.get<{ Params: { name: string } }>('/services/:name', async ({ params }, reply) => {

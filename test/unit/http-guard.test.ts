@@ -1,16 +1,28 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from 'fastify';
 import { afterEach, describe, expect, it } from 'vitest';
 import { InvalidArgumentError, OpenAddressError, OverMaxConcurrencyError } from '../../src/errors.ts';
+import { asyncResource } from '../../src/http/async-resource/async-resource.ts';
 import { callerOf } from '../../src/http/caller.ts';
+import { docs } from '../../src/http/docs/docs.ts';
 import { functionServer } from '../../src/http/function-server/function-server.ts';
 import { guard } from '../../src/http/guard/guard.ts';
 import type { GuardOptions } from '../../src/http/guard/options.ts';
 import { TokenBuckets } from '../../src/http/guard/token-bucket.ts';
 import { health } from '../../src/http/health.ts';
+import { metrics } from '../../src/http/metrics.ts';
 import { HttpProblem } from '../../src/http/problem.ts';
+import { processApi } from '../../src/http/process-api/process-api.ts';
 import { HttpServer } from '../../src/http/server.ts';
+import { services } from '../../src/http/services.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { json, startServer, type TestServer } from '../support/fastify-kit.ts';
@@ -452,6 +464,46 @@ describe('options of a guard', () => {
     { bodyBytes: 0 },
   ])('%j are refused', async (options) => {
     await expect(startServer(() => undefined, { guard: options })).rejects.toThrow(InvalidArgumentError);
+  });
+});
+
+describe('a misspelt option, which would let everybody in, is refused by its name', () => {
+  const resource = asyncResource('double', {});
+  it.each([
+    ['guard', guard, 'Token'],
+    ['guard', guard, 'authentication'],
+    ['functionServer', functionServer, 'gaurd'],
+    ['asyncResource', resource, 'authorise'],
+    ['processApi', processApi, 'token'],
+    ['metrics', metrics, 'token'],
+    ['services', services, 'authenticate'],
+    ['docs', docs, 'token'],
+  ])('of the plugin %s', async (plugin, register, name) => {
+    const app = fastify();
+    await expect(
+      (async () => app.register(register as FastifyPluginAsync, { prefix: '/x', [name]: () => 'ann' } as object))(),
+    ).rejects.toMatchObject({
+      code: 'SVC_COMM_INVALID_ARGUMENT',
+      message: expect.stringMatching(new RegExp(`^options of ${plugin}: .* got the unknown name "${name}"$`)),
+    });
+  });
+
+  it('of a resource where it is made', () => {
+    const options: object = { authorise: () => false };
+    expect(() => asyncResource('double', {}, options)).toThrow('got the unknown name "authorise"');
+  });
+
+  it('of the guard that a plugin brings, and of a server', async () => {
+    const options: object = { authenticat: () => undefined };
+    const app = fastify();
+    await expect((async () => app.register(functionServer, { guard: options }))()).rejects.toThrow('"authenticat"');
+    await expect(startServer(() => undefined, { guard: options })).rejects.toThrow('"authenticat"');
+  });
+
+  it('and what Fastify takes beside them is none', async () => {
+    const app = fastify();
+    await app.register(guard, { prefix: '/x', logLevel: 'warn', logSerializers: {}, token: 'secret' } as object);
+    await app.close();
   });
 });
 

@@ -2,6 +2,7 @@ import { InvalidArgumentError } from '../../errors.ts';
 import type { JsonSchema } from '../../message/json-schema.ts';
 import type { TaskRecord } from '../../task/state.ts';
 import type { GuardOptions } from '../guard/options.ts';
+import { assertPluginOptions } from '../plugin-options.ts';
 import type { TaskAccessOptions } from '../task-access.ts';
 import type { OperationName, ResourceAction, ResourceRequest } from './operations.ts';
 
@@ -37,8 +38,20 @@ export interface AsyncResourceOptions extends TaskAccessOptions {
   readonly docs?: Readonly<Partial<Record<OperationName, OperationDocs>>> | undefined;
 }
 
+const NAMES = [
+  'tasks',
+  'cancelWait',
+  'seeOther',
+  'authorize',
+  'rateLimit',
+  'guard',
+  'docs',
+] as const satisfies readonly (keyof AsyncResourceOptions)[];
+
 /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) */
-export function checkResource(name: string, { rateLimit = 0 }: AsyncResourceOptions): void {
+export function checkResource(name: string, options: AsyncResourceOptions): void {
+  assertPluginOptions('asyncResource', options, NAMES);
+  const { rateLimit = 0 } = options;
   if (!/^[\w.~-]{1,100}$/.test(name)) {
     throw new InvalidArgumentError('name', '1 to 100 letters, digits, _, -, ~ and .', JSON.stringify(name));
   }

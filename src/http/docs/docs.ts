@@ -5,6 +5,7 @@ import { documentationPage, PAGE_CSP } from '../../documentation/page/page.ts';
 import { guardScope } from '../guard/guard.ts';
 import type { GuardOptions } from '../guard/options.ts';
 import { openApi } from '../openapi/collector.ts';
+import { assertPluginOptions } from '../plugin-options.ts';
 import { DocumentationSource, type DocumentedParts } from './documentation.ts';
 import { registerReference } from './reference.ts';
 
@@ -12,6 +13,19 @@ export interface DocsOptions extends DocumentedParts {
   /** @default the guard of the scope around, else one with its defaults: this machine only */
   readonly guard?: GuardOptions | undefined;
 }
+
+const NAMES = [
+  'title',
+  'version',
+  'description',
+  'tasks',
+  'processes',
+  'messageRouter',
+  'brokerUrls',
+  'exchangeTypes',
+  'tests',
+  'guard',
+] as const satisfies readonly (keyof DocsOptions)[];
 
 const config = { svcComm: { takesBasic: true } };
 
@@ -21,6 +35,7 @@ const config = { svcComm: { takesBasic: true } };
  * time, from files of this server alone.
  */
 export const docs: FastifyPluginAsync<DocsOptions> = async (scope, options) => {
+  assertPluginOptions('docs', options, NAMES);
   guardScope(scope, options.guard);
   const source = new DocumentationSource(options);
   const { title, version, description } = source;

@@ -8,6 +8,7 @@ import { clientGone } from '../client-gone.ts';
 import { guardScope } from '../guard/guard.ts';
 import type { GuardOptions } from '../guard/options.ts';
 import { openApi } from '../openapi/collector.ts';
+import { assertPluginOptions } from '../plugin-options.ts';
 import { answerError, HttpProblem } from '../problem.ts';
 import { wholeNumber } from '../query.ts';
 import { TaskAccess, type TaskAccessOptions } from '../task-access.ts';
@@ -25,6 +26,7 @@ export interface FunctionServerOptions extends TaskAccessOptions {
 type Named = FastifyRequest<{ Params: { name: string }; Querystring: Record<string, unknown> }>;
 type OfTask = FastifyRequest<{ Params: { id: string } }>;
 
+const NAMES = ['tasks', 'cancelWait', 'processes', 'guard'] as const satisfies readonly (keyof FunctionServerOptions)[];
 const MOST_LISTED = 1000;
 
 /**
@@ -33,6 +35,7 @@ const MOST_LISTED = 1000;
  * @example await app.register(functionServer, { prefix: '/functions' });
  */
 export const functionServer: FastifyPluginAsync<FunctionServerOptions> = async (scope, options) => {
+  assertPluginOptions('functionServer', options, NAMES);
   guardScope(scope, options.guard, answerFunctionError);
   const access = new TaskAccess(scope, options);
   const functions = new Functions(access);

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { InvalidArgumentError } from '../../errors.ts';
 import type { Caller } from '../caller.ts';
+import { assertPluginOptions } from '../plugin-options.ts';
 import { hostName } from './hosts.ts';
 
 /** The owner; or the owner and whether they see the tasks of all. */
@@ -36,10 +37,20 @@ export interface ResolvedGuard {
   readonly bodyBytes: number;
 }
 
+const NAMES = [
+  'token',
+  'authenticate',
+  'allowedHosts',
+  'allowedOrigins',
+  'rateLimit',
+  'bodyBytes',
+] as const satisfies readonly (keyof GuardOptions)[];
+
 export const DEFAULT_GUARD = Object.freeze({ rateLimit: 1000, bodyBytes: 1024 * 1024 });
 
 /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) */
 export function resolveGuard(options: GuardOptions): ResolvedGuard {
+  assertPluginOptions('guard', options, NAMES);
   const { token = [], authenticate, allowedHosts = [], allowedOrigins = [] } = options;
   const { rateLimit = DEFAULT_GUARD.rateLimit, bodyBytes = DEFAULT_GUARD.bodyBytes } = options;
   const tokens = typeof token === 'string' ? [token] : [...token];

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import { guardScope } from '../guard/guard.ts';
 import type { GuardOptions } from '../guard/options.ts';
 import { openApi } from '../openapi/collector.ts';
+import { assertPluginOptions } from '../plugin-options.ts';
 import { Instances, type InstancesOptions, type OfInstance, type OfProcess } from './instances.ts';
 import { processPaths } from './paths.ts';
 
@@ -16,11 +17,20 @@ export interface ProcessApiOptions extends InstancesOptions {
   readonly guard?: GuardOptions | undefined;
 }
 
+const NAMES = [
+  'processes',
+  'headers',
+  'cancelWait',
+  'serves',
+  'guard',
+] as const satisfies readonly (keyof ProcessApiOptions)[];
+
 /**
  * Fastify plugin: `POST /ID` creates an instance of a process, `GET /` lists the processes.
  * @example await app.register(processApi, { prefix: '/processes' });
  */
 export const processApi: FastifyPluginAsync<ProcessApiOptions> = async (scope, options) => {
+  assertPluginOptions('processApi', options, NAMES);
   guardScope(scope, options.guard);
   const instances = new Instances(scope, options);
   const { serves = 'all' } = options;
