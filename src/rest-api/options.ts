@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { type Logger, silentLogger } from '../lifecycle/logger.ts';
+import { assertKnownNames } from '../util/assert-object.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { checkedHeaders } from './headers.ts';
 import type { TlsOptions } from './transport.ts';
@@ -80,8 +81,26 @@ export const REST_CLIENT_DEFAULTS = Object.freeze({
   breaker: Object.freeze({ failures: 10, openFor: '5s' }),
 } as const);
 
+const NAMES = [
+  'host',
+  'authUrl',
+  'username',
+  'password',
+  'credential',
+  'headers',
+  'timeoutMs',
+  'connections',
+  'maxResponseBytes',
+  'retry',
+  'breaker',
+  'tls',
+  'logger',
+] as const satisfies readonly (keyof RestClientOptions)[];
+
 /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) */
 export function resolveRestClientOptions(options: RestClientOptions): ResolvedRestClientOptions {
+  // axios calls its deadline `timeout`: overlooked, a call would have another one.
+  assertKnownNames('options', options, NAMES);
   const { retry = {}, breaker = {} } = options;
   return {
     host: options.host,
@@ -113,6 +132,7 @@ function loginOf({ authUrl, username, password, credential }: RestClientOptions)
 }
 
 function retryOf(retry: RetryOptions): ResolvedRetry {
+  assertKnownNames('retry', retry, ['attempts', 'initialDelay', 'maxDelay'] satisfies (keyof RetryOptions)[]);
   const defaults = REST_CLIENT_DEFAULTS.retry;
   return {
     attempts: count(retry.attempts ?? defaults.attempts, 'retry.attempts'),
@@ -122,6 +142,7 @@ function retryOf(retry: RetryOptions): ResolvedRetry {
 }
 
 function breakerOf(breaker: BreakerOptions): ResolvedBreaker {
+  assertKnownNames('breaker', breaker, ['failures', 'openFor'] satisfies (keyof BreakerOptions)[]);
   const defaults = REST_CLIENT_DEFAULTS.breaker;
   return {
     failures: count(breaker.failures ?? defaults.failures, 'breaker.failures'),

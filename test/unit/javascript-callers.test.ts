@@ -21,6 +21,8 @@ const { publishAggregateEvent, publishAggregateEvents, publishFutureAggregateEve
   untyped(service);
 const { transaction, publishEventNow, sendCommand, sendCall, call, takeOne } = untyped(service);
 
+const untypedRestClient = createRestClient as (options: object) => unknown;
+
 function untyped(target: object): Record<string, (...args: readonly unknown[]) => Promise<unknown>> {
   return new Proxy(
     {},
@@ -178,6 +180,24 @@ test.each([
     () => untyped(createRestClient({ host: 'http://127.0.0.1:1' })).get?.('/', { signal: 5 }),
     'signal',
     'an AbortSignal, got number',
+  ],
+  [
+    'the deadline of a client by the name that axios has for it',
+    async () => untypedRestClient({ host: 'http://127.0.0.1:1', timeout: 3000 }),
+    'options',
+    'got the unknown name "timeout"',
+  ],
+  [
+    'retries of a client that are misspelt',
+    async () => untypedRestClient({ host: 'http://127.0.0.1:1', retry: { atempts: 1 } }),
+    'retry',
+    'an object of attempts, initialDelay and maxDelay, got the unknown name "atempts"',
+  ],
+  [
+    'a breaker of a client that is misspelt',
+    async () => untypedRestClient({ host: 'http://127.0.0.1:1', breaker: { failure: 1 } }),
+    'breaker',
+    'an object of failures and openFor, got the unknown name "failure"',
   ],
   ['a handler that is left out', () => takeOne?.('orders'), 'handler', 'a function, got undefined'],
   ['a queue without a name', () => takeOne?.('', () => undefined), 'queue', 'the name of a queue, got an empty text'],
