@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { type ArgumentProblem, InvalidTaskArgumentsError } from '../errors.ts';
+import { type ArgumentProblem, InvalidArgumentError, InvalidTaskArgumentsError } from '../errors.ts';
 import { standardJsonSchema } from '../message/json-schema.ts';
+import { assertKnownNames, assertObject, kindOf } from '../util/assert-object.ts';
 import { COERCIONS, shown } from './coerce.ts';
 import { describeJsonSchema } from './described-schema.ts';
 
@@ -68,12 +69,20 @@ interface Maker<Value> {
 }
 
 const maker = <Value>(type: ArgumentType): Maker<Value> =>
-  ((description = '', options: ArgumentOptions<Value> = {}) => ({
-    type,
-    description,
-    isRequired: options.required ?? options.default === undefined,
-    default: options.default,
-  })) as Maker<Value>;
+  ((description = '', options: ArgumentOptions<Value> = {}) => {
+    const name = `arg.${type.toLowerCase()}`;
+    // Options in its place would be shown as one, and mean nothing.
+    if (typeof description !== 'string') {
+      throw new InvalidArgumentError(name, 'a description, then options', kindOf(description));
+    }
+    assertKnownNames(`${name} options`, options, ['required', 'default'] satisfies (keyof ArgumentOptions<Value>)[]);
+    const { default: value, required = value === undefined } = options;
+    // It goes to the handler as it is.
+    if (value !== undefined && value !== null && COERCIONS[type](value) === undefined) {
+      throw new InvalidArgumentError(`${name} default`, `a value of the type ${type}`, shown(value));
+    }
+    return { type, description, isRequired: required, default: value };
+  }) as Maker<Value>;
 
 /**
  * Declares arguments of a task.
@@ -93,18 +102,25 @@ export const arg = Object.freeze({
   dict: maker<Readonly<Record<string, unknown>>>('DICT'),
 });
 
-export const isStandardSchema = (schema: ArgumentsSchema): schema is StandardSchemaV1 => '~standard' in schema;
+/** Some are functions: arktype's. */
+export const isStandardSchema = (schema: ArgumentsSchema): schema is StandardSchemaV1 =>
+  (typeof schema === 'function' || (typeof schema === 'object' && schema !== null)) && '~standard' in schema;
+
+/** `arg.integer` that is not called, or the name of a type, would be found by nobody before the first start. */
+function declared(name: string, argument: unknown): Argument {
+  const isOne = typeof argument === 'object' && argument !== null && 'type' in argument && 'isRequired' in argument;
+  if (isOne) return argument as Argument;
+  throw new InvalidArgumentError(`args.${name}`, 'what arg.integer(…) and its like make', kindOf(argument));
+}
 
 /** Of a Standard Schema what its JSON Schema says, where its library tells one. */
 export function describeArguments(schema: ArgumentsSchema): readonly ArgumentDescription[] {
   if (isStandardSchema(schema)) return describeJsonSchema(standardJsonSchema(schema));
-  return Object.entries(schema).map(([name, { type, isRequired, description, default: value }]) => ({
-    name,
-    type,
-    isRequired,
-    description,
-    ...(value === undefined ? {} : { default: value }),
-  }));
+  assertObject('args', schema, 'an object of arguments, or a Standard Schema');
+  return Object.entries(schema).map(([name, argument]) => {
+    const { type, isRequired, description, default: value } = declared(name, argument);
+    return { name, type, isRequired, description, ...(value === undefined ? {} : { default: value }) };
+  });
 }
 
 /**

@@ -14,6 +14,9 @@ const parse = (argument: ReturnType<typeof arg.integer> | object, value: unknown
     (values) => (values as { a: unknown }).a,
   );
 
+/** The makers as JavaScript sees them. */
+const untypedArg = arg as unknown as Record<string, (...given: readonly unknown[]) => unknown>;
+
 describe('arguments become what they are declared as', () => {
   it.each([
     [arg.integer(), '3', 3],
@@ -159,6 +162,26 @@ describe('a definition', () => {
     const untyped = task as (options: unknown, handler: () => void) => unknown;
     expect(() => untyped(options, () => undefined)).toThrow(InvalidArgumentError);
     expect(() => untyped(options, () => undefined)).toThrow(got);
+  });
+
+  it.each<[string, () => unknown, string]>([
+    ['options in the place of its description', () => untypedArg.integer?.({ required: false }), 'got object'],
+    ['an option that is misspelt', () => untypedArg.integer?.('x', { requird: false }), 'the unknown name "requird"'],
+    ['a default of another type', () => untypedArg.integer?.('x', { default: 'abc' }), 'INTEGER, got "abc"'],
+  ])('refuses an argument with %s', (_what, make, got) => {
+    expect(make).toThrow(InvalidArgumentError);
+    expect(make).toThrow(got);
+  });
+
+  it.each([
+    ['a maker that is not called', { x: arg.integer }, 'args.x: expected what arg.integer(…) and its like make, got f'],
+    ['the name of a type', { x: 'integer' }, 'got string'],
+    ['a list', [arg.integer()], 'got an array'],
+    ['nothing', null, 'got null'],
+  ])('refuses %s as its arguments', (_what, args, got) => {
+    const untyped = task as (options: unknown, handler: () => void) => unknown;
+    expect(() => untyped({ name: 'a', args }, () => undefined)).toThrow(InvalidArgumentError);
+    expect(() => untyped({ name: 'a', args }, () => undefined)).toThrow(got);
   });
 
   it('is told by its name, once', () => {
