@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { shown } from '../task/coerce.ts';
 import type { TaskRetryOptions } from '../task/definition.ts';
-import { assertObject, kindOf } from '../util/assert-object.ts';
+import { assertKnownNames, assertObject, kindOf } from '../util/assert-object.ts';
 import { type Duration, parseDuration } from '../util/duration.ts';
 import { MAX_TIMER_MS } from '../util/sleep.ts';
 import type { ProcessRequest } from './request.ts';
@@ -27,6 +27,8 @@ export interface StepOptions {
    */
   readonly timeout?: Duration;
 }
+
+const NAMES = ['name', 'description', 'env', 'timeout'] as const satisfies readonly (keyof StepOptions)[];
 
 export interface TaskStepOptions extends StepOptions {
   /** Of an asynchronous task: when it is run again. No effect on others. @default never, but after a worker died */
@@ -144,5 +146,8 @@ export function validation<Request = ProcessRequest, Args extends readonly unkno
 
 function step(kind: StepKind, options: TaskStepOptions, run: unknown, checkArguments?: ArgumentsCheck): ProcessStep {
   if (typeof run !== 'function') throw new InvalidArgumentError(kind, 'a function', typeof run);
+  assertObject(`the options of a ${kind}`, options);
+  // A misspelt time-out would be a day, and a misspelt list of variables none.
+  assertKnownNames(`the options of a ${kind}`, options, kind === 'task' ? [...NAMES, 'retry'] : NAMES);
   return new ProcessStep(kind, options, run as StepFunction, checkArguments);
 }

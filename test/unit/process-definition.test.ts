@@ -249,6 +249,8 @@ describe('a step', () => {
   it.each([
     ['the options of a task: expected an object, got undefined', undefined],
     ['the options of a task: expected an object, got function', sayHello],
+    ['name, description, env, timeout and retry, got the unknown name "timout"', { timout: '1m' }],
+    ['the unknown name "evn"', { evn: ['SMTP_URL'] }],
     ['env of sayHello: expected a list of names of environment variables, got string', { env: 'SMTP_URL' }],
     ['env of sayHello: expected a list of names of environment variables, got number', { env: 5 }],
     ['env of sayHello: expected names of environment variables, got 5', { env: [5n] }],
