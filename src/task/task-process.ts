@@ -40,7 +40,7 @@ const LEAVE_MS = 1_000;
 /** A file that waits for what never comes would hold its task for ever. */
 const LOAD_MS = 120_000;
 const MIB = 1024 * 1024;
-/** What `unshare` of util-linux 2.38 says, and exits with 1, when its child was killed by SIGKILL. */
+/** What `unshare` of util-linux 2.38 says, by itself, and exits with 1, when its child was killed by SIGKILL. */
 const UNSHARE_OF_KILLED = 'unshare: sigprocmask unblock failed';
 
 /**
@@ -69,6 +69,7 @@ export class TaskProcess {
   readonly #ready = deferred();
   readonly #over = deferred();
   readonly #loading: NodeJS.Timeout;
+  #isKilled = false;
   /** What it wrote to the channel. */
   #rubbish: string | undefined;
   #onEnd: ((end: RunEnd) => void) | undefined;
@@ -173,6 +174,10 @@ export class TaskProcess {
     const child = this.#child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
+        if (isUnshares(chunk)) {
+          this.#isKilled = true;
+          return;
+        }
         this.#output.push(chunk);
         this.#options.onOutput(chunk);
       });
@@ -250,7 +255,7 @@ export class TaskProcess {
       const message = `it wrote ${this.#rubbish} to file descriptor 3, which is its channel to the worker`;
       return { kind: 'failed', error: { name, code: 'CHANNEL_BROKEN', message } };
     }
-    const by = signal ?? (this.#output.includes(UNSHARE_OF_KILLED) ? 'SIGKILL' : null);
+    const by = signal ?? (this.#isKilled ? 'SIGKILL' : null);
     const how = by === null ? `exited with code ${code}` : `was killed by ${by}`;
     return {
       kind: 'failed',
@@ -262,5 +267,9 @@ export class TaskProcess {
     this.#channel.send(message);
   }
 }
+
+/** Not the task's, and nobody's worry. */
+const isUnshares = (chunk: Buffer): boolean =>
+  chunk.length < 2 * UNSHARE_OF_KILLED.length && chunk.toString('latin1').startsWith(UNSHARE_OF_KILLED);
 
 const closed = (child: ChildProcess): Promise<void> => new Promise((resolve) => child.once('close', () => resolve()));

@@ -95,21 +95,24 @@ describe('a worker that cannot reach the database', () => {
   });
 });
 
+const taskProcess = async (onOutput: (chunk: Buffer) => void = () => undefined) =>
+  new TaskProcess({
+    nodeArguments: kit.nodeArguments,
+    load: { root: folder, files: [] },
+    env: [],
+    isolation: await measureIsolation(),
+    guard: undefined,
+    limits: { memoryBytes: 1024 ** 3, processes: 256 },
+    logBytes: 1024,
+    onOutput,
+  });
+
 describe('a process that runs one task after the other', () => {
   it.each(['lost', 'cancel', 'timeout'] as const)(
     'is left alone when a task that it has run is ended behind its end (%s)',
     { timeout: 30_000 },
     async (reason) => {
-      const process = new TaskProcess({
-        nodeArguments: kit.nodeArguments,
-        load: { root: folder, files: [] },
-        env: [],
-        isolation: await measureIsolation(),
-        guard: undefined,
-        limits: { memoryBytes: 1024 ** 3, processes: 256 },
-        logBytes: 1024,
-        onOutput: () => undefined,
-      });
+      const process = await taskProcess();
       onTestFinished(() => process.leave());
       await process.ready;
       const first = runOf('addition', { x: 1, y: 2 });
@@ -123,6 +126,16 @@ describe('a process that runs one task after the other', () => {
       expect(process.isOver).toBe(false);
     },
   );
+});
+
+describe('a process that waits for a task', () => {
+  it('leaves nothing in the output of its worker when it is ended', async () => {
+    const said: string[] = [];
+    const process = await taskProcess((chunk) => said.push(chunk.toString()));
+    await process.ready;
+    await process.kill();
+    expect(said).toEqual([]);
+  });
 });
 
 describe('the row', () => {
