@@ -37,7 +37,9 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: 'no mandatory',
     scenario: 'bindings come and go',
-    edits: [edit('broker/message-check.ts', 'mandatory: !isDirectReply(exchange, routingKey),', 'mandatory: false,')],
+    edits: [
+      edit('broker/message-check.ts', 'isMandatory: !isDirectReply(exchange, routingKey),', 'isMandatory: false,'),
+    ],
   },
   {
     name: 'delete before the confirm',
@@ -144,18 +146,18 @@ export const SABOTAGES: readonly Sabotage[] = [
       ),
       edit(
         'broker/delivery-channel.ts',
-        'this.#channel = channel;',
-        'this.#channel = channel;\n    CURRENT.set(queue, channel);',
+        'setMaxListeners(0, this.#lost.signal);',
+        'CURRENT.set(queue, this.#frames);\n    setMaxListeners(0, this.#lost.signal);',
       ),
       edit(
         'broker/delivery-channel.ts',
-        'if (this.isOpen) this.#attempt(() => this.#channel.ack(',
-        'this.#attempt(() => (CURRENT.get(this.queue) ?? this.#channel).ack(',
+        'if (this.isOpen) this.#frames.ack(',
+        '(CURRENT.get(this.queue) ?? this.#frames).ack(',
       ),
       edit(
         'broker/delivery-channel.ts',
         '/** A channel that brings deliveries, until it closes. */',
-        'const CURRENT = new Map<string, Channel>();',
+        'const CURRENT = new Map<string, ChannelFrames>();',
       ),
     ],
   },

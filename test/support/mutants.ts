@@ -150,8 +150,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: '`mandatory` on every publish',
     file: 'broker/message-check.ts',
-    takes: 'mandatory: !isDirectReply(exchange, routingKey),',
-    puts: 'mandatory: false,',
+    takes: 'isMandatory: !isDirectReply(exchange, routingKey),',
+    puts: 'isMandatory: false,',
     testFile: 'integration/broker-publish.test.ts',
     title: 'an unroutable message is told to its caller alone, among 1,000 neighbours',
   },
