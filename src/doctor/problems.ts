@@ -191,7 +191,8 @@ export const PROBLEMS = {
   'database-old': {
     area: 'database',
     status: 'wrong',
-    meaning: 'The server is older than PostgreSQL 14: it has not all settings and functions that are used, and refuses connections of ours.',
+    meaning:
+      'The server is older than PostgreSQL 14: it has not all settings and functions that are used, and refuses connections of ours.',
     todo: 'upgrade PostgreSQL to 14 or later',
   },
   'database-standby': {
