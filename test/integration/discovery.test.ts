@@ -7,6 +7,7 @@ import { commandConsumer } from '../../src/router/command-consumer.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
 import { MessageRouter } from '../../src/router/router.ts';
 import type { Settings } from '../../src/settings/define.ts';
+import { amqpProxy } from '../faults/proxy/amqp-session.ts';
 import { AmqpLab } from '../support/amqp-lab.ts';
 import { LogLines } from '../support/broker-kit.ts';
 import { eventually } from '../support/eventually.ts';
@@ -119,6 +120,23 @@ describe('services on one broker', () => {
     expect(performance.now() - goneAt).toBeLessThan(5_000);
     await app.start();
     await eventually('it is back', async () => (await namesSeenBy(looker)).length === 1);
+  });
+
+  test('of one that says goodbye before it hears anybody itself are without it at once', async () => {
+    const proxy = await amqpProxy(testBrokerUrl());
+    // It has told that it is there, and the broker's answer to its own listening is under way.
+    proxy.rule = ({ kind }, direction) => (direction === 'to-client' && kind === 'basic.consume-ok' ? 'hold' : 'pass');
+    const looker = service('billing');
+    const app = service('orders', undefined, { brokerUrl: proxy.url(testBrokerUrl()) }).announcement();
+    await app.start();
+    await eventually('it has come', async () => (await namesSeenBy(looker)).length === 1);
+    const goneAt = performance.now();
+    const stopping = app.stop();
+    await eventually('it has gone', async () => (await namesSeenBy(looker)).length === 0);
+    expect(performance.now() - goneAt).toBeLessThan(10_000);
+    proxy.heal();
+    await stopping;
+    await proxy.close();
   });
 
   test('of one that falls silent are without it after two and a half heartbeats', async () => {
