@@ -4,17 +4,11 @@ import { MAX_NAME_BYTES, type Message, type MessageProperties } from '../message
 import { isDirectReply } from '../message/replies.ts';
 import { messageOf } from '../util/thrown.ts';
 import { FieldTooLargeError } from './frames/field-writer.ts';
+import type { OutgoingMessage } from './frames/frame-writer.ts';
 import { MAX_HEADER_BYTES } from './frames/write-properties.ts';
 
-/** A message that can be written. */
-export interface CheckedMessage {
-  readonly exchange: string;
-  readonly routingKey: string;
-  readonly content: Buffer;
+export interface CheckedMessage extends OutgoingMessage {
   readonly messageId: string;
-  readonly properties: MessageProperties;
-  /** The broker gives it back when no queue takes it. */
-  readonly isMandatory: boolean;
   readonly isExchangeForeign: boolean;
 }
 

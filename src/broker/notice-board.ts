@@ -34,8 +34,6 @@ export class BrokerNoticeBoard implements NoticeBoard {
   /** Why the exchange is not there and cannot be made. */
   #refusal: string | undefined;
   #unlisten: (() => void) | undefined;
-  /** What it greeted on, until that closes: from then on others know of it, also before it hears anybody itself. */
-  #greeter: Channel | undefined;
 
   constructor(options: BrokerNoticeBoardOptions) {
     const { connection, exchange, declare, logger, onRefused, onDeaf } = options;
@@ -87,8 +85,7 @@ export class BrokerNoticeBoard implements NoticeBoard {
     const { connection } = this.#options;
     // A broker that holds us back reads nothing: what is written would only pile up here.
     if (connection.blockedReason !== undefined) return false;
-    if (this.#queue.withChannel((channel) => this.#publish(channel, notice))) return true;
-    return this.#greeter !== undefined && this.#tryOn(this.#greeter, notice);
+    return this.#queue.withChannel((channel) => this.#publish(channel, notice));
   }
 
   #greetAgain(): void {
@@ -109,20 +106,6 @@ export class BrokerNoticeBoard implements NoticeBoard {
     // Before the consume that follows: a user who may not publish hears of it by that, and not of a channel that closes
     // each time that something is said.
     for (const notice of greeting()) this.#publish(channel, notice);
-    this.#greeter = channel;
-    channel.once('close', () => {
-      if (this.#greeter === channel) this.#greeter = undefined;
-    });
-  }
-
-  #tryOn(channel: Channel, notice: Notice): boolean {
-    try {
-      this.#publish(channel, notice);
-      return true;
-    } catch {
-      // amqplib throws on a channel that is closing.
-      return false;
-    }
   }
 
   #publish(channel: Channel, { topic, body }: Notice): void {

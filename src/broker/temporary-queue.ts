@@ -42,7 +42,10 @@ export class TemporaryQueue implements Service {
   readonly #lifecycle: Lifecycle;
   #stop = new AbortController();
   #unlisten: () => void = () => undefined;
+  /** The one that receives. */
   #channel: Channel | undefined;
+  /** The same, a little earlier: its queue is bound, so that others may know of it already. */
+  #bound: Channel | undefined;
   #isGivenUp = false;
 
   constructor(options: TemporaryQueueOptions) {
@@ -59,11 +62,11 @@ export class TemporaryQueue implements Service {
     return this.#channel !== undefined;
   }
 
-  /** For what is sent on the channel that receives. @returns false when there is none, or it closes */
+  /** For what is sent on the channel whose queue is bound. @returns false when there is none, or it closes */
   withChannel(work: (channel: Channel) => void): boolean {
-    if (!this.#channel) return false;
+    if (!this.#bound) return false;
     try {
-      work(this.#channel);
+      work(this.#bound);
       return true;
     } catch {
       // amqplib throws on a channel that is closing; its `close` comes next.
@@ -101,6 +104,7 @@ export class TemporaryQueue implements Service {
     this.#unlisten();
     const channel = this.#channel;
     this.#channel = undefined;
+    this.#bound = undefined;
     // A broker that answers no more: the queue goes with the connection.
     const silent = () => this.#options.connection.unavailable(`no answer within ${CLOSE_MS} ms`);
     if (channel) await within(CLOSE_MS, closeChannel(channel), silent).catch(() => undefined);
@@ -137,6 +141,10 @@ export class TemporaryQueue implements Service {
       const declared = { exclusive: true, durable: false, autoDelete: true, arguments: this.#options.arguments ?? {} };
       const { queue } = await channel.assertQueue('', declared);
       await bind(channel, queue);
+      this.#bound = channel;
+      channel.once('close', () => {
+        if (this.#bound === channel) this.#bound = undefined;
+      });
       if (prefetch !== undefined) await channel.prefetch(prefetch);
       // null: the queue was deleted by somebody else. A closed channel is opened again.
       const take = (message: ConsumeMessage | null) =>

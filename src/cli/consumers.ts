@@ -4,12 +4,12 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { glob } from 'tinyglobby';
 import { InvalidConsumerError, NoConsumersError, UnregisteredConsumerError } from '../errors.ts';
-import { routesOfOtherCopies } from '../router/other-copies.ts';
-import { describeOrigin } from '../router/route.ts';
+import { consumerElsewhere } from '../router/default-router.ts';
 import type { MessageRouter } from '../router/router.ts';
 import { DEFAULT_CONSUMER_GLOBS } from '../settings/defaults.ts';
 import { defaultExport, importFile, isRunThroughTsx } from '../settings/import-file.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
+import { HAVE_ONE } from '../util/other-copies.ts';
 import { ownFile } from '../util/own-files.ts';
 
 export interface ConsumerSearch {
@@ -47,19 +47,18 @@ export async function loadRouter(settings: ResolvedSettings, search: ConsumerSea
   const unregistered = messageRouter.unregistered(modules);
   if (unregistered.length > 0) throw new UnregisteredConsumerError(unregistered);
   if (messageRouter.routes.length === 0) throw new NoConsumersError(lookedIn, whyNothing(settings.root));
-  assertNoneElsewhere(messageRouter);
+  assertNoneElsewhere();
   return messageRouter;
 }
 
 /** Their messages would come and be acked without them, or not come at all. */
-function assertNoneElsewhere(router: MessageRouter): void {
-  const [first] = routesOfOtherCopies(router);
-  if (!first) return;
-  const where = fileURLToPath(first.url);
+function assertNoneElsewhere(): void {
+  const found = consumerElsewhere();
+  if (!found) return;
+  const where = fileURLToPath(found.url);
   throw new InvalidConsumerError(
-    describeOrigin(first.route),
-    `it is registered with another copy of svc-comm, ${where}, and this process runs another: have one of them in the ` +
-      'tree (npm ls svc-comm), for example as a peer dependency of what is shared',
+    found.name,
+    `it is registered with another copy of svc-comm, ${where}, and this process runs another: ${HAVE_ONE}`,
   );
 }
 

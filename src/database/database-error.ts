@@ -1,7 +1,4 @@
 import {
-  CommitAbortedError,
-  CommitUnknownError,
-  DatabaseAccessRefusedError,
   type DatabaseOutage,
   DatabaseRightsError,
   DatabaseUnavailableError,
@@ -178,15 +175,3 @@ export function tablesError(error: unknown): MigrationRequiredError | DatabaseRi
   if (error instanceof MigrationRequiredError || error instanceof DatabaseRightsError) return error;
   return sqlState(error) === '42501' ? new DatabaseRightsError(errorText(error), { cause: error }) : undefined;
 }
-
-/**
- * Whether no transaction can be had, or none of ours be written, until somebody mends the database, its rights or our
- * tables: nobody's fault who is being handled. `recover` of the router knows the same by their codes.
- */
-export const isOutage = (error: unknown): boolean =>
-  error instanceof DatabaseUnavailableError ||
-  error instanceof DatabaseAccessRefusedError ||
-  error instanceof DatabaseRightsError ||
-  error instanceof MigrationRequiredError ||
-  error instanceof CommitAbortedError ||
-  error instanceof CommitUnknownError;

@@ -13,10 +13,10 @@ const DEFAULT_PORT = 5432;
  */
 export function outageOfHandler(databaseUrl: string | undefined): (error: unknown) => unknown {
   const port = portOf(databaseUrl);
-  return (error) => (!isOurs(error) && isOutage(error, port) ? unavailable('', error) : error);
+  return (error) => (!isOurs(error) && saysThatItIsDown(error, port) ? unavailable('', error) : error);
 }
 
-function isOutage(error: unknown, port: number): boolean {
+function saysThatItIsDown(error: unknown, port: number): boolean {
   if (isDiskFull(error)) return true;
   if (!isConnectionError(error)) return false;
   return sqlState(error) !== undefined || isRefusedAt(error, port);

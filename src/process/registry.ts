@@ -1,7 +1,7 @@
 import { DuplicateProcessError, InvalidArgumentError, UnknownProcessError } from '../errors.ts';
 import type { Task } from '../task/definition.ts';
 import { nearestName } from '../util/nearest.ts';
-import { announceRegistry, refuseOtherCopys, refuseOtherRegistries } from '../util/other-copies.ts';
+import { announceRegistry, refuseOfOtherCopy, refuseOtherRegistries } from '../util/other-copies.ts';
 import type { StepCatalogue } from './catalogue.ts';
 import { coreSteps } from './core/core-steps.ts';
 import { Process, type ProcessDefinition } from './definition.ts';
@@ -77,7 +77,7 @@ export class ProcessRegistry {
 }
 
 function refuseOthers(value: unknown): void {
-  if (!(value instanceof Process)) refuseOtherCopys(value, 'process', ({ id }: Process) => id);
+  if (!(value instanceof Process)) refuseOfOtherCopy(value, 'process', ({ id }: Process) => id);
 }
 
 /** The registry of this process: what the files of the setting `processes` add to. */

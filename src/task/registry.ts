@@ -1,5 +1,5 @@
 import { DuplicateTaskError, InvalidArgumentError, UnknownTaskError } from '../errors.ts';
-import { announceRegistry, refuseOtherCopys, refuseOtherRegistries } from '../util/other-copies.ts';
+import { announceRegistry, refuseOfOtherCopy, refuseOtherRegistries } from '../util/other-copies.ts';
 import { Task, type TaskDefinition } from './definition.ts';
 
 /** Whoever has tasks. */
@@ -74,7 +74,7 @@ export class TaskRegistry {
 }
 
 function refuseOthers(value: unknown): void {
-  if (!(value instanceof Task)) refuseOtherCopys(value, 'task', ({ name }: Task) => name);
+  if (!(value instanceof Task)) refuseOfOtherCopy(value, 'task', ({ name }: Task) => name);
 }
 
 /** The registry of this process: what the files of the setting `tasks` add to. */

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { InvalidArgumentError } from '../errors.ts';
 
 /** What users define with this package, and a process finds in its registries. */
-export type Defined = 'task' | 'process';
+export type Defined = 'consumer' | 'task' | 'process';
 
 /** Says of which copy of this package something is: npm puts two into one tree when two packages ask for two versions. */
 const MADE_BY = Symbol.for('svc-comm.made-by');
@@ -34,7 +34,7 @@ export function announceRegistry(defined: Defined, url: string, names: () => rea
  * @param value what is not an instance of ours
  * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) when it is one of another copy of this package
  */
-export function refuseOtherCopys(value: unknown, defined: Defined, name: (value: never) => unknown): void {
+export function refuseOfOtherCopy(value: unknown, defined: Defined, name: (value: never) => unknown): void {
   if (typeof value !== 'object' || value === null || !(MADE_BY in value)) return;
   const maker = value[MADE_BY] as Maker;
   if (maker.defined === defined) throw ofOtherCopy(maker, name(value as never));
@@ -45,11 +45,28 @@ export function refuseOtherCopys(value: unknown, defined: Defined, name: (value:
  * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT)
  */
 export function refuseOtherRegistries(defined: Defined, url: string): void {
+  const found = foundElsewhere(defined, url);
+  if (found) throw ofOtherCopy({ defined, url: found.url }, found.name);
+}
+
+/**
+ * @param url the registry's of this copy
+ * @returns the first that is registered with another one, and the file of that
+ */
+export function foundElsewhere(
+  defined: Defined,
+  url: string,
+): { readonly url: string; readonly name: string } | undefined {
   for (const other of registries()) {
     const [name] = other.defined === defined && other.url !== url ? other.names() : [];
-    if (name !== undefined) throw ofOtherCopy(other, name);
+    if (name !== undefined) return { url: other.url, name };
   }
+  return undefined;
 }
+
+/** What to do about it. */
+export const HAVE_ONE =
+  'have one of them in the tree (npm ls svc-comm), for example as a peer dependency of what is shared';
 
 function registries(): Registry[] {
   const shared = globalThis as { [REGISTRIES]?: Registry[] };
@@ -61,6 +78,5 @@ const ofOtherCopy = ({ defined, url }: Maker, name: unknown) =>
   new InvalidArgumentError(
     `${defined} "${name}"`,
     'one of the svc-comm that runs',
-    `one of another copy, ${fileURLToPath(url)}: have one of them in the tree (npm ls svc-comm), for example as a peer ` +
-      'dependency of what is shared',
+    `one of another copy, ${fileURLToPath(url)}: ${HAVE_ONE}`,
   );

@@ -1,7 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { until } from '../support/consumer-kit.ts';
-import { testDatabaseUrl } from '../support/servers.ts';
 import { ServiceKit } from '../support/service-kit.ts';
 
 let kit: ServiceKit;
@@ -10,23 +9,10 @@ let databaseUrl: string;
 beforeAll(async () => {
   kit = await ServiceKit.open('idle_timeout');
   await kit.service('migrate').migrate();
-  role = `${kit.name}_role`;
-  await kit.pg.query(`CREATE ROLE ${role} LOGIN`);
+  ({ role, databaseUrl } = await kit.role());
   await kit.pg.query(`ALTER ROLE ${role} SET idle_session_timeout = '300ms'`);
-  await kit.pg.query(`GRANT USAGE ON SCHEMA "${kit.name}" TO ${role}`);
-  await kit.pg.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${kit.name}" TO ${role}`);
-  await kit.pg.query(`GRANT USAGE ON ALL SEQUENCES IN SCHEMA "${kit.name}" TO ${role}`);
-  const url = new URL(testDatabaseUrl());
-  url.username = role;
-  databaseUrl = url.href;
 });
-afterAll(async () => {
-  await kit.close();
-  const client = new pg.Client(testDatabaseUrl());
-  await client.connect();
-  await client.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
-  await client.end();
-});
+afterAll(() => kit.close());
 
 /** Process ids of those who listen, of this role. */
 async function listeners(): Promise<number[]> {

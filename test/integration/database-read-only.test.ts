@@ -4,7 +4,6 @@ import { task } from '../../src/task/definition.ts';
 import { taskRegistry } from '../../src/task/registry.ts';
 import { until } from '../support/consumer-kit.ts';
 import { effectConsumer, expectToWait } from '../support/outage.ts';
-import { testDatabaseUrl } from '../support/servers.ts';
 import { ServiceKit } from '../support/service-kit.ts';
 
 let kit: ServiceKit;
@@ -13,23 +12,14 @@ let databaseUrl: string;
 beforeAll(async () => {
   kit = await ServiceKit.open('read_only');
   await kit.service('migrate').migrate();
-  role = `${kit.name}_role`;
-  await kit.pg.query(`CREATE ROLE ${role} LOGIN`);
   await kit.pg.query(`CREATE TABLE ${kit.table('effect')} (id text)`);
-  await kit.pg.query(`GRANT USAGE ON SCHEMA "${kit.name}" TO ${role}`);
-  await kit.pg.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${kit.name}" TO ${role}`);
-  const url = new URL(testDatabaseUrl());
-  url.username = role;
-  databaseUrl = url.href;
+  ({ role, databaseUrl } = await kit.role());
 });
 afterEach(async () => {
   await writable(true);
   kit.log.lines.length = 0;
 });
-afterAll(async () => {
-  await kit.pg.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
-  await kit.close();
-});
+afterAll(() => kit.close());
 
 const isRefused = () =>
   kit.log.lines.some(({ fields }) => {

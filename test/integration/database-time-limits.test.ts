@@ -3,7 +3,6 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Reject } from '../../src/errors.ts';
 import { until } from '../support/consumer-kit.ts';
 import { effectConsumer } from '../support/outage.ts';
-import { testDatabaseUrl } from '../support/servers.ts';
 import { ServiceKit } from '../support/service-kit.ts';
 
 const LIMIT_MS = 300;
@@ -15,20 +14,11 @@ let databaseUrl: string;
 beforeAll(async () => {
   kit = await ServiceKit.open('time_limits');
   await kit.service('migrate').migrate();
-  role = `${kit.name}_role`;
-  await kit.pg.query(`CREATE ROLE ${role} LOGIN`);
-  await kit.pg.query(`ALTER ROLE ${role} SET idle_in_transaction_session_timeout = ${LIMIT_MS}`);
   await kit.pg.query(`CREATE TABLE ${kit.table('effect')} (id text)`);
-  await kit.pg.query(`GRANT USAGE ON SCHEMA "${kit.name}" TO ${role}`);
-  await kit.pg.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${kit.name}" TO ${role}`);
-  const url = new URL(testDatabaseUrl());
-  url.username = role;
-  databaseUrl = url.href;
+  ({ role, databaseUrl } = await kit.role());
+  await kit.pg.query(`ALTER ROLE ${role} SET idle_in_transaction_session_timeout = ${LIMIT_MS}`);
 });
-afterAll(async () => {
-  await kit.pg.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
-  await kit.close();
-});
+afterAll(() => kit.close());
 
 const letter = async (queue: string) => {
   const message = await kit.channel.get(`${queue}.dead`, { noAck: true });

@@ -15,6 +15,7 @@ export class ServiceKit {
   readonly #services: SvcCommService[] = [];
   readonly #queues = new Set<string>();
   readonly #exchanges = new Set<string>();
+  readonly #roles: string[] = [];
 
   private constructor(name: string, model: ChannelModel, channel: Channel) {
     this.name = name;
@@ -51,6 +52,22 @@ export class ServiceKit {
     return name;
   }
 
+  /**
+   * A database user with rights on all that is in the kit's schema by now, who goes at the end.
+   * @returns its name, and the URL of the database for it
+   */
+  async role(): Promise<{ readonly role: string; readonly databaseUrl: string }> {
+    const role = `${this.name}_role`;
+    this.#roles.push(role);
+    await this.pg.query(`CREATE ROLE ${role} LOGIN`);
+    await this.pg.query(`GRANT USAGE ON SCHEMA "${this.name}" TO ${role}`);
+    await this.pg.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${this.name}" TO ${role}`);
+    await this.pg.query(`GRANT USAGE ON ALL SEQUENCES IN SCHEMA "${this.name}" TO ${role}`);
+    const url = new URL(testDatabaseUrl());
+    url.username = role;
+    return { role, databaseUrl: url.href };
+  }
+
   table(name: string): string {
     return `"${this.name}".${name}`;
   }
@@ -66,6 +83,7 @@ export class ServiceKit {
     for (const exchange of this.#exchanges) await this.channel.deleteExchange(exchange);
     await this.#model.close();
     await this.pg.query(`DROP SCHEMA IF EXISTS "${this.name}" CASCADE`);
+    for (const role of this.#roles) await this.pg.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
     await this.pg.end();
   }
 }

@@ -1,9 +1,8 @@
 import { Socket } from 'node:net';
 import type { Channel, ChannelModel } from 'amqplib';
-import type { CheckedMessage } from '../message-check.ts';
 import type { ChannelListener } from './content.ts';
 import { FrameReader } from './frame-reader.ts';
-import { FrameWriter } from './frame-writer.ts';
+import { FrameWriter, type OutgoingMessage } from './frame-writer.ts';
 
 /** What an amqplib connection has and its types do not show. */
 interface Internals {
@@ -83,7 +82,7 @@ export class ChannelFrames {
   }
 
   /** @throws TypeError, FieldTooLargeError, with nothing written */
-  publish(message: CheckedMessage): void {
+  publish(message: OutgoingMessage): void {
     this.#writer.publish(this.#number, message);
   }
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { CheckedMessage } from '../message-check.ts';
+import type { MessageProperties } from '../../message/message.ts';
 import { FieldWriter } from './field-writer.ts';
 import { CONTENT_CLASS, FRAME, FRAME_END, FRAME_HEAD_BYTES, FRAME_OVERHEAD_BYTES, METHOD } from './protocol.ts';
 import { MAX_HEADER_BYTES, writeProperties } from './write-properties.ts';
@@ -16,6 +16,16 @@ const REQUEUE = 1;
 
 /** Before the frame of a message is where it goes, it is written here: it may turn out that it cannot be. */
 const scratch = new FieldWriter(SCRATCH_BYTES);
+
+/** A message that can be written: its names are short enough. */
+export interface OutgoingMessage {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly content: Buffer;
+  readonly properties: MessageProperties;
+  /** The broker gives it back when no queue takes it. */
+  readonly isMandatory: boolean;
+}
 
 /**
  * Writes the frames that there are many of: messages, acks and rejects. They are gathered in one block of bytes and written
@@ -39,7 +49,7 @@ export class FrameWriter {
   }
 
   /** @throws TypeError, FieldTooLargeError, with nothing written */
-  publish(channel: number, { exchange, routingKey, content, isMandatory, properties }: CheckedMessage): void {
+  publish(channel: number, { exchange, routingKey, content, isMandatory, properties }: OutgoingMessage): void {
     scratch.at = 0;
     const methodFrom = beginFrame(FRAME.method, channel);
     scratch.uint32(METHOD.publish);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service } from '../../lifecycle/service.ts';
-import { CHANNEL_VARIABLES, ProcessChannel } from '../../task/process-channel.ts';
+import { CHANNEL_VARIABLES, ProcessChannel } from '../../util/process-channel.ts';
 import { sleep } from '../../util/sleep.ts';
 import { type DevMessage, isDevMessage } from './messages.ts';
 import type { EmbeddedKind } from './parent-servers.ts';

@@ -3,12 +3,13 @@ import { DeadlineExceededError, MessageTooLargeError, RemoteError } from '../../
 import type { Incoming, MessageContext, Verdict } from '../../message/handler.ts';
 import { MAX_NAME_BYTES, type Message, type MessageProperties } from '../../message/message.ts';
 import { stampedProperties } from '../../message/stamp.ts';
+import { isOutage } from '../../util/is-outage.ts';
 import { maskUrl } from '../../util/mask.ts';
 import { codeOf } from '../../util/thrown.ts';
 import { callResponseKey, decodeCall, encodeCallResponse, type WireCallResponse } from '../../wire/call.ts';
 import { isExpired } from '../../wire/deadline.ts';
 import type { AnsweringLayers, AnsweringParts } from '../kind.ts';
-import { asError, isCutShort, isOutage } from './recover.ts';
+import { asError, isCutShort } from './recover.ts';
 
 export interface AnswerOptions {
   /** Whether an answer by message goes with the transaction that the handler runs in. */

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { ThrownValueError } from '../../errors.ts';
 import type { Middleware, Verdict } from '../../message/handler.ts';
+import { isOutage } from '../../util/is-outage.ts';
 import { codeOf, isError } from '../../util/thrown.ts';
 
 /**
@@ -39,22 +40,6 @@ function verdictOf(thrown: unknown, signal: AbortSignal): Verdict {
       return { kind: 'retry', error, ...delayOf(error) };
   }
 }
-
-/** A message that met one would meet it again until somebody has mended it: its attempts would be gone before. */
-const OUTAGES: ReadonlySet<unknown> = new Set([
-  'SVC_COMM_BROKER_UNAVAILABLE',
-  'SVC_COMM_DATABASE_UNAVAILABLE',
-  // The password was changed, a right taken away, a table dropped: each start finds out, and a process that runs waits.
-  'SVC_COMM_DATABASE_ACCESS_REFUSED',
-  'SVC_COMM_DATABASE_RIGHTS',
-  'SVC_COMM_MIGRATION_REQUIRED',
-  // The inbox knows, when the message comes again, whether its effect is there.
-  'SVC_COMM_COMMIT_ABORTED',
-  'SVC_COMM_COMMIT_UNKNOWN',
-]);
-
-/** Whether broker or database failed it, and not what it did. */
-export const isOutage = (error: Error): boolean => OUTAGES.has(codeOf(error));
 
 /** Whatever the run failed with then, it is not the handler's fault: no attempt is counted. */
 export function isCutShort({ aborted, reason }: AbortSignal): boolean {
