@@ -7,6 +7,7 @@ import { sleep } from '../util/sleep.ts';
 import { environmentOf } from './environment.ts';
 import type { ProcessGuard } from './guard.ts';
 import type { Isolation } from './isolation.ts';
+import { KilledNotice } from './killed-notice.ts';
 import { LimitWatch, type RunLimits } from './limit-watch.ts';
 import { OutputTail } from './output-tail.ts';
 import { type FromProcess, parseFromProcess, type ToProcess } from './process-message.ts';
@@ -40,8 +41,6 @@ const LEAVE_MS = 1_000;
 /** A file that waits for what never comes would hold its task for ever. */
 const LOAD_MS = 120_000;
 const MIB = 1024 * 1024;
-/** What `unshare` of util-linux 2.38 says, by itself, and exits with 1, when its child was killed by SIGKILL. */
-const UNSHARE_OF_KILLED = 'unshare: sigprocmask unblock failed';
 
 /**
  * A process that runs tasks, one at a time.
@@ -69,7 +68,7 @@ export class TaskProcess {
   readonly #ready = deferred();
   readonly #over = deferred();
   readonly #loading: NodeJS.Timeout;
-  #isKilled = false;
+  readonly #notice = new KilledNotice();
   /** What it wrote to the channel. */
   #rubbish: string | undefined;
   #onEnd: ((end: RunEnd) => void) | undefined;
@@ -172,22 +171,21 @@ export class TaskProcess {
 
   #listen(): void {
     const child = this.#child;
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk: Buffer) => {
-        if (isUnshares(chunk)) {
-          this.#isKilled = true;
-          return;
-        }
-        this.#output.push(chunk);
-        this.#options.onOutput(chunk);
-      });
-      stream?.on('error', () => undefined);
-    }
+    child.stdout?.on('data', (chunk: Buffer) => this.#wrote(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => this.#wrote(this.#notice.take(chunk)));
+    child.stderr?.on('end', () => this.#wrote(this.#notice.end()));
+    for (const stream of [child.stdout, child.stderr]) stream?.on('error', () => undefined);
     child.on('error', (error) => {
       if (child.pid === undefined) void this.#exited(null, null, error);
     });
     child.on('exit', (code, signal) => void this.#exited(code, signal));
     if (child.pid !== undefined) this.#options.guard?.add(child.pid);
+  }
+
+  #wrote(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    this.#output.push(chunk);
+    this.#options.onOutput(chunk);
   }
 
   #heard(message: FromProcess): void {
@@ -255,7 +253,7 @@ export class TaskProcess {
       const message = `it wrote ${this.#rubbish} to file descriptor 3, which is its channel to the worker`;
       return { kind: 'failed', error: { name, code: 'CHANNEL_BROKEN', message } };
     }
-    const by = signal ?? (this.#isKilled ? 'SIGKILL' : null);
+    const by = signal ?? (this.#notice.isGiven ? 'SIGKILL' : null);
     const how = by === null ? `exited with code ${code}` : `was killed by ${by}`;
     return {
       kind: 'failed',
@@ -267,9 +265,5 @@ export class TaskProcess {
     this.#channel.send(message);
   }
 }
-
-/** Not the task's, and nobody's worry. */
-const isUnshares = (chunk: Buffer): boolean =>
-  chunk.length < 2 * UNSHARE_OF_KILLED.length && chunk.toString('latin1').startsWith(UNSHARE_OF_KILLED);
 
 const closed = (child: ChildProcess): Promise<void> => new Promise((resolve) => child.once('close', () => resolve()));
