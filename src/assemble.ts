@@ -111,10 +111,19 @@ export class SvcCommService {
    * it are written by one statement just before COMMIT. Inside another one it is a savepoint of it.
    * @param work gets the handle: a knex transaction of our own pool, or what the library of the setting `transactions`
    *   gives (then say its type)
+   * @param nothing options, which there are none of, would have no effect: another level of isolation is set by the first
+   *   statement, `SET TRANSACTION ISOLATION LEVEL SERIALIZABLE`
    * @returns what `work` resolved to, after the commit
    * @throws what `work` throws, after the rollback; DatabaseUnavailableError, DatabaseBusyError
    */
-  async transaction<T, Handle = KnexTransaction>(work: (transaction: Handle) => Promise<T>): Promise<T> {
+  async transaction<T, Handle = KnexTransaction>(
+    work: (transaction: Handle) => Promise<T>,
+    ...nothing: []
+  ): Promise<T> {
+    if (nothing.length > 0) {
+      const expected = 'nothing (for another level of isolation, SET TRANSACTION as the first statement of the work)';
+      throw new InvalidArgumentError('the second argument of transaction()', expected, kindOf([...nothing].at(0)));
+    }
     if (typeof work !== 'function') {
       throw new InvalidArgumentError('work', 'a function that does the work of the transaction', kindOf(work));
     }
@@ -301,7 +310,12 @@ export class SvcCommService {
     return this.#assembly.meters.prometheus();
   }
 
-  /** Creates or updates our tables. @returns the files that ran */
+  /**
+   * Creates or updates our tables. A table that a transaction has locked is waited for in short turns, as long as the
+   * setting `wait` says: what else uses it is held up for a second at a time.
+   * @returns the files that ran
+   * @throws MigrationRightsError, MigrationBlockedError, DatabaseUnavailableError
+   */
   async migrate(): Promise<string[]> {
     return this.#assembly.migrate();
   }

@@ -496,6 +496,35 @@ export class MigrationRightsError extends SvcCommError {
   }
 }
 
+/** A session whose transaction has locks on our tables. */
+export interface TableHolder {
+  readonly pid: number;
+  /** `application_name`; '' when it has none. */
+  readonly application: string;
+  /** Age of its transaction. */
+  readonly seconds: number;
+  /** Whether it waits for its client: `idle in transaction`. */
+  readonly isIdle: boolean;
+}
+
+/** Transactions of others kept the tables from being changed for as long as `svc-comm migrate` waits. Nothing was changed. */
+export class MigrationBlockedError extends SvcCommError {
+  readonly code = 'SVC_COMM_MIGRATION_BLOCKED';
+  readonly schema: string;
+  /** A few of them, the oldest transaction first. */
+  readonly holders: readonly TableHolder[];
+  /** @param who the holders, for a sentence */
+  constructor(schema: string, who: string, holders: readonly TableHolder[], options?: ErrorOptions) {
+    super(
+      `the tables in schema ${schema} could not be changed: they are locked by ${who}; end it and run ` +
+        '`svc-comm migrate` again, or have it wait longer (SVC_COMM_WAIT=5m)',
+      options,
+    );
+    this.schema = schema;
+    this.holders = holders;
+  }
+}
+
 /** A publish that must be transactional found no transaction. Nothing was written. */
 export class TransactionRequiredError extends SvcCommError {
   readonly code = 'SVC_COMM_TRANSACTION_REQUIRED';

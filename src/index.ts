@@ -17,8 +17,11 @@ import type { TransactionOption } from './outbox/transaction-choice.ts';
 import { asSent } from './wire/as-sent.ts';
 
 /** {@inheritDoc SvcCommService.transaction} */
-export async function transaction<T, Handle = KnexTransaction>(work: (transaction: Handle) => Promise<T>): Promise<T> {
-  return (await defaultService()).transaction(work);
+export async function transaction<T, Handle = KnexTransaction>(
+  work: (transaction: Handle) => Promise<T>,
+  ...nothing: []
+): Promise<T> {
+  return (await defaultService()).transaction(work, ...nothing);
 }
 
 /** Settings that are still to be read make no difference to what is sent. What is no event is told so by the service. */
@@ -142,6 +145,7 @@ export {
   ListenError,
   MalformedMessageError,
   MessageTooLargeError,
+  MigrationBlockedError,
   MigrationRequiredError,
   MigrationRightsError,
   MissingPackageError,
@@ -194,6 +198,7 @@ export {
   TransactionAbortedError,
   TransactionEndedInsideError,
   TransactionFinishedError,
+  type TableHolder,
   type TransactionLimit,
   TransactionRequiredError,
   TransactionTimeoutError,

@@ -10,6 +10,7 @@ import { migrate } from '../database/migrate.ts';
 import { outageOfHandler } from '../database/outage-of-handler.ts';
 import { DatabasePool } from '../database/pool.ts';
 import { StartMarkStore } from '../database/start-mark-store.ts';
+import { describeHolders } from '../database/table-holders.ts';
 import { knexTransactions, resolveTransactions, Transactions } from '../database/transactions.ts';
 import { SettingsError } from '../errors.ts';
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
@@ -226,8 +227,15 @@ export class Assembly {
 
   /** Brings our tables up to this version. @returns the files that ran, also at the start of the embedded database */
   async migrate(): Promise<string[]> {
+    const { logger } = this;
+    const { schema, wait } = this.settings;
     await this.pool().start();
-    const ran = await migrate(this.pool().knex, { schema: this.settings.schema });
+    const ran = await migrate(this.pool().knex, {
+      schema,
+      wait,
+      onBlocked: (holders) =>
+        logger.warn({ holders }, `the tables wait to be changed, locked by ${describeHolders(holders)}; trying again`),
+    });
     return [...this.embedded.takeMigrated(), ...ran];
   }
 

@@ -69,7 +69,7 @@ export class Embedded {
     this.database = isEmbeddedUrl(databaseUrl)
       ? server('database', databaseUrl, async (url) => {
           // Nothing else runs before a start: it waits for whoever has the database, as for one that is down.
-          this.#migrated = await withPool(url, (pool) => patiently(() => migrate(pool.knex, { schema })));
+          this.#migrated = await withPool(url, (pool) => patiently(() => migrate(pool.knex, { schema, wait: false })));
         })
       : undefined;
   }

@@ -1,32 +1,69 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Knex } from 'knex';
-import { MigrationRightsError } from '../errors.ts';
+import { MigrationBlockedError, MigrationRightsError, type TableHolder } from '../errors.ts';
 import { packageRoot } from '../util/own-files.ts';
+import { sleep } from '../util/sleep.ts';
+import { type Waits, waitsUntilMs } from '../util/waits.ts';
 import { errorText, sqlState, toDatabaseError } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import { assertSchemaName, qualified, quoteIdentifier } from './identifier.ts';
+import { describeHolders, tableHolders } from './table-holders.ts';
 
-export interface MigrateOptions {
+interface SchemaOption {
   /** Where our tables are; it is made when missing. @default 'public' */
   readonly schema?: string;
+}
+
+export interface MigrateOptions extends SchemaOption {
+  /** Whether it tries again while transactions keep it from changing a table. @default true */
+  readonly wait?: Waits;
+  /** It gave way to these, and tries again. */
+  readonly onBlocked?: (holders: readonly TableHolder[]) => void;
 }
 
 /** First half of the advisory lock that lets one migration of a database run at a time; the schema's hash is the second. */
 const LOCK_NAMESPACE = 0x5c0d;
 export const MIGRATIONS_TABLE = 'svc_comm_migrations';
+/** Who waits for a whole table has all others wait behind it: a publisher of events for as long as this. */
+const LOCK_MS = 1_000;
+/** Between two tries, so that those get on. */
+const PAUSE_MS = { least: 1_000, more: 1_000 } as const;
+/** lock_not_available, deadlock_detected. */
+const BLOCKED = new Set(['55P03', '40P01']);
 
 /**
  * Brings our tables up to this version: runs the files of `migrations/` that have not run yet, all in one transaction.
  * Safe to run twice and by several processes at once: the others wait, find nothing left, and carry on.
+ *
+ * A table that a transaction has locked is waited for a second at a time, with pauses: what else uses it is held up no longer.
  * @returns the names of the files that this call ran
+ * @throws MigrationRightsError, MigrationBlockedError
  */
-export async function migrate(knex: Knex, { schema = 'public' }: MigrateOptions = {}): Promise<string[]> {
+export async function migrate(knex: Knex, options: MigrateOptions = {}): Promise<string[]> {
+  const { schema = 'public', wait = true, onBlocked } = options;
   assertSchemaName(schema);
   const files = await migrationFiles();
+  const untilMs = waitsUntilMs(wait);
+  for (;;) {
+    try {
+      return await runFiles(knex, schema, files);
+    } catch (error) {
+      if (!BLOCKED.has(sqlState(error) ?? '')) throw error;
+      const holders = await tableHolders(knex, schema);
+      if (performance.now() >= untilMs)
+        throw new MigrationBlockedError(schema, describeHolders(holders), holders, { cause: error });
+      onBlocked?.(holders);
+    }
+    await sleep(PAUSE_MS.least + Math.random() * PAUSE_MS.more);
+  }
+}
+
+function runFiles(knex: Knex, schema: string, files: readonly string[]): Promise<string[]> {
   return knex
     .transaction(async (trx) => {
       await trx.raw('SELECT pg_advisory_xact_lock(?, hashtext(?))', [LOCK_NAMESPACE, schema]);
+      await trx.raw(`SET LOCAL lock_timeout = ${LOCK_MS}`);
       // CREATE SCHEMA IF NOT EXISTS asks for the right to create one even when it is there.
       const { rows } = await trx.raw('SELECT 1 FROM pg_namespace WHERE nspname = ?', [schema]);
       if (rows.length === 0) await trx.raw(`CREATE SCHEMA ${quoteIdentifier(schema)}`);
@@ -40,7 +77,7 @@ export async function migrate(knex: Knex, { schema = 'public' }: MigrateOptions 
       return ran;
     })
     .catch((error: unknown) => {
-      if (sqlState(error) !== '42501') throw toDatabaseError(error);
+      if (sqlState(error) !== '42501') throw BLOCKED.has(sqlState(error) ?? '') ? error : toDatabaseError(error);
       // knex puts the whole statement before the server's words.
       const text = errorText(error).split(' - ').at(-1) ?? '';
       throw new MigrationRightsError(schema, text, { cause: error });
@@ -48,10 +85,7 @@ export async function migrate(knex: Knex, { schema = 'public' }: MigrateOptions 
 }
 
 /** Files of `migrations/` that have not run on this database, in order. Writes nothing. */
-export async function pendingMigrations(
-  db: SqlExecutor,
-  { schema = 'public' }: MigrateOptions = {},
-): Promise<string[]> {
+export async function pendingMigrations(db: SqlExecutor, { schema = 'public' }: SchemaOption = {}): Promise<string[]> {
   assertSchemaName(schema);
   const files = await migrationFiles();
   // Of a schema that this user may not use, to_regclass would be an error.
@@ -74,16 +108,16 @@ async function migrationFiles(): Promise<string[]> {
 
 /** SQL files as knex migrations; `:schema` in them is the quoted schema. */
 class SqlFiles implements Knex.MigrationSource<string> {
-  readonly #files: string[];
+  readonly #files: readonly string[];
   readonly #schema: string;
 
-  constructor(files: string[], schema: string) {
+  constructor(files: readonly string[], schema: string) {
     this.#files = files;
     this.#schema = schema;
   }
 
   async getMigrations(): Promise<string[]> {
-    return this.#files;
+    return [...this.#files];
   }
 
   getMigrationName(file: string): string {

@@ -418,3 +418,14 @@ describe('who may', () => {
 it.each(['', 'a/b', '../x', 'x'.repeat(101)])('a resource is not named %j', (name) => {
   expect(() => asyncResource(name, {})).toThrow(InvalidArgumentError);
 });
+
+it('an operation that there is none of is refused, and not answered with 501', () => {
+  const misspelt = { getlist: () => double.start({ number: 1 }) };
+  expect(() => asyncResource('double', misspelt as ResourceHandlers)).toThrow(/the unknown name "getlist"/);
+  expect(() => asyncResource('double', [] as ResourceHandlers)).toThrow(InvalidArgumentError);
+  class Handlers {
+    count = 0;
+    getList = () => double.start({ number: this.count++ });
+  }
+  expect(() => asyncResource('double', new Handlers())).not.toThrow();
+});

@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SqlExecutor } from '../../src/database/executor.ts';
 import { migrate, pendingMigrations } from '../../src/database/migrate.ts';
 import { DatabasePool } from '../../src/database/pool.ts';
+import type { TableHolder } from '../../src/errors.ts';
 import { packageRoot } from '../../src/util/own-files.ts';
+import { sleep } from '../../src/util/sleep.ts';
 import { testDatabaseUrl, uniqueName } from '../support/servers.ts';
 
 const pool = new DatabasePool({ url: testDatabaseUrl() });
@@ -93,6 +95,67 @@ test('the files are found from dist inside node_modules of another project', asy
   } finally {
     rmSync(project, { recursive: true });
   }
+});
+
+/** As before `006_process.sql`, which changes a table that others use meanwhile. */
+async function olderSchema(): Promise<string> {
+  const schema = freshSchema();
+  await migrate(pool.knex, { schema });
+  await pool.knex.raw(
+    `DROP TRIGGER svc_comm_task_process ON :s:.svc_comm_task; DROP FUNCTION :s:.svc_comm_process_follow;
+     ALTER TABLE :s:.svc_comm_task DROP COLUMN process_instance;
+     DROP TABLE :s:.svc_comm_process_task, :s:.svc_comm_process_instance;
+     DELETE FROM :s:.svc_comm_migrations WHERE name >= '006'`.replaceAll(':s:', `"${schema}"`),
+  );
+  return schema;
+}
+
+describe('a table that a transaction has locked', () => {
+  const holder = new pg.Client({ connectionString: testDatabaseUrl(), application_name: 'a report' });
+  beforeAll(() => holder.connect());
+  afterAll(() => holder.end());
+
+  test('holds up who else uses it for a second at a time while it waits to be changed, and not to its end', async () => {
+    const schema = await olderSchema();
+    const table = `"${schema}".svc_comm_task`;
+    await holder.query(`BEGIN; SELECT count(*) FROM ${table}`);
+    const blocked: (readonly TableHolder[])[] = [];
+    const done = migrate(pool.knex, { schema, onBlocked: (holders) => blocked.push(holders) });
+    const heldUpMs: number[] = [];
+    while (blocked.length < 3) {
+      const before = performance.now();
+      await pool.knex.raw(`UPDATE ${table} SET note = NULL`);
+      heldUpMs.push(performance.now() - before);
+      await sleep(5);
+    }
+    await holder.query('COMMIT');
+    expect((await done).slice(0, 1)).toEqual(['006_process.sql']);
+    expect(await pendingMigrations(asExecutor(), { schema })).toEqual([]);
+    // It did stand behind the migration, so that what is measured is there.
+    expect(Math.max(...heldUpMs)).toBeGreaterThan(500);
+    expect(Math.max(...heldUpMs)).toBeLessThan(2_500);
+    const { rows } = await holder.query('SELECT pg_backend_pid() AS pid');
+    expect(blocked[0]).toEqual([
+      { pid: rows[0].pid, application: 'a report', seconds: expect.any(Number), isIdle: true },
+    ]);
+  });
+
+  test('is named with who has it when nobody is to wait for it, and nothing was changed', async () => {
+    const schema = await olderSchema();
+    await holder.query(`BEGIN; SELECT count(*) FROM "${schema}".svc_comm_task`);
+    const refused = migrate(pool.knex, { schema, wait: false });
+    await expect(refused).rejects.toMatchObject({
+      code: 'SVC_COMM_MIGRATION_BLOCKED',
+      schema,
+      holders: [{ application: 'a report', isIdle: true }],
+    });
+    await expect(refused).rejects.toThrow(
+      /of "a report", whose transaction began \d+ s ago and waits for its client; end/,
+    );
+    await holder.query('COMMIT');
+    expect(await pendingMigrations(asExecutor(), { schema })).toContain('006_process.sql');
+    expect(await migrate(pool.knex, { schema, wait: false })).toContain('006_process.sql');
+  });
 });
 
 async function run(

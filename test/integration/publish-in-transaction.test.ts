@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { recogniseTransaction } from '../../src/database/recognise-transaction.ts';
-import { knexTransactions, resolveTransactions, Transactions } from '../../src/database/transactions.ts';
+import { type KnexTransaction, knexTransactions, resolveTransactions, Transactions } from '../../src/database/transactions.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { MAX_BODY_BYTES } from '../../src/message/message.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
@@ -42,6 +42,17 @@ const rows = async (key: string) =>
   ).rows;
 
 describe('in an ambient transaction', () => {
+  test('the level of isolation may be set by the first statement', async () => {
+    const level = await transactions.run(async (trx) => {
+      const handle = trx as KnexTransaction;
+      await handle.raw('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE');
+      await outbox.publishAggregateEvent(event('serializable'));
+      return (await handle.raw('SHOW transaction_isolation')).rows[0].transaction_isolation;
+    });
+    expect(level).toBe('serializable');
+    expect(await rows('serializable')).toHaveLength(1);
+  });
+
   test('a hundred events are written by one statement, in their order', async () => {
     await database.pg.query(`TRUNCATE ${database.table('insert_log')}`);
     const ids: string[] = [];

@@ -50,6 +50,12 @@ test.each([
     'options',
     'an object, got function',
   ],
+  [
+    'options of a transaction, which there are none of',
+    () => transaction?.(async () => 1, { isolation: 'serializable' }),
+    'the second argument of transaction()',
+    'nothing (for another level of isolation, SET TRANSACTION as the first statement of the work), got object',
+  ],
   ['options that are a text', () => publishAggregateEvent?.(event, 'own'), 'options', 'an object, got string'],
   ['options that are null', () => publishAggregateEvent?.(event, null), 'options', 'an object, got null'],
   ['events that are left out', () => publishAggregateEvents?.(), 'events', 'an array of events, got undefined'],

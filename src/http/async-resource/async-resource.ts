@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import { guardScope } from '../guard/guard.ts';
 import { openApi } from '../openapi/collector.ts';
 import { HttpProblem, sendProblem } from '../problem.ts';
-import { METHODS, type ResourceHandlers } from './operations.ts';
+import { checkHandlers, METHODS, type ResourceHandlers } from './operations.ts';
 import { type AsyncResourceOptions, checkResource } from './options.ts';
 import { resourcePaths } from './paths.ts';
 import { Resource } from './resource.ts';
@@ -21,6 +21,7 @@ export function asyncResource(
   handlers: ResourceHandlers,
   given: AsyncResourceOptions = {},
 ): FastifyPluginAsync<AsyncResourceOptions> {
+  checkHandlers(handlers);
   checkResource(name, given);
   return async (scope, atRegistration) => {
     const options = { ...given, ...atRegistration };

@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import { assertKnownNames, assertObject } from '../../util/assert-object.ts';
 
 /** The ten operations, with the request that each answers. */
 export const OPERATIONS = {
@@ -38,6 +39,16 @@ export type ResourceHandlers = {
 } & {
   readonly [Name in DetailName]?: (request: ResourceRequest, id: string) => Answer;
 };
+
+/**
+ * A misspelt operation would be answered with 501. An object of a class may have members of its own besides.
+ * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT)
+ */
+export function checkHandlers(handlers: unknown): asserts handlers is ResourceHandlers {
+  assertObject('handlers', handlers, 'an object of operations such as getList');
+  const prototype = Object.getPrototypeOf(handlers);
+  if (prototype === Object.prototype || prototype === null) assertKnownNames('handlers', handlers, OPERATION_NAMES);
+}
 
 /** What `authorize` is asked about: an operation, or a look at a task that one started, or its end. */
 export type ResourceAction = OperationName | 'state' | 'result' | 'cancel';
