@@ -44,6 +44,7 @@ export const DEFAULT_BROKER_CONNECTION_OPTIONS = Object.freeze({
 
 /** A connection that was open for less than this when it was lost does not reset the back-off. */
 const STABLE_MS = 5_000;
+const TELL_AGAIN_MS = 10_000;
 
 /**
  * A connection to the broker that comes back by itself. `connection-state.ts` has the picture.
@@ -66,6 +67,8 @@ export class BrokerConnection implements Service {
   #reconnecting: Promise<void> = Promise.resolve();
   /** Failed rounds and short-lived connections in a row: the exponent of the back-off. */
   #failuresInRow = 0;
+  /** The failure that was logged last, since it was open. */
+  #told: { readonly error: string; readonly atMs: number } | undefined;
   #openedAt = 0;
 
   constructor({ url, ...options }: BrokerConnectionOptions) {
@@ -191,15 +194,24 @@ export class BrokerConnection implements Service {
       const wait = performance.now() < untilMs;
       if (afterFailure({ hasBeenOpen, isRefused, wait }) === 'closed') throw error;
       const delayMs = backoffMs(this.#failuresInRow++, this.#options.backoff);
-      const fields = { connection: this.name, error: error.message, delayMs, attempt: this.#failuresInRow };
-      if (isRefused) this.#options.logger.error(fields, 'the broker refuses us now; trying again');
-      else this.#options.logger.warn(fields, 'waiting for the broker');
+      this.#tellFailure(error.message, { delayMs, isRefused });
       this.#move('waiting');
       await sleep(delayMs, signal);
     }
   }
 
+  /** Where the tries are close together, the same failure again and again says nothing more. */
+  #tellFailure(error: string, { delayMs, isRefused }: { readonly delayMs: number; readonly isRefused: boolean }): void {
+    const nowMs = performance.now();
+    if (this.#told?.error === error && nowMs - this.#told.atMs < TELL_AGAIN_MS) return;
+    this.#told = { error, atMs: nowMs };
+    const fields = { connection: this.name, error, delayMs, attempt: this.#failuresInRow };
+    if (isRefused) this.#options.logger.error(fields, 'the broker refuses us now; trying again');
+    else this.#options.logger.warn(fields, 'waiting for the broker');
+  }
+
   #opened(model: ChannelModel, node: BrokerNode): void {
+    this.#told = undefined;
     const epoch = this.stats.connects + 1;
     // amqplib tells of a loss by `error`, `close` or both; whichever comes first counts.
     model.on('error', (error: Error) => this.#lost(epoch, error));

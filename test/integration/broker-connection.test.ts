@@ -118,6 +118,22 @@ test('with wait: true the start waits for a broker that is down, says so, and is
   expect(made.connectionState).toBe('open');
 });
 
+test('a failure that comes again and again is logged once in a while, and anew once it has been open', async () => {
+  const { proxy, url } = await proxied();
+  proxy.refuse();
+  const log = new LogLines();
+  const made = connection({ url, logger: log, backoff: { initialMs: 2, maxMs: 2 } });
+  const started = made.start();
+  const told = () => log.count('waiting for the broker');
+  await expect.poll(() => made.stats.failures).toBeGreaterThan(20);
+  expect(told()).toBe(1);
+  proxy.heal();
+  await started;
+  proxy.refuse();
+  proxy.cut();
+  await expect.poll(told).toBe(2);
+});
+
 test('a node that accepts and says nothing is given up in time, and the next one is taken', async () => {
   const [silent, well] = [await proxied(), await proxied()];
   silent.proxy.fallSilent();
