@@ -63,7 +63,8 @@ export function checkMessage(
 /** What was thrown while it was written: nothing has been sent. */
 export function encodingError(error: unknown): Error {
   if (error instanceof FieldTooLargeError) {
-    return new MessageTooLargeError('message header block', MAX_HEADER_BYTES + 1, MAX_HEADER_BYTES);
+    const limit = error.limitBytes ?? MAX_HEADER_BYTES;
+    return new MessageTooLargeError('message header block', limit + 1, limit);
   }
   const text = messageOf(error);
   return new InvalidArgumentError('message properties', 'values that AMQP can carry', text, { cause: error });

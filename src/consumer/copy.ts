@@ -137,8 +137,8 @@ const namesIn = (header: HeaderValue): string[] =>
   Array.isArray(header) ? header.filter((name) => typeof name === 'string') : [];
 
 /**
- * The last resort for a copy that cannot be sent: the sender's own headers are left out, and named. What is left can be
- * written, whatever came.
+ * For a copy that cannot be sent: the sender's own headers are left out, and named. What is left can be written, whatever
+ * came.
  */
 export function withoutForeignHeaders(message: Message): Message {
   const headers = Object.entries(message.properties.headers ?? {});
@@ -151,6 +151,13 @@ export function withoutForeignHeaders(message: Message): Message {
     ...message,
     properties: { ...message.properties, headers: { ...kept, ...droppedHeader([...before, ...dropped]) } },
   };
+}
+
+/** Where that is too much still: a broker with small frames. Of the failures only the last is left. */
+export function withoutHistory(message: Message): Message {
+  const { [HEADER.dropped]: _, [HEADER.failures]: failures, ...headers } = message.properties.headers ?? {};
+  const last = JSON.stringify(parseFailures(failures).slice(-1));
+  return { ...message, properties: { ...message.properties, headers: { ...headers, [HEADER.failures]: last } } };
 }
 
 const USEFUL_ALONE: ReadonlySet<string> = new Set([HEADER.key, HEADER.traceparent]);

@@ -6,7 +6,7 @@ import type { Scheduler } from '../message/schedule.ts';
 import type { Topology, TopologySpec } from '../message/topology.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { sleep } from '../util/sleep.ts';
-import { withoutForeignHeaders } from './copy.ts';
+import { withoutForeignHeaders, withoutHistory } from './copy.ts';
 
 /** Between two tries of what a broker or database does not take at the moment. Never zero: nothing may spin. */
 export const TROUBLE_BACKOFF = Object.freeze({ initialMs: 1_000, maxMs: 20_000 });
@@ -85,7 +85,7 @@ export class Forwarder {
       try {
         await send(sent);
       } catch (error) {
-        if (isUnsendable(error)) sent = withoutForeignHeaders(copy);
+        if (isUnsendable(error)) sent = sent === copy ? withoutForeignHeaders(copy) : withoutHistory(sent);
         throw error;
       }
     };

@@ -147,6 +147,40 @@ test.each([
   },
 );
 
+test('a timestamp in nanoseconds, which no double holds exactly, holds nothing up: the message is tried again, or dead-lettered', async () => {
+  const seen: unknown[] = [];
+  kit.router.consumer(
+    kit.exchange,
+    'nanoseconds',
+  )(async (_key, _body, { properties, attempt }) => {
+    seen.push(properties.timestamp);
+    if (attempt === 1) throw new Error('failed');
+  });
+  const other = await RawPeer.open(testBrokerUrl());
+  const timestamp = Buffer.alloc(8);
+  timestamp.writeBigUInt64BE(1_764_500_000_123_456_789n);
+  const head = Buffer.concat([contentHeader(7).subarray(0, 12), Buffer.from([0x00, 0x40]), timestamp]);
+  for (const text of ['{"n":1}', 'no JSON']) {
+    other.send(
+      methodFrame(1, 'basic.publish', {
+        ticket: 0,
+        exchange: kit.exchange,
+        routingKey: 'nanoseconds',
+        mandatory: false,
+        immediate: false,
+      }),
+      frame(FRAME.header, 1, head),
+      frame(FRAME.body, 1, Buffer.from(text)),
+    );
+  }
+  const nearest = Number(1_764_500_000_123_456_789n);
+  const dead = await kit.nextDead();
+  expect(dead.properties.timestamp).toBe(nearest);
+  await until(() => seen.length === 2 && consumer.stats.inFlight === 0);
+  expect(seen).toEqual([nearest, nearest]);
+  other.close();
+});
+
 test('properties that are no UTF-8 or no time hold nothing up: the message is tried again with them, or dead-lettered', async () => {
   const seen: MessageContext['properties'][] = [];
   kit.router.consumer(

@@ -15,6 +15,7 @@ import { field, header, nestedTable } from '../support/raw-headers.ts';
 
 const OURS = 3;
 const FOREIGN = 4;
+const HEARTBEAT = frame(8, 0, Buffer.alloc(0));
 
 const text = fc.oneof(fc.string({ maxLength: 60 }), fc.string({ unit: 'binary', maxLength: 60 }));
 const whole = fc.oneof(
@@ -65,7 +66,8 @@ const properties: fc.Arbitrary<MessageProperties> = fc.record({
   replyTo: given(text),
   expiration: given(fc.constantFrom('1', '60000')),
   messageId: fc.uuid(),
-  timestamp: given(fc.maxSafeInteger().map(Math.abs)),
+  // The last two are of 64 bits, as nanoseconds are.
+  timestamp: given(fc.oneof(fc.maxSafeInteger().map(Math.abs), fc.constantFrom(2 ** 53, 2 ** 64 - 2 ** 11))),
   type: given(text),
   userId: given(text),
   appId: given(text),
@@ -90,6 +92,11 @@ class Written {
     this.writer = new FrameWriter(this.#sink as unknown as Socket, maxFrameBytes);
   }
 
+  /** Of amqplib's own accord, from a timer: at once, behind whatever the socket has been given. */
+  heartbeat(): void {
+    this.#sink.write(HEARTBEAT);
+  }
+
   async bytes(): Promise<Buffer> {
     this.writer.flush();
     // What is corked goes out with the turn.
@@ -101,12 +108,32 @@ class Written {
 const publish = (writer: FrameWriter, sent: Message): void =>
   writer.publish(OURS, checkMessage(sent, Number.MAX_SAFE_INTEGER));
 
+/** Of a frame: less than the largest bodies of the arbitrary messages have. */
+const ROOM = 16 * 1024;
+
 /** As amqplib's own writer has it. */
-function byAmqplib({ exchange, routingKey, body: content, properties: all }: Message, maxFrameBytes: number): Buffer {
-  const { BasicPublish, BasicProperties, encodeMethod, encodeProperties } = amqplibCodec;
+function byAmqplib(sent: Message, maxFrameBytes: number): Buffer {
+  const { BasicPublish, encodeMethod } = amqplibCodec;
+  const { exchange, routingKey, body: content } = sent;
   const method = encodeMethod(BasicPublish, OURS, { exchange, routingKey, mandatory: true });
-  const head = encodeProperties(BasicProperties, OURS, content.length, { ...all, headers: all.headers ?? {} });
-  return Buffer.concat([method, head, ...bodyFrames(OURS, Buffer.from(content), maxFrameBytes - 8)]);
+  return Buffer.concat([method, headerFrame(sent), ...bodyFrames(OURS, Buffer.from(content), maxFrameBytes - 8)]);
+}
+
+function headerFrame({ body: content, properties: all }: Message): Buffer {
+  const { BasicProperties, encodeProperties } = amqplibCodec;
+  return encodeProperties(BasicProperties, OURS, content.length, { ...all, headers: all.headers ?? {} });
+}
+
+/** @throws when they are none, one behind the other */
+function framesIn(bytes: Buffer): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + 7 + bytes.readUInt32BE(at + 3);
+    if (bytes[end] !== 0xce) throw new Error(`the frame at ${at} does not end where it says`);
+    frames.push(bytes.subarray(at, end + 1));
+    at = end + 1;
+  }
+  return frames;
 }
 
 function bodyFrames(channel: number, content: Buffer, room: number): Buffer[] {
@@ -158,12 +185,62 @@ describe('what is written', () => {
   test('is to the byte what amqplib writes, whatever the properties, the headers and the size', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 5 }), async (all) => {
-        const written = new Written(4096);
-        for (const sent of all) publish(written.writer, sent);
-        const expected = Buffer.concat(all.map((sent) => byAmqplib(sent, 4096)));
+        const written = new Written(ROOM);
+        const fitting = all.filter((sent) => headerFrame(sent).length <= ROOM);
+        for (const sent of fitting) publish(written.writer, sent);
+        const expected = Buffer.concat(fitting.map((sent) => byAmqplib(sent, ROOM)));
         expect((await written.bytes()).equals(expected)).toBe(true);
       }),
     );
+  });
+
+  test('what amqplib writes of its own accord comes between two frames, whatever was written before it in that turn', async () => {
+    const size = fc.oneof(
+      fc.nat(300),
+      fc.integer({ min: 15_000, max: 18_000 }),
+      fc.integer({ min: 60_000, max: 70_000 }),
+    );
+    const step = fc.oneof(size, fc.constant('ack' as const));
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 30 }), fc.constantFrom(4096, 131_072), async (steps, room) => {
+        const written = new Written(room);
+        const expected: Buffer[] = [];
+        for (const one of steps) {
+          if (one === 'ack') {
+            written.writer.ack(OURS, 7, true);
+            expected.push(methodFrame(OURS, 'basic.ack', { deliveryTag: 7, multiple: true }));
+          } else {
+            const sent: Message = {
+              exchange: 'e',
+              routingKey: 'k',
+              body: Buffer.alloc(one, 8),
+              properties: { messageId: 'm' },
+            };
+            publish(written.writer, sent);
+            expected.push(byAmqplib(sent, room));
+          }
+          written.heartbeat();
+        }
+        const frames = framesIn(await written.bytes());
+        const ours = frames.filter((one) => !one.equals(HEARTBEAT));
+        expect(frames.length - ours.length).toBe(steps.length);
+        expect(Buffer.concat(ours).equals(Buffer.concat(expected))).toBe(true);
+      }),
+    );
+  });
+
+  test('a content header that fits into no frame is refused with nothing written: the broker would end the connection', async () => {
+    const written = new Written(4096);
+    const sent = (length: number): Message => ({
+      exchange: '',
+      routingKey: 'q',
+      body: Buffer.from('1'),
+      properties: { messageId: 'm', headers: { h: 'x'.repeat(length) } },
+    });
+    const most = 4096 - headerFrame(sent(0)).length;
+    publish(written.writer, sent(most));
+    expect(() => publish(written.writer, sent(most + 1))).toThrow(FieldTooLargeError);
+    expect((await written.bytes()).equals(byAmqplib(sent(most), 4096))).toBe(true);
   });
 
   test('a body of which no frame is copied arrives whole, between the frames around it', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { deadCopy, headerBytes, retryCopy, withoutForeignHeaders } from '../../src/consumer/copy.ts';
+import { deadCopy, headerBytes, retryCopy, withoutForeignHeaders, withoutHistory } from '../../src/consumer/copy.ts';
 import { failureOf, MAX_FAILURES, parseFailures } from '../../src/consumer/failures.ts';
 import { InFlight } from '../../src/consumer/in-flight.ts';
 import { HEADER, type Headers, type MessageProperties } from '../../src/message/message.ts';
@@ -258,4 +258,18 @@ test('a key that no index could keep is replaced by its hash; a number is read a
   expect(keyOf('')).toBeUndefined();
   expect(keyOf('a\0b')).toMatch(/^sha256:/);
   expect(keyOf('x'.repeat(600))).toMatch(/^sha256:/);
+});
+
+test('a copy that a broker with small frames does not take even without them goes with the last failure alone', () => {
+  let message = inFlight({ messageId: 'm', headers: { theirs: 'x'.repeat(2000) } });
+  for (let run = 1; run <= 10; run++) {
+    fail(message);
+    message = returned(retryCopy(message, 'r').properties);
+  }
+  const whole = deadCopy(message, { reason: 'attempts', handler: 'h', failedRuns: 10 });
+  expect(JSON.parse(String(whole.properties.headers?.[HEADER.failures]))).toHaveLength(10);
+  const least = withoutHistory(withoutForeignHeaders(whole));
+  expect(JSON.parse(String(least.properties.headers?.[HEADER.failures]))).toHaveLength(1);
+  expect(least.properties.headers).not.toHaveProperty('theirs');
+  expect(headerBytes(least.properties.headers ?? {})).toBeLessThan(2500);
 });

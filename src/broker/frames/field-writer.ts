@@ -1,7 +1,15 @@
 import type { Headers, HeaderValue } from '../../message/message.ts';
 
 /** What does not fit where it is to be written. */
-export class FieldTooLargeError extends Error {}
+export class FieldTooLargeError extends Error {
+  /** Where there is room for less than for any message's. */
+  readonly limitBytes: number | undefined;
+
+  constructor(message: string, limitBytes?: number) {
+    super(message);
+    this.limitBytes = limitBytes;
+  }
+}
 
 /** AMQP's limit for a short string (§4.2.5.3). */
 const MAX_SHORT_BYTES = 255;
@@ -68,7 +76,7 @@ export class FieldWriter {
     this.bytes.writeUInt32BE(value, this.#reserve(4));
   }
 
-  /** Exact up to 2^53. */
+  /** @param value whole, below 2^64 */
   uint64(value: number): void {
     const at = this.#reserve(8);
     this.bytes.writeUInt32BE(Math.floor(value / 2 ** 32), at);

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { MessageProperties } from '../../message/message.ts';
-import { FieldWriter } from './field-writer.ts';
+import { FieldTooLargeError, FieldWriter } from './field-writer.ts';
 import { CONTENT_CLASS, FRAME, FRAME_END, FRAME_HEAD_BYTES, FRAME_OVERHEAD_BYTES, METHOD } from './protocol.ts';
 import { MAX_HEADER_BYTES, writeProperties } from './write-properties.ts';
 
@@ -29,23 +29,26 @@ export interface OutgoingMessage {
 
 /**
  * Writes the frames that there are many of: messages, acks and rejects. They are gathered in one block of bytes and written
- * at the end of the turn; amqplib takes each through three queues on its way to the socket. What it writes itself may stand
- * between any two messages. Not behind them: flush before amqplib closes a channel.
+ * at the end of the turn; amqplib takes each through three queues on its way to the socket. What it writes itself (heartbeats
+ * from a timer, say) may stand between any two messages: so none is left half written when the turn goes on. Not behind
+ * them: flush before amqplib closes a channel.
  */
 export class FrameWriter {
   readonly #socket: Socket;
-  /** Room for a body in one frame. */
-  readonly #bodyRoom: number;
+  /** A frame's, head and end included. */
+  readonly #maxFrameBytes: number;
   #slab: Buffer = Buffer.alloc(0);
   #from = 0;
   #at = 0;
   #isScheduled = false;
   #isCorked = false;
+  /** Something of the message that is being written is the socket's already. */
+  #isBegun = false;
 
   /** @param maxFrameBytes as agreed upon with the broker; 0 is without limit */
   constructor(socket: Socket, maxFrameBytes: number) {
     this.#socket = socket;
-    this.#bodyRoom = maxFrameBytes > 0 ? maxFrameBytes - FRAME_OVERHEAD_BYTES : Number.MAX_SAFE_INTEGER;
+    this.#maxFrameBytes = maxFrameBytes > 0 ? maxFrameBytes : Number.MAX_SAFE_INTEGER;
   }
 
   /** @throws TypeError, FieldTooLargeError, with nothing written */
@@ -64,10 +67,18 @@ export class FrameWriter {
     scratch.uint64(content.length);
     writeProperties(scratch, properties);
     endFrame(headerFrom);
-    this.#copy(scratch.bytes, scratch.at);
-    for (let at = 0; at < content.length; at += this.#bodyRoom) {
-      this.#body(channel, content.subarray(at, at + this.#bodyRoom));
+    // A content header is one frame (§4.2.6.1); the broker would end the connection, with all that is under way on it.
+    if (scratch.at - headerFrom + FRAME_HEAD_BYTES > this.#maxFrameBytes) {
+      throw new FieldTooLargeError('no room for the headers in a frame', this.#maxFrameBytes);
     }
+    this.#makeRoom(scratch.at + FRAME_OVERHEAD_BYTES + content.length);
+    this.#isBegun = false;
+    this.#copy(scratch.bytes, scratch.at);
+    const bodyRoom = this.#maxFrameBytes - FRAME_OVERHEAD_BYTES;
+    for (let at = 0; at < content.length; at += bodyRoom) {
+      this.#body(channel, content.subarray(at, at + bodyRoom));
+    }
+    if (this.#isBegun) this.flush();
     this.#schedule();
   }
 
@@ -86,7 +97,9 @@ export class FrameWriter {
     const bytes = this.#slab.subarray(this.#from, this.#at);
     this.#from = this.#at;
     // Of a connection that is over amqplib tells its channels.
-    if (bytes.length > 0 && this.#socket.writable) this.#socket.write(bytes);
+    if (bytes.length === 0) return;
+    this.#isBegun = true;
+    if (this.#socket.writable) this.#socket.write(bytes);
   }
 
   #settle(channel: number, method: number, tag: number, flag: number): void {
@@ -118,14 +131,21 @@ export class FrameWriter {
     this.#copy(scratch.bytes, 1);
   }
 
+  /** Of a message that fits into one block all goes into the same. */
+  #makeRoom(length: number): void {
+    if (length > this.#slab.length - this.#at && length <= SLAB_BYTES) this.#newSlab(SLAB_BYTES);
+  }
+
+  #newSlab(length: number): void {
+    this.flush();
+    // A new one: the last is the socket's until the system has taken it.
+    this.#slab = Buffer.allocUnsafeSlow(length);
+    this.#from = 0;
+    this.#at = 0;
+  }
+
   #copy(bytes: Buffer, length: number): void {
-    if (length > this.#slab.length - this.#at) {
-      this.flush();
-      // A new one: the last is the socket's until the system has taken it.
-      this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, length));
-      this.#from = 0;
-      this.#at = 0;
-    }
+    if (length > this.#slab.length - this.#at) this.#newSlab(Math.max(SLAB_BYTES, length));
     bytes.copy(this.#slab, this.#at, 0, length);
     this.#at += length;
   }

@@ -7,6 +7,8 @@ export const MAX_HEADER_BYTES = 64 * 1024;
 
 const NO_HEADERS: Headers = Object.freeze({});
 const MAX_OCTET = 2 ** 8 - 1;
+/** The largest number below 2^64 that a double holds: what came as a timestamp of nanoseconds goes on as it is. */
+const MAX_LONG = 2 ** 64 - 2 ** 11;
 
 /** JavaScript callers have null for what is not there. */
 type Given<T> = T | null | undefined;
@@ -52,7 +54,7 @@ function octet(writer: FieldWriter, flag: number, name: string, value: Given<num
 
 function seconds(writer: FieldWriter, value: Given<number>): number {
   if (value === undefined || value === null) return 0;
-  writer.uint64(wholeNumber('timestamp', value, Number.MAX_SAFE_INTEGER));
+  writer.uint64(wholeNumber('timestamp', value, MAX_LONG));
   return FLAG.timestamp;
 }
 
