@@ -60,7 +60,10 @@ export class PublishChannel {
       if (!this.#isDiscarded) events.onClosed(this.#window.entries(), this.#error);
     });
     this.#frames = ConnectionFrames.of(model).channel(channel, {
-      onConfirm: (tag, isMultiple, isAck) => this.#window.confirm(tag, isMultiple, isAck ? this.#onAck : this.#onNack),
+      onConfirm: (tag, isMultiple, isAck) => {
+        // Until its close is answered more may come: all of it has an outcome already.
+        if (!this.#isDiscarded) this.#window.confirm(tag, isMultiple, isAck ? this.#onAck : this.#onNack);
+      },
       // RabbitMQ sends the return before the ack, on this channel.
       onReturn: (message) => this.#onReturn(message),
       onDelivery: ({ body, properties }) => this.#replies?.onReply({ body, properties }),
