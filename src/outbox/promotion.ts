@@ -13,11 +13,15 @@ export interface PromotionOptions {
 export const PROMOTION_CHECK_MS = 500;
 /** From then on a key's lock is waited for. */
 const OVERDUE_MS = 300;
+/** They are all read again with each try. */
+const MOST_SKIPPED = 20_000;
 
 /** Moves future events to the outbox when they are due. Several relays may do it; one at a time has an effect. */
 export class Promotion {
   readonly #options: PromotionOptions;
   readonly #statements: PromotionStatements;
+  /** Of those that are due, so many could not be moved in the tries before. */
+  #skipped = 0;
 
   constructor(options: PromotionOptions) {
     this.#options = options;
@@ -30,9 +34,14 @@ export class Promotion {
     const dueMs = await this.#statements.nextDueMs(db);
     if (dueMs === undefined) return PROMOTION_CHECK_MS;
     if (dueMs > 0) return Math.min(PROMOTION_CHECK_MS, Math.ceil(dueMs));
-    const promoted = await this.#statements.promote(db, batchSize);
+    const promoted = await this.#statements.promote(db, batchSize, this.#skipped);
     stats.promoted += promoted;
+    const nextSkipped = promoted > 0 ? 0 : this.#skipped + batchSize;
+    this.#skipped = nextSkipped < MOST_SKIPPED ? nextSkipped : 0;
     if (promoted > 0) return 0;
+    // A transaction has locked all that are due first, or their keys: those behind them need not wait for it.
+    if (this.#skipped > 0 && (await this.#statements.isDueBehind(db, this.#skipped))) return 0;
+    this.#skipped = 0;
     return await this.#promoteOverdueKey();
   }
 

@@ -120,4 +120,36 @@ describe('future events', () => {
     expect(pipe.bodies()).toContain('behind the cancel');
     expect(pipe.bodies()).not.toContain('cancelling');
   });
+
+  it.each(['a transaction that holds the key of all', 'a cancel of all that is not committed'])(
+    'wait for nobody where more than a relay moves at once are barred by %s',
+    async (barred) => {
+      const pipe = new RecordingPipe();
+      const isCancel = barred.startsWith('a cancel');
+      const many = Array.from({ length: 1200 }, (_, n) => ({
+        inMs: 0,
+        body: `barred ${n}`,
+        key: isCancel ? `b${n}` : 'h',
+      }));
+      await plan(many);
+      const client = await kit.db.pg.connect();
+      await client.query('BEGIN');
+      if (isCancel) await client.query(`DELETE FROM ${kit.db.table('svc_comm_future')}`);
+      else await client.query('SELECT pg_advisory_xact_lock($1, hashtext($2))', [KEY_LOCK_NAMESPACE, 'h']);
+      const relay = await started(pipe);
+      await plan([
+        { inMs: 50, body: 'free' },
+        { inMs: 60, body: 'of another key', key: 'f' },
+        { inMs: 70, body: 'of a barred one', key: many[0]?.key ?? '' },
+        { inMs: 800, body: 'later' },
+      ]);
+      await until('the others are sent', () => pipe.bodies().includes('later'));
+      expect(pipe.bodies()).toEqual(['free', 'of another key', 'later']);
+      await client.query('COMMIT');
+      client.release();
+      const left = isCancel ? 1 : 1201;
+      await until('all is sent', () => relay.stats.promoted === 3 + left && pipe.offers.length === 3 + left);
+      expect(pipe.bodies().slice(3)).toEqual([...(isCancel ? [] : many.map(({ body }) => body)), 'of a barred one']);
+    },
+  );
 });

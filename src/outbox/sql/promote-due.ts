@@ -7,8 +7,8 @@ const COLUMNS = 'order_key, message_id, exchange, routing_key, body, properties,
 /**
  * Moves due events to the outbox: deleted there and inserted here by one statement, so that each is promoted or
  * cancelled, never both. Nothing is waited for: one relay promotes at a time, rows that a cancel has locked stay, and
- * so do keys whose lock a transaction holds, and of a key whatever is due after one that stays. The locks of the keys
- * are taken before the ids, as in the enqueue.
+ * so do keys whose lock a transaction holds, and of a key whatever is due after one that stays, or after one of the $2
+ * that are not looked at. The locks of the keys are taken before the ids, as in the enqueue.
  */
 const promote = (future: string, outbox: string): string => `
 WITH gate AS MATERIALIZED (
@@ -18,7 +18,12 @@ due AS MATERIALIZED (
     FROM ${future} f
    WHERE f.due_at <= statement_timestamp() AND (SELECT is_open FROM gate)
    ORDER BY f.due_at, f.id
-   LIMIT $1::int),
+   LIMIT $1::int OFFSET $2::int),
+before AS MATERIALIZED (
+  SELECT DISTINCT b.order_key
+    FROM (SELECT f.order_key FROM ${future} f
+           WHERE f.due_at <= statement_timestamp() ORDER BY f.due_at, f.id LIMIT $2::int) b
+   WHERE b.order_key IS NOT NULL),
 taken AS MATERIALIZED (
   SELECT f.id FROM ${future} f WHERE f.id IN (SELECT id FROM due) FOR UPDATE SKIP LOCKED),
 keys AS MATERIALIZED (
@@ -34,7 +39,8 @@ ready AS MATERIALIZED (
     FROM due d JOIN taken USING (id)
     LEFT JOIN keys k ON k.h = hashtext(d.order_key)
     LEFT JOIN stays s ON s.order_key = d.order_key
-   WHERE d.order_key IS NULL OR (k.is_free AND (s.due_at IS NULL OR d.due_at < s.due_at))),
+   WHERE d.order_key IS NULL OR (k.is_free AND (s.due_at IS NULL OR d.due_at < s.due_at)
+     AND NOT EXISTS (SELECT FROM before b WHERE b.order_key = d.order_key))),
 gone AS (
   DELETE FROM ${future} f USING ready r WHERE f.id = r.id RETURNING f.*)
 INSERT INTO ${outbox} (part, ${COLUMNS})
@@ -65,9 +71,18 @@ SELECT key FROM (SELECT order_key AS key FROM ${future}
 const nextDue = (future: string): string => `
 SELECT date_part('epoch', min(due_at) - clock_timestamp()) * 1000 AS ms FROM ${future}`;
 
+const isDueBehind = (future: string): string => `
+SELECT EXISTS (SELECT FROM ${future} WHERE due_at <= statement_timestamp()
+                ORDER BY due_at, id LIMIT 1 OFFSET $1::int) AS "isThere"`;
+
 export interface PromotionStatements {
-  /** @returns how many events were moved */
-  promote(db: SqlExecutor, limit: number): Promise<number>;
+  /**
+   * @param skipped this many of those that are due first are not looked at
+   * @returns how many events were moved
+   */
+  promote(db: SqlExecutor, limit: number, skipped: number): Promise<number>;
+  /** @returns whether more events than so many are due */
+  isDueBehind(db: SqlExecutor, count: number): Promise<boolean>;
   promoteKey(db: SqlExecutor, key: string, limit: number): Promise<number>;
   /** @returns a key that has been due for at least `overdueMs` */
   overdueKey(db: SqlExecutor, overdueMs: number): Promise<string | undefined>;
@@ -83,9 +98,12 @@ export function preparePromotion(schema: string): PromotionStatements {
     promoteKey: promoteKey(future, outbox),
     overdueKey: overdueKey(future),
     nextDue: nextDue(future),
+    isDueBehind: isDueBehind(future),
   };
   return {
-    promote: async (db, limit) => (await db.query(text.promote, [String(limit)])).length,
+    promote: async (db, limit, skipped) => (await db.query(text.promote, [String(limit), String(skipped)])).length,
+    isDueBehind: async (db, count) =>
+      (await db.query<{ isThere: boolean }>(text.isDueBehind, [String(count)]))[0]?.isThere ?? false,
     promoteKey: async (db, key, limit) => (await db.query(text.promoteKey, [key, String(limit)])).length,
     overdueKey: async (db, overdueMs) =>
       (await db.query<{ key: string }>(text.overdueKey, [String(overdueMs)]))[0]?.key,
