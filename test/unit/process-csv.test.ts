@@ -7,14 +7,14 @@ import { inServiceScope } from '../../src/process/core/services.ts';
 import { writeCsv } from '../../src/process/core/write-csv.ts';
 import { requestFor } from '../../src/process/run-step.ts';
 
-describe('rows that are written to one file at the same time', () => {
+describe('csv.write', () => {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'svc-comm-csv-'));
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  const write = (file: string, rows: readonly object[]) => {
+  const write = (file: string, rows: unknown, columns?: readonly string[]) => {
     const services = async () => ({ folder, publishEvent: neverAsked, sendCommand: neverAsked });
     const snapshot = {
       method: 'POST',
@@ -28,11 +28,13 @@ describe('rows that are written to one file at the same time', () => {
     };
     const signal = new AbortController().signal;
     const request = requestFor(writeCsv, snapshot, { signal, logger: silentLogger, results: {} });
-    return inServiceScope(services, async () => writeCsv.run(request as never, { file, rows } as never));
+    return inServiceScope(services, async () =>
+      writeCsv.run(request as never, { file, rows, ...(columns && { columns }) } as never),
+    );
   };
   const linesOf = (file: string) => readFileSync(join(folder, file), 'utf8').trimEnd().split('\n');
 
-  it('have the names of the columns once, before them all', async () => {
+  it('writes the names of the columns once, before all rows that are written to one file at the same time', async () => {
     for (const file of ['a.csv', 'b.csv', 'c.csv', 'd.csv']) {
       await Promise.all(Array.from({ length: 8 }, (_, n) => write(file, [{ n }])));
       const [first, ...rows] = linesOf(file);
@@ -42,7 +44,7 @@ describe('rows that are written to one file at the same time', () => {
     expect(readdirSync(folder).sort()).toEqual(['a.csv', 'b.csv', 'c.csv', 'd.csv']);
   });
 
-  it('stay together, however many they are', async () => {
+  it('keeps rows of one call together, however many they are and whoever else writes', async () => {
     const writers = ['p', 'q', 'r', 's'];
     const long = 'x'.repeat(200);
     await Promise.all(
@@ -59,11 +61,37 @@ describe('rows that are written to one file at the same time', () => {
     expect(changes).toHaveLength(writers.length - 1);
   });
 
-  it('have the names before them in a file that was there and empty', async () => {
+  it('writes the names of the columns into a file that was there and empty', async () => {
     writeFileSync(join(folder, 'a.csv'), '');
     await write('a.csv', [{ n: 1 }]);
     await write('a.csv', [{ n: 2 }]);
     expect(linesOf('a.csv')).toEqual(['n', '1', '2']);
+  });
+
+  it('writes false and true as such, and nothing for null and for what is not there', async () => {
+    await write(
+      'a.csv',
+      [
+        { name: 'a', is: false, was: true },
+        { name: 'b', is: null },
+      ],
+      ['name', 'is', 'was'],
+    );
+    expect(linesOf('a.csv')).toEqual(['name,is,was', 'a,false,true', 'b,,']);
+  });
+
+  it('takes rows of which an expression has found none: no file begins without the names of its columns', async () => {
+    for (const none of [null, []]) {
+      expect(await write('a.csv', none)).toEqual({ file: 'a.csv', rows: 0 });
+      expect(readdirSync(folder)).toEqual([]);
+    }
+    expect(await write('named.csv', null, ['n'])).toEqual({ file: 'named.csv', rows: 0 });
+    await write('a.csv', [{ n: 1 }]);
+    await write('a.csv', null);
+    await write('named.csv', [{ n: 1 }], ['n']);
+    expect(linesOf('a.csv')).toEqual(['n', '1']);
+    expect(linesOf('named.csv')).toEqual(['n', '1']);
+    await expect(write('a.csv', [{}])).rejects.toThrow('columns: expected names');
   });
 });
 

@@ -19,8 +19,11 @@ export const writeCsv = coreTask(
     const columns = columnsOf(options, rows);
     const { stringify } = await import('csv-stringify/sync');
     // A cell that begins like a formula would be one to whoever opens the file in a spreadsheet.
-    const text = (list: readonly unknown[]) => stringify([...list], { columns, escape_formulas: true });
+    const text = (list: readonly unknown[]) =>
+      stringify([...list], { columns, escape_formulas: true, cast: { boolean: String } });
     const path = await placeOf((await coreServices()).folder, textOf(options, 'file'));
+    // Its first line could not be written later.
+    if (columns.length === 0) return { file: textOf(options, 'file'), rows: 0 };
     await beginFile(path, text([columns]));
     const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
     const file = await open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, MODE);
@@ -67,16 +70,18 @@ async function appendAtOnce(file: FileHandle, text: string): Promise<void> {
 
 type CsvRow = Readonly<Record<string, unknown>> | readonly unknown[];
 
+/** An expression that finds nothing gives null, and one that finds a single row that row. */
 function rowsOf({ rows }: CoreOptions): readonly CsvRow[] {
-  const list = Array.isArray(rows) ? rows : [rows];
+  const list = Array.isArray(rows) ? rows : rows === null ? [] : [rows];
   if (list.every((row) => typeof row === 'object' && row !== null)) return list;
   throw new TypeError('rows: expected objects, or lists');
 }
 
 function columnsOf({ columns }: CoreOptions, rows: readonly CsvRow[]): string[] {
   const given = columns ?? Object.keys(rows[0] ?? {});
-  if (Array.isArray(given) && given.every((name) => typeof name === 'string')) return given;
-  throw new TypeError('columns: expected names');
+  const isNames = Array.isArray(given) && given.every((name) => typeof name === 'string');
+  if (!isNames || (given.length === 0 && rows.length > 0)) throw new TypeError('columns: expected names');
+  return given;
 }
 
 /** @throws TypeError for a file that is not below the folder, by its name or by a link on the way */
