@@ -34,11 +34,14 @@ export class BearerToken {
   /** @throws RestApiLoginError, and what the login request fails with */
   get(deadline: Deadline): Promise<string> {
     if (this.#token !== undefined) return Promise.resolve(this.#token);
+    const { method, target } = this.#options.request;
+    const line = { method, url: target.url };
+    // Nobody waits for it: then no credential is sent.
+    if (deadline.isOver) return Promise.reject(deadline.failure(line));
     this.#login ??= this.#logIn().finally(() => {
       this.#login = undefined;
     });
-    const { method, target } = this.#options.request;
-    return deadline.race(this.#login, { method, url: target.url });
+    return deadline.race(this.#login, line);
   }
 
   /** Whoever comes next logs in, unless another caller has replaced the token already. */

@@ -23,6 +23,11 @@ export class Deadline {
     else this.#forgetSignal = onAbort(signal, () => this.#end({ kind: 'aborted', reason: signal?.reason }));
   }
 
+  /** The time is over, or the caller's signal has aborted. */
+  get isOver(): boolean {
+    return this.#ending !== undefined;
+  }
+
   get remainingMs(): number {
     return Math.max(0, this.#endsAt - performance.now());
   }

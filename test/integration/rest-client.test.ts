@@ -82,6 +82,35 @@ describe('what is sent', () => {
     }
   });
 
+  it('is what was given at the call also where a formatter makes it, and in lists, forms and files', async () => {
+    vi.stubEnv('SVC_COMM_APP_ID', 'given').stubEnv('SVC_COMM_REST_API_HOST', `${server.url}/base`);
+    const asked = () => server.seen.splice(0).map(({ url, body }) => `${url} ${body}`);
+    try {
+      for (const send of [api.post, post]) {
+        const json = { pageNumber: 0 };
+        const sent = [1, 2, 3].map((page) => {
+          json.pageNumber = page;
+          return send('x', { json, requestFormatter: snakeCaseRequest });
+        });
+        await Promise.all(sent);
+        expect(asked().toSorted()).toEqual([1, 2, 3].map((page) => `/base/x {"page_number":${page}}`));
+        const [ids, list] = [[1], ['given']];
+        const files: Record<string, string> = { note: 'given' };
+        const formed = [send('x', { params: { ids }, data: { list } }), send('x', { files })];
+        ids.push(2);
+        list[0] = 'changed';
+        files.note = 'changed';
+        await Promise.all(formed);
+        const lines = asked();
+        expect(lines).toContain('/base/x?ids=1 list=given');
+        expect(lines.join('')).toContain('name="note"');
+        expect(lines.join('')).not.toContain('changed');
+      }
+    } finally {
+      await close().finally(() => vi.unstubAllEnvs());
+    }
+  });
+
   it('params: lists repeat their name, null and undefined are left out, a Date is ISO 8601', async () => {
     const params = { page: 2, tag: ['a b', 'c&d'], none: null, off: undefined, at: new Date(0), yes: true };
     await api.get('x?fixed=1', { params });

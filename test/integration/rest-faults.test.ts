@@ -274,6 +274,9 @@ describe('time', () => {
     expect(await failure(client().get('x', { signal: AbortSignal.abort() }))).toBeInstanceOf(
       errors.RestApiAbortedError,
     );
+    // Nor is anything sent to log in first.
+    const login = client({ authUrl: 'login', username: 'u', password: 'p' });
+    expect(await failure(login.get('x', { signal: AbortSignal.abort() }))).toBeInstanceOf(errors.RestApiAbortedError);
     expect(server.seen).toHaveLength(asked);
   });
 
