@@ -15,7 +15,8 @@ export function overridesOf(settings: object, from: string): Override[] {
     if (value === undefined) return [];
     if (name === 'queue' && typeof value === 'string') return [{ path: ['queue', 'name'], value, from }];
     if (!isGroup(value) || name === NO_GROUP) return [{ path: [name], value, from }];
-    return Object.entries(value).map(([member, part]) => ({ path: [name, member], value: part, from }));
+    const parts = Object.entries(value).filter(([, part]) => part !== undefined);
+    return parts.map(([member, part]) => ({ path: [name, member], value: part, from }));
   });
 }
 

@@ -112,13 +112,15 @@ describe('the settings file', () => {
     });
     const settings = await load(root, {
       environment: { SVC_COMM_PREFETCH: '8', SVC_COMM_RETRY_IN_PLACE: '3s' },
-      overrides: { prefetch: 9, queue: 'b', retry: { attempts: 4 }, concurrency: undefined },
+      overrides: { prefetch: 9, queue: 'b', retry: { attempts: 4, inPlace: undefined }, concurrency: undefined },
     });
     expect(settings).toMatchObject({
       prefetch: 9,
       queue: { name: 'b', type: 'classic' },
       retry: { attempts: 4, inPlaceMs: 3000 },
     });
+    const named = await load(root, { overrides: { queue: { name: undefined } } });
+    expect(named.queue).toMatchObject({ name: 'a', type: 'classic' });
     expect(await problemsOf(root, { overrides: { retry: { attempts: -1 } } })).toMatchObject([
       { setting: 'retry.attempts', from: "loadSettings' overrides" },
     ]);
