@@ -56,6 +56,66 @@ describe('masking', () => {
   });
 });
 
+describe('masking a text of a stranger', () => {
+  const MB = 2 ** 20;
+  const withPassword = 'see amqp://u:c4n4ry@h/v and http://h/?token=c4n4ry for it';
+  test.each([
+    ['letters and dots', 'a.'.repeat(MB / 2)],
+    ['URLs without an end', 'a://b:'.repeat(MB / 6)],
+    ['at signs', 'a://b:c@'.repeat(MB / 8)],
+    ['names of a query', '?token'.repeat(MB / 6)],
+    ['one name', `?${'token'.repeat(MB / 5)}`],
+    ['secrets', '?token=x&'.repeat(MB / 9)],
+    ['quotes', `?token=${'"'.repeat(MB)}`],
+    ['backslashes', '\\"'.repeat(MB / 3)],
+  ])('costs no more than its length, and hides what is beside it: %s', (_, strange) => {
+    const before = process.cpuUsage();
+    const masked = maskUrl(`${strange} ${withPassword}`);
+    expect(JSON.parse(maskJson(JSON.stringify({ strange, withPassword }))).withPassword).not.toContain('c4n4ry');
+    // What tries again from each sign takes minutes.
+    expect(process.cpuUsage(before).user).toBeLessThan(5_000_000);
+    expect(masked).not.toContain('c4n4ry');
+  });
+
+  test('hides what the patterns hide that are its definition', () => {
+    const password = /([a-z0-9+.-]:\/\/[^\s:/@"]*):(?!\d{1,5}(?:\/|$))[^\s"]*@/gi;
+    const secret =
+      /([?&;#](?:sig|[\w.-]*(?:password|passwd|pwd|passphrase|token|secret|key|signature|credential))=)(?:[^&\s;"]|"(?!$|[\s,.;:)\]}]))*/gi;
+    const piece = fc.constantFrom(
+      ...[
+        'a://',
+        'b',
+        ':',
+        '@',
+        '/',
+        '"',
+        ' ',
+        '12',
+        '?',
+        '&',
+        '#',
+        ';',
+        'token',
+        'key',
+        'sig',
+        '=',
+        '.',
+        '-',
+        'x',
+        '}',
+      ],
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 25 }), (pieces) => {
+        const text = pieces.join('');
+        const defined = text.replace(password, '$1:***@').replace(secret, '$1***');
+        expect(maskUrl(text)).toBe(defined);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+});
+
 describe('masking a line of JSON', () => {
   test('leaves it JSON, with all that is no secret, when a text ends with one', () => {
     const line = JSON.stringify({
