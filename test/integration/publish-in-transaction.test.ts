@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { recogniseTransaction } from '../../src/database/recognise-transaction.ts';
-import { type KnexTransaction, knexTransactions, resolveTransactions, Transactions } from '../../src/database/transactions.ts';
+import {
+  type KnexTransaction,
+  knexTransactions,
+  resolveTransactions,
+  Transactions,
+} from '../../src/database/transactions.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { MAX_BODY_BYTES } from '../../src/message/message.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';

@@ -14,10 +14,11 @@ export interface RunOptions {
 const HINT_MS = 3_000;
 
 /** Creates an instance: its synchronous tasks run in this process. @returns 1 when it failed */
-export function run(context: CommandContext, process: string, options: RunOptions): Promise<0 | 1> {
+export async function run(context: CommandContext, process: string, options: RunOptions): Promise<0 | 1> {
   const { data, id, detach = false, timeout } = options;
+  // Before a database is asked.
+  const body = await readData(data);
   return withProcesses(context, async (processes) => {
-    const body = await readData(data);
     const create = { submitter: operator(), request: { method: 'POST', url: `/${process}` } };
     const { instance } = await processes.create(process, body, { ...create, ...(id === undefined ? {} : { id }) });
     const isDone = detach || failedTask(instance) !== undefined;
