@@ -2,6 +2,7 @@ import { CrashingMessageError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { InboxKey } from '../message/inbox.ts';
 import { NO_START_MARK, type StartMark, type StartMarks } from '../message/start-marks.ts';
+import { linkedSignal } from '../util/linked-signal.ts';
 import { sleep } from '../util/sleep.ts';
 import { persist } from './forward.ts';
 import { identityOf } from './identity.ts';
@@ -181,10 +182,10 @@ export class Isolation {
       const fields = { exchange, routingKey, messageId: key.messageId, deaths: starts + 1 };
       logger.warn(fields, 'the process died while it handled this message alone; it is handled alone once more');
     }
-    const options = { logger, signal: AbortSignal.any([message.abandoned, this.#stopped.signal]) };
+    const { signal, unlink } = linkedSignal(message.abandoned, this.#stopped.signal);
     this.#alone = message;
-    await persist(() => marks.begin(key), { ...options, what: 'writing a start mark' });
-    if (options.signal.aborted) {
+    await persist(() => marks.begin(key), { logger, signal, what: 'writing a start mark' }).finally(unlink);
+    if (signal.aborted) {
       this.#alone = undefined;
       await marks.giveBack([key], true).catch(() => undefined);
       if (message.state !== 'waiting') this.#host.drop(message);

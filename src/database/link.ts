@@ -2,6 +2,7 @@ import { DatabaseAccessRefusedError, NotRunningError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
+import { linkedSignal } from '../util/linked-signal.ts';
 import { sleep } from '../util/sleep.ts';
 import { type Waits, waitsUntilMs } from '../util/waits.ts';
 import type { DatabaseConnection } from './connection.ts';
@@ -118,15 +119,18 @@ export class DatabaseLink implements SqlExecutor {
 
   async #connected(signal: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {
     if (this.#connection && !this.#connection.lost.aborted) return this.#connection;
-    this.#opening ??= this.#open(signal, isFatal).finally(() => {
-      this.#opening = undefined;
-    });
+    if (!this.#opening) {
+      const { signal: ended, unlink } = linkedSignal(signal, this.#closed.signal);
+      this.#opening = this.#open(ended, isFatal).finally(() => {
+        unlink();
+        this.#opening = undefined;
+      });
+    }
     return await this.#opening;
   }
 
-  async #open(signal: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {
+  async #open(ended: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {
     const { name, logger } = this.#options;
-    const ended = AbortSignal.any([signal, this.#closed.signal]);
     const failure: ConnectFailure = { latest: undefined, first: deferred() };
     this.#failure = failure;
     for (let attempt = 0; !ended.aborted; attempt++) {

@@ -4,6 +4,7 @@ import { taskClient } from '../task/client-source.ts';
 import type { FinalState, TaskRecord } from '../task/state.ts';
 import type { CancelResult, StartOptions, Tasks } from '../task/tasks.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
+import { linkedSignal } from '../util/linked-signal.ts';
 import { callerOf } from './caller.ts';
 import { idempotencyKey } from './idempotency-key.ts';
 
@@ -89,8 +90,12 @@ export class TaskAccess {
   ): Promise<FinalState | undefined> {
     const tasks = await this.tasks();
     const timeout = wait.ms === undefined ? {} : ({ timeout: `${wait.ms}ms` } as const);
-    const signal = AbortSignal.any([this.closing, wait.until]);
-    return (await unlessLate(tasks.waitForEnd(id, { ...timeout, signal }), signal))?.state;
+    const { signal, unlink } = linkedSignal(this.closing, wait.until);
+    try {
+      return (await unlessLate(tasks.waitForEnd(id, { ...timeout, signal }), signal))?.state;
+    } finally {
+      unlink();
+    }
   }
 }
 

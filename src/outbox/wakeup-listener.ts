@@ -4,6 +4,7 @@ import { DatabaseLink } from '../database/link.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Bell } from '../util/bell.ts';
 import { deferred } from '../util/deferred.ts';
+import { linkedSignal } from '../util/linked-signal.ts';
 import { sleep } from '../util/sleep.ts';
 import { WAKE_CHANNEL, WAKE_LEASES } from './sql/lease.ts';
 
@@ -68,17 +69,19 @@ export class WakeupListener {
   /** One proof; call before `run` to know from the start. @returns whether a notification arrived */
   async #prove(signal: AbortSignal): Promise<boolean> {
     this.#heard = deferred();
-    const timeout = new AbortController();
+    const over = new AbortController();
+    const { signal: until, unlink } = linkedSignal(signal, over.signal);
     try {
       await this.#link.open(signal);
       await this.#options.db.query('SELECT pg_notify($1, $2)', [WAKE_CHANNEL, this.#probe]);
-      const late = sleep(PROBE_TIMEOUT_MS, AbortSignal.any([signal, timeout.signal])).then(() => false);
+      const late = sleep(PROBE_TIMEOUT_MS, until).then(() => false);
       return await Promise.race([this.#heard.promise.then(() => true), late]);
     } catch (error) {
       this.#options.logger.debug({ error }, 'could not try whether notifications arrive');
       return false;
     } finally {
-      timeout.abort();
+      over.abort();
+      unlink();
     }
   }
 

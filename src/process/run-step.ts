@@ -1,5 +1,6 @@
 import { failureOf } from '../task/process-message.ts';
 import type { TaskFailure } from '../task/state.ts';
+import { onAbort } from '../util/on-abort.ts';
 import { encodeJson } from '../wire/json.ts';
 import type { BoundStep } from './definition.ts';
 import { MAX_RESULT_DEPTH, type ProcessRequest, type RequestSnapshot, type StepContext } from './request.ts';
@@ -60,12 +61,15 @@ export async function runStep({ step, args }: Omit<BoundStep, 'name'>, run: Step
   if (until.aborted) return { kind: 'aborted' };
   const timeoutMs = step.timeoutMs ?? DEFAULT_STEP_TIMEOUT_MS;
   const ended = new AbortController();
-  const signal = AbortSignal.any([until, ended.signal]);
-  const request = requestFor(step, snapshot, { ...context, signal });
+  const request = requestFor(step, snapshot, { ...context, signal: ended.signal });
   const first = more ? Object.freeze({ ...request, ...more }) : request;
   let timer: NodeJS.Timeout | undefined;
+  let forget: () => void = () => undefined;
   const cut = new Promise<StepEnd>((resolve) => {
-    until.addEventListener('abort', () => resolve({ kind: 'aborted' }), { once: true, signal: ended.signal });
+    forget = onAbort(until, () => {
+      resolve({ kind: 'aborted' });
+      ended.abort(until.reason);
+    });
     timer = setTimeout(() => {
       resolve({
         kind: 'timeout',
@@ -84,6 +88,7 @@ export async function runStep({ step, args }: Omit<BoundStep, 'name'>, run: Step
     return await Promise.race([work, cut]);
   } finally {
     clearTimeout(timer);
+    forget();
     ended.abort(new Error('the time of this step is over'));
   }
 }

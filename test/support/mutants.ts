@@ -239,7 +239,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'the start of a message that came back is marked before its handler runs',
     file: 'consumer/isolation.ts',
-    takes: "await persist(() => marks.begin(key), { ...options, what: 'writing a start mark' });",
+    takes: "await persist(() => marks.begin(key), { logger, signal, what: 'writing a start mark' }).finally(unlink);",
     puts: '',
     testFile: 'integration/consumer-crash.test.ts',
     title: 'messages that came back are marked before they run, where every process sees it',

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidArgumentError, TaskNotFoundError } from '../../errors.ts';
 import { inStartScope } from '../../task/client-source.ts';
 import { isFinal, type TaskEvent, type TaskRecord } from '../../task/state.ts';
+import { linkedSignal } from '../../util/linked-signal.ts';
 import { callerOf } from '../caller.ts';
 import { clientGone } from '../client-gone.ts';
 import { TokenBuckets } from '../guard/token-bucket.ts';
@@ -139,13 +140,17 @@ export class Resource {
 
   async #stream(request: ResourceRequest, reply: FastifyReply, record: TaskRecord): Promise<FastifyReply> {
     if (hasSeenTheEnd(request) && isFinal(record.state)) return reply.code(204).send();
-    const until = AbortSignal.any([this.#access.closing, clientGone(reply)]);
-    const tasks = await this.#access.tasks();
-    await streamEvents(reply, {
-      events: tasks.events(record.id, { signal: until }),
-      dataOf: (event) => this.#eventData(request, record, event),
-      until,
-    });
+    const { signal: until, unlink } = linkedSignal(this.#access.closing, clientGone(reply));
+    try {
+      const tasks = await this.#access.tasks();
+      await streamEvents(reply, {
+        events: tasks.events(record.id, { signal: until }),
+        dataOf: (event) => this.#eventData(request, record, event),
+        until,
+      });
+    } finally {
+      unlink();
+    }
     return reply;
   }
 
