@@ -12,7 +12,7 @@ import type { TaskId } from './state.ts';
 export interface StartOptions {
   /** The task's id, a UUID; the same id again submits nothing more. @default a new UUIDv7 */
   readonly id?: TaskId;
-  /** As the id, of the caller's own choice; belongs to the task's name and the submitter. At most 255 characters. */
+  /** As the id, of the caller's own choice; belongs to the task's name and the submitter. 1 to 255 characters. */
   readonly idempotencyKey?: string;
   /** When it is to begin, at the earliest. @default now */
   readonly at?: Date;
@@ -56,7 +56,8 @@ export function newTask(
   const { idempotencyKey, at, delay, submitter = '' } = options;
   if (!isUuid(id)) throw new InvalidArgumentError('id', 'a UUID', JSON.stringify(id).slice(0, 80));
   assertText('submitter', submitter);
-  if (idempotencyKey !== undefined) assertText('idempotencyKey', idempotencyKey);
+  // An empty one, which a variable that is not set makes, would be everybody's.
+  if (idempotencyKey !== undefined) assertText('idempotencyKey', idempotencyKey, 1);
   if (at !== undefined && delay !== undefined) throw new InvalidArgumentError('at', 'at or delay', 'both');
   return {
     // As PostgreSQL writes it: notices, messages and rows tell of the task by this text.
@@ -81,11 +82,12 @@ export function newTask(
 
 const MAX_TEXT = 255;
 
-function assertText(argument: string, text: unknown): void {
-  if (typeof text === 'string' && text.length <= MAX_TEXT && !text.includes('\0')) return;
+function assertText(argument: string, text: unknown, least: 0 | 1 = 0): void {
+  if (typeof text === 'string' && text.length >= least && text.length <= MAX_TEXT && !text.includes('\0')) return;
   const got =
     typeof text !== 'string' ? kindOf(text) : text.includes('\0') ? 'one with NUL' : `${text.length} characters`;
-  throw new InvalidArgumentError(argument, `a text of at most ${MAX_TEXT} characters without NUL`, got);
+  const length = least === 0 ? `at most ${MAX_TEXT}` : `${least} to ${MAX_TEXT}`;
+  throw new InvalidArgumentError(argument, `a text of ${length} characters without NUL`, got);
 }
 
 /** PostgreSQL reads no ISO 8601 of other years. */

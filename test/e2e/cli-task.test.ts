@@ -120,6 +120,7 @@ describe('task run', () => {
     [['addition', '--args', '{"x":9007199254740993,"y":1}'], 'The number 9007199254740993 has more digits'],
     [['addition', '-a', 'x=9007199254740993', '-a', 'y=1'], 'x: expected INTEGER, got "9007199254740993"'],
     [['nap', '-a', 'ms=1', '--id', 'nonsense'], 'id: expected a UUID'],
+    [['nap', '-a', 'ms=1', '--key', ''], 'It must be a text of 1 to 255 characters'],
   ])('is wrong use: %j', async (args, text) => {
     const { code, stderr } = await project.cli('task', 'run', ...args);
     expect(stderr).toContain(text);

@@ -219,6 +219,19 @@ describe('an operation', () => {
     expect(location(await start(1, { 'idempotency-key': 'other' }))).not.toBe(first);
     expect((await start(1, { 'idempotency-key': 'x'.repeat(300) })).status).toBe(400);
   });
+
+  it.each(['', '""', 'x'.repeat(256)])('with the Idempotency-Key %j is refused, and starts nothing', async (key) => {
+    const before = await kit.kit.db.count('svc_comm_task');
+    for (const path of ['/double/?foo=1', '/several']) {
+      const method = path === '/several' ? 'POST' : 'GET';
+      const refused = await api(path, { method, headers: { 'idempotency-key': key } });
+      expect([refused.status, refused.json]).toMatchObject([
+        400,
+        { code: 'SVC_COMM_INVALID_ARGUMENT', detail: expect.stringContaining('1 to 255 characters') },
+      ]);
+    }
+    expect(await kit.kit.db.count('svc_comm_task')).toBe(before);
+  });
 });
 
 describe('a state', () => {

@@ -108,6 +108,13 @@ describe('a function', () => {
     expect(second.json).toEqual(first.json);
     expect(await post('/double', { number: 2 }, headers)).toMatchObject({ status: 422 });
   });
+
+  it.each(['', '""', 'x'.repeat(256)])('is not started for the Idempotency-Key %j', async (key) => {
+    for (const path of ['/double', '/double/keep-connection']) {
+      const refused = await post(path, { number: 1 }, { 'idempotency-key': key });
+      expect(refused).toMatchObject({ status: 400, json: { detail: expect.stringContaining('1 to 255 characters') } });
+    }
+  });
 });
 
 it('a task carries the correlation of the request that started it', async () => {

@@ -15,9 +15,10 @@ it.each([
   ['a map in a payload', () => encodeJson({ x: new Map() }), 'a Map would be written as {}'],
   ['an object in a query', () => plainText({}, 'params.x'), 'a list of them, got object'],
   ['no path', () => new BaseUrl('http://a', 'host').resolve(undefined as never), ', got undefined'],
-  ['a long idempotency key', () => submit('k'.repeat(256)), 'at most 255 characters without NUL, got 256 characters'],
-  ['an idempotency key with NUL', () => submit('k\0'), 'at most 255 characters without NUL, got one with NUL'],
-  ['an idempotency key that is no text', () => submit(7), 'at most 255 characters without NUL, got number'],
+  ['a long idempotency key', () => submit('k'.repeat(256)), '1 to 255 characters without NUL, got 256 characters'],
+  ['an empty idempotency key', () => submit(''), '1 to 255 characters without NUL, got 0 characters'],
+  ['an idempotency key with NUL', () => submit('k\0'), '1 to 255 characters without NUL, got one with NUL'],
+  ['an idempotency key that is no text', () => submit(7), '1 to 255 characters without NUL, got number'],
 ])('%s is refused in a sentence that says what was given', (_what, work, text) => {
   expect(work).toThrow(text);
 });

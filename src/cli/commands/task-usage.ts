@@ -20,7 +20,7 @@ export function addTask(add: Add): void {
     .option('--timeout <duration>', 'how long to wait, e.g. 30s; the task goes on', duration)
     .option('--delay <duration>', 'begin so much later, e.g. 5m', duration)
     .option('--id <uuid>', 'the id that it is to have')
-    .option('--key <text>', 'idempotency key: the same again starts nothing more');
+    .option('--key <text>', 'idempotency key: the same again starts nothing more', key);
   add('ls', 'list tasks, the newest first', async () => (await import('./task-look.ts')).ls)
     .argument('[name]', 'only of this task')
     .option('--state <state>', `only in this state (repeatable): ${TASK_STATES.join(', ')}`, state)
@@ -65,6 +65,12 @@ function jsonOrText(text: string): unknown {
   } catch {
     return text;
   }
+}
+
+/** Of an empty one, which a variable that is not set makes, unrelated starts would be the same. */
+function key(text: string): string {
+  if (text.length >= 1 && text.length <= 255) return text;
+  throw new InvalidArgumentError('It must be a text of 1 to 255 characters.');
 }
 
 /** @returns milliseconds; a bare number is seconds */

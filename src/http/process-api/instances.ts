@@ -138,10 +138,11 @@ export class Instances {
 
   #optionsOf(request: OfProcess, id: string | undefined): CreateOptions {
     const { method, url, params, query } = request;
-    const key = idempotencyKey(request);
+    // What has an id of its own needs no key.
+    const key = id === undefined ? idempotencyKey(request) : undefined;
     return {
       ...(id === undefined ? {} : { id }),
-      ...(key === undefined || id !== undefined ? {} : { idempotencyKey: key }),
+      ...(key === undefined ? {} : { idempotencyKey: key }),
       submitter: callerOf(request).owner,
       request: { method, url, params: { ...params }, query: { ...query }, headers: this.#headersOf(request) },
       raw: request,
