@@ -5,6 +5,7 @@ import { sleep } from '../util/sleep.ts';
 import { openApi } from './openapi/collector.ts';
 import { json } from './openapi/parts.ts';
 import type { Operation } from './openapi/types.ts';
+import { pathPrefix } from './prefix.ts';
 
 export interface HealthOptions {
   /** @default that of the default service */
@@ -33,7 +34,7 @@ export const health: FastifyPluginAsync<HealthOptions> = async (scope, { tasks }
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'unavailable' });
   });
   openApi(scope).add({
-    prefix: scope.prefix,
+    prefix: pathPrefix(scope),
     paths: () => ({
       '/health': { get: operation('health', 'Whether the process answers') },
       '/health/ready': { get: operation('ready', 'Whether the database does as well') },

@@ -5,6 +5,7 @@ import { guardScope } from './guard/guard.ts';
 import type { GuardOptions } from './guard/options.ts';
 import { openApi } from './openapi/collector.ts';
 import { assertPluginOptions } from './plugin-options.ts';
+import { pathPrefix } from './prefix.ts';
 
 export interface MetricsOptions {
   /** @default `prometheusMetrics()` of the default service */
@@ -19,7 +20,7 @@ export const metrics: FastifyPluginAsync<MetricsOptions> = async (scope, options
   const { metrics: ask = metricsSource, guard } = options;
   guardScope(scope, guard);
   scope.get('/metrics', async (_request, reply) => reply.type(PROMETHEUS_TYPE).send(await ask()));
-  openApi(scope).add({ prefix: scope.prefix, paths: () => ({ '/metrics': { get: OPERATION } }) });
+  openApi(scope).add({ prefix: pathPrefix(scope), paths: () => ({ '/metrics': { get: OPERATION } }) });
 };
 
 const OPERATION = {

@@ -8,6 +8,7 @@ import { openApi } from './openapi/collector.ts';
 import { json, pathParameter, problem } from './openapi/parts.ts';
 import type { Paths } from './openapi/types.ts';
 import { assertPluginOptions } from './plugin-options.ts';
+import { pathPrefix } from './prefix.ts';
 
 export interface ServicesOptions {
   /** @default `services()` of the default service */
@@ -36,7 +37,7 @@ export const services: FastifyPluginAsync<ServicesOptions> = async (scope, optio
     }
     return reply.header('cache-control', 'no-store').send(found);
   });
-  openApi(scope).add({ prefix: scope.prefix, paths: () => PATHS });
+  openApi(scope).add({ prefix: pathPrefix(scope), paths: () => PATHS });
 };
 
 const text = { type: 'string' };

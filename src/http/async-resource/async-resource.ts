@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { guardScope } from '../guard/guard.ts';
 import { openApi } from '../openapi/collector.ts';
+import { pathPrefix } from '../prefix.ts';
 import { HttpProblem, sendProblem } from '../problem.ts';
 import { checkHandlers, METHODS, type ResourceHandlers } from './operations.ts';
 import { type AsyncResourceOptions, checkResource } from './options.ts';
@@ -42,7 +43,7 @@ export function asyncResource(
     refuse(scope, `${base}/state/:id`, ['GET', 'HEAD', 'DELETE']);
     route(scope, ['GET', 'HEAD'], `${base}/result/:id`, (request, reply) => resource.result(request, reply));
     refuse(scope, `${base}/result/:id`, ['GET', 'HEAD']);
-    openApi(scope).add({ prefix: scope.prefix, paths: () => resourcePaths(name, handlers, options) });
+    openApi(scope).add({ prefix: pathPrefix(scope), paths: () => resourcePaths(name, handlers, options) });
   };
 }
 

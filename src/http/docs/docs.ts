@@ -6,6 +6,7 @@ import { guardScope } from '../guard/guard.ts';
 import type { GuardOptions } from '../guard/options.ts';
 import { openApi } from '../openapi/collector.ts';
 import { assertPluginOptions } from '../plugin-options.ts';
+import { pathPrefix } from '../prefix.ts';
 import { DocumentationSource, type DocumentedParts } from './documentation.ts';
 import { registerReference } from './reference.ts';
 
@@ -53,7 +54,7 @@ export const docs: FastifyPluginAsync<DocsOptions> = async (scope, options) => {
         .send(await pageAsset(name)),
     );
   }
-  const at = (path: string) => scope.prefix + path;
+  const at = (path: string) => pathPrefix(scope) + path;
   const hasReference = await registerReference(scope, '/docs/api', config);
   const links = {
     openApi: at('/openapi.json'),

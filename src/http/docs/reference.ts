@@ -1,6 +1,7 @@
 import type { FastifySwaggerUiOptions } from '@fastify/swagger-ui';
 import type { FastifyContextConfig, FastifyInstance } from 'fastify';
 import { isMissingModule } from '../../util/thrown.ts';
+import { pathPrefix } from '../prefix.ts';
 
 /** Swagger UI writes style attributes. */
 const REFERENCE_CSP = [
@@ -37,7 +38,7 @@ export async function registerReference(
     // Called, not registered: registered it asks for @fastify/swagger, of which it needs no more than the above.
     await swaggerUi(page, {
       routePrefix: path,
-      uiConfig: { url: `${scope.prefix}/openapi.json`, deepLinking: true, validatorUrl: null },
+      uiConfig: { url: `${pathPrefix(scope)}/openapi.json`, deepLinking: true, validatorUrl: null },
       staticCSP: REFERENCE_CSP,
     });
   });

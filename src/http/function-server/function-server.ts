@@ -9,6 +9,7 @@ import { guardScope } from '../guard/guard.ts';
 import type { GuardOptions } from '../guard/options.ts';
 import { openApi } from '../openapi/collector.ts';
 import { assertPluginOptions } from '../plugin-options.ts';
+import { pathPrefix } from '../prefix.ts';
 import { answerError, HttpProblem } from '../problem.ts';
 import { wholeNumber } from '../query.ts';
 import { TaskAccess, type TaskAccessOptions } from '../task-access.ts';
@@ -39,6 +40,7 @@ export const functionServer: FastifyPluginAsync<FunctionServerOptions> = async (
   guardScope(scope, options.guard, answerFunctionError);
   const access = new TaskAccess(scope, options);
   const functions = new Functions(access);
+  const prefix = pathPrefix(scope);
   const get = (path: string, handler: (request: never, reply: FastifyReply) => unknown) =>
     route(scope, 'GET', path, handler);
   const post = (path: string, handler: (request: never, reply: FastifyReply) => unknown) =>
@@ -50,13 +52,11 @@ export const functionServer: FastifyPluginAsync<FunctionServerOptions> = async (
     if (beside.length > 0 && headers.accept?.includes('application/json')) {
       return reply.send({ processes: beside, functions: (await functions.all()).map(definitionData) });
     }
-    const paths = [...ENDPOINTS, ...beside.map(({ id }) => `/${id}`)].map((path) => scope.prefix + path);
+    const paths = [...ENDPOINTS, ...beside.map(({ id }) => `/${id}`)].map((path) => prefix + path);
     return text(reply, `${paths.join('\n')}\n`);
   });
   get('/function/list/data', async () => (await functions.all()).map(definitionData));
-  get('/function/list/text', async (_request, reply) =>
-    text(reply, definitionsText(await functions.all(), scope.prefix)),
-  );
+  get('/function/list/text', async (_request, reply) => text(reply, definitionsText(await functions.all(), prefix)));
   get('/function/definition/:name', async ({ params }: Named) => definitionData(await functions.one(params.name)));
   get('/function/running-count/:name', async ({ params }: Named, reply) =>
     json(reply, await functions.runningCount(params.name)),
@@ -84,7 +84,7 @@ export const functionServer: FastifyPluginAsync<FunctionServerOptions> = async (
     const handle = await functions.start(request);
     return handle === undefined ? functions.refusal(request) : functions.answerWithResult(reply, handle);
   });
-  openApi(scope).add({ prefix: scope.prefix, of: 'tasks', paths: async () => functionPaths(await functions.all()) });
+  openApi(scope).add({ prefix, of: 'tasks', paths: async () => functionPaths(await functions.all()) });
 };
 
 /** With and without a slash at the end; which of the two is asked for makes no difference. */

@@ -3,6 +3,7 @@ import { guardScope } from '../guard/guard.ts';
 import type { GuardOptions } from '../guard/options.ts';
 import { openApi } from '../openapi/collector.ts';
 import { assertPluginOptions } from '../plugin-options.ts';
+import { pathPrefix } from '../prefix.ts';
 import { Instances, type InstancesOptions, type OfInstance, type OfProcess } from './instances.ts';
 import { processPaths } from './paths.ts';
 
@@ -53,7 +54,7 @@ export const processApi: FastifyPluginAsync<ProcessApiOptions> = async (scope, o
     on('DELETE', '/:instanceId', (request: OfInstance, reply) => instances.cancel(request, reply));
   }
   openApi(scope).add({
-    prefix: scope.prefix,
+    prefix: pathPrefix(scope),
     of: 'processes',
     paths: async () => processPaths(await instances.descriptions(), { listsAll: serves === 'all' }),
   });
