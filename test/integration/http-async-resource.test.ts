@@ -43,6 +43,9 @@ beforeAll(async () => {
       await add('hasty', { getList: ({ query }) => nap.startFrom(query) }, { cancelWait: '200ms' });
       await add('seen', { getList: ({ query }) => double.startFrom({ number: query.foo }) }, { seeOther: true });
       await add('give', { postList: ({ body }) => give.startFrom({ json: JSON.stringify(body) }) });
+      await add('found', {
+        getList: ({ query }) => give.startFrom({ json: JSON.stringify(Array(45).fill(query.limit)) }),
+      });
       await add('narrow', { postList: () => narrow.start({ ms: 60_000 }) });
       await add('rated', { postList: () => double.start({ number: 1 }) }, { rateLimit: 0.01 });
       await app.register(asyncResource('double', { getList: () => double.start({ number: 5 }) }, options), {
@@ -303,6 +306,21 @@ describe('a result', () => {
     expect((await follow(`${path}?limit=0`)).json).toMatchObject({ meta: { limit: 1000, next: null } });
     expect((await follow(`${path}?limit=-1`)).status).toBe(400);
     expect((await follow(`${path}?offset=x`)).status).toBe(400);
+  });
+
+  it("that is waited for comes from its first page on, whatever the operation's own query says", async () => {
+    const wait = { headers: { prefer: 'wait=20' } };
+    for (const limit of ['5', 'none']) {
+      const answer = await api(`/found/?limit=${limit}&offset=40`, wait);
+      const path = answer.headers.get('content-location') ?? '';
+      expect([answer.status, path]).toEqual([200, expect.stringMatching(/^\/api\/v1\/found\/result\/[0-9a-f-]+\/$/)]);
+      const next = `${path}?limit=20&offset=20`;
+      expect(answer.json).toEqual({
+        meta: { limit: 20, offset: 0, total_count: 45, next, previous: null },
+        objects: Array(20).fill(limit),
+      });
+      expect((await follow(next)).json).toMatchObject({ meta: { offset: 20, previous: `${path}?limit=20&offset=0` } });
+    }
   });
 });
 

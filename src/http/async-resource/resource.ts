@@ -92,7 +92,7 @@ export class Resource {
     const request = given as ResourceRequest;
     const record = await this.#visible(request, 'result');
     if (!hasResult(record)) throw new HttpProblem(404, 'there is no result yet', { retryAfter: Number(LOOK_AGAIN) });
-    return this.#sendResult(request, reply, record);
+    return this.#sendResult(request, reply, record, request.query);
   }
 
   /** 410 when it has really ended, 202 while it still does, 400 when it had ended by itself. */
@@ -127,15 +127,21 @@ export class Resource {
       const record = await this.#access.find(request, id);
       if (record && hasResult(record)) {
         reply.header('preference-applied', `wait=${wait}`).header('content-location', this.#urisOf(request).result(id));
-        return this.#sendResult(request, reply, record);
+        // The query is the operation's own: what it calls `limit` says nothing of pages.
+        return this.#sendResult(request, reply, record, {});
       }
     }
     return reply.code(202).header('location', this.#urisOf(request).state(id)).header('retry-after', LOOK_AGAIN).send();
   }
 
-  #sendResult(request: ResourceRequest, reply: FastifyReply, record: TaskRecord): FastifyReply {
+  #sendResult(
+    request: ResourceRequest,
+    reply: FastifyReply,
+    record: TaskRecord,
+    query: ResourceRequest['query'],
+  ): FastifyReply {
     reply.header('cache-control', 'no-store');
-    return sendResult(reply, record, { path: this.#urisOf(request).result(record.id), query: request.query });
+    return sendResult(reply, record, { path: this.#urisOf(request).result(record.id), query });
   }
 
   async #stream(request: ResourceRequest, reply: FastifyReply, record: TaskRecord): Promise<FastifyReply> {

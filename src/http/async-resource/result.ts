@@ -9,6 +9,7 @@ const MOST = 1000;
  * A result as tastypie-async shows it: a text as text, an object as it is, a list in pages, anything else as
  * `{"result": …}`; of a task that failed, why.
  * @param path the result's own, for the addresses of other pages
+ * @param query which page: `limit` and `offset`; the first, unless they are given
  */
 export function sendResult(
   reply: FastifyReply,
