@@ -89,6 +89,25 @@ it('process run creates an instance and waits for its end; ls, show and cancel l
   });
 });
 
+it('what can be told without the database is told before it is asked', async () => {
+  const isDown = { ...ENV, SVC_COMM_DATABASE_URL: 'postgres://postgres@127.0.0.1:1/none' };
+  const refused = async (...args: string[]) => {
+    const { code, stdout } = await project.run([bin, ...args, '--no-wait', '--json'], isDown);
+    return [code, JSON.parse(stdout).error];
+  };
+  const unknown = { code: 'SVC_COMM_UNKNOWN_PROCESS', message: expect.stringContaining('hello') };
+  expect(await refused('process', 'run', 'hallo', '-d', '{"foo":"you"}')).toMatchObject([2, unknown]);
+  expect(await refused('process', 'ls', 'hallo')).toMatchObject([2, unknown]);
+  expect(await refused('process', 'run', 'hello', '-d', '{')).toMatchObject([2, { code: 'SVC_COMM_USAGE' }]);
+  expect(await refused('task', 'run', 'doubel')).toMatchObject([2, { code: 'SVC_COMM_UNKNOWN_TASK' }]);
+  // A process's own tasks are started by it, and by nobody else.
+  expect(await refused('task', 'run', 'hello.say.later')).toMatchObject([2, { code: 'SVC_COMM_UNKNOWN_TASK' }]);
+  expect(await refused('task', 'run', 'double', '-a', 'x=1')).toMatchObject([
+    1,
+    { code: 'SVC_COMM_DATABASE_UNAVAILABLE' },
+  ]);
+});
+
 it('serve has tasks and processes beside each other, each by its name', async () => {
   expect((await request(`${base}/hello`, json({ foo: 'you' }))).status).toBe(201);
   expect((await request(`${base}/double`, json({ x: 2 }))).json).toMatchObject({ success: true });

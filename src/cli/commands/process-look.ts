@@ -1,6 +1,7 @@
 import { validate as isUuid } from 'uuid';
 import { UnknownProcessError } from '../../errors.ts';
 import type { ProcessDescription, StepDescription } from '../../process/description.ts';
+import type { Processes } from '../../process/processes.ts';
 import { nearestName } from '../../util/nearest.ts';
 import type { CommandContext } from '../context.ts';
 import { columns, printable } from '../printable.ts';
@@ -18,8 +19,7 @@ export async function ls(context: CommandContext, process: string | undefined, {
     context.print({ processes }, printable(text));
     return 0;
   }
-  return withProcesses(context, async (processes) => {
-    processes.registry.get(process);
+  const work = async (processes: Processes): Promise<0> => {
     const instances = await processes.list({ process, limit });
     const rows = instances.map(({ id, state, createdAt, submitter }) => [
       id,
@@ -30,7 +30,8 @@ export async function ls(context: CommandContext, process: string | undefined, {
     const head = ['id', 'state', 'created', 'by'];
     context.print({ instances }, rows.length === 0 ? 'no instance' : printable(columns([head, ...rows]).join('\n')));
     return 0;
-  });
+  };
+  return withProcesses(context, work, (registry) => registry.get(process));
 }
 
 export async function show(context: CommandContext, id: string): Promise<0 | 1> {

@@ -1,4 +1,5 @@
 import { failedTask } from '../../process/instance.ts';
+import type { Processes } from '../../process/processes.ts';
 import type { CommandContext } from '../context.ts';
 import { readData } from '../data.ts';
 import { instanceText, operator, withProcesses } from './process-service.ts';
@@ -16,9 +17,8 @@ const HINT_MS = 3_000;
 /** Creates an instance: its synchronous tasks run in this process. @returns 1 when it failed */
 export async function run(context: CommandContext, process: string, options: RunOptions): Promise<0 | 1> {
   const { data, id, detach = false, timeout } = options;
-  // Before a database is asked.
   const body = await readData(data);
-  return withProcesses(context, async (processes) => {
+  const work = async (processes: Processes): Promise<0 | 1> => {
     const create = { submitter: operator(), request: { method: 'POST', url: `/${process}` } };
     const { instance } = await processes.create(process, body, { ...create, ...(id === undefined ? {} : { id }) });
     const isDone = detach || failedTask(instance) !== undefined;
@@ -35,7 +35,8 @@ export async function run(context: CommandContext, process: string, options: Run
     } finally {
       clearTimeout(hint);
     }
-  });
+  };
+  return withProcesses(context, work, (registry) => registry.get(process));
 }
 
 export function cancel(context: CommandContext, id: string, { timeout }: { readonly timeout: number }): Promise<0 | 1> {

@@ -2,6 +2,7 @@ import { userInfo } from 'node:os';
 import type { ProcessDescription } from '../../process/description.ts';
 import type { ProcessInstance } from '../../process/instance.ts';
 import type { Processes } from '../../process/processes.ts';
+import type { ProcessRegistry } from '../../process/registry.ts';
 import type { CommandContext } from '../context.ts';
 import { PATIENCE } from '../patience.ts';
 import { printable } from '../printable.ts';
@@ -13,10 +14,14 @@ export async function describeProcesses(context: CommandContext): Promise<readon
   return (await loadTasks(settings, { preferSources: false })).processRegistry.descriptions;
 }
 
-/** Gives what creates instances of the project's processes, and closes what it needed. */
+/**
+ * Gives what creates instances of the project's processes, and closes what it needed.
+ * @param check looks at the project's processes before anything connects
+ */
 export async function withProcesses(
   context: CommandContext,
   work: (processes: Processes) => Promise<0 | 1>,
+  check: (registry: ProcessRegistry) => unknown = () => undefined,
 ): Promise<0 | 1> {
   const settings = await context.loadSettings(PATIENCE);
   const level = context.options.logLevel ?? 'warn';
@@ -28,7 +33,7 @@ export async function withProcesses(
   const service = createService(settings, { logger });
   useAsDefault(service);
   try {
-    await loadTasks(settings, { preferSources: false });
+    check((await loadTasks(settings, { preferSources: false })).processRegistry);
     return await work(await service.processes());
   } finally {
     await closeSoon(() => service.close());

@@ -42,7 +42,10 @@ export function run(context: CommandContext, name: string, options: RunOptions):
       context.print({ id: handle.id, state: 'SUCCESS', result }, text);
       return 0;
     },
-    async (settings) => (await import('../tasks.ts')).loadTasks(settings, { preferSources: false }),
+    async (settings) => {
+      const { loadTasks } = await import('../tasks.ts');
+      (await loadTasks(settings, { preferSources: false })).taskRegistry.get(name);
+    },
   );
 }
 
