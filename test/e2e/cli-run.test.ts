@@ -90,7 +90,7 @@ async function freePort(): Promise<number> {
 }
 
 describe('a database that is down', () => {
-  it.concurrent.each(['migrate', 'task ls', 'dlq ls'])(
+  it.concurrent.each(['migrate', 'task ls', 'dlq ls', 'future ls', 'future cancel --id none --yes'])(
     'is waited for by %s for 30 s, and then told of: exit code 1',
     { timeout: 120_000 },
     async (command) => {

@@ -4,6 +4,7 @@ import type { Tags } from '../../outbox/validate.ts';
 import { ask, canAsk } from '../ask.ts';
 import type { CommandContext } from '../context.ts';
 import { columns, printable } from '../printable.ts';
+import { untilAnswered } from '../until-answered.ts';
 import { withService } from '../with-service.ts';
 
 interface SelectOptions {
@@ -23,8 +24,9 @@ export interface CancelOptions extends SelectOptions {
 }
 
 export function ls(context: CommandContext, options: ListOptions): Promise<0 | 1> {
-  return withService<0>(context, async (service) => {
-    const found = await service.futureEvents(selectionOf(options), options.limit);
+  return withService<0>(context, async (service, logger) => {
+    const look = () => service.futureEvents(selectionOf(options), options.limit);
+    const found = await untilAnswered(look, { wait: service.settings.wait, logger });
     context.print(found, listText(found));
     return 0;
   });
@@ -41,15 +43,15 @@ export async function cancel(context: CommandContext, options: CancelOptions): P
   if (isAsking && !canAsk()) {
     throw new UsageError('what is cancelled cannot be brought back: say --yes, or look first with --dry-run');
   }
-  return withService<0 | 1>(context, async (service) => {
-    if (isAsking || dryRun) {
-      const { selected } = await service.futureEvents(selection, 0);
-      if (dryRun) {
-        context.print({ cancelled: selected, dryRun }, `${selected} would be cancelled`);
-        return 0;
-      }
-      if (!(await ask(`cancel ${selected} future events for good?`))) return 1;
+  return withService<0 | 1>(context, async (service, logger) => {
+    // With --yes as well: a question can be asked again until the database is there, a cancellation cannot.
+    const count = () => service.futureEvents(selection, 0);
+    const { selected } = await untilAnswered(count, { wait: service.settings.wait, logger });
+    if (dryRun) {
+      context.print({ cancelled: selected, dryRun }, `${selected} would be cancelled`);
+      return 0;
     }
+    if (isAsking && !(await ask(`cancel ${selected} future events for good?`))) return 1;
     const cancelled = await service.cancelFutureEvents(selection);
     context.print({ cancelled, dryRun }, `${cancelled} cancelled`);
     return 0;
