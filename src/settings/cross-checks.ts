@@ -2,6 +2,7 @@ import { parseBrokerUrls } from '../broker/broker-url.ts';
 import { InvalidArgumentError, type SettingProblem } from '../errors.ts';
 import { MAX_NAME_BYTES } from '../message/message.ts';
 import { deadQueueName, retryQueueName } from '../message/topology.ts';
+import { BaseUrl } from '../rest-api/target.ts';
 import { isEmbeddedUrl } from '../util/embedded-url.ts';
 import { DEFAULT_SETTINGS } from './defaults.ts';
 import { type ProblemSources, wrongSetting } from './problems.ts';
@@ -110,7 +111,7 @@ function restApiProblems(given: unknown, sources: ProblemSources): SettingProble
   const { data: restApi } = settingsSchema.shape.restApi.safeParse(given);
   if (!restApi) return [];
   const { authUrl, username, password, credential } = restApi;
-  const problems: SettingProblem[] = [];
+  const problems = restAddressProblems(restApi, sources);
   if (credential && (username !== undefined || password !== undefined)) {
     problems.push(wrongSetting(['restApi', 'credential'], sources, 'either credential, or username and password'));
   }
@@ -121,5 +122,29 @@ function restApiProblems(given: unknown, sources: ProblemSources): SettingProble
   if (authUrl === undefined && (credential ?? username ?? password) !== undefined) {
     problems.push(wrongSetting(['restApi', 'authUrl'], sources, 'a path that the credential is sent to'));
   }
+  if (authUrl !== undefined && (credential ?? username ?? password) === undefined) {
+    const expected = 'username and password, or credential, beside it, to be sent to this path';
+    problems.push(wrongSetting(['restApi', 'authUrl'], sources, expected));
+  }
+  return problems;
+}
+
+/** What the client would refuse at its first request, under names that are none of settings. */
+function restAddressProblems(
+  { host, authUrl }: { readonly host: string; readonly authUrl?: string | undefined },
+  sources: ProblemSources,
+): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const tried = <T>(setting: 'host' | 'authUrl', work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error;
+      problems.push(wrongSetting(['restApi', setting], sources, error.expected));
+      return undefined;
+    }
+  };
+  const base = tried('host', () => new BaseUrl(host));
+  if (base && authUrl !== undefined) tried('authUrl', () => base.resolve(authUrl));
   return problems;
 }

@@ -28,6 +28,7 @@ describe('credentials', () => {
     expect(inspect(maskSettings({ restApi: { credential: { apiKey: CANARY } } }), { depth: 9 })).not.toContain(CANARY);
   });
 
+  const api = { host: 'http://api', authUrl: 'login', username: 'u', password: CANARY };
   const refused: readonly [string, object, NodeJS.ProcessEnv][] = [
     ['a broker URL of the wrong protocol', { brokerUrl: `amq://user:${CANARY}@host` }, {}],
     ['a URL with an unescaped password', { brokerUrl: `amqp://user:a/b@${CANARY}@ho st` }, {}],
@@ -39,6 +40,9 @@ describe('credentials', () => {
     ['a password of the wrong type', { restApi: { host: 'http://a', password: { is: CANARY } } }, {}],
     ['a credential that is no JSON', {}, { SVC_COMM_REST_API_CREDENTIAL: `{"password":"${CANARY}"` }],
     ['an API object that is no JSON', {}, { SVC_COMM_REST_API: `{"host":"http://a","password":"${CANARY}"` }],
+    ['an API host with a password', { restApi: { host: `http://user:${CANARY}@host` } }, {}],
+    ['an API host with a token', { restApi: { host: `http://host/?token=${CANARY}` } }, {}],
+    ['an authUrl with a password', { restApi: { ...api, authUrl: `https://user:${CANARY}@host/login` } }, {}],
     ['an API object as text', { restApi: `http://user:${CANARY}@host` }, {}],
     ['a secret under an unknown name', { apiToken: CANARY, secret: CANARY }, {}],
     ['a secret in queue arguments', { queue: { arguments: [{ password: CANARY }] } }, {}],

@@ -98,6 +98,7 @@ describe('resolved settings', () => {
 
 describe('a wrong setting', () => {
   const long = 'x'.repeat(256);
+  const api = { host: 'https://api.example.com/v2', authUrl: 'login', username: 'u', password: 'p' };
   const wrong: readonly [string, object, Partial<SettingProblem>][] = [
     [
       'a number as text',
@@ -195,6 +196,36 @@ describe('a wrong setting', () => {
       { restApi: { host: 'http://a', authUrl: 'x', password: 'p' } },
       { setting: 'restApi.username' },
     ],
+    [
+      'an authUrl of another host',
+      { restApi: { ...api, authUrl: 'https://auth.example.com/login' } },
+      {
+        setting: 'restApi.authUrl',
+        expected: 'a path below https://api.example.com/v2/',
+        got: '"https://auth.example.com/login"',
+      },
+    ],
+    [
+      'an authUrl that leads out of the base path',
+      { restApi: { ...api, authUrl: '../login' } },
+      { setting: 'restApi.authUrl', got: '"../login"' },
+    ],
+    [
+      'an authUrl without a credential',
+      { restApi: { host: 'http://a', authUrl: 'login' } },
+      {
+        setting: 'restApi.authUrl',
+        expected: 'username and password, or credential, beside it, to be sent to this path',
+        got: '"login"',
+      },
+    ],
+    ...['https://me:secret@api.example.com', 'https://api.example.com?x=1', 'https://api.example.com#x'].map(
+      (host): [string, object, Partial<SettingProblem>] => [
+        `a REST API at ${host}`,
+        { restApi: { ...api, host } },
+        { setting: 'restApi.host', expected: 'an http:// or https:// URL without credentials, query and fragment' },
+      ],
+    ),
     ['null', { databaseUrl: null }, { setting: 'databaseUrl', got: 'null' }],
     ['an unknown name', { prefech: 3 }, { setting: 'prefech', expected: 'a known setting (did you mean prefetch?)' }],
     [
