@@ -131,7 +131,7 @@ export class Settler {
     const { logger } = this.#options;
     const { queue } = message.delivery;
     const orderKey = message.key;
-    const key = inboxKeyOf(message);
+    const key = inboxKeyOf(message, message.route?.hasEventId ?? false);
     const mark = async () => {
       if (parksKey && orderKey !== undefined) await inbox.parkKey(queue, orderKey);
       if (key) await inbox.markDead(key);

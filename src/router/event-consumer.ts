@@ -14,6 +14,7 @@ export interface EventConsumer extends MethodMark<EventHandler> {
 export const eventKind = (options: ConsumerOptions): ConsumerKind => ({
   name: 'event',
   options: resolveConsumerOptions('eventConsumer', options),
+  hasEventId: true,
   invoke: (call, incoming, context) => {
     const { payload, event } = decodeEvent(incoming.body);
     return call(payload, event, context);

@@ -72,6 +72,11 @@ export interface ConsumerKind {
    * @throws MalformedMessageError when there is one and it cannot be read
    */
   readonly deadlineOf?: (body: unknown) => Date | undefined;
+  /**
+   * Whether an `eventId` in the body says which message it is. In kinds whose bodies hold the sender's own arguments it is
+   * one of them, and two different messages may have the same. @default false
+   */
+  readonly hasEventId?: boolean;
   /** For kinds that answer: layers around the inbox, and innermost, around the user's function. */
   readonly answering?: (parts: AnsweringParts) => AnsweringLayers;
   /**

@@ -123,7 +123,9 @@ function inboxLayer(route: Route, options: PipelineOptions, timeoutMs: number): 
   const size = Math.min(route.options.group ?? inboxGroup, concurrency);
   const groups = { size, atOnce: Math.max(1, Math.floor(concurrency / size)) };
   const without = asOutage && outage(asOutage);
-  return inbox({ inbox: size > 1 ? store.grouped(groups) : store, handler: route.name, timeoutMs, logger, without });
+  const shared = size > 1 ? store.grouped(groups) : store;
+  const { name: handler, hasEventId } = route;
+  return inbox({ inbox: shared, handler, hasEventId, timeoutMs, logger, without });
 }
 
 /** @throws InvalidConsumerError when nothing was done yet: of a generator function the body runs when somebody iterates */

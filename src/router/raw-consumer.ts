@@ -14,6 +14,8 @@ export interface RawConsumer extends MethodMark<RawHandler> {
 const rawKind = (options: ConsumerOptions): ConsumerKind => ({
   name: 'raw',
   options: resolveConsumerOptions('rawConsumer', options),
+  // Most that is taken so are events.
+  hasEventId: true,
   invoke: (call, incoming, context) => call(incoming.routingKey, incoming.body, context),
 });
 

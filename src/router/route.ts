@@ -31,6 +31,8 @@ export interface Route {
   readonly deadlineOf: ConsumerKind['deadlineOf'];
   /** Layers of kinds that answer; undefined for the others. */
   readonly answering: ConsumerKind['answering'];
+  /** Whether an `eventId` in the body says which message it is. */
+  readonly hasEventId: boolean;
   /** Decodes the message and runs the user's function. Rejects with what that throws. */
   invoke(incoming: Incoming, context: MessageContext): Promise<unknown>;
 }
@@ -87,6 +89,10 @@ export class RegisteredRoute implements Route {
 
   get answering(): ConsumerKind['answering'] {
     return this.#known().answering;
+  }
+
+  get hasEventId(): boolean {
+    return this.#known().hasEventId ?? false;
   }
 
   // Not async, as nothing on every message's way is: each promise more costs, twice so under AsyncLocalStorage.

@@ -10,6 +10,7 @@ import { DeliveryLostError } from '../../src/errors.ts';
 import { systemClock } from '../../src/lifecycle/clock.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { HEADER, type Message } from '../../src/message/message.ts';
+import type { Route } from '../../src/router/route.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { DEFAULT_JSON_LIMITS } from '../../src/wire/json.ts';
 
@@ -48,15 +49,15 @@ function setup(publish: (message: Message) => Promise<void> = async () => undefi
     clock: systemClock,
     logger: silentLogger,
   });
-  const message = (key?: string) => {
+  const message = (key?: string, { body = '{}', messageId = 'm' } = {}) => {
     const settling = new InFlight(
       {
         queue: 'q',
         exchange: 'x',
         routingKey: 'r',
         redelivered: false,
-        body: Buffer.from('{}'),
-        properties: { messageId: 'm', headers: key === undefined ? {} : { [HEADER.key]: key } },
+        body: Buffer.from(body),
+        properties: { messageId, headers: key === undefined ? {} : { [HEADER.key]: key } },
         lost: new AbortController().signal,
         ack: () => log.push('ack') > 0,
         release: () => log.push('release') > 0,
@@ -75,6 +76,16 @@ test('a dead letter is confirmed, then its key parked, then it is marked, then a
   await settler.deadLetter(message('k'), 'attempts', new Error('x'));
   expect(log).toEqual(['copy to q.dead', 'park k', 'mark dead', 'ack']);
   expect(counters.deadLettered.attempts).toBe(1);
+});
+
+test('of dead letters without a message id an event is marked by its event id; a command is not, whose eventId is an argument', async () => {
+  const { log, settler, message } = setup();
+  for (const hasEventId of [true, false]) {
+    const letter = message(undefined, { body: '{"eventId":7}', messageId: '' });
+    letter.route = { name: 'h', hasEventId } as Route;
+    await settler.deadLetter(letter, 'attempts', new Error('x'));
+  }
+  expect(log).toEqual(['copy to q.dead', 'mark dead', 'ack', 'copy to q.dead', 'ack']);
 });
 
 test('a message that cannot be read neither parks its key nor is marked', async () => {

@@ -15,6 +15,7 @@ import { deriveContext } from '../../src/message/context.ts';
 import type { Incoming, MessageContext, Middleware, Verdict } from '../../src/message/handler.ts';
 import type { Inbox, InboxGroups, InboxRequest, InboxResult } from '../../src/message/inbox.ts';
 import type { MessageProperties } from '../../src/message/message.ts';
+import { commandConsumer } from '../../src/router/command-consumer.ts';
 import type { ConsumerOptions } from '../../src/router/kind.ts';
 import { inbox as inboxLayer } from '../../src/router/middleware/inbox.ts';
 import type { PipelineOptions } from '../../src/router/pipeline.ts';
@@ -249,7 +250,7 @@ describe('inbox', () => {
       },
     };
     const seen: unknown[] = [];
-    const layer = inboxLayer({ inbox: twice, handler: 'h', timeoutMs: 1000, logger: silentLogger });
+    const layer = inboxLayer({ inbox: twice, handler: 'h', hasEventId: true, timeoutMs: 1000, logger: silentLogger });
     const handle = layer(async ({ body }, context) => {
       seen.push(structuredClone(body));
       (body as { items: string[] }).items.push('changed');
@@ -288,6 +289,30 @@ describe('inbox', () => {
     await run(() => undefined, { inbox, body, properties: {} });
     expect(inbox.committed[0]?.key).toEqual({ queue: 'q', source: '', messageId });
   });
+
+  // As the Python peer sends commands: without a message id, their arguments at the top of the body.
+  test.each(['eventId', 'event_id'])(
+    'two commands with the same argument %s are no copies of each other: both are handled',
+    async (argument) => {
+      const inbox = new RecordingInbox('done');
+      const seen: unknown[] = [];
+      const router = new MessageRouter();
+      router.consumer('sms', 'send')(commandConsumer((args) => seen.push(args)));
+      router.consumer('sms', 'raw')((_key, body) => seen.push(body));
+      const bodies = ['ann', 'bob'].map((attendee) => ({ [argument]: 7, attendee, meta: {} }));
+      for (const routingKey of ['send', 'raw']) {
+        const handle = router.handlers({ logger: silentLogger, inbox })('sms', routingKey)?.handle;
+        for (const body of bodies) {
+          const incoming = { delivery: { queue: 'q', properties: {} }, exchange: 'sms', routingKey, body };
+          const context = { headers: {}, signal: new AbortController().signal };
+          const verdict = await handle?.(incoming as unknown as Incoming, context as unknown as MessageContext);
+          expect(verdict).toMatchObject({ kind: 'ack', outcome: 'handled' });
+        }
+      }
+      const given = bodies.map(({ meta, ...args }) => args);
+      expect(seen).toEqual([...given, ...bodies]);
+    },
+  );
 
   test('ids that PostgreSQL could not store or index are stored as their digest', async () => {
     const inbox = new RecordingInbox();

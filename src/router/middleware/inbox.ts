@@ -9,6 +9,8 @@ export interface InboxOptions {
   readonly inbox: Pick<Inbox, 'handle'>;
   /** Named in warnings about transactions that hold connections. */
   readonly handler: string;
+  /** Whether an `eventId` in the body says which message it is, where it has no message id. */
+  readonly hasEventId: boolean;
   /** How long the work may take, in ms. A statement that takes longer is ended: ROLLBACK would wait for its end. */
   readonly timeoutMs: number;
   readonly logger: Logger;
@@ -21,20 +23,22 @@ export interface InboxOptions {
  * again. It commits when the layers inside answer `ack`; a throw or any other verdict rolls back. If the process dies
  * after the commit and before the ack, the copy finds the row and is acked as a duplicate.
  */
-export function inbox({ inbox: store, handler, timeoutMs, logger, without }: InboxOptions): Middleware {
+export function inbox({ inbox: store, handler, hasEventId, timeoutMs, logger, without }: InboxOptions): Middleware {
   let hasWarned = false;
   const warnOnce = (exchange: string, routingKey: string) => {
     if (hasWarned) return;
     hasWarned = true;
     logger.warn(
       { handler, exchange, routingKey },
-      'message has neither message_id nor eventId: handled without inbox and transaction, its effect may happen twice',
+      hasEventId
+        ? 'message has neither message_id nor eventId: handled without inbox and transaction, its effect may happen twice'
+        : 'message has no message_id: handled without inbox and transaction, its effect may happen twice',
     );
   };
   return (next) => {
     const alone = without?.(next) ?? next;
     return async function inboxHandler(incoming, context) {
-      const key = inboxKeyOf(incoming);
+      const key = inboxKeyOf(incoming, hasEventId);
       if (!key) {
         const verdict = await alone(incoming, context);
         warnOnce(incoming.exchange, incoming.routingKey);
