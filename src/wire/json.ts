@@ -91,8 +91,9 @@ function isPlainJson(value: unknown, depth: number): boolean {
     for (let i = 0; i < value.length; i++) if (!isPlainJson(value[i], depth - 1)) return false;
     return true;
   }
-  if (isEmptied(value)) return false;
-  for (const key of Object.keys(value)) {
+  const keys = Object.keys(value);
+  if (isEmptied(value, keys)) return false;
+  for (const key of keys) {
     const item = (value as Record<string, unknown>)[key];
     if (key === '__proto__' || (item !== undefined && !isPlainJson(item, depth - 1))) return false;
   }
@@ -120,8 +121,8 @@ function assertSerialisable(value: unknown, place: Place): void {
     assertSerialisesItself(value, place);
     return;
   }
-  if (isEmptied(value)) {
-    throw new UnserialisablePayloadError(path, `${withArticle(value.constructor.name)} would be written as {}`);
+  if (!Array.isArray(value) && isEmptied(value, Object.keys(value))) {
+    throw new UnserialisablePayloadError(path, `${withArticle(classOf(value))} would be written as {}`);
   }
   if (ancestors.length >= depth) {
     throw new UnserialisablePayloadError(path, `it is nested deeper than ${depth}, which receivers refuse`);
@@ -163,9 +164,29 @@ const EMPTIED = [
   types.isAnyArrayBuffer,
 ] as const;
 
-function isEmptied(value: object): boolean {
+/** @param keys of the value, which is no array */
+function isEmptied(value: object, keys: readonly string[]): boolean {
+  if (keys.length === 0 && isMoreThanKeys(value)) return true;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype !== Object.prototype && prototype !== null && EMPTIED.some((is) => is(value));
+}
+
+/**
+ * Whether what has no properties is something all the same: an iterator, a generator, a stream, or what an engine or a
+ * platform has a name for (URLSearchParams, Headers, FormData, a Blob, a DataView). A class of the user's own that can be
+ * iterated and has properties is written as these.
+ */
+const isMoreThanKeys = (value: object): boolean =>
+  (Symbol.iterator in value || Symbol.asyncIterator in value || tagOf(value) !== 'Object') &&
+  !types.isTypedArray(value) &&
+  !types.isBoxedPrimitive(value);
+
+const tagOf = (value: object): string => Object.prototype.toString.call(value).slice('[object '.length, -1);
+
+/** Iterators and generators have no class, or not one that says anything. */
+function classOf(value: object): string {
+  const kind: unknown = value.constructor;
+  return typeof kind === 'function' && kind !== Object && kind.name ? kind.name : tagOf(value);
 }
 
 const hasToJson = (value: object): value is { toJSON(): unknown } =>

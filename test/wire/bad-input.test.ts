@@ -22,6 +22,12 @@ const malformed = (work: () => unknown): MalformedReason | undefined => {
   return error instanceof MalformedMessageError ? error.reason : undefined;
 };
 const bytes = (text: string): Buffer => Buffer.from(text);
+function* generated() {
+  yield 1;
+}
+async function* generatedLater() {
+  yield 1;
+}
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 
 describe('a payload that JSON cannot carry is refused, the path to it named', () => {
@@ -40,6 +46,17 @@ describe('a payload that JSON cannot carry is refused, the path to it named', ()
     ['an Error', { error: new TypeError('lost') }, 'payload.error'],
     ['a RegExp', [/a/], 'payload[0]'],
     ['an ArrayBuffer', new ArrayBuffer(8), 'payload'],
+    ["a Map's keys", { ids: new Map([[1, 2]]).keys() }, 'payload.ids'],
+    ['entries of a list', { list: ['a'].entries() }, 'payload.list'],
+    ['a generator', { rows: generated() }, 'payload.rows'],
+    ['an async generator', { rows: generatedLater() }, 'payload.rows'],
+    ['a stream', new ReadableStream(), 'payload'],
+    ['URLSearchParams', { query: new URLSearchParams('a=1') }, 'payload.query'],
+    ['Headers', { headers: new Headers({ a: '1' }) }, 'payload.headers'],
+    ['FormData', { form: new FormData() }, 'payload.form'],
+    ['a Blob', [new Blob(['x'])], 'payload[0]'],
+    ['a DataView', { view: new DataView(new ArrayBuffer(8)) }, 'payload.view'],
+    ['what is nothing but iterable', { items: { [Symbol.iterator]: generated } }, 'payload.items'],
     ['an invalid Date', { d: new Date(Number.NaN) }, 'payload.d'],
     [
       'a toJSON that throws',
@@ -62,6 +79,28 @@ describe('a payload that JSON cannot carry is refused, the path to it named', ()
     let value: unknown = [];
     for (let i = 0; i < 100_000; i++) value = [value];
     expect(failure(() => encodeJson(value)).code).toBe('SVC_COMM_UNSERIALISABLE_PAYLOAD');
+  });
+
+  test('the refusal names what it is, also where it has no class', () => {
+    const text = (value: unknown) => failure(() => encodeJson(value)).message;
+    expect(text(generated())).toContain('a Generator would be written as {}');
+    expect(text(new Map().keys())).toMatch(/an? (Map )?Iterator would be written as \{\}/);
+    expect(text(new URLSearchParams())).toContain('a URLSearchParams would be written as {}');
+    expect(text(Object.assign(Object.create(null), { [Symbol.iterator]: generated }))).toContain('an Object would be');
+  });
+
+  test('what can be iterated and has properties, numbers of a typed array and boxed texts are written', () => {
+    class Page {
+      readonly items = [1];
+      readonly next = 'b';
+      [Symbol.iterator]() {
+        return this.items.values();
+      }
+    }
+    expect(encodeJson(new Page())).toBe('{"items":[1],"next":"b"}');
+    expect(encodeJson([new Uint8Array([1]), new Uint8Array()])).toBe('[{"0":1},{}]');
+    expect(encodeJson([Object('text'), Object('')])).toBe('["text",""]');
+    expect(encodeJson([{}, Object.create(null), new (class {})()])).toBe('[{},{},{}]');
   });
 
   test('undefined properties are left out, dates and toJSON are written', () => {
