@@ -21,7 +21,7 @@ function eventIdOf(incoming: Incoming): string | undefined {
   const body = readableBody(incoming);
   if (typeof body !== 'object' || body === null || isCommand(body)) return undefined;
   const id = idIn(body, 'eventId') ?? idIn(body, 'event_id');
-  return (typeof id === 'string' && id !== '') || typeof id === 'number' || typeof id === 'bigint'
+  return (typeof id === 'string' && id !== '') || Number.isFinite(id) || typeof id === 'bigint'
     ? `${incoming.exchange}/${id}`
     : undefined;
 }

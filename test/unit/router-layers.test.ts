@@ -322,6 +322,12 @@ describe('inbox', () => {
     expect(inbox.committed[0]?.key.source).toMatch(/^sha256:/);
   });
 
+  test('an event id that is no number to JSON tells no message from another', async () => {
+    const inbox = new RecordingInbox('done');
+    const body = { eventId: JSON.parse('1e400') };
+    expect(await run(() => undefined, { inbox, body, properties: {} })).toMatchObject({ outcome: 'handled' });
+  });
+
   test('a message with neither id is handled without inbox, with a warning the first time only', async () => {
     const inbox = new RecordingInbox();
     const warnings: string[] = [];

@@ -152,6 +152,34 @@ describe('a body that cannot be read is refused with its reason', () => {
   });
 });
 
+describe('an id that no number holds', () => {
+  const event = (id: string) =>
+    bytes(`{"eventTime":"2026-01-01T00:00:00Z","eventType":"a","aggregate":"b","payload":1,"eventId":${id}}`);
+
+  test.each([
+    ['310 digits', '9'.repeat(310)],
+    ['399 digits below 0', '-'.padEnd(400, '9')],
+    ['1e400', '1e400'],
+  ])('is refused: %s', (_, id) => {
+    expect(malformed(() => decodeEvent(decodeJson(event(id))))).toBe('no-envelope');
+  });
+
+  test('of as many digits as a double reaches is read to the last of them', () => {
+    const id = '1'.repeat(309);
+    expect(decodeEvent(decodeJson(event(`-${id}`))).event.eventId).toBe(`-${id}`);
+  });
+
+  test('costs no more time than reading its digits, though a body be nothing else', () => {
+    const digits = '7'.repeat(8_000_000);
+    const before = process.cpuUsage();
+    expect(malformed(() => decodeEvent(decodeJson(event(digits))))).toBe('no-envelope');
+    // Of members with one name the last counts.
+    const last = decodeEvent(decodeJson(event(`${digits},"eventId":9007199254740993`)));
+    expect(last.event.eventId).toBe('9007199254740993');
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(1500);
+  });
+});
+
 describe('times', () => {
   test.each([
     ['2026-11-22T10:00:00Z', '2026-11-22T10:00:00.000Z'],
