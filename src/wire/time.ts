@@ -1,6 +1,6 @@
 import { InvalidArgumentError, MalformedMessageError } from '../errors.ts';
 
-const SHAPE = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|z|[+-]\d{2}(?::?\d{2})?)?$/;
+const SHAPE = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(?::(\d{2})(?:[.,](\d+))?)?(Z|z|[+-]\d{2}(?::?\d{2})?)?$/;
 
 /**
  * A time as it travels: ISO 8601 in UTC, always with a fraction of a second and `Z`, because the Python peer's parser
@@ -22,7 +22,8 @@ export function formatTime(date: Date, argument = 'time'): string {
 }
 
 /**
- * Reads any ISO 8601 date and time, with or without a fraction, with any offset; without an offset it is UTC.
+ * Reads any ISO 8601 date and time, with or without seconds (Java leaves out a whole minute's) and a fraction of them, with
+ * any offset; without an offset it is UTC.
  * Digits past the millisecond are cut off.
  * @throws MalformedMessageError (SVC_COMM_MALFORMED_MESSAGE, reason `invalid-time`)
  */
@@ -33,9 +34,9 @@ export function parseTime(value: unknown, field: string): Date {
   }
   const match = typeof value === 'string' ? SHAPE.exec(value) : null;
   if (match) {
-    const [, day, time, fraction = '', offset = 'Z'] = match;
+    const [, day, minute, second = '00', fraction = '', offset = 'Z'] = match;
     const ms = fraction.slice(0, 3).padEnd(3, '0');
-    const date = new Date(`${day}T${time}.${ms}${normaliseOffset(offset)}`);
+    const date = new Date(`${day}T${minute}:${second}.${ms}${normaliseOffset(offset)}`);
     if (!Number.isNaN(date.getTime())) return date;
   }
   throw new MalformedMessageError(

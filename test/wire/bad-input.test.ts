@@ -187,11 +187,25 @@ describe('times', () => {
     ['2026-11-22T10:00:00.1-0330', '2026-11-22T13:30:00.100Z'],
     ['2026-11-22 10:00:00.123456+05', '2026-11-22T05:00:00.123Z'],
     ['2026-11-22T10:00:00', '2026-11-22T10:00:00.000Z'],
+    // As OffsetDateTime.toString() and LocalDateTime.toString() of Java write a whole minute.
+    ['2026-11-22T10:00Z', '2026-11-22T10:00:00.000Z'],
+    ['2026-11-22T10:00+05:00', '2026-11-22T05:00:00.000Z'],
+    ['2026-11-22T10:00', '2026-11-22T10:00:00.000Z'],
   ])('%s is read as %s', (given, read) => {
     expect(parseTime(given, 't').toISOString()).toBe(read);
   });
 
-  test.each(['yesterday', '2026-13-01T00:00:00Z', '2026-11-22', 5, null, undefined, ''])('%s is refused', (given) => {
+  test.each([
+    'yesterday',
+    '2026-13-01T00:00:00Z',
+    '2026-11-22',
+    5,
+    null,
+    undefined,
+    '',
+    '2026-11-22T10',
+    '2026-11-22T10:60Z',
+  ])('%s is refused', (given) => {
     expect(malformed(() => parseTime(given, 't'))).toBe('invalid-time');
   });
 
