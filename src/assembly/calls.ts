@@ -37,7 +37,11 @@ export function assembleCalls(assembly: Assembly): CallsRole {
   const onDemand = new OnDemandPublisher({ publisher, service, connection, timeoutMs: settings.publish.timeoutMs });
   const caller: Caller = new Caller({
     publisher: new RouteHints(onDemand, (name) => nearestRoutes(name, settings, messageRouter.bindings())),
-    ready: (timeoutMs, signal) => onDemand.ready(timeoutMs, signal),
+    ready: async (timeoutMs, signal) => {
+      const endsAtMs = performance.now() + timeoutMs;
+      await onDemand.ready(timeoutMs, signal);
+      if (!queue.isReady) await queue.ready(Math.max(1, Math.ceil(endsAtMs - performance.now())), signal);
+    },
     replyExchange: () => queue.address,
     blockedReason: () => connection.blockedReason,
     appId: settings.appId,

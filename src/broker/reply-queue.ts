@@ -4,6 +4,7 @@ import type { ReplyListener } from '../message/replies.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
 import type { BrokerConnection } from './connection.ts';
 import { TemporaryQueue } from './temporary-queue.ts';
+import { unlessAborted, within } from './within.ts';
 
 export interface ReplyQueueOptions {
   readonly connection: BrokerConnection;
@@ -22,10 +23,12 @@ export class ReplyQueue implements Service {
   readonly name: string;
   readonly #exchange: string;
   readonly #queue: TemporaryQueue;
+  readonly #connection: BrokerConnection;
 
   constructor({ connection, exchange, onReply, logger }: ReplyQueueOptions) {
     this.name = `replies to ${exchange}`;
     this.#exchange = exchange;
+    this.#connection = connection;
     this.#queue = new TemporaryQueue({
       connection,
       name: this.name,
@@ -47,9 +50,33 @@ export class ReplyQueue implements Service {
     return this.#queue.state;
   }
 
-  /** Where answers can be sent to at the moment. */
+  /**
+   * Where answers can be sent to; undefined where it may not receive, or is not started. The name is the same on the next
+   * connection: a call that waits for that carries it.
+   */
   get address(): string | undefined {
-    return this.#queue.isReceiving ? this.#exchange : undefined;
+    return this.#queue.state === 'running' && !this.#queue.isGivenUp ? this.#exchange : undefined;
+  }
+
+  /** Whether there is something for `ready` to wait for. */
+  get isReady(): boolean {
+    return this.#queue.decided === undefined;
+  }
+
+  /**
+   * Resolves when answers to the address arrive, or it is known that they cannot at the moment. A callee that is asked
+   * before, on a new connection, may answer to an exchange that is not there again.
+   * @throws BrokerUnavailableError (SVC_COMM_BROKER_UNAVAILABLE) when there is no connection within the time
+   * @throws the signal's reason
+   */
+  async ready(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    const silent = () => this.#connection.unavailable(`none within ${timeoutMs} ms`);
+    const decided = within(timeoutMs, this.#decided(), silent);
+    await (signal ? unlessAborted(decided, signal) : decided);
+  }
+
+  async #decided(): Promise<void> {
+    while (this.#queue.decided) await this.#queue.decided;
   }
 
   start(): Promise<void> {

@@ -2,6 +2,7 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { backoffMs } from '../util/backoff.ts';
+import { type Deferred, deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
 import { isError } from '../util/thrown.ts';
 import { brokerText, replyCode } from './amqp-error.ts';
@@ -47,6 +48,8 @@ export class TemporaryQueue implements Service {
   /** The same, a little earlier: its queue is bound, so that others may know of it already. */
   #bound: Channel | undefined;
   #isGivenUp = false;
+  /** Until it receives on the next connection, or the broker has refused that. */
+  #undecided: Deferred<void> | undefined;
 
   constructor(options: TemporaryQueueOptions) {
     this.name = options.name;
@@ -60,6 +63,19 @@ export class TemporaryQueue implements Service {
 
   get isReceiving(): boolean {
     return this.#channel !== undefined;
+  }
+
+  /** The broker has refused it for good. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp;
+  }
+
+  /**
+   * Resolves when it receives, or it is known that it does not at the moment; undefined when that is so already. While
+   * there is no connection nothing is known.
+   */
+  get decided(): Promise<void> | undefined {
+    return this.#undecided?.promise;
   }
 
   /** For what is sent on the channel whose queue is bound. @returns false when there is none, or it closes */
@@ -90,18 +106,21 @@ export class TemporaryQueue implements Service {
     this.#unlisten = connection.listen({
       opened: (open) => this.#attachAgain(open, 0),
       lost: () => {
+        this.#leaveOpen();
         if (!this.#channel) return;
         this.#channel = undefined;
         logger.warn({ queue: this.name }, 'not receiving: the connection is lost');
         this.#options.onLost?.();
       },
     });
+    this.#leaveOpen();
     if (connection.current) await this.#attach(connection.current, 0);
   }
 
   async #end(): Promise<void> {
     this.#stop.abort();
     this.#unlisten();
+    this.#decide();
     const channel = this.#channel;
     this.#channel = undefined;
     this.#bound = undefined;
@@ -110,9 +129,20 @@ export class TemporaryQueue implements Service {
     if (channel) await within(CLOSE_MS, closeChannel(channel), silent).catch(() => undefined);
   }
 
+  #leaveOpen(): void {
+    if (!this.#isGivenUp) this.#undecided ??= deferred();
+  }
+
+  #decide(): void {
+    this.#undecided?.resolve();
+    this.#undecided = undefined;
+  }
+
   #attachAgain(open: OpenConnection, failures: number): void {
+    this.#leaveOpen();
     this.#attach(open, failures).catch((error: unknown) => {
       this.#isGivenUp = true;
+      this.#decide();
       this.#options.logger.error({ queue: this.name, error }, 'not receiving any more');
     });
   }
@@ -128,7 +158,9 @@ export class TemporaryQueue implements Service {
         await this.#receive(open);
         return;
       } catch (error) {
-        if (isError(error) && replyCode(error) !== undefined && !onRefused(error)) this.#isGivenUp = true;
+        const isRefused = isError(error) && replyCode(error) !== undefined;
+        if (isRefused && !onRefused(error)) this.#isGivenUp = true;
+        if (isRefused && connection.current === open) this.#decide();
         if (isWanted()) logger.warn({ queue: this.name, error: brokerText(error) }, 'not receiving; trying again');
       }
     }
@@ -160,6 +192,7 @@ export class TemporaryQueue implements Service {
       return;
     }
     this.#channel = channel;
+    this.#decide();
     channel.once('close', () => {
       if (this.#channel !== channel) return;
       this.#channel = undefined;

@@ -297,6 +297,29 @@ test('a callee that answers by message in the recorded shape works with call()',
   await expect(orders.call(name, 'double', { number: 21 }, { timeout: 5 })).resolves.toEqual({ result: 42 });
 });
 
+test('a call that is made while the broker is away reaches a callee that answers by message with an exchange to answer to', async () => {
+  const proxy = await TcpProxy.to(testBrokerUrl());
+  const caller = kit.service('away', { brokerUrl: proxy.url(testBrokerUrl()) });
+  await caller.call(pricingName, 'double', { n: 1 }, { timeout: 20 });
+  const seen: string[] = [];
+  const name = await foreignCallee('py-away', ({ content, fields }) => {
+    const { id, meta, data } = JSON.parse(content.toString());
+    seen.push(meta.replyTo);
+    const body = JSON.stringify({ id, data: { result: data.n * 2 }, meta: { time: new Date().toISOString() } });
+    kit.channel.publish(meta.replyTo, `call-response.${name}.${fields.routingKey}`, Buffer.from(body));
+  });
+  await proxy.goDown();
+  // One that ends by its deadline: from then on the loss is known.
+  const early = await failureOf(caller.call(name, 'double', { n: 1 }, { timeout: '300ms' }));
+  expect(early).toBeInstanceOf(BrokerUnavailableError);
+  const late = caller.call(name, 'double', { n: 21 }, { timeout: 20 });
+  await proxy.listen();
+  await expect(late).resolves.toEqual({ result: 42 });
+  expect(seen).toEqual([expect.stringContaining('.replies.')]);
+  await caller.close();
+  await proxy.close();
+});
+
 test('a foreign caller gets its correlation id back as it is, also one that is the bytes of a number', async () => {
   const { queue } = await kit.channel.assertQueue('', { exclusive: true });
   const seen: (string | undefined)[] = [];
