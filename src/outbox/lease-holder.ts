@@ -22,8 +22,14 @@ export interface LeaseHolderOptions {
 /** How much earlier than the lease ends we stop to publish: room for a message on its way to the broker. */
 const MARGIN_SHARE = 0.1;
 
-/** How often to look for partitions that ran out, and for relays that came or went. */
-export const CENSUS_MS = 1000;
+/** How often to look for partitions that ran out, and for relays that came or went; at most. */
+const CENSUS_MS = 1000;
+
+/**
+ * How long to wait between two looks, in ms. Leases are renewed at one of them: the first behind a third of the lease has to
+ * come well before its end, also of the shortest.
+ */
+export const censusMs = (leaseMs: number): number => Math.min(CENSUS_MS, leaseMs / 4);
 
 /**
  * Which partitions this relay may work on. `runOnce` does all: it renews a third of the way through the lease, takes

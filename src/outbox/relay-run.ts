@@ -9,7 +9,7 @@ import { backoffMs } from '../util/backoff.ts';
 import { Bell } from '../util/bell.ts';
 import { sleep } from '../util/sleep.ts';
 import { waitsUntilMs } from '../util/waits.ts';
-import { CENSUS_MS, LeaseHolder } from './lease-holder.ts';
+import { censusMs, LeaseHolder } from './lease-holder.ts';
 import { Promotion } from './promotion.ts';
 import type { RelayParts } from './relay.ts';
 import { RelayLanes } from './relay-lanes.ts';
@@ -147,7 +147,7 @@ export class RelayRun {
     const { signal: upkeep } = this.#upkeep;
     this.#upkeepLoops.push(
       this.#repeat('lease', upkeep, async () => {
-        await this.#census.wait(upkeep, CENSUS_MS);
+        await this.#census.wait(upkeep, censusMs(this.#options.leaseMs));
         if (!upkeep.aborted) await this.#leases.runOnce();
       }),
       this.#settler.run(upkeep),
