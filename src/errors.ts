@@ -857,7 +857,7 @@ export class CallLostError extends SvcCommError {
   readonly callId: string;
   constructor({ service, method, callId }: CallData) {
     super(
-      `the connection was lost while "${service}" was being asked for "${method}": its answer has no way back, and ` +
+      `the way back was lost while "${service}" was being asked for "${method}": its answer cannot come, and ` +
         'whether it did what it was asked is unknown; call again if that does no harm',
     );
     this.service = service;

@@ -1,4 +1,4 @@
-import type { DeclareMode, ExchangeType } from '../message/topology.ts';
+import { BUILT_IN_EXCHANGES, type DeclareMode, type ExchangeType } from '../message/topology.ts';
 import { isError } from '../util/thrown.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
 import { withChannel } from './channels.ts';
@@ -40,7 +40,7 @@ export class ExchangeCheck {
   }
 
   isKnown(exchange: string): boolean {
-    return this.#options.mode === 'none' || this.#known.has(exchange) || isBuiltIn(exchange);
+    return this.#options.mode === 'none' || this.#known.has(exchange) || BUILT_IN_EXCHANGES.has(exchange);
   }
 
   /**
@@ -89,6 +89,3 @@ export class ExchangeCheck {
     }
   }
 }
-
-/** The default exchange takes every queue's name; `amq.*` exist on every virtual host. */
-const isBuiltIn = (exchange: string): boolean => exchange === '' || exchange.startsWith('amq.');

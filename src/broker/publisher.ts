@@ -20,7 +20,7 @@ import { RoomQueue } from './room-queue.ts';
 export interface BrokerPublisherOptions {
   /** One that only publishes: a broker that blocks publishers reads nothing from their connections, acks included. */
   readonly connection: BrokerConnection;
-  /** What to do about an exchange before the first publish to it. @default 'create' */
+  /** What to do about an exchange before the first publish to it; with `replies` it is looked at by all. @default 'create' */
   readonly declare?: DeclareMode;
   /** Types of exchanges that may have to be declared; topic for those not named. @default {} */
   readonly exchangeTypes?: Readonly<Record<string, ExchangeType>>;
@@ -65,8 +65,11 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
     this.#connection = connection;
     this.#options = { ...DEFAULT_BROKER_PUBLISHER_OPTIONS, ...options };
     this.name = `publisher on ${connection.name}`;
-    const { declare, exchangeTypes } = this.#options;
-    const exchanges = new ExchangeCheck(connection, { mode: declare, types: exchangeTypes });
+    const { declare, exchangeTypes, replies } = this.#options;
+    // A missing exchange closes the channel, and all answers that are waited for have their way back on it. Looking makes
+    // nothing, and asks for no right.
+    const mode = declare === 'none' && replies ? 'verify' : declare;
+    const exchanges = new ExchangeCheck(connection, { mode, types: exchangeTypes });
     this.#rooms = new RoomQueue(() => this.#flow.room);
     this.#flow = new PublishFlow(connection, exchanges, this.#options, () => this.#rooms.changed());
     this.#lifecycle = new Lifecycle(this.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });

@@ -371,6 +371,25 @@ test('an answer that is no JSON, or no answer, is an UnreadableReplyError', asyn
   expect(await failureOf(orders.call(name, 'x', {}, { timeout: 5 }))).toBeInstanceOf(UnreadableReplyError);
 });
 
+test.each([
+  ["with declare: 'none' to a service that there is none of", 'none', 'typo'],
+  ["with declare: 'none' to a built-in exchange that there is none of", 'none', 'amq.nope'],
+  ['to a built-in exchange that there is none of', 'create', 'amq.nope'],
+] as const)('a call %s is refused alone: calls that wait keep their way back', async (_, declare, wrong) => {
+  const caller = kit.service(`neighbour.${declare}.${wrong}`, { declare });
+  const asked = deferred<ConsumeMessage>();
+  const name = await foreignCallee(`slow.${declare}.${wrong}`, asked.resolve);
+  const waiting = caller.call(name, 'x', {}, { timeout: 20 });
+  const { content, properties } = await asked.promise;
+  const exchange = wrong.startsWith('amq.') ? wrong : `${name}.${wrong}`;
+  const failure = await failureOf(caller.call(exchange, 'x', {}, { timeout: 5 }));
+  expect(failure).toMatchObject({ code: 'SVC_COMM_PUBLISH_REFUSED', exchange });
+  const { id } = JSON.parse(content.toString());
+  const answer = { id, data: 'late, and there', meta: { time: new Date().toISOString() } };
+  kit.channel.sendToQueue(properties.replyTo, Buffer.from(JSON.stringify(answer)));
+  await expect(waiting).resolves.toBe('late, and there');
+});
+
 test('late and foreign answers are counted and dropped, and a second answer settles nothing', async () => {
   const asked = deferred<ConsumeMessage>();
   const name = await foreignCallee('late', asked.resolve);
