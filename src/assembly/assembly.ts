@@ -115,7 +115,7 @@ export class Assembly {
     const outbox = this.outbox();
     return {
       inbox: this.inboxStore(),
-      scheduler: outbox,
+      scheduler: outbox.scheduler(),
       inTransaction: outbox.bind('ambient', 'an answer'),
       asOutage: outageOfHandler(this.settings.databaseUrl),
     };

@@ -55,7 +55,7 @@ export interface FutureEventFilter {
  * In `transactions.run()` and in handlers events are kept and written by one statement just before COMMIT; with a
  * handle of the caller's own they are written at once, and the locks of their keys stay until its commit.
  */
-export class Outbox implements Scheduler {
+export class Outbox {
   readonly #transactions: Transactions;
   readonly #appId: string;
   readonly #schema: string;
@@ -153,9 +153,20 @@ export class Outbox implements Scheduler {
 
   /** Keeps any message until a time; joins the transaction that the code runs in, if any. */
   async schedule(message: Message, at: Date): Promise<void> {
+    await this.#schedule(message, at, this.#transactions.current() ? 'ambient' : 'own');
+  }
+
+  /**
+   * For copies of a message that is acked as soon as they are safe: each in a transaction of its own, wherever the code
+   * runs. In one that is rolled back (somebody took the message inside it) the copy would go, and the message is gone.
+   */
+  scheduler(): Scheduler {
+    return { schedule: (message, at) => this.#schedule(message, at, 'own') };
+  }
+
+  async #schedule(message: Message, at: Date, choice: 'ambient' | 'own'): Promise<void> {
     const dueAt = validTime(at);
     const row = messageRow(message, false, this.#limits.bodyBytes);
-    const choice = this.#transactions.current() ? 'ambient' : 'own';
     await inChosenTransaction(this.#transactions, choice, 'schedule', (target) =>
       insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'),
     );

@@ -1,13 +1,16 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BrokerSubscriber } from '../../src/broker/subscriber.ts';
 import { DEFAULT_CONSUMER_OPTIONS } from '../../src/consumer/options.ts';
 import { type TakeHandler, takeOne } from '../../src/consumer/take-one.ts';
-import { DatabaseUnavailableError } from '../../src/errors.ts';
+import { DatabaseUnavailableError, RetryLater } from '../../src/errors.ts';
 import type { Inbox } from '../../src/message/inbox.ts';
 import { HEADER } from '../../src/message/message.ts';
 import type { StartMarks } from '../../src/message/start-marks.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
+import { ServiceKit } from '../support/service-kit.ts';
 
 let kit: ConsumerKit;
 const options = {
@@ -141,4 +144,47 @@ test('a keyed message that fails is retried in place before takeOne returns', as
     }),
   ).toBe(2);
   await ready(0);
+});
+
+describe('a message that is to be tried again later than the retry queues can hold it waits in the future table,', () => {
+  let services: ServiceKit;
+  let service: ReturnType<ServiceKit['service']>;
+  beforeAll(async () => {
+    services = await ServiceKit.open('take_one');
+    service = services.service('orders');
+    await service.migrate();
+    await service.declare();
+  });
+  afterAll(() => services.close());
+
+  const inAnHour = () => {
+    throw new RetryLater(3_600_000);
+  };
+  const takeIt = () => service.takeOne(service.settings.queue.name, inAnHour);
+  const waiting = (messageId: string) => services.count('svc_comm_future', `message_id = '${messageId}'`);
+  const left = async () => (await services.channel.checkQueue(service.settings.queue.name)).messageCount;
+  const send = async () => {
+    const messageId = randomUUID();
+    services.channel.sendToQueue(service.settings.queue.name, Buffer.from('{}'), { messageId });
+    await until(async () => (await left()) === 1);
+    return messageId;
+  };
+
+  test('though the transaction that it was taken in is rolled back', async () => {
+    const messageId = await send();
+    await expect(service.transaction(takeIt)).rejects.toMatchObject({ code: 'SVC_COMM_RETRY_LATER' });
+    expect([await waiting(messageId), await left()]).toEqual([1, 0]);
+  });
+
+  test('though the transaction around it has ended before it was taken', async () => {
+    const messageId = await send();
+    const end = deferred();
+    let taking: Promise<unknown> = Promise.resolve();
+    await service.transaction(async () => {
+      taking = end.promise.then(takeIt);
+    });
+    end.resolve();
+    await expect(taking).rejects.toMatchObject({ code: 'SVC_COMM_RETRY_LATER' });
+    expect([await waiting(messageId), await left()]).toEqual([1, 0]);
+  });
 });
