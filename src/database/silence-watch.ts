@@ -137,10 +137,16 @@ export class SilenceWatch {
   }
 }
 
-/** One that has sent its answer, or cannot get rid of it, waits for its client. */
+/**
+ * One that has sent its answer is idle, and one that cannot get rid of it waits to write to its client. In the middle of a
+ * statement it waits to read as long as its client likes: for the next rows of a COPY, or for being asked for those of a
+ * cursor, as the streams of knex and pg have it. A request of which only the beginning came looks the same: TCP, which
+ * has its end to deliver, finds out.
+ */
 const AT_WORK = `SELECT pg_backend_pid() AS own, ARRAY(
   SELECT pid FROM pg_stat_activity
-   WHERE pid = ANY($1::int[]) AND state NOT LIKE 'idle%' AND wait_event_type IS DISTINCT FROM 'Client'
+   WHERE pid = ANY($1::int[]) AND state NOT LIKE 'idle%'
+     AND (wait_event_type IS DISTINCT FROM 'Client' OR wait_event = 'ClientRead')
 ) AS working`;
 
 /** pg's own, which has no code. */

@@ -1,9 +1,11 @@
+import type { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { connectDatabase } from '../../src/database/connection.ts';
 import { DatabasePool } from '../../src/database/pool.ts';
 import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
 import { CommitAbortedError, DatabaseUnavailableError } from '../../src/errors.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
@@ -35,6 +37,18 @@ afterEach(async () => {
   await pool.stop();
   await proxy.close();
 });
+
+/** What a client of pg drives its connection by; its types do not tell of all of it. */
+interface Wire {
+  query(text: string): void;
+  parse(query: { readonly name: string; readonly text: string; readonly types: readonly number[] }): void;
+  bind(config: object): void;
+  execute(config: { readonly portal: string; readonly rows: number }): void;
+  flush(): void;
+  sync(): void;
+  sendCopyFromChunk(rows: Buffer): void;
+  endCopyFrom(): void;
+}
 
 const failureOf = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
@@ -152,6 +166,94 @@ test('a database that takes new connections and says nothing is told of once, in
 test('a statement that takes its time is left alone', async () => {
   await expect(pool.knex.raw(`SELECT pg_sleep(${(SILENCE_MS * 6) / 1000}), 7 AS n`)).resolves.toMatchObject({
     rows: [{ n: 7 }],
+  });
+});
+
+describe('a statement that waits for its client is left alone, as long as that takes for', () => {
+  const PAUSE_MS = SILENCE_MS * 6;
+
+  /** What pg-query-stream and pg-copy-streams are, as far as it matters here: a statement that stops in its middle. */
+  class Halting {
+    readonly done = deferred();
+    rows = 0;
+    readonly #begin: (wire: Wire) => void;
+    readonly #goOn: (wire: Wire) => void;
+
+    constructor(begin: (wire: Wire) => void, goOn: (wire: Wire) => void) {
+      this.#begin = begin;
+      this.#goOn = goOn;
+    }
+
+    submit(wire: unknown): void {
+      this.#begin(wire as Wire);
+    }
+
+    #halt(wire: Wire): void {
+      setTimeout(() => this.#goOn(wire), PAUSE_MS);
+    }
+
+    handleCopyInResponse(wire: Wire): void {
+      this.#halt(wire);
+    }
+
+    handlePortalSuspended(wire: Wire): void {
+      this.#halt(wire);
+    }
+
+    handleDataRow(): void {
+      this.rows += 1;
+    }
+
+    handleRowDescription(): void {}
+
+    handleCommandComplete(): void {}
+
+    handleReadyForQuery(): void {
+      this.done.resolve();
+    }
+
+    handleError(error: Error): void {
+      this.done.reject(error);
+    }
+  }
+
+  async function submit(halting: Halting): Promise<void> {
+    const client: Client = await pool.knex.client.acquireConnection();
+    try {
+      client.query(halting);
+      await halting.done.promise;
+    } finally {
+      await pool.knex.client.releaseConnection(client);
+    }
+  }
+
+  test('the next rows of a COPY', async () => {
+    const copy = new Halting(
+      (wire) => wire.query(`COPY ${database.table('effect')} FROM STDIN`),
+      (wire) => {
+        wire.sendCopyFromChunk(Buffer.from('copied\n'));
+        wire.endCopyFrom();
+      },
+    );
+    await submit(copy);
+    expect(await database.count('effect', "id = 'copied'")).toBe(1);
+  });
+
+  test('being asked for more rows of a cursor', async () => {
+    const cursor = new Halting(
+      (wire) => {
+        wire.parse({ name: '', text: 'SELECT generate_series(1, 3)', types: [] });
+        wire.bind({});
+        wire.execute({ portal: '', rows: 2 });
+        wire.flush();
+      },
+      (wire) => {
+        wire.execute({ portal: '', rows: 2 });
+        wire.sync();
+      },
+    );
+    await submit(cursor);
+    expect(cursor.rows).toBe(3);
   });
 });
 
