@@ -73,6 +73,8 @@ export class TransactionScope implements AmbientTransaction {
     const turnCame = this.#watchWait();
     const run = this.#lastSavepoint.then(() => {
       turnCame();
+      // What it waited in has failed meanwhile, and takes its savepoint along: its rows would be the outer one's.
+      this.#assertOpen();
       return this.#nest(work);
     });
     this.#lastSavepoint = run.catch(() => undefined);
@@ -128,7 +130,9 @@ export class TransactionScope implements AmbientTransaction {
       for (const [sink, items] of child.#deferred) this.#deferAll(sink, items);
       return value;
     } catch (error) {
-      child.#state = 'ended';
+      // Those that wait in it do not begin any more, and what has begun ends before its savepoint goes.
+      child.end();
+      await child.#lastSavepoint;
       await this.executor.query(`ROLLBACK TO SAVEPOINT ${savepoint}`, []).catch((damage: unknown) => {
         this.#damage ??= { error: damage };
       });

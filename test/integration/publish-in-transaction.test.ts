@@ -46,6 +46,9 @@ const rows = async (key: string) =>
     ])
   ).rows;
 
+const insert = (trx: unknown, id: string) =>
+  (trx as KnexTransaction).raw(`INSERT INTO ${database.table('effect')} VALUES (?)`, [id]);
+
 describe('in an ambient transaction', () => {
   test('the level of isolation may be set by the first statement', async () => {
     const level = await transactions.run(async (trx) => {
@@ -159,11 +162,6 @@ describe('in an ambient transaction', () => {
   });
 
   test('nested ones that run at the same time, or were not awaited, keep rows and events together', async () => {
-    const insert = (trx: unknown, id: string) =>
-      (trx as { raw(sql: string, values: unknown[]): Promise<unknown> }).raw(
-        `INSERT INTO ${database.table('effect')} VALUES (?)`,
-        [id],
-      );
     await transactions.run(async () => {
       const children = Array.from({ length: 10 }, (_, i) =>
         transactions.run(async (trx) => {
@@ -179,6 +177,32 @@ describe('in an ambient transaction', () => {
         i % 2 ? [0, 0] : [1, 1],
       );
     }
+  });
+
+  test('nested ones that wait in one that fails do not begin, and what has begun in it leaves neither row nor event', async () => {
+    let children: Promise<string>[] = [];
+    await transactions.run(async (trx) => {
+      const failing = transactions.run(() => {
+        children = ['fails', 'next', 'last'].map((id) =>
+          transactions.run(async (savepoint) => {
+            await insert(savepoint, `within-${id}`);
+            await outbox.publishAggregateEvent(event(`within-${id}`));
+            if (id === 'fails') throw new Error('inner');
+            return id;
+          }),
+        );
+        return Promise.all(children);
+      });
+      await expect(failing).rejects.toThrow('inner');
+      await insert(trx, 'around');
+      await outbox.publishAggregateEvent(event('around'));
+    });
+    expect((await Promise.allSettled(children)).at(-1)).toMatchObject({
+      reason: { code: 'SVC_COMM_TRANSACTION_FINISHED' },
+    });
+    expect(await database.count('effect', "id LIKE 'within-%'")).toBe(0);
+    for (const id of ['fails', 'next', 'last']) expect(await rows(`within-${id}`)).toEqual([]);
+    expect([await database.count('effect', "id = 'around'"), (await rows('around')).length]).toEqual([1, 1]);
   });
 
   test('its own handle counts as ambient: events keep the order in which they were published', async () => {
