@@ -11,7 +11,8 @@ export interface RunnerOptions {
   readonly handlers: HandlerLookup;
   readonly unhandled: Unhandled;
   readonly parked: ParkedKeys;
-  readonly usesInbox: (message: InFlight) => boolean;
+  /** Whether the inbox will look at its key: not without a handler, nor for what cannot be told from other messages. */
+  readonly asksInbox: (message: InFlight) => boolean;
   readonly logger: Logger;
 }
 
@@ -47,9 +48,9 @@ export class Runner {
     return routed;
   }
 
-  /** With the inbox it is the inbox that knows, and can be told that the key is free again. */
+  /** Where the inbox is asked it is the inbox that knows, and can be told that the key is free again. */
   #isParked(message: InFlight, key: string): boolean {
-    const { parked, usesInbox } = this.#options;
-    return !message.isRedriven && parked.has(key) && !usesInbox(message);
+    const { parked, asksInbox } = this.#options;
+    return !message.isRedriven && parked.has(key) && !asksInbox(message);
   }
 }

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../lifecycle/clock.ts';
 import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import type { Inbox } from '../message/inbox.ts';
+import { inboxKeyOf } from '../message/inbox-key.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { Scheduler } from '../message/schedule.ts';
 import type { StartMarks } from '../message/start-marks.ts';
@@ -101,7 +102,7 @@ export function createWorkings(given: HandlingOptions): Workings {
     handlers,
     unhandled: new Unhandled(options.unhandled, logger),
     parked,
-    usesInbox: (message) => inboxOf(message) !== undefined,
+    asksInbox: (message) => inboxOf(message) !== undefined && inboxKeyOf(message) !== undefined,
     logger,
   });
   const settler = new Settler({ forwarder, inboxOf, scheduler, parked, counters, retry, clock, logger });

@@ -116,6 +116,27 @@ test('a parked key stays parked for a consumer that starts later, until it is un
   expect(done).toEqual([3]);
 });
 
+test('a message that cannot be told from others, having no id, is not handled either while its key is parked', async () => {
+  const done: number[] = [];
+  kit.router.consumer(
+    kit.exchange,
+    'inbox.park.nameless',
+  )(async (_routingKey, body) => {
+    const { n } = body as { n: number };
+    if (n === 0) throw new Reject('never');
+    done.push(n);
+  });
+  consumer = await kit.start({ parts: { inbox } });
+  const send = (n: number, key: string) =>
+    kit.send('inbox.park.nameless', { n }, { [HEADER.key]: key }, { messageId: '' });
+  for (const n of [0, 1]) send(n, 'nameless');
+  const reasons = [await kit.nextDead(), await kit.nextDead()].map((dead) => dead.properties.headers?.[HEADER.reason]);
+  expect(reasons).toEqual(['rejected', 'parked']);
+  send(2, 'another');
+  await until(() => consumer.stats.handled === 1);
+  expect(done).toEqual([2]);
+});
+
 test('while the database is away messages stay, no attempt is counted, and key order holds when it is back', async () => {
   const done: string[] = [];
   kit.router.consumer(
