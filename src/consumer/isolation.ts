@@ -1,12 +1,10 @@
 import { CrashingMessageError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
-import type { InboxKey } from '../message/inbox.ts';
 import { NO_START_MARK, type StartMark, type StartMarks } from '../message/start-marks.ts';
-import { linkedSignal } from '../util/linked-signal.ts';
-import { sleep } from '../util/sleep.ts';
 import { persist } from './forward.ts';
 import { identityOf } from './identity.ts';
 import type { InFlight } from './in-flight.ts';
+import { StartLog } from './start-log.ts';
 
 /** What holds the other messages meanwhile. */
 export interface IsolationHost {
@@ -36,9 +34,6 @@ export interface IsolationOptions {
  */
 const QUARANTINE_MS = 10_000;
 
-/** A stop does not wait longer for the database. */
-const GIVE_BACK_MS = 1_000;
-
 /**
  * Finds the message that ends the process. What comes back may have been in the process when it died, so it runs alone,
  * with a mark written before: when the process dies again, the mark says which one it was. Those with the fewest marks
@@ -57,15 +52,16 @@ export class Isolation {
   /** In the order they came; undefined: its mark was not read yet. */
   readonly #waiting = new Map<InFlight, StartMark | undefined>();
   readonly #stopped = new AbortController();
+  readonly #starts: StartLog;
   #running: Promise<void> | undefined;
-  #alone: InFlight | undefined;
   readonly #since = performance.now();
   #timer: NodeJS.Timeout | undefined;
-  readonly #explained = new WeakSet<InFlight>();
 
   constructor(options: IsolationOptions, host: IsolationHost) {
     this.#options = options;
     this.#host = host;
+    const { marks, logger } = options;
+    this.#starts = new StartLog({ marks, logger, stopped: this.#stopped.signal });
   }
 
   add(message: InFlight): void {
@@ -83,22 +79,13 @@ export class Isolation {
    * Says that these go back to the queue from a process that lives: whoever gets them next need not suspect them. In
    * vain when the database does not answer soon; then they run alone once more.
    */
-  async explain(messages: readonly InFlight[]): Promise<void> {
-    const { marks, logger } = this.#options;
-    const fresh = messages.filter((message) => !this.#explained.has(message));
-    if (fresh.length === 0) return;
-    for (const message of fresh) this.#explained.add(message);
-    const others = fresh.filter((message) => message !== this.#alone).map(({ delivery }) => identityOf(delivery));
-    const begun = fresh.filter((message) => message === this.#alone).map(({ delivery }) => identityOf(delivery));
-    const writing = Promise.all([
-      others.length > 0 ? marks.giveBack(others, false) : undefined,
-      begun.length > 0 ? marks.giveBack(begun, true) : undefined,
-    ]).catch((error: unknown) => {
-      logger.debug({ error }, 'messages that are given back could not be marked so; they will run alone once');
-    });
-    const end = new AbortController();
-    await Promise.race([writing, sleep(GIVE_BACK_MS, end.signal)]);
-    end.abort();
+  explain(messages: readonly InFlight[]): Promise<void> {
+    return this.#starts.explain(messages);
+  }
+
+  /** After `stop`, when no handler runs any more: lets nobody take the end of this process for a death. */
+  settled(): Promise<void> {
+    return this.#starts.settled();
   }
 
   #wake(): void {
@@ -167,42 +154,31 @@ export class Isolation {
   }
 
   async #take(message: InFlight): Promise<void> {
-    const { marks, crashes, logger } = this.#options;
+    const { crashes, logger } = this.#options;
     const { starts } = this.#waiting.get(message) ?? NO_START_MARK;
     this.#waiting.delete(message);
     if (message.state !== 'waiting') return this.#host.drop(message);
-    const key = identityOf(message.delivery);
     if (starts >= crashes - 1) {
       // It does not run: nothing is held until the dead letters take it.
-      void this.#giveUp(message, key, starts + 1);
+      void this.#giveUp(message, starts + 1);
       return;
     }
     const { exchange, routingKey } = message;
     if (starts > 0) {
-      const fields = { exchange, routingKey, messageId: key.messageId, deaths: starts + 1 };
+      const { messageId } = identityOf(message.delivery);
+      const fields = { exchange, routingKey, messageId, deaths: starts + 1 };
       logger.warn(fields, 'the process died while it handled this message alone; it is handled alone once more');
     }
-    const { signal, unlink } = linkedSignal(message.abandoned, this.#stopped.signal);
-    this.#alone = message;
-    await persist(() => marks.begin(key), { logger, signal, what: 'writing a start mark' }).finally(unlink);
-    if (signal.aborted) {
-      this.#alone = undefined;
-      await marks.giveBack([key], true).catch(() => undefined);
+    if (!(await this.#starts.begin(message))) {
       if (message.state !== 'waiting') this.#host.drop(message);
       return;
     }
     await this.#host.runAlone(message);
-    this.#alone = undefined;
-    await this.#forget(key);
+    await this.#starts.end();
   }
 
   /** Its deaths are forgotten only when it has not come back to the queue. */
-  async #giveUp(message: InFlight, key: InboxKey, deaths: number): Promise<void> {
-    if (await this.#host.giveUp(message, new CrashingMessageError(deaths))) await this.#forget(key);
-  }
-
-  async #forget(key: InboxKey): Promise<void> {
-    const { marks, logger } = this.#options;
-    await persist(() => marks.end(key), { logger, what: 'deleting a start mark', signal: this.#stopped.signal });
+  async #giveUp(message: InFlight, deaths: number): Promise<void> {
+    if (await this.#host.giveUp(message, new CrashingMessageError(deaths))) await this.#starts.forget(message);
   }
 }

@@ -98,6 +98,7 @@ export class Pipeline {
       if (!isPatient) await this.#giveBackWaiting(reason);
       if (!(await this.#isQuietWithin(graceMs - promptMs))) await this.#cutShort(reason);
     }
+    await this.#isolation?.settled();
     await this.#isolation?.explain([...this.#inFlight]);
     if (this.#lost) await sleep(SETTLING_MS);
   }

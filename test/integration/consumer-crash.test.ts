@@ -237,6 +237,34 @@ describe('messages that came back', () => {
     await kit.channel.purgeQueue(kit.queue);
   });
 
+  it('a run alone that ends within the time that a stop leaves it is no death', async () => {
+    const gate = deferred();
+    const handled: string[] = [];
+    kit.router.consumer(
+      kit.exchange,
+      'ends',
+    )(async (_key, _body, { messageId = '' }) => {
+      await gate.promise;
+      handled.push(messageId);
+    });
+    await bringBack(1, 'ends');
+    consumer = await kit.start({ parts: { startMarks: marks } });
+    await until(async () => (await database.count('svc_comm_start_mark', 'starts = 1')) === 1);
+    kit.send('ends', {}, {}, { messageId: 'behind', appId: 'sender' });
+    await until(() => consumer?.stats.received === 2);
+    const stopping = consumer.stop();
+    // What has not begun is given back while the stop waits for what runs.
+    await until(() => consumer?.stats.released === 1);
+    gate.resolve();
+    await stopping;
+    expect(handled).toEqual(['ends-0']);
+    expect(await database.count('svc_comm_start_mark', 'starts > 0')).toBe(0);
+    consumer = await kit.start({ parts: { startMarks: marks } });
+    await until(() => consumer?.stats.handled === 1);
+    expect(handled).toEqual(['ends-0', 'behind']);
+    expect(await table()).toBe(0);
+  });
+
   it('lost with their connection while we live run among the others again', async () => {
     const gate = deferred();
     let most = 0;

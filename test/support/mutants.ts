@@ -238,7 +238,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'the start of a message that came back is marked before its handler runs',
-    file: 'consumer/isolation.ts',
+    file: 'consumer/start-log.ts',
     takes: "await persist(() => marks.begin(key), { logger, signal, what: 'writing a start mark' }).finally(unlink);",
     puts: '',
     testFile: 'integration/consumer-crash.test.ts',
