@@ -794,7 +794,10 @@ export class Reject extends SvcCommError {
 /** A hundred years: the time that comes of it can still be written. */
 const MAX_RETRY_MS = 36_500 * 86_400_000;
 
-/** Thrown by a handler: try this message again after about `delayMs` milliseconds. */
+/**
+ * Thrown by a handler: try this message again after about `delayMs` milliseconds. One with a key waits at most for what is
+ * left of `retry.inPlace` (10 s), its key waiting with it.
+ */
 export class RetryLater extends SvcCommError {
   readonly code = 'SVC_COMM_RETRY_LATER';
   readonly delayMs: number;
