@@ -76,8 +76,8 @@ export class Isolation {
   }
 
   /**
-   * Says that these go back to the queue from a process that lives: whoever gets them next need not suspect them. In
-   * vain when the database does not answer soon; then they run alone once more.
+   * Says that these go back to the queue from a process that lives: whoever gets them next need not suspect them. When
+   * the database does not take it, only this process knows; elsewhere they run alone once more.
    */
   explain(messages: readonly InFlight[]): Promise<void> {
     return this.#starts.explain(messages);
@@ -138,7 +138,8 @@ export class Isolation {
     if (this.#stopped.signal.aborted) return;
     for (const [index, message] of unread.entries()) {
       const mark = read[index] ?? NO_START_MARK;
-      const isSuspect = mark.starts > 0 || !mark.isReturned;
+      const isReturned = this.#starts.wasGivenBack(message) || mark.isReturned;
+      const isSuspect = mark.starts > 0 || !isReturned;
       if (isSuspect) this.#waiting.set(message, mark);
       else if (this.#waiting.delete(message)) this.#host.admit(message);
     }

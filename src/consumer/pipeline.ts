@@ -206,6 +206,10 @@ export class Pipeline {
         this.#rest(message, step);
         break;
       case 'release':
+        if (!this.#isDraining) {
+          this.#settle(message, () => this.#giveBack(message, step.error));
+          break;
+        }
         this.#lanes.rest();
         // By itself it would be brought again, here, and would then go back behind those of its key that wait here.
         if (this.#isPatient) message.move('resting');
@@ -217,6 +221,12 @@ export class Pipeline {
       default:
         step satisfies never;
     }
+  }
+
+  /** It comes again at once, here or elsewhere, and is no suspect of having ended a process. */
+  async #giveBack(message: InFlight, error: Error): Promise<void> {
+    await this.#isolation?.explain([message]);
+    this.#parts.settler.release(message, error);
   }
 
   /** The slot is free at once, the key only when the message is settled. */

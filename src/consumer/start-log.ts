@@ -18,6 +18,9 @@ export interface StartLogOptions {
 /** A stop does not wait longer for the database. */
 const GIVE_BACK_MS = 1_000;
 
+/** Messages that went back without a word of it in the database: as many as large prefetches hold, the newest. */
+const MAX_UNTOLD = 10_000;
+
 interface Alone {
   readonly message: InFlight;
   /** Whether it was given back meanwhile, its start taken back with it. */
@@ -33,6 +36,7 @@ export class StartLog {
   #alone: Alone | undefined;
   readonly #explained = new WeakSet<InFlight>();
   readonly #writing = new Set<Promise<unknown>>();
+  readonly #untold = new Set<string>();
   /** Nobody waits for that any more. */
   readonly #over = new AbortController();
 
@@ -59,7 +63,7 @@ export class StartLog {
     return this.#written(this.#forget(identityOf(message.delivery)));
   }
 
-  /** In vain when the database does not answer soon. */
+  /** When the database does not take it, it is known to this process alone. */
   async explain(messages: readonly InFlight[]): Promise<void> {
     const fresh = messages.filter((message) => !this.#explained.has(message));
     if (fresh.length === 0) return;
@@ -76,6 +80,11 @@ export class StartLog {
       writing.push(alone.isReturned);
     }
     await soon(Promise.all(writing));
+  }
+
+  /** Whether it went back from here, and the database does not know; told once, as by a mark. */
+  wasGivenBack({ delivery }: InFlight): boolean {
+    return this.#untold.delete(textOf(identityOf(delivery)));
   }
 
   /** At a stop, when no handler runs any more: resolves when no start stays written, or the database does not answer soon. */
@@ -115,8 +124,20 @@ export class StartLog {
       await marks.giveBack(keys, isBegun);
       return true;
     } catch (error) {
-      logger.debug({ error }, 'messages that are given back could not be marked so; they will run alone once');
+      logger.debug(
+        { error },
+        'messages that are given back could not be marked so; elsewhere they will run alone once',
+      );
+      if (!isBegun) this.#remember(keys);
       return false;
+    }
+  }
+
+  #remember(keys: readonly InboxKey[]): void {
+    for (const key of keys) this.#untold.add(textOf(key));
+    for (const oldest of this.#untold) {
+      if (this.#untold.size <= MAX_UNTOLD) break;
+      this.#untold.delete(oldest);
     }
   }
 
@@ -125,6 +146,8 @@ export class StartLog {
     return work.finally(() => this.#writing.delete(work));
   }
 }
+
+const textOf = ({ source, messageId }: InboxKey): string => JSON.stringify([source, messageId]);
 
 async function soon(work: Promise<unknown>): Promise<void> {
   const end = new AbortController();

@@ -6,9 +6,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BrokerTopology } from '../../src/broker/topology.ts';
 import type { Consumer } from '../../src/consumer/consumer.ts';
 import { FileStartMarks } from '../../src/consumer/file-start-marks.ts';
+import { MAX_HOLD_MS } from '../../src/consumer/next-step.ts';
 import { DEFAULT_CONSUMER_OPTIONS } from '../../src/consumer/options.ts';
 import { StartMarkStore } from '../../src/database/start-mark-store.ts';
 import { knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
+import { DatabaseUnavailableError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { HEADER } from '../../src/message/message.ts';
 import type { StartMarks } from '../../src/message/start-marks.ts';
@@ -287,6 +289,56 @@ describe('messages that came back', () => {
     await until(() => consumer?.stats.inFlight === 0 && running === 0);
     expect(most).toBe(20);
   });
+
+  it.each([
+    ['also when the marks cannot be written meanwhile', true],
+    ['when the marks can be written', false],
+  ])(
+    'given back because the infrastructure failed them for a minute run beside each other, %s',
+    async (_what, isMarkDatabase) => {
+      const topic = `failed.${isMarkDatabase}`;
+      const gate = deferred();
+      let isDown = true;
+      let running = 0;
+      let most = 0;
+      const down = () => new DatabaseUnavailableError('postgres://db', 'it is down');
+      const ask = async <T>(work: () => Promise<T>): Promise<T> => {
+        if (isDown && isMarkDatabase) throw down();
+        return work();
+      };
+      const failing: StartMarks = {
+        read: (keys) => ask(() => marks.read(keys)),
+        begin: (one) => ask(() => marks.begin(one)),
+        end: (one) => ask(() => marks.end(one)),
+        giveBack: (many, isBegun) => ask(() => marks.giveBack(many, isBegun)),
+      };
+      kit.router.consumer(
+        kit.exchange,
+        topic,
+      )(async () => {
+        if (isDown) throw down();
+        running += 1;
+        most = Math.max(most, running);
+        await gate.promise;
+        running -= 1;
+      });
+      // A minute passes whenever somebody looks.
+      let time = 0;
+      const monotonicMs = () => {
+        time += MAX_HOLD_MS;
+        return time;
+      };
+      const clock = { now: () => Date.now(), monotonicMs };
+      consumer = await kit.start({ parts: { startMarks: failing, clock }, options: { concurrency: 4 } });
+      for (let n = 0; n < 4; n += 1) kit.send(topic, { n });
+      await until(() => (consumer?.stats.released ?? 0) >= 4);
+      isDown = false;
+      await until(() => most === 4);
+      gate.resolve();
+      await until(() => consumer?.stats.handled === 4);
+      expect(await table()).toBe(0);
+    },
+  );
 
   it('after a wait in a retry queue are no suspects', async () => {
     const redelivered: boolean[] = [];
