@@ -303,6 +303,15 @@ export class SvcCommService {
   }
 
   /**
+   * Has readiness (`GET /health/ready` and `svc_comm.ready`) ask a part of the process's own as well, such as an
+   * `HttpServer`: from its start until it has stopped, by its name. `svc-comm serve` does so with its server.
+   * @param isReady whether it does its work; asked while it is running. @default it does
+   */
+  addToReadiness(part: Service, isReady: () => boolean = () => true): void {
+    this.#assembly.readiness.add(part, isReady);
+  }
+
+  /**
    * The service's metrics as Prometheus reads them (text format 0.0.4), for a route of the project's own. Counters count
    * from the start of each role; durations are kept from the first call on.
    */

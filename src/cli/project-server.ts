@@ -34,10 +34,13 @@ export interface ServerParts {
   readonly takesOtherPort?: boolean;
 }
 
-/** The project's tasks and processes over HTTP. @throws from `start`: MissingPackageError without fastify */
+/**
+ * The project's tasks and processes over HTTP, asked for its readiness as the service's roles are.
+ * @throws from `start`: MissingPackageError without fastify
+ */
 export function projectServer(service: SvcCommService, parts: ServerParts): Lifecycle {
   let running: HttpServer | undefined;
-  return new Lifecycle('HTTP server', {
+  const server = new Lifecycle('HTTP server', {
     async start(signal) {
       // The database may be down, and waited for.
       const giveUp = () => void service.close();
@@ -57,6 +60,8 @@ export function projectServer(service: SvcCommService, parts: ServerParts): Life
       }
     },
   });
+  service.addToReadiness(server);
+  return server;
 }
 
 async function endInstances(service: SvcCommService, logger: Logger): Promise<void> {

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { bin, CliProject, type Running } from '../support/cli-project.ts';
 import { eventually } from '../support/eventually.ts';
+import { testDatabaseUrl } from '../support/servers.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 
 const CONSUMERS = `
 import { eventConsumer, messageRouter } from 'svc-comm';
@@ -101,6 +103,24 @@ describe('the built package, watched from outside', () => {
       expect(text).toMatch(/^process_cpu_user_seconds_total \d/m);
     },
   );
+
+  it('serve is not ready while it waits for its database, and is when it serves', async () => {
+    const proxy = await TcpProxy.to(testDatabaseUrl());
+    onTestFinished(() => proxy.close());
+    proxy.refuse();
+    const server = project.start([bin, 'serve', '--port', '0'], {
+      SVC_COMM_MONITOR_PORT: '0',
+      SVC_COMM_DATABASE_URL: proxy.url(testDatabaseUrl()),
+    });
+    const url = await urlOf(server);
+    await eventually('it asks for the database', async () => proxy.accepted > 0);
+    const waiting = await fetch(`${url}/health/ready`);
+    expect([waiting.status, await waiting.json()]).toEqual([503, { status: 'unavailable', waiting: ['HTTP server'] }]);
+    proxy.heal();
+    await server.line('listening on');
+    await eventually('it is ready', async () => (await fetch(`${url}/health/ready`)).status === 200);
+    expect(await server.stop()).toBe(0);
+  });
 
   it('ends a command whose port is taken with the setting that names it, before it takes any message', async () => {
     const { port } = new URL(await urlOf(running.runconsumer));

@@ -3,9 +3,14 @@ import { createServer, request, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { SvcCommService } from '../../src/assemble.ts';
+import { projectServer } from '../../src/cli/project-server.ts';
 import { ListenError } from '../../src/errors.ts';
+import { ProcessRegistry } from '../../src/process/registry.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
 import type { Settings } from '../../src/settings/define.ts';
+import { TaskRegistry } from '../../src/task/registry.ts';
+import { deferred } from '../../src/util/deferred.ts';
+import { LogLines } from '../support/broker-kit.ts';
 import { eventually } from '../support/eventually.ts';
 import { testBrokerUrl, testDatabaseUrl } from '../support/servers.ts';
 import { ServiceKit } from '../support/service-kit.ts';
@@ -205,6 +210,45 @@ describe('GET /health/ready', () => {
     await eventually('it has noticed', async () => (await get('/health/ready')).status === 503);
     proxy.heal();
     await eventually('it is back', async () => (await get('/health/ready')).status === 200);
+  });
+
+  test('is 503 while the server of a project waits for the database, and again from its stop until it is quiet', async () => {
+    const proxy = await TcpProxy.to(testDatabaseUrl());
+    onTestFinished(() => proxy.close());
+    const settings = { databaseUrl: proxy.url(testDatabaseUrl()), http: { port: 0 } };
+    const { service, get, metrics } = await watched('served', settings);
+    await service.migrate();
+    proxy.refuse();
+    proxy.cut();
+    const [asked, gate, log] = [deferred(), deferred(), new LogLines()];
+    // A request that is in flight for as long as the test wants.
+    service.prometheusMetrics = async () => {
+      asked.resolve();
+      await gate.promise;
+      return '';
+    };
+    const registries = { taskRegistry: new TaskRegistry(), processRegistry: new ProcessRegistry() };
+    const project = { ...registries, messageRouter: service.messageRouter, taskFiles: [] };
+    const server = projectServer(service, { settings: service.settings, project, logger: log });
+    const isServing = async () => (await metrics()).get('svc_comm_ready{svc_comm_role="HTTP server"}');
+    const unavailable = { status: 503, text: '{"status":"unavailable","waiting":["HTTP server"]}' };
+    expect(await isServing()).toBeUndefined();
+    const starting = server.start();
+    expect(await get('/health/ready')).toMatchObject(unavailable);
+    expect(await isServing()).toBe(0);
+    proxy.heal();
+    await starting;
+    expect((await get('/health/ready')).status).toBe(200);
+    expect(await isServing()).toBe(1);
+    const { text = '' } = log.lines.find((line) => line.text.startsWith('listening on')) ?? {};
+    const answer = fetch(`${/http:[^;]+/.exec(text)?.[0]}/metrics`);
+    await asked.promise;
+    const stopping = server.stop();
+    expect(await get('/health/ready')).toMatchObject(unavailable);
+    gate.resolve();
+    expect((await answer).status).toBe(200);
+    await stopping;
+    expect(await isServing()).toBeUndefined();
   });
 });
 
