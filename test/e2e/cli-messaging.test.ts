@@ -138,6 +138,24 @@ describe('svc-comm publish and watch', () => {
     expect((await channel.checkQueue(project.queue)).consumerCount).toBe(1);
   });
 
+  it('watch leaves to the broker what a reader that has paused does not take, which keeps the newest 10,000', async () => {
+    const MANY = 15_000;
+    const watching = project.startCli('watch', exchange, 'flood', '--json');
+    await watching.line('watching exchange');
+    watching.child.stdout?.pause();
+    const flood = await broker.createConfirmChannel();
+    const text = 'x'.repeat(400);
+    for (let n = 1; n <= MANY; n += 1) flood.publish(exchange, 'flood', Buffer.from(JSON.stringify({ n, text })));
+    await flood.waitForConfirms();
+    watching.child.stdout?.resume();
+    await watching.line(`{"n":${MANY},`);
+    const seen = watching.lines.filter((line) => line.includes('"flood"')).map((line) => JSON.parse(line).body.n);
+    // With those 10,000 what it was handed (500), and what stands between it and its reader.
+    expect(seen.length).toBeLessThan(13_000);
+    expect(seen.slice(-9_000)).toEqual(Array.from({ length: 9_000 }, (_, n) => MANY - 8_999 + n));
+    expect(await watching.stop()).toBe(0);
+  });
+
   it('watch exits with 1 for an exchange that is not there, which it does not make', async () => {
     const { code, stderr } = await project.cli('watch', `${exchange}.none`);
     expect(code).toBe(1);

@@ -1,7 +1,5 @@
 import type { CommandContext } from '../context.ts';
-
-/** What the tasks print goes through this process; one that reads slowly must not fill its memory. */
-const MAX_WAITING_OUTPUT = 1024 * 1024;
+import { boundedOutput } from '../output.ts';
 
 /** Runs tasks until a signal. */
 export async function runworker(context: CommandContext): Promise<0 | 1> {
@@ -22,13 +20,10 @@ export async function runworker(context: CommandContext): Promise<0 | 1> {
   const service = createService(settings, { logger, canHost: dev === undefined });
   useAsDefault(service);
   const { registry, files } = await loadTasks(settings, search);
-  const onOutput = (chunk: Buffer) => {
-    if (process.stdout.writableLength < MAX_WAITING_OUTPUT) process.stdout.write(chunk);
-  };
   const { definitions } = registry;
   const names = definitions.map(({ name }) => name).join(', ');
   const readyText = `taking tasks, ${settings.worker.concurrency} at once: ${names}`;
-  return runService(service.worker({ files, onOutput }), {
+  return runService(service.worker({ files, onOutput: boundedOutput(process.stdout) }), {
     logger,
     settings,
     readyText,

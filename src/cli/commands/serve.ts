@@ -6,6 +6,7 @@ import type { Service } from '../../lifecycle/service.ts';
 import type { Settings } from '../../settings/define.ts';
 import type { ResolvedSettings } from '../../settings/resolved.ts';
 import type { CommandContext } from '../context.ts';
+import { boundedOutput } from '../output.ts';
 import type { WholeProject } from '../project.ts';
 import { assertNames, projectServer } from '../project-server.ts';
 
@@ -81,7 +82,7 @@ async function projectOf(settings: ResolvedSettings, isWhole: boolean): Promise<
 
 /** What of a project's work there is to do: it starts before the first request can ask for it. */
 function rolesOf(service: SvcCommService, { messageRouter, taskFiles }: WholeProject, logger: Logger): Service[] {
-  const onOutput = (chunk: Buffer) => void process.stdout.write(chunk);
+  const onOutput = boundedOutput(process.stdout);
   if (messageRouter.routes.length === 0) logger.info({}, 'nothing is consumed: the project has no consumers');
   return [
     ...(messageRouter.routes.length > 0 ? [service.consumer()] : []),

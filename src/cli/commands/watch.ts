@@ -1,6 +1,7 @@
 import type { WatchedMessage } from '../../message/watched.ts';
 import { bodyFields } from '../body-fields.ts';
 import type { CommandContext } from '../context.ts';
+import { patientOutput } from '../output.ts';
 import { printable } from '../printable.ts';
 
 /** Prints what passes an exchange until a signal, or until whoever reads it has gone: one JSON object a line, or for people. */
@@ -8,7 +9,8 @@ export async function watch(context: CommandContext, exchange: string, pattern: 
   // `svc-comm watch … | head`
   process.stdout.once('error', () => process.exit(0));
   const write = context.options.json ? jsonLine : readableLine;
-  const onMessage = (message: WatchedMessage) => void process.stdout.write(`${write(message)}\n`);
+  const print = patientOutput(process.stdout);
+  const onMessage = (message: WatchedMessage) => print(`${write(message)}\n`);
   const settings = await context.loadSettings();
   const logger = await context.createLogger('cli', settings);
   const { createService } = await import('../../assemble.ts');

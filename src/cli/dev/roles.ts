@@ -3,6 +3,7 @@ import type { Service } from '../../lifecycle/service.ts';
 import type { ResolvedSettings } from '../../settings/resolved.ts';
 import { countText } from '../../util/count-text.ts';
 import type { CommandContext } from '../context.ts';
+import { boundedOutput } from '../output.ts';
 import { tellWatched } from './child.ts';
 import { globFolders } from './glob-folders.ts';
 
@@ -53,7 +54,7 @@ export async function workerRole(context: CommandContext, settings: ResolvedSett
     const logger = await context.createLogger('worker', settings);
     const made = createService(settings, { logger, canHost: false });
     const text = `taking tasks: ${registry.definitions.map(({ name }) => name).join(', ')}`;
-    const onOutput = (chunk: Buffer) => void process.stdout.write(chunk);
+    const onOutput = boundedOutput(process.stdout);
     return { service: made.worker({ files, onOutput }), text, close: () => made.close() };
   } catch (error) {
     if (error instanceof NoTasksError) return undefined;
