@@ -1,9 +1,9 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { bin, CliProject, CONSUMER, type Running } from '../support/cli-project.ts';
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
+import { bin, CliProject, CONSUMER, Running } from '../support/cli-project.ts';
 import { isAlive } from '../support/processes.ts';
 import { slowness } from '../support/slowness.ts';
 
@@ -113,3 +113,33 @@ it('devpublisher starts the publisher anew', async () => {
   expect(await dev.line('publishing from the outbox', from)).toContain('_renamed');
   expect(await dev.stop()).toBe(0);
 });
+
+/** In a user namespace of its own, whose limits are nobody else's. */
+const WITHOUT_WATCHES = [
+  '--user',
+  '--map-root-user',
+  'sh',
+  '-c',
+  'echo 0 > /proc/sys/user/max_inotify_watches && exec "$0" "$@"',
+];
+const canLimitWatches = spawnSync('unshare', [...WITHOUT_WATCHES, 'true'], { stdio: 'ignore' }).status === 0;
+
+it.skipIf(!canLimitWatches)(
+  'devconsumer of a user who has no inotify watch left consumes all the same, and says what to raise',
+  async () => {
+    const dev = new Running(
+      spawn('unshare', [...WITHOUT_WATCHES, process.execPath, bin, 'devconsumer', '--json'], {
+        cwd: project.root,
+        env: project.environment,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
+    onTestFinished(() => void dev.child.kill('SIGKILL'));
+    const warning = await dev.line('cannot watch');
+    expect(JSON.parse(warning).path).toContain(project.root);
+    expect(warning).toContain('fs.inotify.max_user_watches');
+    await dev.line(READY);
+    expect(dev.lines.filter((line) => line.includes('cannot watch'))).toHaveLength(1);
+    expect(await dev.stop()).toBe(0);
+  },
+);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
@@ -114,12 +114,14 @@ describe('the supervisor of a dev command', () => {
 });
 
 describe('the watch of a project', () => {
-  async function watched(files: readonly string[] = []) {
+  async function watched(files: readonly string[] = [], links: readonly string[] = []) {
     const root = mkdtempSync(join(base, 'project-'));
     mkdirSync(join(root, 'src'));
     for (const file of files) writeFileSync(join(root, file), '');
+    for (const link of links) symlinkSync(join(root, link), join(root, link));
     let next = deferred<string>();
-    const watch = keep(new ProjectWatch({ root, onChange: (file) => next.resolve(file) }));
+    const log = new LogLines();
+    const watch = keep(new ProjectWatch({ root, onChange: (file) => next.resolve(file), logger: log }));
     await watch.start();
     const change = async (file: string): Promise<string> => {
       next = deferred<string>();
@@ -127,7 +129,7 @@ describe('the watch of a project', () => {
       writeFileSync(join(root, file), String(Math.random()));
       return (await next.promise).slice(root.length + 1);
     };
-    return { root, watch, change };
+    return { root, watch, change, log };
   }
 
   it('tells of changed files, of new ones, in new folders, and of a settings file that appears', async () => {
@@ -158,6 +160,19 @@ describe('the watch of a project', () => {
     expect(await change('lib/a.ts')).toBe('lib/a.ts');
     expect(await change('old/a.ts')).toBe('old/a.ts');
     expect(await change('old/a.ts')).toBe('old/a.ts');
+  });
+
+  it('goes on with the rest, and names the first of what it leaves out for each reason', async () => {
+    // Which is looked at first is the file system's choice.
+    const { root, change, log } = await watched(['src/a.ts'], ['src/round', 'src/around']);
+    expect(await change('src/a.ts')).toBe('src/a.ts');
+    const lines = log.lines.filter(({ text }) => text.startsWith('cannot watch'));
+    expect(lines.map(({ level }) => level)).toEqual(['warn', 'debug']);
+    expect(lines[0]?.text).toMatch(/src\/a?round, so that a change there starts nothing anew: ELOOP/);
+    expect(lines.map(({ fields }) => (fields as { path: string }).path).toSorted()).toEqual([
+      join(root, 'src/around'),
+      join(root, 'src/round'),
+    ]);
   });
 });
 

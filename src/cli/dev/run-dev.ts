@@ -22,6 +22,7 @@ export async function runDev(
   const watch = new ProjectWatch({
     root: projectRoot(configFile === undefined ? process.cwd() : dirname(configFile)),
     configFile,
+    logger,
     onChange: (file) => {
       logger.info({ file }, `a file changed: starting ${command} again`);
       // A child that waits may have read these already.
