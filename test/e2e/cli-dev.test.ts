@@ -143,3 +143,15 @@ it.skipIf(!canLimitWatches)(
     expect(await dev.stop()).toBe(0);
   },
 );
+
+const GREETER = `${CONSUMER}console.log('greets with', process.env.GREETING, process.env.KEPT);\n`;
+
+it('a run of devconsumer under --env-file has what stands in the file by then, and what was set outside of it', async () => {
+  project.write('.env', 'GREETING=hello\nKEPT=from the file\n');
+  project.write('src/consumers.ts', GREETER);
+  const dev = project.start(['--env-file=.env', bin, 'devconsumer', '--json'], { KEPT: 'from outside' });
+  await dev.line('greets with hello from outside');
+  project.write('.env', 'GREETING=welcome\nKEPT=from the file\n');
+  await dev.line('greets with welcome from outside');
+  expect(await dev.stop()).toBe(0);
+});

@@ -5,6 +5,7 @@ import { CONFIG_VARIABLE } from '../../settings/environment-names.ts';
 import { projectRoot } from '../../settings/project.ts';
 import { ownFile } from '../../util/own-files.ts';
 import type { CommandContext, GlobalOptions } from '../context.ts';
+import { withoutEnvFiles } from './env-files.ts';
 import { ParentServers } from './parent-servers.ts';
 import { Supervisor } from './supervisor.ts';
 import { ProjectWatch } from './watch.ts';
@@ -36,6 +37,7 @@ export async function runDev(
   const supervisor = new Supervisor(command, {
     module: ownFile('bin/svc-comm'),
     args: [command, '--dev-child', ...childArguments(context.options)],
+    environment: withoutEnvFiles(process.env, process.execArgv),
     logger,
     onWatch: (paths) => void watch.add(paths),
     onServe: (root, kinds) => servers.serve(root, kinds),

@@ -12,6 +12,8 @@ export interface SupervisorOptions {
   /** The bin, and the arguments that make it the child. */
   readonly module: string;
   readonly args: readonly string[];
+  /** What the child is given. @default this process's own */
+  readonly environment?: NodeJS.ProcessEnv;
   /** From SIGTERM to SIGKILL, in ms. @default 2000 */
   readonly graceMs?: number;
   readonly logger: Logger;
@@ -123,11 +125,11 @@ export class Supervisor implements Service {
   }
 
   #spawn(): Child {
-    const { module, args, logger } = this.#options;
+    const { module, args, environment = process.env, logger } = this.#options;
     // A group of its own: Ctrl-C reaches the parent alone, which then asks the child once.
     const started = spawn(process.execPath, [...process.execArgv, module, ...args], {
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
-      env: { ...process.env, ...CHANNEL_VARIABLES },
+      env: { ...environment, ...CHANNEL_VARIABLES },
       detached: true,
     });
     started.on('error', (error) => logger.error({ error }, `${this.name} could not be started`));
