@@ -29,17 +29,30 @@ export interface BrokerFindings {
 export async function brokerFindings(examination: Examination): Promise<BrokerFindings> {
   const { connection, url, findings } = await connected(examination);
   if (!connection || url === undefined) return { findings, deadLetters: undefined };
-  findings.push(...(await alarmFindings(examination, url)));
   try {
-    const inspection = new BrokerInspection(connection);
-    const spec = topologySpec(examination.settings, examination.router?.bindings() ?? []);
+    findings.push(...(await alarmFindings(examination, url)));
     if (!examination.router) return { findings, deadLetters: undefined };
-    const topology = await topologyFindings(examination, inspection, spec);
+    const inspection = new BrokerInspection(connection);
+    const spec = topologySpec(examination.settings, examination.router.bindings());
+    findings.push(...(await topologyFindings(examination, inspection, spec)));
     const queues = await queueFindings(inspection, spec);
-    return { findings: [...findings, ...topology, ...queues.findings], deadLetters: queues.deadLetters };
+    return { findings: [...findings, ...queues.findings], deadLetters: queues.deadLetters };
+  } catch (error) {
+    // What was found until the broker went away counts all the same.
+    return { findings: [...findings, brokerProblem(error)], deadLetters: undefined };
   } finally {
     await connection.stop();
   }
+}
+
+/** @throws the error itself when the broker has no part in it */
+function brokerProblem(error: unknown): Finding {
+  const isOfBroker =
+    error instanceof BrokerUnavailableError ||
+    error instanceof BrokerAccessRefusedError ||
+    error instanceof BrokerTlsError;
+  if (!isOfBroker) throw error;
+  return problem(codeOf(error), error.message);
 }
 
 function codeOf(error: unknown): ProblemCode {
@@ -87,8 +100,7 @@ async function alarmFindings({ assembly }: Examination, url: string): Promise<Fi
     const alarm = await new BrokerInspection(connection).alarm(ALARM_MS);
     return alarm === undefined ? [] : [problem('broker-alarm', `it takes no publishes: ${alarm}`)];
   } catch (error) {
-    if (error instanceof BrokerUnavailableError) return [problem('broker-unreachable', error.message)];
-    throw error;
+    return [brokerProblem(error)];
   } finally {
     await connection.stop();
   }

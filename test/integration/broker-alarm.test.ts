@@ -41,3 +41,19 @@ it('an alarm of the broker is what a call and a command that fail by it tell of,
   await expect.poll(() => ask().catch(() => undefined)).toBe(3);
   expect(await codes()).not.toContain('broker-alarm');
 }, 120_000);
+
+it('doctor that is refused the connection by which it asks for alarms says so, looks at the rest, and leaves none behind', async () => {
+  await rabbit.ctl('add_user', 'limited', 'limited');
+  await rabbit.ctl('set_permissions', 'limited', '.*', '.*', '.*');
+  await rabbit.ctl('set_user_limits', 'limited', '{"max-connections": 1}');
+  const url = new URL(rabbit.url);
+  [url.username, url.password] = ['limited', 'limited'];
+  const messageRouter = new MessageRouter();
+  messageRouter.consumer('alarmed', 'sum')(callConsumer(async () => 0));
+  const limited = createService({ appId: 'alarmed', brokerUrl: url.href, logLevel: 'silent' }, { messageRouter });
+  const findings = await limited.examine();
+  expect(findings).toContainEqual(expect.objectContaining({ area: 'broker', code: 'broker-refused' }));
+  expect(findings).toContainEqual(expect.objectContaining({ area: 'topology', status: 'ok' }));
+  await limited.close();
+  await expect.poll(() => rabbit.ctl('list_connections', 'user')).not.toContain('limited');
+}, 120_000);
