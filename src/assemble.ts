@@ -202,7 +202,7 @@ export class SvcCommService {
    * @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH), BrokerUnavailableError (SVC_COMM_BROKER_UNAVAILABLE)
    */
   async declare(): Promise<void> {
-    await this.#roles.taker(this.settings.queue.name);
+    await this.#roles.declare();
   }
 
   /**
@@ -215,7 +215,7 @@ export class SvcCommService {
     if (typeof handler !== 'function') throw new InvalidArgumentError('handler', 'a function', kindOf(handler));
     assertName('queue', queue);
     if (queue === '') throw new InvalidArgumentError('queue', 'the name of a queue', 'an empty text');
-    return takeOne(handler, (await this.#roles.taker(queue)).options);
+    return takeOne(handler, await this.#roles.taking(queue));
   }
 
   /** The dead letters of the service's queue. What `svc-comm dlq` runs. */

@@ -1,3 +1,4 @@
+import type { TakeOneOptions } from '../consumer/take-one.ts';
 import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import type { RoleReport } from '../discovery/presence.ts';
 import { group } from '../lifecycle/group.ts';
@@ -15,7 +16,7 @@ import { assembleDeadLetters } from './dead-letters.ts';
 import { Discovery } from './discovery.ts';
 import { assembleProcesses } from './processes.ts';
 import { assembleRestClient } from './rest-client.ts';
-import { assembleTaker, type Taker } from './taker.ts';
+import { assembleTaker } from './taker.ts';
 import { assembleTasks } from './tasks.ts';
 
 type Started<Role> = Role & { readonly service: Service };
@@ -24,7 +25,6 @@ type Started<Role> = Role & { readonly service: Service };
 export class Roles {
   readonly #assembly: Assembly;
   readonly #services = new Set<Service>();
-  readonly #takers = new Map<string, Started<Taker>>();
   #restClient: Promise<RestClient> | undefined;
 
   constructor(assembly: Assembly) {
@@ -39,6 +39,7 @@ export class Roles {
   readonly discovery = once(() => new Discovery(this.#assembly));
   readonly #tasks = once(() => this.#made(assembleTasks(this.#assembly), 'tasks'));
   #processes: Started<Assembled<Processes>> | undefined;
+  readonly #taker = once(() => this.#made(assembleTaker(this.#assembly), 'taker'));
   readonly #deadLetters = once(() => this.#made(assembleDeadLetters(this.#assembly), 'dead letters'));
 
   async tasks(): Promise<Tasks> {
@@ -61,16 +62,19 @@ export class Roles {
     return deadLetters;
   }
 
-  /** Takes from this queue; its own is declared before the first. */
-  async taker(queue: string): Promise<Taker> {
-    let taker = this.#takers.get(queue);
-    if (!taker) {
-      taker = this.#made(assembleTaker(this.#assembly, queue), `taker of ${queue}`);
-      this.#takers.set(queue, taker);
-    }
-    await taker.service.start();
-    await taker.declare();
-    return taker;
+  /** Declares what a consumer of the service's own queue does. */
+  async declare(): Promise<void> {
+    const { service, declare } = this.#taker();
+    await service.start();
+    await declare();
+  }
+
+  /** What it takes to take from this queue; the service's own is declared before the first. */
+  async taking(queue: string): Promise<TakeOneOptions> {
+    const { service, declare, optionsFor } = this.#taker();
+    await service.start();
+    if (queue === this.#assembly.settings.queue.name) await declare();
+    return optionsFor(queue);
   }
 
   /** One for all who ask. */
@@ -86,9 +90,9 @@ export class Roles {
    * Parts in their order of start, as one service that ends with the others.
    * @param report what other services are told of it. @default nothing
    */
-  add({ main, services }: Assembled<Service>, name: string, report?: RoleReport): Service {
+  add({ services }: Assembled<Service>, name: string, report?: RoleReport): Service {
     const told = report ? [this.discovery().report(report)] : [];
-    return this.#made({ main, services: [...services, ...told] }, name).service;
+    return this.#whileStarted(group(name, [...services, ...told]));
   }
 
   async stop(): Promise<void> {
@@ -97,6 +101,35 @@ export class Roles {
     const restClient = this.#restClient;
     this.#restClient = undefined;
     await (await restClient?.catch(() => undefined))?.close();
+  }
+
+  /** Known from each start until it has stopped: who watches an exchange now and then leaves nothing of it behind. */
+  #whileStarted(service: Service): Service {
+    const known = this.#services;
+    let starts = 0;
+    return {
+      name: service.name,
+      get state() {
+        return service.state;
+      },
+      get startError() {
+        return service.startError;
+      },
+      start() {
+        starts += 1;
+        known.add(service);
+        return service.start();
+      },
+      async stop() {
+        const startsBefore = starts;
+        try {
+          await service.stop();
+        } finally {
+          // One that was started again meanwhile is on its way.
+          if (starts === startsBefore) known.delete(service);
+        }
+      },
+    };
   }
 
   #made<Role extends Assembled<Service>>(role: Role, name: string): Started<Role> {

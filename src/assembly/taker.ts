@@ -7,27 +7,24 @@ import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
 
 export type Taker = Assembled<Service> & {
-  readonly options: TakeOneOptions;
-  /** Declares what a consumer of the service's own queue would, by the setting `declare`; nothing for other queues. */
+  /** @param queue the one to take from; its retry and dead queues are named after it */
+  optionsFor(queue: string): TakeOneOptions;
+  /** Declares what a consumer of the service's own queue would, by the setting `declare`. */
   declare(): Promise<void>;
 };
 
-/** What `takeOne` runs on. @param queue the one to take from; its retry and dead queues are named after it */
-export function assembleTaker(assembly: Assembly, queue: string): Taker {
+/** What `takeOne` runs on: two connections for all queues, since each message has a channel of its own. */
+export function assembleTaker(assembly: Assembly): Taker {
   const { settings, logger, messageRouter } = assembly;
   const consuming = assembly.connection('take');
   const publishing = assembly.connection('publish');
   const publisher = assembly.publisher(publishing);
   const topology = new BrokerTopology({ connection: consuming, declare: settings.declare, logger });
-  const isOwn = queue === settings.queue.name;
   const spec = liveTopologySpec(settings, () => messageRouter.bindings());
-  const options: TakeOneOptions = {
+  const common: Omit<TakeOneOptions, 'topologySpec'> = {
     subscriber: new BrokerSubscriber({ connection: consuming, logger }),
     publisher,
     topology,
-    topologySpec: isOwn
-      ? spec
-      : { ...topologySpec(settings, []), binds: [], queue: { ...settings.queue, name: queue } },
     appId: settings.appId,
     ...assembly.databaseParts(),
     startMarks: assembly.startMarks(),
@@ -38,16 +35,23 @@ export function assembleTaker(assembly: Assembly, queue: string): Taker {
   };
   const database = [...assembly.poolServices(), ...assembly.clockServices()];
   let declared: { readonly what: string; readonly done: Promise<void> } | undefined;
-  const declare = async () => {
-    if (!isOwn) return;
-    // Consumers that were registered since have bindings of their own.
-    const what = JSON.stringify(spec.binds);
-    if (declared?.what !== what) declared = { what, done: topology.ensure(spec) };
-    const mine = declared;
-    await mine.done.catch((error: unknown) => {
-      if (declared === mine) declared = undefined;
-      throw error;
-    });
+  return {
+    main: consuming,
+    services: [...database, publishing, publisher, consuming],
+    optionsFor: (queue) => {
+      if (queue === settings.queue.name) return { ...common, topologySpec: spec };
+      const other = { ...topologySpec(settings, []), binds: [], queue: { ...settings.queue, name: queue } };
+      return { ...common, topologySpec: other };
+    },
+    declare: async () => {
+      // Consumers that were registered since have bindings of their own.
+      const what = JSON.stringify(spec.binds);
+      if (declared?.what !== what) declared = { what, done: topology.ensure(spec) };
+      const mine = declared;
+      await mine.done.catch((error: unknown) => {
+        if (declared === mine) declared = undefined;
+        throw error;
+      });
+    },
   };
-  return { main: consuming, services: [...database, publishing, publisher, consuming], options, declare };
 }

@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { MessageRouter } from '../../src/router/router.ts';
 import { AmqpLab } from '../support/amqp-lab.ts';
 import { testBrokerUrl, uniqueName } from '../support/servers.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 
 let lab: AmqpLab;
 let name: string;
@@ -22,11 +23,15 @@ afterEach(async () => {
   await lab.close();
 });
 
-function service(declare: 'create' | 'verify' | 'none' = 'create', messageRouter?: MessageRouter): SvcCommService {
+function service(
+  declare: 'create' | 'verify' | 'none' = 'create',
+  messageRouter?: MessageRouter,
+  brokerUrl = testBrokerUrl(),
+): SvcCommService {
   const made = createService(
     {
       appId: name,
-      brokerUrl: testBrokerUrl(),
+      brokerUrl,
       queue: name,
       // Those of the router's consumers, with one.
       ...(messageRouter ? {} : { binds: [[name, 'inserted']] }),
@@ -91,4 +96,21 @@ it('with declare none nothing is made', async () => {
   await service('none').declare();
   const channel = await lab.channel();
   await expect(channel.checkQueue(name)).rejects.toThrow(/NOT_FOUND/);
+});
+
+it('takeOne takes from however many queues over the same two connections', async () => {
+  const proxy = await TcpProxy.to(testBrokerUrl());
+  onTestFinished(() => proxy.close());
+  const channel = await lab.channel();
+  const queues = ['a', 'b', 'c', 'd'].map((suffix) => `${name}.${suffix}`);
+  for (const queue of queues) {
+    await channel.assertQueue(queue, { durable: false });
+    channel.sendToQueue(queue, Buffer.from(JSON.stringify(queue)), { messageId: queue });
+  }
+  await channel.waitForConfirms();
+  const taker = service('create', undefined, proxy.url(testBrokerUrl()));
+  expect(await taker.takeOne(name, () => 'handled')).toBeUndefined();
+  expect(await Promise.all(queues.map((queue) => taker.takeOne(queue, (_key, body) => body)))).toEqual(queues);
+  expect(proxy.accepted).toBe(2);
+  for (const queue of queues) await channel.deleteQueue(queue);
 });

@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commandConsumer } from '../../src/router/command-consumer.ts';
 import { until } from '../support/consumer-kit.ts';
+import { eventually } from '../support/eventually.ts';
 import { ServiceKit } from '../support/service-kit.ts';
 
 let kit: ServiceKit;
@@ -56,4 +59,38 @@ test('a consumer is brought what was registered until its start, also when it is
   kit.channel.publish(appId, 'later', Buffer.from('{}'), { messageId: 'later' });
   await until(() => handled.length === 3);
   expect(handled.toSorted()).toEqual(['before', 'between', 'later']);
+});
+
+describe('of a role that has stopped', () => {
+  let collect: () => void;
+  beforeAll(() => {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as typeof collect;
+  });
+
+  test('nothing is kept by its service', async () => {
+    const service = kit.service('forgets');
+    const watched = async () => {
+      const onMessage = () => undefined;
+      const watch = service.watch({ exchange: 'amq.topic', onMessage });
+      await watch.start();
+      await watch.stop();
+      return new WeakRef(onMessage);
+    };
+    const left = await watched();
+    await eventually('it is collected', async () => {
+      collect();
+      return left.deref() === undefined;
+    });
+  });
+
+  test('it is stopped with the service all the same when it was started again, also while it stopped', async () => {
+    const service = kit.service('again');
+    const watch = service.watch({ exchange: 'amq.topic', onMessage: () => undefined });
+    await watch.start();
+    await Promise.all([watch.stop(), watch.start()]);
+    expect(watch.state).toBe('running');
+    await service.close();
+    expect(watch.state).toBe('idle');
+  });
 });
