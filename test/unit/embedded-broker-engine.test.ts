@@ -1,9 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Alarms } from '../../src/embedded/broker/alarm.ts';
 import { Deque } from '../../src/embedded/broker/deque.ts';
+import { EMPTY_TABLE, type Field } from '../../src/embedded/broker/field-table.ts';
 import { Heap } from '../../src/embedded/broker/heap.ts';
+import { Message } from '../../src/embedded/broker/message.ts';
 import { OutputBudget } from '../../src/embedded/broker/output-budget.ts';
+import { writeProperties } from '../../src/embedded/broker/properties.ts';
+import { resolveQueueArguments } from '../../src/embedded/broker/queue-arguments.ts';
+import { UNRECORDED } from '../../src/embedded/broker/state-changes.ts';
 import { TopicTrie } from '../../src/embedded/broker/topic-trie.ts';
+import { VirtualHost } from '../../src/embedded/broker/virtual-host.ts';
 
 /** The plain meaning of a pattern, word by word. */
 function fits(pattern: readonly string[], key: readonly string[]): boolean {
@@ -82,5 +89,46 @@ describe('the engine of the embedded broker', () => {
     expect([budget.isOver, opened]).toEqual([true, []]);
     budget.set(b, 0);
     expect([budget.isOver, opened]).toEqual([false, ['open']]);
+  });
+
+  it('a message that fails on its way to the dead letters is dropped and told of, and those behind it get there', () => {
+    let now = 0;
+    const alarms = new Alarms({ now: () => now, monotonicMs: () => now });
+    const lost: unknown[] = [];
+    const vhost = new VirtualHost(alarms, {
+      changes: UNRECORDED,
+      held: () => undefined,
+      lost: (queue, reason, error) => lost.push([queue.name, reason, error]),
+    });
+    const add = (name: string, args: ReadonlyMap<string, Field>) =>
+      vhost.addQueue({
+        name,
+        isDurable: true,
+        isAutoDelete: false,
+        owner: undefined,
+        arguments: args,
+        settings: resolveQueueArguments(args, name),
+      });
+    const dead = add('dead', EMPTY_TABLE);
+    const waiting = add(
+      'waiting',
+      new Map<string, Field>([
+        ['x-message-ttl', { type: 'I', value: 1000 }],
+        ['x-dead-letter-exchange', { type: 'S', value: '' }],
+        ['x-dead-letter-routing-key', { type: 'S', value: 'dead' }],
+      ]),
+    );
+    const message = (text: string) => new Message('', 'waiting', writeProperties({}), Buffer.from(text));
+    const failure = new Error('no such properties');
+    const bad = message('bad');
+    bad.properties = () => {
+      throw failure;
+    };
+    for (const each of [message('before'), bad, message('behind')]) waiting.push(each);
+    now += 1000;
+    alarms.runDue();
+    expect([...dead.ready].map(({ message: { body } }) => body.toString())).toEqual(['before', 'behind']);
+    expect(lost).toEqual([['waiting', 'expired', failure]]);
+    vhost.dispose();
   });
 });

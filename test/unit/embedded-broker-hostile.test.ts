@@ -3,7 +3,7 @@ import { connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ByteWriter } from '../../src/embedded/broker/byte-writer.ts';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
-import { EMPTY_TABLE } from '../../src/embedded/broker/field-table.ts';
+import { EMPTY_TABLE, type Field } from '../../src/embedded/broker/field-table.ts';
 import { FRAME, FRAME_END } from '../../src/embedded/broker/frame.ts';
 import { writeMethod } from '../../src/embedded/broker/method-codec.ts';
 import type { MethodArguments, MethodName } from '../../src/embedded/broker/method-table.ts';
@@ -93,9 +93,9 @@ const session = [
 ];
 
 /** Sends the bytes and ends; resolves when the broker has ended too. */
-function send(bytes: Buffer): Promise<void> {
+function send(bytes: Buffer, to = broker): Promise<void> {
   return new Promise((resolve) => {
-    const socket = dial(broker.port, '127.0.0.1', () => socket.end(bytes));
+    const socket = dial(to.port, '127.0.0.1', () => socket.end(bytes));
     socket.resume();
     socket.on('error', () => undefined);
     socket.on('close', () => resolve());
@@ -152,6 +152,62 @@ describe('hostile clients', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(200 * 1024 * 1024);
     await stillServes();
   });
+
+  it.each([
+    ['2^63 - 1', { type: 'l', value: 2n ** 63n - 1n }, Number.MAX_SAFE_INTEGER],
+    ['2^64 - 1', { type: 'L', value: 2n ** 64n - 1n }, Number.MAX_SAFE_INTEGER],
+    ['-2^63', { type: 'l', value: -(2n ** 63n) }, 1],
+  ] as const)(
+    'that claim %s deaths of a message end no broker with it, however it dies',
+    async (_what, count, counted) => {
+      let now = 1_000_000;
+      const timed = new EmbeddedBroker({ logger, clock: { now: () => now, monotonicMs: () => now } });
+      await timed.start();
+      try {
+        const connection = await connect(timed.url);
+        const channel = await connection.createConfirmChannel();
+        await channel.assertQueue('dead');
+        const toDead = { deadLetterExchange: '', deadLetterRoutingKey: 'dead' };
+        const quorum = { 'x-queue-type': 'quorum', 'x-delivery-limit': 0 };
+        await channel.assertQueue('expired', { ...toDead, messageTtl: 1000 });
+        await channel.assertQueue('rejected', toDead);
+        await channel.assertQueue('maxlen', { ...toDead, maxLength: 0 });
+        await channel.assertQueue('delivery_limit', { ...toDead, durable: true, arguments: quorum });
+        for (const reason of ['expired', 'rejected', 'maxlen', 'delivery_limit']) {
+          const text = (value: string): Field => ({ type: 'S', value });
+          const death = new Map<string, Field>([
+            ['queue', text(reason)],
+            ['reason', text(reason)],
+            ['count', count],
+          ]);
+          const headers = new Map<string, Field>([['x-death', { type: 'A', value: [{ type: 'F', value: death }] }]]);
+          const publish = { ticket: 0, exchange: '', routingKey: reason, mandatory: true, immediate: false };
+          const message = [
+            method(1, 'basic.publish', publish),
+            frame(FRAME.header, 1, Buffer.concat([content, writeProperties({ headers })])),
+            frame(FRAME.body, 1, Buffer.from('abc')),
+          ];
+          const refusal = [
+            method(1, 'basic.get', { ticket: 0, queue: reason, noAck: false }),
+            method(1, 'basic.reject', { deliveryTag: 1, requeue: reason === 'delivery_limit' }),
+          ];
+          const isRefused = reason === 'rejected' || reason === 'delivery_limit';
+          await send(Buffer.concat([HEADER, ...handshake, ...message, ...(isRefused ? refusal : [])]), timed);
+          if (reason === 'expired') {
+            now += 1000;
+            timed.clockMoved();
+          }
+          const dead = await channel.get('dead', { noAck: true });
+          const deaths = dead ? dead.properties.headers?.['x-death'] : undefined;
+          expect(deaths).toMatchObject([{ queue: reason, reason, count: counted }]);
+        }
+        await connection.close();
+        expect(failures).toEqual([]);
+      } finally {
+        await timed.stop();
+      }
+    },
+  );
 
   it.each([
     ['another protocol', 'GET / HTTP/1.1\r\n\r\n'],

@@ -82,10 +82,14 @@ function deathOf(
 /** One entry for each queue and reason, the latest first. */
 function addDeath(deaths: readonly Death[], death: Death): readonly Death[] {
   const before = deaths.find((other) => isSame(other, death));
-  const first = before ? new Map(before).set('count', longField((integerOf(before.get('count')) ?? 0) + 1)) : death;
+  const first = before ? new Map(before).set('count', longField(oneMore(before.get('count')))) : death;
   // RabbitMQ sorts the fields of all but the very first death.
   return [deaths.length === 0 ? first : sorted(first), ...deaths.filter((other) => !isSame(other, death))];
 }
+
+/** Any client may have written the count: one that no broker comes to must not be more than the field holds. */
+const oneMore = (count: Field | undefined): number =>
+  Math.min(Math.max(integerOf(count) ?? 0, 0) + 1, Number.MAX_SAFE_INTEGER);
 
 function isAutomaticCycle(deaths: readonly Death[], queueName: string): boolean {
   const at = deaths.findIndex((death) => textOf(death.get('queue')) === queueName);

@@ -200,6 +200,13 @@ export class EmbeddedBroker implements Service {
     return new VirtualHost(this.#alarms, {
       changes: journal ?? UNRECORDED,
       held: (bytes) => this.#held(bytes),
+      lost: (queue, reason, error) => {
+        const fields = { error, queue: fromWire(queue.name), reason };
+        this.#options.logger.error(
+          fields,
+          'embedded broker: a message failed on its way to the dead letters, it is dropped',
+        );
+      },
       routed: onRouted && ((message) => onRouted(routedMessage(message))),
     });
   }

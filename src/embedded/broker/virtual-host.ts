@@ -23,6 +23,8 @@ export interface VirtualHostEvents {
   readonly changes: StateChanges;
   /** Memory of queued messages changed by so many bytes. */
   held(bytes: number): void;
+  /** A message that left the queue failed on its way to the dead letters: it is in none, or not in all that it reaches. */
+  lost(queue: Queue, reason: DeathReason, error: unknown): void;
   /** A message that a client published is about to be routed; left out: nobody looks on. */
   readonly routed?: ((message: Message) => void) | undefined;
 }
@@ -126,6 +128,15 @@ export class VirtualHost implements QueueHost, Routes {
   }
 
   deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
+    try {
+      this.#deadLetter(queue, message, reason);
+    } catch (error) {
+      // Most die by a timer, where a throw ends the process: one message, kept in a state file, would do so at each start.
+      this.#events.lost(queue, reason, error);
+    }
+  }
+
+  #deadLetter(queue: Queue, message: Message, reason: DeathReason): void {
     const name = queue.definition.settings.deadLetterExchange;
     const exchange = name === undefined ? undefined : this.exchanges.get(name);
     if (!exchange) return;
