@@ -151,6 +151,37 @@ describe('the state file', () => {
     expect(texts).toEqual(['unacked true', 'waiting false', 'bound false']);
   });
 
+  it('counts a kill against the delivery limit of a quorum queue: the one too many is a dead letter at the next start', async () => {
+    let stateFile = await temporaryFile();
+    const delivered: boolean[] = [];
+    for (let kills = 0; kills < 5; kills += 1) {
+      const { broker, channel } = await setup({ stateFile });
+      const client = await channel();
+      if (kills === 0) {
+        await client.assertExchange('letters', 'topic', { durable: true });
+        await client.assertQueue('dead', { durable: true });
+        await client.bindQueue('dead', 'letters', 'work');
+        const limit = { 'x-queue-type': 'quorum', 'x-delivery-limit': 2 };
+        await client.assertQueue('work', { durable: true, deadLetterExchange: 'letters', arguments: limit });
+        await send(client, 'work', 'kills its host');
+      }
+      const taken = await client.get('work');
+      delivered.push(taken !== false);
+      if (!taken) {
+        expect(broker.queues().map(({ name, ready }) => `${name} ${ready}`)).toEqual(['dead 1', 'work 0']);
+        const dead = await client.get('dead');
+        const deaths = dead ? dead.properties.headers?.['x-death'] : undefined;
+        expect(deaths).toMatchObject([{ queue: 'work', reason: 'delivery_limit', count: 1 }]);
+        break;
+      }
+      const killed = `${stateFile}.killed`;
+      await copyFile(stateFile, killed);
+      stateFile = killed;
+    }
+    // As often as without a kill: the first time, and as many more as the limit says.
+    expect(delivered).toEqual([true, true, true, false]);
+  });
+
   it('ends where the broker was killed while it wrote: what stands before is read', async () => {
     const stateFile = await temporaryFile();
     const { channel } = await setup({ stateFile });

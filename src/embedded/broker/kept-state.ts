@@ -2,8 +2,10 @@ import { type Binding, destinationName } from './binding.ts';
 import type { ExchangeDefinition } from './exchange.ts';
 import { tableKey } from './fields.ts';
 import type { BindingRecord, JournalRecord, MessageRecord, QueueRecord } from './journal-records.ts';
+import type { Message } from './message.ts';
 import type { Queue } from './queue.ts';
 import { resolveQueueArguments } from './queue-arguments.ts';
+import { isSpent } from './queue-limits.ts';
 import type { QueuedMessage } from './queued-message.ts';
 import type { Unacked } from './unacked-messages.ts';
 import { described, type VirtualHost } from './virtual-host.ts';
@@ -60,8 +62,12 @@ export class KeptState {
     if (entry) messages?.set(id, { ...entry, isRedelivered: true, returns: entry.returns + 1 });
   }
 
-  /** Puts everything into an empty virtual host. */
+  /**
+   * Puts everything into an empty virtual host. Messages whose last return was the end of their host, and one too many,
+   * go where that return would have brought them: else one that kills the host would do so at each start.
+   */
   restore(vhost: VirtualHost): void {
+    const spent: { readonly queue: Queue; readonly message: Message }[] = [];
     for (const definition of this.#exchanges.values()) vhost.addExchange(definition);
     for (const { definition, messages } of this.#queues.values()) {
       const { name, isAutoDelete, arguments: args } = definition;
@@ -74,9 +80,14 @@ export class KeptState {
         arguments: args,
         settings,
       });
-      for (const entry of messages.values()) queue.restore(entry);
+      for (const entry of messages.values()) {
+        if (isSpent(settings, entry.returns)) spent.push({ queue, message: entry.message });
+        else queue.restore(entry);
+      }
     }
     for (const binding of this.#bindings.values()) restoreBinding(vhost, binding);
+    // Only now: where dead letters go, bindings say.
+    for (const { queue, message } of spent) vhost.deadLetter(queue, message, 'delivery_limit');
   }
 }
 

@@ -16,3 +16,7 @@ export function timeToLive({ ttlMs }: QueueSettings, message: Message): number |
   if (message.ttlMs === undefined) return ttlMs;
   return Math.min(message.ttlMs, ttlMs ?? NONE);
 }
+
+/** Whether a message came back more often than the queue's delivery limit allows: only quorum queues have one. */
+export const isSpent = ({ type, deliveryLimit }: QueueSettings, returns: number): boolean =>
+  type === 'quorum' && deliveryLimit !== undefined && returns > deliveryLimit;

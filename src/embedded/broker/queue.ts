@@ -4,7 +4,7 @@ import type { Consumer } from './consumer.ts';
 import { ConsumerRota } from './consumer-rota.ts';
 import type { Message } from './message.ts';
 import type { DeathReason, QueueDefinition, QueueHost } from './queue-definition.ts';
-import { isOverLimit, timeToLive } from './queue-limits.ts';
+import { isOverLimit, isSpent, timeToLive } from './queue-limits.ts';
 import type { QueuedMessage } from './queued-message.ts';
 import { ReadyMessages } from './ready-messages.ts';
 
@@ -198,11 +198,11 @@ export class Queue {
     entry.isRedelivered = true;
     entry.returns += 1;
     this.unacked -= 1;
-    const limit = this.definition.settings.deliveryLimit;
-    if (this.isQuorum && limit !== undefined && entry.returns > limit) {
+    if (isSpent(this.definition.settings, entry.returns)) {
       this.#bury(entry, 'delivery_limit');
       return;
     }
+    const limit = this.definition.settings.deliveryLimit;
     if (!this.isQuorum) this.ready.putBack(entry);
     else if (limit === undefined && isAsked) this.ready.push({ ...entry, position: this.#nextPosition++ });
     else this.ready.putBack({ ...entry, position: this.#nextReturn++ });
