@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Alarms } from '../../src/embedded/broker/alarm.ts';
 import { Deque } from '../../src/embedded/broker/deque.ts';
 import { EMPTY_TABLE, type Field } from '../../src/embedded/broker/field-table.ts';
+import { tableKey } from '../../src/embedded/broker/fields.ts';
 import { Heap } from '../../src/embedded/broker/heap.ts';
 import { Message } from '../../src/embedded/broker/message.ts';
 import { OutputBudget } from '../../src/embedded/broker/output-budget.ts';
@@ -89,6 +90,17 @@ describe('the engine of the embedded broker', () => {
     expect([budget.isOver, opened]).toEqual([true, []]);
     budget.set(b, 0);
     expect([budget.isOver, opened]).toEqual([false, ['open']]);
+  });
+
+  it('tells bindings apart by their arguments, in a text that grows as they do, however deep tables are nested', () => {
+    const nested = (depth: number, text: string): ReadonlyMap<string, Field> =>
+      new Map([['t', depth === 0 ? { type: 'S', value: text } : { type: 'F', value: nested(depth - 1, text) }]]);
+    const key = tableKey(nested(20, 'a'));
+    expect(key.length).toBeLessThan(500);
+    expect(tableKey(nested(20, 'a'))).toBe(key);
+    expect(new Set([key, tableKey(nested(20, 'b')), tableKey(nested(19, 'a'))]).size).toBe(3);
+    const decimal = (scale: number) => tableKey(new Map([['d', { type: 'D', scale, value: 15 }]]));
+    expect(decimal(1)).not.toBe(decimal(2));
   });
 
   it('a message that fails on its way to the dead letters is dropped and told of, and those behind it get there', () => {

@@ -67,20 +67,25 @@ export function describeField(field: Field | undefined): string {
 
 /** A text that is the same for equal tables, whatever the order of their keys: bindings are told apart by it. */
 export function tableKey(table: FieldTable): string {
-  if (table.size === 0) return '';
-  return JSON.stringify([...table].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, field]) => [key, fieldKey(field)]));
+  return table.size === 0 ? '' : JSON.stringify(entriesKey(table));
 }
+
+// A value, made a text at the top alone: a text within a text is escaped, which doubles it at each level.
+const entriesKey = (table: FieldTable): unknown =>
+  [...table].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, field]) => [key, fieldKey(field)]);
 
 function fieldKey(field: Field): unknown {
   const integer = integerOf(field);
   if (integer !== undefined) return integer;
   switch (field.type) {
     case 'F':
-      return ['F', tableKey(field.value)];
+      return ['F', entriesKey(field.value)];
     case 'A':
       return ['A', field.value.map(fieldKey)];
     case 'x':
       return ['x', field.value.toString('latin1')];
+    case 'D':
+      return ['D', field.scale, field.value];
     default:
       return [field.type, String(field.value)];
   }
