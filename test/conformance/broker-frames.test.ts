@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
-import { EMPTY_TABLE } from '../../src/embedded/broker/field-table.ts';
+import { EMPTY_TABLE, type Field } from '../../src/embedded/broker/field-table.ts';
 import { toWire } from '../../src/embedded/broker/fields.ts';
 import { FRAME } from '../../src/embedded/broker/frame.ts';
 import { contentHeader, encodedMethod, frame, methodFrame, RawPeer } from '../support/raw-amqp.ts';
@@ -140,6 +140,46 @@ describe.each([
     peer.method(1, 'tx.commit', {});
     expect((await peer.nextMethod())?.name).toBe('tx.commit-ok');
     expect((await peer.next('basic.deliver')).deliveryTag).toBe(2);
+  });
+
+  it('a commit of which a queue refuses a message tells so, and settles what it was to settle', async () => {
+    // Another channel, which outlives the refusal.
+    peer.method(2, 'channel.open', { reserved1: '' });
+    const declared = (queue: string, passive: boolean, args: ReadonlyMap<string, Field> = EMPTY_TABLE) => {
+      peer.method(2, 'queue.declare', { ...declare, queue, passive, arguments: args });
+      return peer.next('queue.declare-ok');
+    };
+    const { queue: work } = await declared('', false);
+    const { queue: full } = await declared(
+      '',
+      false,
+      new Map<string, Field>([
+        ['x-max-length', { type: 'I', value: 0 }],
+        ['x-overflow', { type: 'S', value: 'reject-publish' }],
+      ]),
+    );
+    const send = (queue: string, text: string) =>
+      peer.send(
+        methodFrame(1, 'basic.publish', { ...publish, routingKey: queue }),
+        frame(FRAME.header, 1, contentHeader(text.length)),
+        body(text),
+      );
+    for (const text of ['acked', 'rejected', 'requeued']) send(work, text);
+    peer.method(1, 'tx.select', {});
+    await peer.next('tx.select-ok');
+    for (let got = 0; got < 3; got += 1) {
+      peer.method(1, 'basic.get', { ticket: 0, queue: work, noAck: false });
+      await peer.next('basic.get-ok');
+    }
+    peer.method(1, 'basic.ack', { deliveryTag: 1, multiple: false });
+    peer.method(1, 'basic.reject', { deliveryTag: 2, requeue: false });
+    peer.method(1, 'basic.reject', { deliveryTag: 3, requeue: true });
+    send(full, 'refused');
+    peer.method(1, 'tx.commit', {});
+    expect(await peer.next('channel.close')).toMatchObject({
+      replyText: 'PRECONDITION_FAILED - partial tx completion',
+    });
+    await expect.poll(async () => (await declared(work, true)).messageCount).toBe(1);
   });
 });
 

@@ -23,10 +23,12 @@ export const MODE_METHODS = {
   },
 
   'tx.commit'(channel) {
-    const settlements = channel.publishing.commit();
+    const { settlements, isPartial } = channel.publishing.commit();
     // What the settling lets through comes after the answer, as in RabbitMQ.
-    channel.reply('tx.commit-ok', {});
+    if (!isPartial) channel.reply('tx.commit-ok', {});
     for (const { taken, verdict } of settlements) channel.relieve(channel.deliveries.settle(taken, verdict));
+    // What the client said of deliveries holds all the same, as in RabbitMQ.
+    if (isPartial) throw new ProtocolError('PRECONDITION_FAILED', 'partial tx completion');
   },
 
   'tx.rollback'(channel) {

@@ -34,6 +34,9 @@ interface Transaction {
   readonly publishes: Prepared[];
   readonly settlements: { readonly taken: readonly Unacked[]; readonly verdict: Verdict }[];
 }
+interface Committed extends Pick<Transaction, 'settlements'> {
+  readonly isPartial: boolean;
+}
 type Mode =
   | { readonly kind: 'plain' }
   | { readonly kind: 'confirm'; readonly confirms: Confirms }
@@ -128,19 +131,22 @@ export class Publishing {
 
   /**
    * Publishes what was held back.
-   * @returns what was said of deliveries, for the channel to carry out
-   * @throws ProtocolError 406 outside a transaction, or when a queue refused a message
+   * @returns what was said of deliveries, for the channel to carry out, and whether a queue refused a message
+   * @throws ProtocolError 406 outside a transaction
    */
-  commit(): Transaction['settlements'] {
-    const { publishes, settlements } = this.#transaction();
-    const outcomes = publishes.map((prepared) => this.#route(prepared));
-    if (outcomes.includes('refused')) throw new ProtocolError('PRECONDITION_FAILED', 'partial tx completion');
-    return settlements;
+  commit(): Committed {
+    const { mode, transaction } = this.#transaction();
+    const outcomes = transaction.publishes.map((prepared) => this.#route(prepared));
+    // Not before: should one fail, the deliveries go back with the channel.
+    mode.transaction = newTransaction();
+    return { settlements: transaction.settlements, isPartial: outcomes.includes('refused') };
   }
 
   /** @returns the deliveries that are unsettled again */
   rollback(): readonly Unacked[] {
-    return this.#transaction().settlements.flatMap(({ taken }) => taken);
+    const { mode, transaction } = this.#transaction();
+    mode.transaction = newTransaction();
+    return transaction.settlements.flatMap(({ taken }) => taken);
   }
 
   /** Deliveries settled in a transaction that is not committed. */
@@ -153,11 +159,10 @@ export class Publishing {
     return this.#mode.kind === 'tx' ? this.rollback() : [];
   }
 
-  #transaction(): Transaction {
-    if (this.#mode.kind !== 'tx') throw new ProtocolError('PRECONDITION_FAILED', 'channel is not transactional');
-    const { transaction } = this.#mode;
-    this.#mode.transaction = newTransaction();
-    return transaction;
+  #transaction(): { readonly mode: Extract<Mode, { kind: 'tx' }>; readonly transaction: Transaction } {
+    const mode = this.#mode;
+    if (mode.kind !== 'tx') throw new ProtocolError('PRECONDITION_FAILED', 'channel is not transactional');
+    return { mode, transaction: mode.transaction };
   }
 }
 
