@@ -1,4 +1,5 @@
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Channel, type ConfirmChannel, connect } from 'amqplib';
@@ -163,6 +164,57 @@ it('a broker whose state file was removed or replaced confirms nothing more, end
       expect(await readFile(stateFile, 'utf8').catch(() => undefined)).toBe(others);
     }
   } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+it('a journal that is written anew while a connection gives back its messages has all of them', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'svc-comm-journal-'));
+  const stateFile = join(folder, 'journal');
+  const broker = new EmbeddedBroker({ stateFile });
+  try {
+    await broker.start();
+    const models = [await connect(broker.url), await connect(broker.url)] as const;
+    const [going, staying] = models;
+    going.on('error', () => undefined);
+    const channel = await staying.createConfirmChannel();
+    const send = async (name: string, bytes: number) => {
+      channel.sendToQueue(name, Buffer.alloc(bytes), { persistent: true });
+      await channel.waitForConfirms();
+    };
+    for (const name of ['passed on', 'waits', 'filler']) await channel.assertQueue(name, { durable: true });
+    // More than is gathered for a client before it is written: giving it back writes to the one that stays.
+    await send('passed on', 200 * 1024);
+    await send('waits', 1);
+    for (const name of ['passed on', 'waits']) expect(await (await going.createChannel()).get(name)).toBeTruthy();
+    const again = deferred<void>();
+    await channel.consume('passed on', () => again.resolve());
+
+    // As long as a journal becomes before it is written anew, but for the next record.
+    const limit = 32 * 1024 * 1024;
+    const bytes = async () => (await stat(stateFile)).size;
+    while ((await bytes()) < limit - 3 * 1024 * 1024) {
+      await send('filler', 1024 * 1024);
+      await channel.purgeQueue('filler');
+    }
+    const before = await bytes();
+    await send('filler', 1000);
+    const overhead = (await bytes()) - before - 1000;
+    await send('filler', limit - (await bytes()) - overhead - 1);
+    expect(await bytes()).toBe(limit - 1);
+
+    (going.connection as unknown as { stream: Socket }).stream.destroy();
+    await again.promise;
+    await expect.poll(bytes).toBeLessThan(limit / 2);
+    await copyFile(stateFile, `${stateFile}.killed`);
+    const killed = new EmbeddedBroker({ stateFile: `${stateFile}.killed` });
+    await killed.start();
+    const ready = Object.fromEntries(killed.queues().map((each) => [each.name, each.ready]));
+    await killed.stop();
+    expect(ready).toEqual({ 'passed on': 1, waits: 1, filler: 2 });
+    await staying.close();
+  } finally {
+    await broker.stop();
     await rm(folder, { recursive: true, force: true });
   }
 });

@@ -87,8 +87,13 @@ export class JournalFile {
    */
   append(block: Buffer): void {
     if (this.#descriptor === undefined) throw new Error('the journal is not open');
-    if (!this.isInPlace) throw new Error(`${this.path} was removed or replaced`);
+    this.assertInPlace();
     this.#write(this.#descriptor, block);
+  }
+
+  /** @throws when another file has come in its place, or none is there */
+  assertInPlace(): void {
+    if (!this.isInPlace) throw new Error(`${this.path} was removed or replaced`);
   }
 
   /** Puts a file with these blocks in place of the one that is there; the one or the other is whole at any time. */

@@ -44,6 +44,7 @@ export class Journal implements StateChanges {
   #lastNumber = 0;
   #isOpen = false;
   #isScheduled = false;
+  #isRewriting = false;
 
   constructor(options: JournalOptions) {
     this.#options = options;
@@ -103,15 +104,42 @@ export class Journal implements StateChanges {
   flush(): boolean {
     if (this.#writer.length === 0) return true;
     if (!this.#isOpen) return false;
-    try {
+    return this.#write(() => {
       this.#file.append(this.#writer.take());
-      if (this.#file.bytes > SMALL_BYTES && this.#file.bytes > 2 * this.#options.heldBytes()) this.#rewrite();
+      if (this.#isOutgrown) this.#rewriteSoon();
+    });
+  }
+
+  #write(work: () => void): boolean {
+    try {
+      work();
       return true;
     } catch (error) {
       this.abandon();
       this.#options.onFailure(error);
       return false;
     }
+  }
+
+  get #isOutgrown(): boolean {
+    return this.#file.bytes > SMALL_BYTES && this.#file.bytes > 2 * this.#options.heldBytes();
+  }
+
+  /**
+   * Not at once: whoever flushes may have messages in hand (those that a connection which goes gives back, those that a
+   * client settles), which are in no queue and on no channel at that moment.
+   */
+  #rewriteSoon(): void {
+    if (this.#isRewriting) return;
+    this.#isRewriting = true;
+    setImmediate(() => {
+      this.#isRewriting = false;
+      if (!this.#isOpen) return;
+      this.#write(() => {
+        this.#file.assertInPlace();
+        this.#rewrite();
+      });
+    });
   }
 
   /** Writes the state of the end, as short as it can be, and leaves the file to others. */
