@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -64,6 +64,41 @@ describe('the lock of a folder', () => {
       expect(await HostLock.holder(`${folder}.moved`, 'broker')).toMatchObject({ pid: process.pid });
     } finally {
       for (const end of ['copy', 'moved']) await rm(`${folder}.${end}`, { recursive: true, force: true });
+    }
+  });
+
+  it('is not that of another who made the folder anew, where the numbers begin anew', async () => {
+    const first = await take();
+    await rm(folder, { recursive: true });
+    const second = await take();
+    if (first.kind !== 'taken' || second.kind !== 'taken') throw new Error('not taken');
+    expect(await locks()).toEqual(['broker.1.lock']);
+    expect([await first.lock.isOurs(), await second.lock.isOurs()]).toEqual([false, true]);
+    await first.lock.release(7);
+    expect(await HostLock.holder(folder, 'broker')).toMatchObject({ pid: process.pid });
+  });
+
+  it('is not taken by one who cannot look at it', async () => {
+    const file = join(folder, 'broker.1.lock');
+    await symlink(file, file);
+    await expect(take()).rejects.toMatchObject({ code: 'ELOOP' });
+    await expect(HostLock.holder(folder, 'broker')).rejects.toMatchObject({ code: 'ELOOP' });
+  });
+
+  it('is held by a process that has another time zone and another language than who asks, where ps tells of it', async () => {
+    // What BSD and macOS have for /proc; it prints the start in the words of who asks.
+    const platform = vi.spyOn(process, 'platform', 'get').mockReturnValue('darwin');
+    try {
+      await writeFile(join(folder, 'ps'), '#!/bin/sh\necho "S $TZ $LC_ALL"\n', { mode: 0o755 });
+      vi.stubEnv('PATH', `${folder}:${process.env.PATH}`);
+      vi.stubEnv('TZ', 'Asia/Tokyo');
+      await take();
+      vi.stubEnv('TZ', 'America/New_York');
+      vi.stubEnv('LC_ALL', 'de_DE.UTF-8');
+      expect(await take()).toMatchObject({ kind: 'held' });
+    } finally {
+      vi.unstubAllEnvs();
+      platform.mockRestore();
     }
   });
 
@@ -169,6 +204,39 @@ describe('a server that processes share', () => {
     });
     expect(server.isHosting).toBe(true);
     expect(server.url).toBe(url);
+  });
+
+  it('goes on where its process cannot look at the lock, says so once, and looks again', async () => {
+    const told: string[] = [];
+    let brokers = 0;
+    const create = (port: number) => {
+      brokers += 1;
+      return new EmbeddedBroker({ port });
+    };
+    const logger = { ...silentLogger, error: (_fields: object, text: string) => told.push(text) };
+    const server = new SharedServer({ name: 'broker', folder, create, logger });
+    running.push(server);
+    // One link takes another's place at once: the folder is never missing, which would say that it was removed.
+    const real = `${folder}.real`;
+    const lead = async (to: string) => {
+      await symlink(to, `${folder}.link`);
+      await rename(`${folder}.link`, folder);
+    };
+    await rename(folder, real);
+    try {
+      await lead(real);
+      await server.start();
+      await lead(folder);
+      await vi.waitFor(() => expect(told).toHaveLength(1), { timeout: 60_000 });
+      await lead(real);
+      expect(server.isHosting).toBe(true);
+      await server.stop();
+      expect(await take()).toMatchObject({ kind: 'taken', previous: { state: 'released' } });
+    } finally {
+      await rm(real, { recursive: true, force: true });
+    }
+    expect(brokers).toBe(1);
+    expect(told).toEqual([expect.stringContaining('cannot be looked at')]);
   });
 
   it('gives the lock back when it does not start', async () => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   mkdir,
   readdir,
@@ -24,13 +25,15 @@ export interface HostRecord extends ProcessIdentity {
   readonly port?: number;
   /** The folder that it serves, by its path and by its number in the file system. */
   readonly folder?: { readonly path: string; readonly inode: string };
+  /** Tells this taking of the lock from all others. */
+  readonly id?: string;
 }
 
 export type LockResult =
   | { readonly kind: 'taken'; readonly lock: HostLock; readonly previous: HostRecord | undefined }
   | { readonly kind: 'held'; readonly record: HostRecord };
 
-type Identity = Required<Pick<HostRecord, keyof ProcessIdentity | 'folder'>>;
+type Identity = Required<Pick<HostRecord, keyof ProcessIdentity | 'folder' | 'id'>>;
 
 /** A lock file without content: whoever made it is writing it at this moment, or died in between. */
 const WRITING_MS = 2000;
@@ -57,7 +60,7 @@ export class HostLock {
   /** Takes the lock, or says who has it. */
   static async take(folder: string, name: string): Promise<LockResult> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const identity = { ...(await ownIdentity()), folder: await lookAt(folder) };
+    const identity = { ...(await ownIdentity()), folder: await lookAt(folder), id: randomUUID() };
     for (;;) {
       const latest = await readLatest(folder, name);
       if (latest && (await isHeld(latest.record, folder))) return { kind: 'held', record: latest.record };
@@ -65,11 +68,11 @@ export class HostLock {
       const lock = new HostLock(folder, name, number, identity);
       if (!(await lock.#create(latest?.record.port))) continue;
       // While we looked another may have taken the lock, and removed the numbers before its own: ours was one of them.
-      if (((await numbersIn(folder, name)).at(-1) ?? 0) > number) {
+      if (await lock.#isOvertaken()) {
         await unlink(lock.#path).catch(() => undefined);
         continue;
       }
-      await lock.#removeOlder();
+      await lock.#removeOlder().catch(() => undefined);
       return { kind: 'taken', lock, previous: latest?.record };
     }
   }
@@ -85,14 +88,21 @@ export class HostLock {
     await this.#write({ ...this.#identity, state: 'serving', url, port });
   }
 
-  /** Whether it is still ours: not when somebody removed the folder. */
+  /**
+   * Whether it is still ours: not when somebody removed the folder. In one that was made anew the numbers begin anew.
+   * @throws when it cannot be looked at (too many open files), which says nothing
+   */
   async isOurs(): Promise<boolean> {
-    return (await numbersIn(this.#folder, this.#name)).at(-1) === this.#number;
+    const latest = await readLatest(this.#folder, this.#name);
+    return latest?.number === this.#number && latest.record.id === this.#identity.id;
   }
 
   /** Gives it away. Call it when all is written down. @param port for whoever serves next */
   async release(port: number | undefined): Promise<void> {
-    if (!(await this.isOurs())) return;
+    if (await this.isOurs()) await this.#giveAway(port);
+  }
+
+  async #giveAway(port: number | undefined): Promise<void> {
     try {
       await this.#write({ ...this.#identity, state: 'released', ...(port === undefined ? {} : { port }) });
     } catch {
@@ -104,6 +114,16 @@ export class HostLock {
   async #empty(): Promise<void> {
     await truncate(this.#path);
     await utimes(this.#path, 0, 0);
+  }
+
+  /** Where that cannot be looked at, nobody shall wait for it. */
+  async #isOvertaken(): Promise<boolean> {
+    try {
+      return ((await numbersIn(this.#folder, this.#name)).at(-1) ?? 0) > this.#number;
+    } catch (error) {
+      await this.#giveAway(undefined).catch(() => undefined);
+      throw error;
+    }
   }
 
   get #path(): string {
@@ -166,9 +186,14 @@ async function lookAt(folder: string): Promise<{ readonly path: string; readonly
   return { path: await realpath(folder), inode: `${dev}:${ino}` };
 }
 
+/** Whoever cannot look (too many open files) has not seen that nobody holds the lock. */
+function unlessMissing(error: unknown): undefined {
+  if (codeOf(error) !== 'ENOENT') throw error;
+}
+
 /** In ascending order. */
 async function numbersIn(folder: string, name: string): Promise<number[]> {
-  const files = await readdir(folder).catch(() => []);
+  const files = (await readdir(folder).catch(unlessMissing)) ?? [];
   return files
     .filter((file) => file.startsWith(`${name}.`) && file.endsWith('.lock'))
     .map((file) => Number(file.slice(name.length + 1, -'.lock'.length)))
@@ -183,15 +208,15 @@ async function readLatest(
   const number = (await numbersIn(folder, name)).at(-1);
   if (number === undefined) return undefined;
   const path = pathOf(folder, name, number);
-  const text = await readFile(path, 'utf8').catch(() => '');
+  const text = (await readFile(path, 'utf8').catch(unlessMissing)) ?? '';
   const record = parse(text) ?? (await unfinished(path));
   return { number, record };
 }
 
 /** Held by nobody knows whom for as long as writing a file takes. */
 async function unfinished(path: string): Promise<HostRecord> {
-  const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
-  const isFresh = Date.now() - mtimeMs < WRITING_MS;
+  const found = await stat(path).catch(unlessMissing);
+  const isFresh = Date.now() - (found?.mtimeMs ?? 0) < WRITING_MS;
   return { pid: process.pid, startedAt: '', state: isFresh ? 'starting' : 'released' };
 }
 

@@ -14,7 +14,7 @@ export async function ownIdentity(): Promise<ProcessIdentity> {
   return { pid: process.pid, startedAt: (await look(process.pid)) ?? '' };
 }
 
-/** Whether that process still runs. */
+/** Whether that process still runs. @throws when this one has no open files or memory left to look */
 export async function isRunning({ pid, startedAt }: ProcessIdentity): Promise<boolean> {
   if (!exists(pid)) return false;
   const now = await look(pid);
@@ -40,21 +40,30 @@ async function look(pid: number): Promise<string | undefined> {
 
 /** proc(5): the state is the field behind the name in brackets, the start time the 22nd of all. */
 async function lookInProc(pid: number): Promise<string | undefined> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(unlessOutOfRoom);
   if (text === undefined) return undefined;
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
   // Start times are counted from the boot.
-  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(unlessOutOfRoom)) ?? '';
   return `${boot.trim()} ${fields[19]}`;
 }
 
+/** Who asks has no room for it: that says nothing of the process, which must not be taken for one that has ended. */
+const OUT_OF_ROOM: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
+
+function unlessOutOfRoom(error: unknown): undefined {
+  if (OUT_OF_ROOM.has(codeOf(error))) throw error;
+}
+
 async function lookWithPs(pid: number): Promise<string | undefined> {
+  // `lstart` is in the time zone and the language of who asks: the processes of a folder need not have the same.
+  const env = { ...process.env, TZ: 'UTC', LC_ALL: 'C' };
   try {
-    const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=,lstart=', '-p', String(pid)]);
+    const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], { env });
     const [state = '', ...start] = stdout.trim().split(/\s+/);
     return state === '' || state.startsWith('Z') ? undefined : start.join(' ');
-  } catch {
-    return undefined;
+  } catch (error) {
+    return unlessOutOfRoom(error);
   }
 }

@@ -2,7 +2,7 @@ import type { Logger } from '../../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/service.ts';
 import { maskUrl } from '../../util/mask.ts';
 import { sleep } from '../../util/sleep.ts';
-import { codeOf, isError } from '../../util/thrown.ts';
+import { codeOf, isError, messageOf } from '../../util/thrown.ts';
 import { HostLock, type HostRecord, hideFromGit } from './host-lock.ts';
 
 /** A server that one process serves to all of a folder. */
@@ -184,18 +184,28 @@ export class SharedServer implements Service {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
+    let told: string | undefined;
     while (!signal.aborted) {
       await sleep(this.#role.kind === 'hosting' ? HOST_WATCH_MS : WATCH_MS, signal);
       if (signal.aborted) return;
       try {
         await this.#check(signal);
+        told = undefined;
       } catch (error) {
-        this.#options.logger.error(
-          { error },
-          `the embedded ${this.#options.name} could not be taken over; trying again`,
-        );
+        // Five times a second the same says no more than once.
+        const trouble = this.#trouble;
+        const tells = `${trouble}: ${messageOf(error)}`;
+        if (told !== tells) this.#options.logger.error({ error }, trouble);
+        told = tells;
       }
     }
+  }
+
+  /** Whoever cannot look at the lock goes on as before: a host that gave up for it would cut off all that it serves. */
+  get #trouble(): string {
+    const { name } = this.#options;
+    if (this.#role.kind === 'apart') return `the embedded ${name} could not be taken over; trying again`;
+    return `the lock of the embedded ${name} cannot be looked at; it is used as before, and looked at again`;
   }
 
   async #check(signal: AbortSignal): Promise<void> {
