@@ -295,6 +295,26 @@ describe('several connections to one backend', () => {
     expect((await bystander.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
   });
 
+  it('execute and deallocate by SQL what they have prepared by messages, each its own', async () => {
+    const [one, other] = [await client(), await client()];
+    const prepared = { name: 'its own', text: 'SELECT $1::int AS n' };
+    for (const each of [one, other]) await each.query({ ...prepared, values: [1] });
+    expect((await one.query('-- by name\nEXECUTE "its own"(2)')).rows).toEqual([{ n: 2 }]);
+    await one.query('DEALLOCATE PREPARE "its own";');
+    await expect(one.query({ ...prepared, values: [3] })).rejects.toMatchObject({ code: '26000' });
+    expect((await other.query({ ...prepared, values: [4] })).rows).toEqual([{ n: 4 }]);
+
+    // As psycopg does inside a pipeline; what comes behind it in the same breath finds the name free.
+    const raw = await rawClient();
+    const parse = (name: string, text: string) => message('P', name, text, Buffer.alloc(2));
+    raw.socket.write(Buffer.concat([parse('_pg3_0', 'SELECT 1'), message('S')]));
+    await raw.until('1Z');
+    const deallocate = [parse('', 'deallocate _PG3_0'), ...bindAndExecute()];
+    raw.socket.write(Buffer.concat([...deallocate, parse('_pg3_0', 'SELECT 2'), message('S')]));
+    await raw.until('12CZ1Z');
+    raw.socket.destroy();
+  });
+
   it('are ended when they send a message of no known type, and nobody else notices', async () => {
     const other = await client();
     const odd = await rawClient();

@@ -137,7 +137,7 @@ export class Session {
     const sql = type === 'Q' ? bytes.toString('utf8', HEAD_BYTES) : '';
     // A query's text follows the statement's name in Parse.
     const start = type === 'P' ? bytes.indexOf(0, HEAD_BYTES) + 1 : HEAD_BYTES;
-    const followed = type === 'Q' || type === 'P' ? this.#follow(bytes, start) : bytes;
+    const followed = type === 'Q' || type === 'P' ? this.#follow(received, start) : bytes;
     this.#batch.push(this.#names.translate({ type, bytes: followed }));
     const answer = copyInAnswer(sql);
     if (answer) this.#awaitRows(bytes.length, answer);
@@ -145,12 +145,12 @@ export class Session {
   }
 
   /** @returns the message as the backend may see it */
-  #follow(bytes: Buffer, start: number): Buffer {
+  #follow({ type, bytes }: WireMessage, start: number): Buffer {
     const sql = bytes.toString('utf8', start);
     this.channels.follow(sql);
     this.settings.follow(sql);
     this.leftovers.follow(sql);
-    return withoutTimeouts(bytes, start);
+    return this.#names.translateText({ type, bytes: withoutTimeouts(bytes, start) }, start);
   }
 
   #awaitRows(copyBytes: number, answer: Buffer): void {

@@ -1,5 +1,12 @@
 import { message } from './backend-messages.ts';
 import { HEAD_BYTES, type WireMessage } from './message-splitter.ts';
+import { BLANK, NAME } from './sql-text.ts';
+
+/** A text of SQL that begins with a prepared statement's name. */
+const NAMES_ONE = new RegExp(
+  `^(${BLANK}*(?:EXECUTE|(DEALLOCATE)(?:${BLANK}+PREPARE)?)${BLANK}+)(?!ALL\\b)(${NAME})`,
+  'i',
+);
 
 let sessions = 0;
 
@@ -23,6 +30,28 @@ export class StatementNames {
       return this.#replace(type, bytes, HEAD_BYTES + 1);
     }
     return bytes;
+  }
+
+  /**
+   * The message with the backend's name in its text, if that begins with `EXECUTE` or `DEALLOCATE` of one that this
+   * session has prepared by messages.
+   * @param start where its text begins
+   */
+  translateText({ type, bytes }: WireMessage, start: number): Buffer {
+    if (!this.hasPrepared) return bytes;
+    // A character for each byte, as names have it.
+    const [found = '', before = '', deallocates, name = ''] = NAMES_ONE.exec(bytes.toString('latin1', start)) ?? [];
+    const given = asRead(name);
+    const known = this.#parses.has(given) ? this.#names.get(given) : undefined;
+    if (known === undefined) return bytes;
+    if (deallocates !== undefined) this.#drop(given);
+    const text = Buffer.from(`${before}"${known}"`, 'latin1');
+    return message(type, bytes.subarray(HEAD_BYTES, start), text, bytes.subarray(start + found.length));
+  }
+
+  #drop(given: string): void {
+    this.#names.delete(given);
+    this.#parses.delete(given);
   }
 
   get hasPrepared(): boolean {
@@ -51,11 +80,16 @@ export class StatementNames {
     if (end <= at) return bytes;
     const given = bytes.toString('latin1', at, end);
     const known = this.#names.get(given) ?? `${this.#prefix}${++this.#count}`;
-    if (type === 'C') this.#names.delete(given);
+    if (type === 'C') this.#drop(given);
     else this.#names.set(given, known);
     const translated = message(type, bytes.subarray(HEAD_BYTES, at), known, bytes.subarray(end + 1));
-    if (type === 'C') this.#parses.delete(given);
     if (type === 'P') this.#parses.set(given, translated);
     return translated;
   }
+}
+
+/** A name in a text of SQL as PostgreSQL reads it. */
+function asRead(name: string): string {
+  if (name.startsWith('"')) return name.slice(1, -1).replaceAll('""', '"');
+  return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
