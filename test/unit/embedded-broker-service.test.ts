@@ -182,6 +182,22 @@ describe('the state file', () => {
     expect(delivered).toEqual([true, true, true, false]);
   });
 
+  it('can be read after a message died in a queue whose dead letters have a routing key that is too long to be one', async () => {
+    const stateFile = await temporaryFile();
+    const first = await setup({ stateFile });
+    const client = await first.channel();
+    await client.assertExchange('letters', 'topic', { durable: true });
+    await client.assertQueue('dead', { durable: true });
+    await client.bindQueue('dead', 'letters', '#');
+    const deadLetters = { deadLetterExchange: 'letters', deadLetterRoutingKey: 'k'.repeat(300) };
+    await client.assertQueue('work', { durable: true, maxLength: 1, ...deadLetters });
+    for (const text of ['dies', 'stays']) await send(client, 'work', text, { persistent: true });
+    const killed = `${stateFile}.killed`;
+    await copyFile(stateFile, killed);
+    const { broker } = await setup({ stateFile: killed });
+    expect(broker.queues().map(({ name, ready }) => `${name} ${ready}`)).toEqual(['dead 0', 'work 1']);
+  });
+
   it('ends where the broker was killed while it wrote: what stands before is read', async () => {
     const stateFile = await temporaryFile();
     const { channel } = await setup({ stateFile });

@@ -6,6 +6,7 @@ import type { Queue } from './queue.ts';
 import type { DeathReason } from './queue-definition.ts';
 
 type Death = FieldTable;
+const MAX_KEY_BYTES = 255;
 const text = (value: string): Field => ({ type: 'S', value });
 
 export interface DeadLetter {
@@ -19,6 +20,7 @@ export interface DeadLetter {
 /**
  * A message as it goes to the dead-letter exchange: `x-death` counted, `expiration` taken off.
  * @param nowMs clock time
+ * @throws when the queue has no routing key for it that could be one
  */
 export function deadLetter(queue: Queue, message: Message, reason: DeathReason, nowMs: number): DeadLetter {
   const { deadLetterRoutingKey: newKey } = queue.definition.settings;
@@ -35,6 +37,10 @@ export function deadLetter(queue: Queue, message: Message, reason: DeathReason, 
   }
   const dead: Properties = { ...properties, headers: marked };
   const routingKey = newKey ?? message.routingKey;
+  // The argument is a long string, and travels (and is kept) as a short one: cut, all behind it would be misread.
+  if (routingKey.length > MAX_KEY_BYTES) {
+    throw new Error(`x-dead-letter-routing-key has ${routingKey.length} bytes, a routing key ${MAX_KEY_BYTES} at most`);
+  }
   return {
     routingKeys: newKey === undefined ? message.routingKeys : [newKey],
     message: new Message(deadLetterExchange(queue), routingKey, writeProperties(dead), message.body, dead),
