@@ -102,7 +102,8 @@ export function createWorkings(given: HandlingOptions): Workings {
     handlers,
     unhandled: new Unhandled(options.unhandled, logger),
     parked,
-    asksInbox: (message) => inboxOf(message) !== undefined && inboxKeyOf(message) !== undefined,
+    asksInbox: (message) =>
+      inboxOf(message) !== undefined && inboxKeyOf(message, message.route?.hasEventId ?? false) !== undefined,
     logger,
   });
   const settler = new Settler({ forwarder, inboxOf, scheduler, parked, counters, retry, clock, logger });
