@@ -4,7 +4,7 @@ import { sleep } from '../util/sleep.ts';
 import { HERE_EVERY_MS } from './peers.ts';
 import type { Presence } from './presence.ts';
 import type { TaskRun } from './run.ts';
-import { deleteExpired, readCancelled, recoverLost, renewLeases } from './sql/lease.ts';
+import { deleteExpired, freeOrphans, readCancelled, recoverLost, renewLeases } from './sql/lease.ts';
 import type { WorkerOptions } from './worker-options.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
@@ -136,6 +136,9 @@ export class Housekeeping {
     for (const { id, name, state } of await recoverLost(db, schema)) {
       stats.recovered += 1;
       logger.warn({ taskId: id, task: name, state }, 'the worker that ran a task is lost');
+    }
+    for (const { id, name } of await freeOrphans(db, schema)) {
+      logger.warn({ taskId: id, task: name }, 'a place was held by a task that neither waits nor runs; it is free now');
     }
   }
 

@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { connectDatabase } from '../../src/database/connection.ts';
-import { StartAbortedError, TaskLostError } from '../../src/errors.ts';
+import { OverMaxConcurrencyError, StartAbortedError, TaskLostError } from '../../src/errors.ts';
 import { measureIsolation } from '../../src/task/isolation.ts';
 import { TaskRun } from '../../src/task/run.ts';
 import { finishTasks } from '../../src/task/sql/finish.ts';
 import { TaskProcess } from '../../src/task/task-process.ts';
 import { DEFAULT_WORKER_OPTIONS } from '../../src/task/worker-options.ts';
+import { LogLines } from '../support/broker-kit.ts';
 import { isAlive, processesWith } from '../support/processes.ts';
 import { stressService } from '../support/start-stop-stress.ts';
 import { WorkerKit } from '../support/task-kit.ts';
@@ -185,6 +186,39 @@ describe('the row', () => {
     const worker = kit.worker({ leaseMs: 1000 });
     await worker.start();
     await waiting;
+    await worker.stop();
+  });
+});
+
+describe('a place', () => {
+  it('of a task that neither waits nor runs comes free by itself, and no other', async () => {
+    const { db } = kit.kit;
+    const log = new LogLines();
+    // Keeps its place while it waits.
+    const waiting = await kit.tasks.submit('refusing', { ms: 1 }, { delay: '1h' });
+    await expect(kit.tasks.submit('refusing', { ms: 1 })).rejects.toThrow(OverMaxConcurrencyError);
+    const nobody = randomUUID();
+    await db.pg.query(
+      `INSERT INTO ${db.table('svc_comm_task_slot')} (name, n, task_id) VALUES ('narrow', 0, $1)
+      ON CONFLICT (name, n) DO UPDATE SET task_id = $1`,
+      [nobody],
+    );
+    const worker = kit.worker({ concurrency: 1, leaseMs: 1000 }, { logger: log });
+    await worker.start();
+    await log.seen('a place was held by a task that neither waits nor runs');
+    const { rows } = await db.pg.query(
+      `SELECT name, task_id FROM ${db.table('svc_comm_task_slot')} WHERE name IN ('narrow', 'refusing') ORDER BY name, n`,
+    );
+    expect(rows).toEqual([
+      { name: 'narrow', task_id: null },
+      { name: 'narrow', task_id: null },
+      { name: 'refusing', task_id: waiting.id },
+    ]);
+    expect(log.lines.find(({ text }) => text.startsWith('a place was held'))?.fields).toEqual({
+      taskId: nobody,
+      task: 'narrow',
+    });
+    await waiting.cancel();
     await worker.stop();
   });
 });

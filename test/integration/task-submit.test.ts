@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
+import { connectDatabase } from '../../src/database/connection.ts';
+import type { SqlExecutor } from '../../src/database/executor.ts';
 import {
   InvalidArgumentError,
   InvalidTaskArgumentsError,
@@ -15,6 +17,8 @@ import {
 import { arg } from '../../src/task/argument.ts';
 import { inStartScope } from '../../src/task/client-source.ts';
 import { task } from '../../src/task/definition.ts';
+import { newTask } from '../../src/task/new-task.ts';
+import { makeSlots, submit } from '../../src/task/sql/submit.ts';
 import type { Tasks } from '../../src/task/tasks.ts';
 import { withCorrelation } from '../../src/util/correlation.ts';
 import { stressService } from '../support/start-stop-stress.ts';
@@ -228,6 +232,40 @@ describe('the same id or idempotency key again', () => {
       await Promise.all(clients.map((client) => client.submit('narrow', {}, { id })));
       expect(await kit.db.count('svc_comm_task_slot', 'task_id IS NOT NULL')).toBe(1);
     }
+  });
+
+  it('leaves no place taken when it crosses the first one and is cut off then', async () => {
+    const { url, schema } = kit.db;
+    const applicationName = `${schema} cut off`;
+    const connection = await connectDatabase({ url, applicationName });
+    onTestFinished(() => connection.close());
+    await makeSlots(connection, schema, 'narrow', 2);
+    let statements = 0;
+    const executor: SqlExecutor = {
+      query: (...statement) => {
+        statements += 1;
+        return statements === 1 ? connection.query(...statement) : Promise.reject(new Error('cut off'));
+      },
+    };
+    const options = { idempotencyKey: 'k' };
+    const second = newTask(narrow.definition, {}, options, { id: randomUUID(), queue: kit.queue });
+    let crossing: Promise<void> | undefined;
+    await kit.transactions.run(async () => {
+      await tasks.submit('narrow', {}, options);
+      crossing = expect(submit({ kind: 'own', executor }, schema, second)).rejects.toThrow('cut off');
+      await expect
+        .poll(async () => {
+          const { rows } = await kit.db.pg.query(
+            'SELECT wait_event FROM pg_stat_activity WHERE application_name = $1',
+            [applicationName],
+          );
+          return rows;
+        })
+        .toEqual([{ wait_event: 'advisory' }]);
+    });
+    await crossing;
+    expect(await kit.db.count('svc_comm_task')).toBe(1);
+    expect(await kit.db.count('svc_comm_task_slot', 'task_id IS NOT NULL')).toBe(1);
   });
 
   it('with the same arguments in another order is the same', async () => {

@@ -78,6 +78,21 @@ SELECT c.id::text AS id, c.name AS name, c.state AS state FROM changed c,
   return db.query<Recovered>(sql, []);
 }
 
+/**
+ * Frees places of tasks that neither wait nor run: nobody would ever, and a limit would be one lower for good. Place and
+ * row of a submit become visible together. One that another has freed and given away meanwhile has another task's id.
+ */
+export async function freeOrphans(db: SqlExecutor, schema: string): Promise<Pick<Recovered, 'id' | 'name'>[]> {
+  const slot = qualified(schema, 'svc_comm_task_slot');
+  const sql = `WITH orphan AS MATERIALIZED (
+  SELECT s.name, s.n, s.task_id FROM ${slot} s WHERE s.task_id IS NOT NULL AND NOT EXISTS (
+    SELECT FROM ${qualified(schema, 'svc_comm_task')} t WHERE t.id = s.task_id AND t.state IN ('PENDING', 'STARTED'))
+)
+UPDATE ${slot} s SET task_id = NULL FROM orphan o WHERE s.name = o.name AND s.n = o.n AND s.task_id = o.task_id
+RETURNING s.name AS name, o.task_id::text AS id`;
+  return db.query<Pick<Recovered, 'id' | 'name'>>(sql, []);
+}
+
 /** Forgets tasks whose result was kept for long enough. @returns how many */
 export async function deleteExpired(db: SqlExecutor, schema: string, limit = 1000): Promise<number> {
   const task = qualified(schema, 'svc_comm_task');

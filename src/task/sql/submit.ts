@@ -38,7 +38,8 @@ const ID_LOCK_NAMESPACE = 0x5c0e;
 
 /**
  * Row, place and message in one statement. Two that submit the same id at the same time: the second waits for the first
- * to commit, and does not see it in its snapshot: it writes nothing and must ask again.
+ * to commit, and does not see it in its snapshot: it writes nothing and must ask again. The place is taken after the row
+ * is written: with a conflict neither is, so whoever dies before it asks again leaves nothing behind.
  */
 const submitStatement = statement('submit_task', (schema) => {
   const task = qualified(schema, 'svc_comm_task');
@@ -58,23 +59,22 @@ const submitStatement = statement('submit_task', (schema) => {
   SELECT name, n FROM ${slot}
    WHERE $6::text = 'true' AND name = $2::text AND n < $4::text::int AND task_id IS NULL AND NOT EXISTS (SELECT FROM known)
    ORDER BY n LIMIT 1 FOR UPDATE SKIP LOCKED
-), taken AS (
-  UPDATE ${slot} s SET task_id = $1::text::uuid FROM free f WHERE s.name = f.name AND s.n = f.n AND ${isMarked('$16')}
-  RETURNING s.n
 ), made AS (
   INSERT INTO ${task} (id, name, args, queue, holds_slot, submitter, idempotency_key, due_at, result_ttl_ms, hand_overs,
     correlation_id, traceparent)
   SELECT $1::text::uuid, $2::text, $3::text, $5::text, $6::text = 'true', $8::text, $9::text,
     coalesce($7::text::timestamptz, clock_timestamp() + coalesce($10::text::float8, 0) * interval '1 millisecond'),
     $11::text::float8, $12::text::int, $13::text, $14::text
-   WHERE NOT EXISTS (SELECT FROM known) AND ($6::text <> 'true' OR EXISTS (SELECT FROM taken)) AND ${isMarked('$16')}
+   WHERE NOT EXISTS (SELECT FROM known) AND ($6::text <> 'true' OR EXISTS (SELECT FROM free)) AND ${isMarked('$16')}
   ON CONFLICT DO NOTHING
   RETURNING id, due_at
+), taken AS (
+  UPDATE ${slot} s SET task_id = m.id FROM free f, made m WHERE s.name = f.name AND s.n = f.n
 ), sent AS MATERIALIZED (
   SELECT ${schemaFunction(schema)}(made.id, $5::text, made.due_at) AS n FROM made
 )
 SELECT (SELECT sum(n) FROM sent)::text AS sent, (SELECT id::text FROM known) AS id, (SELECT name FROM known) AS name,
-  (SELECT args FROM known) AS args, (SELECT n::text FROM taken) AS slot
+  (SELECT args FROM known) AS args
 WHERE ${isMarked('$16')}`;
 });
 
@@ -85,7 +85,6 @@ interface SubmitRow {
   readonly id: string | null;
   readonly name: string | null;
   readonly args: string | null;
-  readonly slot: string | null;
 }
 
 /** Where a submit is written: in a transaction of somebody's, or as a transaction of its own. */
@@ -100,10 +99,6 @@ export async function submit(target: SubmitTarget, schema: string, task: NewTask
     if (row.sent !== null) return { kind: 'submitted' };
     const known = knownOf(row);
     if (known) return known;
-    if (row.slot !== null) {
-      await freeSlot(target.executor, schema, task, row.slot);
-      continue;
-    }
     const isFull = task.holdsSlot && !(await mayFindSlot(target.executor, schema, task));
     // Whoever waited for another with the same id did so with a snapshot from before; and after the look at the places, one
     // of which may be that other's.
@@ -178,11 +173,4 @@ async function mayFindSlot(db: SqlExecutor, schema: string, { name, maxConcurren
   const { made = 0, free = 0 } = slots ?? {};
   if (Number(made) < maxConcurrency) await makeSlots(db, schema, name, maxConcurrency);
   return Number(made) < maxConcurrency || Number(free) > 0;
-}
-
-/** A place that was taken for a row that another wrote. Left as it is it would come free when that task ends. */
-async function freeSlot(db: SqlExecutor, schema: string, task: NewTask, n: string): Promise<void> {
-  const sql = `UPDATE ${qualified(schema, 'svc_comm_task_slot')} SET task_id = NULL
-    WHERE name = $1::text AND n = $2::text::int AND task_id = $3::text::uuid`;
-  await db.query(sql, [task.name, n, task.id]);
 }
