@@ -35,6 +35,14 @@ export { Task, task } from './task/definition.ts';
 export { TaskHandle } from './task/handle.ts';
 export { TaskRegistry, taskRegistry } from './task/registry.ts';
 export type { TaskCounts } from './task/sql/read.ts';
-export type { FinalState, TaskEvent, TaskFailure, TaskId, TaskRecord, TaskState } from './task/state.ts';
+export type {
+  FinalState,
+  ListedTask,
+  TaskEvent,
+  TaskFailure,
+  TaskId,
+  TaskRecord,
+  TaskState,
+} from './task/state.ts';
 export { FINAL_STATES, isFinal, TASK_STATES } from './task/state.ts';
 export type { CancelResult, ListOptions, StartOptions, Tasks, WaitOptions } from './task/tasks.ts';

@@ -13,14 +13,16 @@ const PAGE = ['states', 'limit', 'offset'] as const;
  * The options of a list with their defaults. One that is overlooked would list more than was asked for.
  * @param texts names of its filters that are texts
  * @param states those that there are
+ * @param others names of options that are none of a list's, which the caller looks at
  * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT)
  */
 export function listOptions<Options extends Partial<ListRange> & { readonly states?: readonly string[] }>(
   options: Options,
   texts: readonly (keyof Options & string)[],
   states: readonly string[],
+  others: readonly (keyof Options & string)[] = [],
 ): Options & ListRange {
-  assertKnownNames('options', options, [...texts, ...PAGE]);
+  assertKnownNames('options', options, [...texts, ...PAGE, ...others]);
   for (const name of texts) {
     const text: unknown = options[name];
     if (text === undefined || (typeof text === 'string' && !text.includes('\0'))) continue;

@@ -52,6 +52,17 @@ export interface TaskRecord {
   readonly finishedAt?: Date | undefined;
 }
 
+/** One of a list, without what it printed. */
+export interface ListedTask extends Omit<TaskRecord, 'args' | 'log'> {
+  /** Undefined when they were not asked for, or are left out. */
+  readonly args?: TaskRecord['args'];
+  /**
+   * Arguments and result are left out: with those of the tasks before it the list would have more than 8 MiB of them.
+   * `find` has them.
+   */
+  readonly isAbridged: boolean;
+}
+
 /** What happens to a task, as `Tasks.events` tells it. */
 export type TaskEvent =
   | { readonly kind: 'state'; readonly state: TaskState }

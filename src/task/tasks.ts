@@ -23,6 +23,7 @@ import type { Outcome } from './sql/task-row.ts';
 import {
   type FinalState,
   isFinal,
+  type ListedTask,
   TASK_STATES,
   type TaskEvent,
   type TaskId,
@@ -68,6 +69,8 @@ export interface ListOptions {
   readonly limit?: number;
   /** @default 0 */
   readonly offset?: number;
+  /** Whether the arguments of each are read. @default true */
+  readonly args?: boolean;
 }
 
 /** `hadEnded`: it had ended before, in this state, and nothing was done. */
@@ -167,10 +170,11 @@ export class Tasks implements Service {
     return record;
   }
 
-  /** Newest first. */
-  async list(options: ListOptions = {}): Promise<TaskRecord[]> {
-    const filter = listOptions(options, ['name', 'submitter'], TASK_STATES);
-    return listTasks(this.#executor, this.#parts.schema, filter);
+  /** Newest first; arguments and results of the first 8 MiB, see `ListedTask.isAbridged`. */
+  async list(options: ListOptions = {}): Promise<ListedTask[]> {
+    const { args: hasArguments = true, ...filter } = listOptions(options, ['name', 'submitter'], TASK_STATES, ['args']);
+    if (typeof hasArguments !== 'boolean') throw new InvalidArgumentError('args', 'a boolean', kindOf(hasArguments));
+    return listTasks(this.#executor, this.#parts.schema, { ...filter, hasArguments });
   }
 
   /** How many wait and run, by name; names without any are left out. */

@@ -57,6 +57,28 @@ describe('a function', () => {
     expect(await get(`/task/list/double?limit=1`)).toEqual([await info(task_id)]);
   });
 
+  it('with large results has a list of bounded size, which says what it leaves to /task/result/', async () => {
+    const { db, queue } = kit.kit;
+    await db.pg.query(
+      `INSERT INTO ${db.table('svc_comm_task')} (id, name, state, args, result, queue, result_ttl_ms, expires_at)
+       SELECT gen_random_uuid(), 'give', 'SUCCESS', '{"json":"1"}', to_json(repeat('x', 1024 * 1024 - 2))::text, $1, 1, 'infinity'
+       FROM generate_series(1, 30)`,
+      [queue],
+    );
+    const answer = await server.request('/task/list/give');
+    expect(answer.status).toBe(200);
+    expect(Buffer.byteLength(answer.text)).toBeLessThan(8.1 * 1024 * 1024);
+    const listed = answer.json as { task_id: string; result: string | null; result_omitted?: true }[];
+    expect(listed.map(({ result }) => result?.length)).toEqual(
+      Array.from({ length: 30 }, (_, n) => (n < 8 ? 1024 * 1024 - 2 : undefined)),
+    );
+    expect(listed.map(({ result_omitted }) => result_omitted)).toEqual(
+      listed.map((_, n) => (n < 8 ? undefined : true)),
+    );
+    expect(await get(`/task/result/${listed[29]?.task_id}`)).toHaveLength(1024 * 1024 - 2);
+    await db.pg.query(`DELETE FROM ${db.table('svc_comm_task')} WHERE expires_at = 'infinity'`);
+  });
+
   it('is RUNNING with no result until it has ended', async () => {
     const { task_id } = await launch('/nap', { ms: 60_000 });
     expect(await info(task_id)).toMatchObject({ status: 'RUNNING', result: null });

@@ -394,12 +394,47 @@ describe('who waits', () => {
   });
 });
 
+/** Tasks that have ended, of which each has a result of so many bytes; the later ones come first in a list. */
+const endedWith = async (results: readonly number[]): Promise<string[]> => {
+  const { db } = kit;
+  const ids = results.map(() => randomUUID());
+  await db.pg.query(
+    `INSERT INTO ${db.table('svc_comm_task')} (id, name, state, args, result, log, queue, result_ttl_ms, created_at)
+     SELECT r.id, 'addition', 'SUCCESS', '{"x":1,"y":2}', to_json(repeat('x', r.bytes - 2))::text, 'said', $3, 1,
+       clock_timestamp() - r.n * interval '1 s'
+     FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS r(id, bytes, n)`,
+    [ids, results, kit.queue],
+  );
+  return ids;
+};
+
+it('lists 8 MiB of arguments and results, and says of the others that they are left out', async () => {
+  const mib = 1024 * 1024;
+  const ids = await endedWith([...Array.from({ length: 30 }, () => mib), 10]);
+  const listed = await tasks.list({ name: 'addition' });
+  expect(listed.map(({ id }) => id)).toEqual(ids);
+  // With its arguments none of them has room for eight.
+  const whole = listed.map(({ isAbridged, args, result }) => [isAbridged, args, (result as string)?.length]);
+  const left = [true, undefined, undefined];
+  expect(whole.slice(0, 7)).toEqual(whole.slice(0, 7).map(() => [false, { x: 1, y: 2 }, mib - 2]));
+  expect(whole.slice(7)).toEqual(whole.slice(7).map(() => left));
+  expect(listed.some((one) => 'log' in one)).toBe(false);
+  const bare = await tasks.list({ name: 'addition', args: false });
+  expect(bare.map(({ isAbridged }) => isAbridged)).toEqual(bare.map((_, n) => n >= 8));
+  expect((await tasks.list({ name: 'addition', offset: 30 }))[0]).toMatchObject({
+    isAbridged: false,
+    result: 'xxxxxxxx',
+  });
+  expect(await tasks.record(ids[29] as string)).toMatchObject({ args: { x: 1, y: 2 }, log: 'said' });
+});
+
 it('lists the newest first, by name and submitter, page by page', async () => {
   for (const submitter of ['ann', 'bob', 'ann']) await tasks.submit('addition', { x: 1, y: 2 }, { submitter });
   expect((await tasks.list()).map((record) => record.submitter)).toEqual(['ann', 'bob', 'ann']);
   expect(await tasks.list({ submitter: 'ann', limit: 1, offset: 1 })).toHaveLength(1);
   expect(await tasks.list({ name: 'nobody' })).toEqual([]);
   await expect(tasks.list({ limit: 0 })).rejects.toThrow(InvalidArgumentError);
+  expect((await tasks.list({ limit: 1, args: false }))[0]).not.toHaveProperty('args');
 });
 
 it.each<[string, (untyped: Untyped) => Promise<unknown> | undefined, string, string]>([

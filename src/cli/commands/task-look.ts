@@ -1,4 +1,4 @@
-import type { TaskRecord, TaskState } from '../../task/state.ts';
+import type { ListedTask, TaskRecord, TaskState } from '../../task/state.ts';
 import type { CommandContext } from '../context.ts';
 import { columns, printable } from '../printable.ts';
 import { withTasks } from './task-service.ts';
@@ -12,11 +12,14 @@ export function ls(context: CommandContext, name: string | undefined, { state, l
   return withTasks(context, async (tasks) => {
     const found = await tasks.list({
       limit,
+      args: context.options.json === true,
       ...(name === undefined ? {} : { name }),
       ...(state === undefined ? {} : { states: state }),
     });
-    const rows = found.map(({ log: _, ...record }) => record);
-    context.print({ tasks: rows }, found.length === 0 ? 'no such task' : columns([HEAD, ...found.map(row)]).join('\n'));
+    context.print(
+      { tasks: found },
+      found.length === 0 ? 'no such task' : columns([HEAD, ...found.map(row)]).join('\n'),
+    );
     return 0;
   });
 }
@@ -31,7 +34,7 @@ export function show(context: CommandContext, id: string): Promise<0 | 1> {
 
 const HEAD = ['id', 'task', 'state', 'created', 'took', 'attempt', 'progress'];
 
-const row = (record: TaskRecord): string[] => [
+const row = (record: ListedTask): string[] => [
   record.id,
   record.name,
   record.state,
@@ -43,7 +46,7 @@ const row = (record: TaskRecord): string[] => [
 
 const percent = (fraction: number): string => `${Math.round(fraction * 100)} %`;
 
-function tookText({ startedAt, finishedAt }: TaskRecord): string {
+function tookText({ startedAt, finishedAt }: Pick<TaskRecord, 'startedAt' | 'finishedAt'>): string {
   if (!startedAt) return '-';
   return `${((Number(finishedAt ?? new Date()) - Number(startedAt)) / 1000).toFixed(1)} s`;
 }

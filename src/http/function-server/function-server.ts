@@ -15,7 +15,7 @@ import { wholeNumber } from '../query.ts';
 import { TaskAccess, type TaskAccessOptions } from '../task-access.ts';
 import { definitionData, definitionsText, ENDPOINTS } from './listing.ts';
 import { functionPaths } from './paths.ts';
-import { argumentText, infoOf, resultOf, statusOf } from './task-info.ts';
+import { argumentText, infoOf, listedInfoOf, resultOf, statusOf } from './task-info.ts';
 
 export interface FunctionServerOptions extends TaskAccessOptions {
   /** Processes that are served beside it: `GET /` tells of them too, and in JSON whoever asks for that. @default none */
@@ -142,8 +142,8 @@ class Functions {
     const limit = wholeNumber(query.limit, 'limit', { fallback: 100, min: 1, max: MOST_LISTED });
     const offset = wholeNumber(query.offset, 'offset', { fallback: 0, min: 0 });
     const submitter = this.#access.submitterOf(request);
-    const filter = { name, limit, offset, ...(submitter === undefined ? {} : { submitter }) };
-    return (await (await this.#access.tasks()).list(filter)).map(infoOf);
+    const filter = { name, limit, offset, args: false, ...(submitter === undefined ? {} : { submitter }) };
+    return (await (await this.#access.tasks()).list(filter)).map(listedInfoOf);
   }
 
   /** @returns undefined when it is over its limit */

@@ -26,12 +26,18 @@ const DEFINITION = object({
   timeout: { type: 'number', description: 'Seconds.' },
 });
 
-const INFO = object({
+const INFO_PROPERTIES = {
   task_id: TASK_ID,
   function_name: { type: 'string' },
   status: { type: 'string', enum: ['RUNNING', 'DONE', 'FAILED', 'TIMEOUT'] },
   result: { description: 'What the function returned; null while it runs.' },
-});
+};
+const INFO = object(INFO_PROPERTIES);
+const OMITTED = 'True when it is: the results before it in the list have 8 MiB. /task/result/ has it.';
+const LISTED: JsonSchema = {
+  ...INFO,
+  properties: { ...INFO_PROPERTIES, result_omitted: { type: 'boolean', description: OMITTED } },
+};
 
 const ERROR = object({ error: { type: 'string' } });
 const LAUNCHED = object({ success: { type: 'boolean' }, message: { type: 'string' }, task_id: { type: 'string' } });
@@ -82,7 +88,7 @@ const COMMON: Paths = {
     get: operation('taskResult', 'The result; null while it runs', json('The result.', {}), { parameters: [ID] }),
   },
   '/task/list/{function_name}': {
-    get: operation('listTasks', 'Tasks of a function, newest first', json('Tasks.', list(INFO)), {
+    get: operation('listTasks', 'Tasks of a function, newest first', json('Tasks.', list(LISTED)), {
       parameters: [
         NAME,
         queryParameter('limit', 'How many.', { type: 'integer', minimum: 1, maximum: 1000, default: 100 }),

@@ -1,5 +1,5 @@
 import type { ArgumentProblem } from '../../errors.ts';
-import type { TaskRecord, TaskState } from '../../task/state.ts';
+import type { ListedTask, TaskRecord, TaskState } from '../../task/state.ts';
 
 /** How restful-functions names the states. */
 export type FunctionStatus = 'RUNNING' | 'DONE' | 'FAILED' | 'TIMEOUT';
@@ -22,8 +22,10 @@ export function statusOf(state: TaskState): FunctionStatus {
   }
 }
 
+type Told = Pick<TaskRecord, 'id' | 'name' | 'state' | 'result' | 'error'>;
+
 /** What the function returned; `null` while it runs, `"timeout"`, or the error's text. */
-export function resultOf({ state, result, error, id }: TaskRecord): unknown {
+export function resultOf({ state, result, error, id }: Told): unknown {
   switch (statusOf(state)) {
     case 'RUNNING':
       return null;
@@ -38,11 +40,17 @@ export function resultOf({ state, result, error, id }: TaskRecord): unknown {
   }
 }
 
-export const infoOf = (record: TaskRecord): object => ({
+export const infoOf = (record: Told): object => ({
   task_id: record.id,
   function_name: record.name,
   status: statusOf(record.state),
   result: resultOf(record),
+});
+
+/** One of a list: a result that is left out says so, since `null` may be what a function returned. */
+export const listedInfoOf = (task: ListedTask): object => ({
+  ...infoOf(task),
+  ...(task.isAbridged ? { result_omitted: true } : {}),
 });
 
 /** As restful-functions words it. */

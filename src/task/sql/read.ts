@@ -2,8 +2,8 @@ import { arrayLiteral } from '../../database/array-literal.ts';
 import type { SqlExecutor } from '../../database/executor.ts';
 import { qualified } from '../../database/identifier.ts';
 import { statement } from '../../database/statement.ts';
-import type { TaskRecord } from '../state.ts';
-import { type RecordRow, recordColumns, recordOf } from './task-row.ts';
+import type { ListedTask, TaskRecord } from '../state.ts';
+import { type ListedRow, lightColumns, listedOf, type RecordRow, recordColumns, recordOf } from './task-row.ts';
 
 const one = statement(
   'read_task',
@@ -22,17 +22,31 @@ export interface TaskFilter {
   readonly states?: readonly string[] | undefined;
   readonly limit: number;
   readonly offset: number;
+  /** Whether their arguments are read. */
+  readonly hasArguments: boolean;
 }
 
-/** Newest first. */
-export async function listTasks(db: SqlExecutor, schema: string, filter: TaskFilter): Promise<TaskRecord[]> {
-  const sql = `SELECT ${recordColumns('t')} FROM ${qualified(schema, 'svc_comm_task')} t
-    WHERE ($1::text IS NULL OR t.name = $1::text) AND ($2::text IS NULL OR t.submitter = $2::text)
-      AND ($3::text IS NULL OR t.state = ANY ($3::text::text[]))
-    ORDER BY t.created_at DESC, t.id DESC LIMIT $4::text::bigint OFFSET $5::text::bigint`;
-  const { name, submitter, states, limit, offset } = filter;
-  const params = [name ?? null, submitter ?? null, states ? arrayLiteral(states) : null, String(limit), String(offset)];
-  return (await db.query<RecordRow>(sql, params)).map(recordOf);
+/** Bytes of arguments and results of a list: what would make it larger stays in the database. */
+export const MOST_LISTED_BYTES = 8 * 1024 * 1024;
+
+/** Newest first. The length of what PostgreSQL keeps beside the row (TOAST) is known without reading it. */
+export async function listTasks(db: SqlExecutor, schema: string, filter: TaskFilter): Promise<ListedTask[]> {
+  const fits = `p.total <= ${MOST_LISTED_BYTES}`;
+  const asked = `$6::text = 'true'`;
+  const sql = `SELECT ${lightColumns('p')}, CASE WHEN ${asked} AND ${fits} THEN p.args END AS args,
+    CASE WHEN ${fits} THEN p.result END AS result, NOT (${fits}) AND p.bytes > 0 AS abridged
+   FROM (SELECT l.*, sum(l.bytes) OVER (ORDER BY l.created_at DESC, l.id DESC) AS total
+    FROM (SELECT t.*, coalesce(octet_length(t.result), 0)::bigint
+        + CASE WHEN ${asked} THEN octet_length(t.args) ELSE 0 END AS bytes
+      FROM ${qualified(schema, 'svc_comm_task')} t
+      WHERE ($1::text IS NULL OR t.name = $1::text) AND ($2::text IS NULL OR t.submitter = $2::text)
+        AND ($3::text IS NULL OR t.state = ANY ($3::text::text[]))
+      ORDER BY t.created_at DESC, t.id DESC LIMIT $4::text::bigint OFFSET $5::text::bigint) l) p
+   ORDER BY p.created_at DESC, p.id DESC`;
+  const { name, submitter, states, limit, offset, hasArguments } = filter;
+  const range = [String(limit), String(offset), String(hasArguments)];
+  const params = [name ?? null, submitter ?? null, states ? arrayLiteral(states) : null, ...range];
+  return (await db.query<ListedRow>(sql, params)).map(listedOf);
 }
 
 export interface TaskCounts {

@@ -1,9 +1,18 @@
-import { type FinalState, isFinal, type TaskFailure, type TaskRecord, type TaskState } from '../state.ts';
+import {
+  type FinalState,
+  isFinal,
+  type ListedTask,
+  type TaskFailure,
+  type TaskRecord,
+  type TaskState,
+} from '../state.ts';
 
 /** Columns of a row for `recordOf`, of the table with this alias. */
-export const recordColumns = (
-  t: string,
-): string => `${t}.id, ${t}.name, ${t}.state, ${t}.args, ${t}.result, ${t}.error, ${t}.log,
+export const recordColumns = (t: string): string =>
+  `${lightColumns(t)}, ${t}.args AS args, ${t}.result AS result, ${t}.log AS log`;
+
+/** Those that are small. */
+export const lightColumns = (t: string): string => `${t}.id, ${t}.name, ${t}.state, ${t}.error,
   ${t}.attempt, ${t}.progress, ${t}.note, ${t}.cancel_requested AS cancelling, ${t}.submitter,
   ${time(t, 'created_at')} AS created, ${time(t, 'due_at')} AS due,
   ${time(t, 'started_at')} AS started, ${time(t, 'finished_at')} AS finished`;
@@ -11,14 +20,11 @@ export const recordColumns = (
 /** Milliseconds since the epoch: what a timestamp becomes differs between libraries. */
 const time = (t: string, column: string): string => `extract(epoch FROM ${t}.${column})::float8 * 1000`;
 
-export interface RecordRow {
+interface LightRow {
   readonly id: string;
   readonly name: string;
   readonly state: TaskState;
-  readonly args: string;
-  readonly result: string | null;
   readonly error: string | null;
-  readonly log: string | null;
   readonly attempt: number;
   readonly progress: number | null;
   readonly note: string | null;
@@ -30,17 +36,40 @@ export interface RecordRow {
   readonly finished: number | null;
 }
 
-export function recordOf(row: RecordRow): TaskRecord {
-  const { id, name, state, args, result, error, log, attempt, progress, note, submitter } = row;
+export interface RecordRow extends LightRow {
+  readonly args: string;
+  readonly result: string | null;
+  readonly log: string | null;
+}
+
+/** `args` is null when it was left out, or not asked for. */
+export interface ListedRow extends LightRow {
+  readonly args: string | null;
+  readonly result: string | null;
+  readonly abridged: boolean;
+}
+
+export const recordOf = (row: RecordRow): TaskRecord => ({
+  ...membersOf(row),
+  args: JSON.parse(row.args) as Record<string, unknown>,
+  ...(row.log === null ? {} : { log: row.log }),
+});
+
+export const listedOf = (row: ListedRow): ListedTask => ({
+  ...membersOf(row),
+  ...(row.args === null ? {} : { args: JSON.parse(row.args) as Record<string, unknown> }),
+  isAbridged: row.abridged,
+});
+
+function membersOf(row: LightRow & Pick<RecordRow, 'result'>): Omit<TaskRecord, 'args' | 'log'> {
+  const { id, name, state, result, error, attempt, progress, note, submitter } = row;
   return {
     id,
     name,
     state,
-    args: JSON.parse(args) as Record<string, unknown>,
     ...(result === null ? {} : { result: JSON.parse(result) as unknown }),
     // Of a run that failed and will be run again the row has the error as well.
     ...(error === null || !isFinal(state) ? {} : { error: JSON.parse(error) as TaskFailure }),
-    ...(log === null ? {} : { log }),
     attempt,
     ...(progress === null ? {} : { progress }),
     ...(note === null ? {} : { note }),
