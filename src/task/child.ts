@@ -16,8 +16,8 @@ const PROGRESS_EVERY_MS = 100;
 
 /**
  * The life of a task's process: loads the project's task files, then runs what it is given, one at a time.
- * SIGTERM aborts the run's signal; when the run has ended, the process does. The worker's end ends it at once: nobody
- * would take its result.
+ * The worker's word that the run is to end aborts its signal; when the run has ended, the process does. The worker's end
+ * ends it at once: nobody would take its result.
  * @param load imports the files and gives the tasks that they define
  */
 export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegistry>): void {
@@ -32,12 +32,18 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
     const abort = new AbortController();
     running = abort;
     if (isLeaving) abort.abort(new Error('the task is to end'));
-    const end = await endOf(message, abort.signal, send, registry);
+    const ended = await endOf(message, abort.signal, send, registry);
     running = undefined;
     // What the handler printed is to be in the pipe before its result is in the other.
-    const told = { ...end, residentBytes: process.memoryUsage.rss() };
+    const told = { ...ended, residentBytes: process.memoryUsage.rss() };
     await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
     send(told, isLeaving ? leave : undefined);
+  };
+
+  const end = (): void => {
+    isLeaving = true;
+    if (running) running.abort(new Error('the task is to end'));
+    else void leave();
   };
 
   process.on('message', (message: ToProcess) => {
@@ -48,13 +54,12 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
         (error: unknown) => send({ kind: 'load-failed', message: failureOf(error).message }),
       );
     } else if (message.kind === 'run') void run(message);
+    else if (message.kind === 'end') end();
     else void leave();
   });
-  process.on('SIGTERM', () => {
-    isLeaving = true;
-    if (running) running.abort(new Error('the task is to end'));
-    else void leave();
-  });
+  // The worker's comes with its word. Another's (of systemd, which sends it to every process of a unit) comes to the worker as
+  // well, which has time for what runs, and then gives it back: here it would be a failure of the run.
+  process.on('SIGTERM', () => undefined);
   // A terminal's Ctrl-C goes to the worker, which decides.
   process.on('SIGINT', () => undefined);
   process.once('disconnect', exit);

@@ -14,6 +14,8 @@ export type ToProcess =
       readonly correlationId?: string | undefined;
       readonly traceparent?: string | undefined;
     }
+  /** The run is to end. SIGTERM follows, to all of its processes. */
+  | { readonly kind: 'end' }
   /** Between runs: nothing more will come. */
   | { readonly kind: 'leave' };
 

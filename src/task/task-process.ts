@@ -153,9 +153,10 @@ export class TaskProcess {
     await this.over;
   }
 
-  /** SIGTERM, the grace time, SIGKILL: to all of its processes. Resolves when all have gone. */
+  /** Tells the run; SIGTERM, the grace time, SIGKILL: to all of its processes. Resolves when all have gone. */
   async end(graceMs: number): Promise<void> {
     if (this.isOver) return this.over;
+    this.#send({ kind: 'end' });
     this.tree.terminate();
     const isOver = this.over.then(() => true);
     if (!(await Promise.race([isOver, sleep(graceMs).then(() => false)]))) this.tree.kill();

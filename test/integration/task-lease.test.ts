@@ -240,6 +240,29 @@ describe('a worker that stops', () => {
     await second.stop();
   });
 
+  it.each(['before', 'after'] as const)(
+    'gives back a run that gets SIGTERM of somebody else %s it does, as from systemd',
+    { timeout: 30_000 },
+    async (order) => {
+      // The one process that the start makes ready, and no spare: what is found by its command line is the run's.
+      const worker = kit.worker({ concurrency: 1, spare: 0, drainMs: 3000, graceMs: 500 });
+      await worker.start();
+      const handle = await kit.tasks.submit('watchful', {});
+      const told = async () => (await handle.record()).note;
+      await expect.poll(told).toBe('ready');
+      const terminate = async () => {
+        for (const pid of processesWith(kit.nodeArguments[0] as string)) process.kill(pid, 'SIGTERM');
+        await expect.poll(told, { interval: 10 }).toBe('SIGTERM');
+      };
+      if (order === 'before') await terminate();
+      const stopped = worker.stop();
+      if (order === 'after') await terminate();
+      await stopped;
+      expect(await kit.kit.row(handle.id)).toMatchObject({ state: 'PENDING', attempt: 1, losses: 0, failures: 0 });
+      await handle.cancel();
+    },
+  );
+
   it('and starts may cross with it', async () => {
     const worker = kit.worker({ concurrency: 1, spare: 0 });
     await stressService(() => worker, 12);

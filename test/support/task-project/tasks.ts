@@ -66,6 +66,13 @@ export const flaky = task({ name: 'flaky', retry: { attempts: 3, delays: ['50ms'
 
 export const brief = task({ name: 'brief', timeout: '300ms' }, () => sleep(60_000));
 
+/** Looks at SIGTERM by itself, and says that it came; ends when its signal says so. */
+export const watchful = task({ name: 'watchful' }, async (_args, { progress, signal }) => {
+  process.on('SIGTERM', () => progress(1, 'SIGTERM'));
+  progress(0.5, 'ready');
+  await sleep(60_000, undefined, { signal });
+});
+
 /** Ignores SIGTERM, starts a process in a session of its own that ignores it too, and loops. */
 export const stubborn = task({ name: 'stubborn', args: { mark: arg.string() } }, ({ mark }, { progress }) => {
   process.on('SIGTERM', () => undefined);
