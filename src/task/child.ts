@@ -16,8 +16,8 @@ const PROGRESS_EVERY_MS = 100;
 
 /**
  * The life of a task's process: loads the project's task files, then runs what it is given, one at a time.
- * The worker's word that the run is to end aborts its signal; when the run has ended, the process does. The worker's end
- * ends it at once: nobody would take its result.
+ * The worker's word that the run is to end aborts its signal; when the run has ended, the process does. The end of the
+ * worker ends it at once: nobody would take its result.
  * @param load imports the files and gives the tasks that they define
  */
 export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegistry>): void {
@@ -32,6 +32,8 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
     const abort = new AbortController();
     running = abort;
     if (isLeaving) abort.abort(new Error('the task is to end'));
+    // First of all: a process that dies before this is written has done nothing of the run, which another may have then.
+    await new Promise<void>((resolve) => send({ kind: 'begun' }, resolve));
     const ended = await endOf(message, abort.signal, send, registry);
     running = undefined;
     // What the handler printed is to be in the pipe before its result is in the other.
@@ -57,8 +59,8 @@ export function runTaskProcess(load: (message: LoadMessage) => Promise<TaskRegis
     else if (message.kind === 'end') end();
     else void leave();
   });
-  // The worker's comes with its word. Another's (of systemd, which sends it to every process of a unit) comes to the worker as
-  // well, which has time for what runs, and then gives it back: here it would be a failure of the run.
+  // The worker's comes with its word. Another's (of systemd, which sends it to every process of a unit) comes to the worker
+  // as well, which has time for what runs, and then gives it back: here it would be a failure of the run.
   process.on('SIGTERM', () => undefined);
   // A terminal's Ctrl-C goes to the worker, which decides.
   process.on('SIGINT', () => undefined);

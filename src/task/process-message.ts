@@ -23,6 +23,8 @@ export type ToProcess =
 export type FromProcess =
   | { readonly kind: 'ready' }
   | { readonly kind: 'load-failed'; readonly message: string }
+  /** It has the run; its function has not been called yet. */
+  | { readonly kind: 'begun' }
   | { readonly kind: 'progress'; readonly fraction: number; readonly note?: string | undefined }
   /** `result` is JSON. */
   | ({ readonly kind: 'done'; readonly result: string } & Memory)
@@ -42,7 +44,8 @@ export function parseFromProcess(message: unknown): FromProcess | undefined {
   const given = message as Readonly<Record<string, unknown>>;
   switch (given.kind) {
     case 'ready':
-      return { kind: 'ready' };
+    case 'begun':
+      return { kind: given.kind };
     case 'load-failed':
       return { kind: 'load-failed', message: textOf(given.message, MAX_ERROR) };
     case 'progress':

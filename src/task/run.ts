@@ -66,11 +66,11 @@ export class TaskRun {
   }
 
   /**
-   * Runs it in the process, which must be ready.
+   * Runs it in the process, which has been ready.
    * @param traceparent of the trace that it belongs to
-   * @returns what is to be written; undefined when nothing is
+   * @returns what is to be written; undefined when nothing is; `unbegun`: the process died before it had it, try another
    */
-  async run(process: TaskProcess, traceparent: string | undefined): Promise<FinishedRun | undefined> {
+  async run(process: TaskProcess, traceparent: string | undefined): Promise<FinishedRun | 'unbegun' | undefined> {
     if (this.#reason !== undefined) return this.#finished(undefined, undefined);
     this.#process = process;
     const { task, definition, options, onProgress } = this.#parts;
@@ -80,10 +80,11 @@ export class TaskRun {
     try {
       const end = await process.run(message, onProgress);
       if (this.#reason !== undefined) await (this.#gone ?? process.over);
+      else if (end.kind === 'unbegun') return 'unbegun';
+      this.#isOver = true;
       return this.#finished(end, process.takeOutput());
     } finally {
       clearTimeout(timer);
-      this.#isOver = true;
       this.#process = undefined;
     }
   }

@@ -1,5 +1,6 @@
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import { backoffMs } from '../util/backoff.ts';
 import { deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
 import type { Offer } from './intake.ts';
@@ -37,6 +38,8 @@ export interface RunnerParts {
 }
 
 const RETRY_MS = 200;
+/** Processes that die, one after the other, before they have a run: then it is what they load, and the run fails. */
+const MOST_TAKEN = 5;
 /** Ends that wait for the database: with more of them nothing new is begun. */
 const MOST_UNWRITTEN = 100;
 
@@ -169,13 +172,23 @@ export class Runner {
   }
 
   async #inProcess(run: TaskRun, traceparent: string | undefined): Promise<FinishedRun | undefined> {
-    const { pool } = this.#parts;
-    const { env } = run.definition;
+    const { pool, logger } = this.#parts;
+    const { task, definition, ended } = run;
+    const { env } = definition;
     try {
-      const taken = await pool.take(env, run.ended);
-      const finished = await run.run(taken, traceparent);
-      pool.give(taken, env);
-      return finished;
+      for (let taken = 1; ; taken++) {
+        const process = await pool.take(env, ended);
+        const finished = await run.run(process, traceparent);
+        pool.give(process, env);
+        if (finished !== 'unbegun') return finished;
+        const { pid, ending } = process;
+        logger.warn({ taskId: task.id, pid, ending }, 'a process died before it had the task; it gets another');
+        if (taken === MOST_TAKEN) {
+          const message = `${taken} processes, one after the other, ended before they had it; the last one ${ending}`;
+          return run.failed({ name: 'TaskProcessError', code: 'PROCESS_DIED', message });
+        }
+        await sleep(backoffMs(taken - 1), ended);
+      }
     } catch (error) {
       return run.failed(failureOf(error));
     }

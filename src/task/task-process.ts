@@ -8,7 +8,7 @@ import { environmentOf } from './environment.ts';
 import type { ProcessGuard } from './guard.ts';
 import type { Isolation } from './isolation.ts';
 import { KilledNotice } from './killed-notice.ts';
-import { LimitWatch, type RunLimits } from './limit-watch.ts';
+import { type Exceeded, LimitWatch, type RunLimits } from './limit-watch.ts';
 import { OutputTail } from './output-tail.ts';
 import { type FromProcess, parseFromProcess, type ToProcess } from './process-message.ts';
 import { ProcessTree } from './process-tree.ts';
@@ -30,12 +30,14 @@ export interface TaskProcessOptions {
   readonly logBytes: number;
   /** Gets what the process prints, line breaks and all, as it comes. */
   readonly onOutput: (chunk: Buffer) => void;
+  /** Called at once when the process itself has ended; what it started may be there still. @default nobody is told */
+  readonly onExit?: (wasReady: boolean) => void;
 }
 
-/** How a run ended by itself. */
+/** How a run ended by itself. `unbegun`: the process died before it had it, so nothing of it was done. */
 export type RunEnd =
   | { readonly kind: 'done'; readonly result: string }
-  | { readonly kind: 'failed'; readonly error: TaskFailure };
+  | { readonly kind: 'failed' | 'unbegun'; readonly error: TaskFailure };
 
 const LEAVE_MS = 1_000;
 /** A file that waits for what never comes would hold its task for ever. */
@@ -57,6 +59,10 @@ export class TaskProcess {
   runs = 0;
   isReady = false;
   isOver = false;
+  /** How it ended, for `it …`; undefined until it is told with `ready` or `over`. */
+  ending: string | undefined;
+  /** Ended by a signal from outside, which says nothing of what it loads. */
+  wasKilled = false;
   /** What it takes, in bytes, as it said itself after its last run; 0 before. */
   residentBytes = 0;
   readonly tree: ProcessTree;
@@ -71,6 +77,8 @@ export class TaskProcess {
   readonly #notice = new KilledNotice();
   /** What it wrote to the channel. */
   #rubbish: string | undefined;
+  /** It has the run that it was given last. */
+  #hasBegun = false;
   #onEnd: ((end: RunEnd) => void) | undefined;
   #onProgress: ((fraction: number, note: string | undefined) => void) | undefined;
 
@@ -118,6 +126,7 @@ export class TaskProcess {
 
   /**
    * Runs a task. Resolves when it has ended or the process has died; what is told after that is not listened to.
+   * A process that is over ends no task: the run is `unbegun`.
    */
   run(
     message: Omit<ToProcess & { readonly kind: 'run' }, 'kind'>,
@@ -129,7 +138,8 @@ export class TaskProcess {
     const ended = new Promise<RunEnd>((resolve) => {
       this.#onEnd = resolve;
     });
-    if (this.isOver) this.#runEnded(this.#death(null, null));
+    this.#hasBegun = false;
+    if (this.isOver) void this.over.then(() => this.#runEnded(this.#death()));
     else {
       this.#limits.begin();
       this.#channel.expect(message.maxResultBytes);
@@ -199,6 +209,9 @@ export class TaskProcess {
       case 'load-failed':
         this.#ready.reject(new TaskProcessError(message.message));
         break;
+      case 'begun':
+        this.#hasBegun = true;
+        break;
       case 'progress':
         this.#onProgress?.(message.fraction, message.note);
         break;
@@ -226,18 +239,19 @@ export class TaskProcess {
     const wasReady = this.isReady;
     this.isOver = true;
     this.isReady = false;
+    this.#options.onExit?.(wasReady);
     // What it printed last may still be in the pipe: it says why.
     if (!error) await Promise.race([closed(this.#child), sleep(LEAVE_MS)]);
-    const death = this.#death(code, signal);
+    this.#tellEnding(code, signal);
     // Of one that was ready what it printed belongs to its run.
     if (!wasReady) {
-      const why = error?.message ?? `${death.error.message}${this.#lastLines()}`;
+      const why = error?.message ?? `${this.#death().error.message}${this.#lastLines()}`;
       this.#ready.reject(new TaskProcessError(why, { cause: error }));
     }
     if (this.pid !== undefined) await this.tree.gone();
     if (this.pid !== undefined) this.#options.guard?.drop(this.pid);
     this.#over.resolve();
-    this.#runEnded(death);
+    this.#runEnded(this.#death());
   }
 
   #lastLines(): string {
@@ -245,21 +259,29 @@ export class TaskProcess {
     return output ? `: ${output.slice(-500)}` : '';
   }
 
-  #death(code: number | null, signal: NodeJS.Signals | null): RunEnd & { readonly kind: 'failed' } {
-    const name = 'TaskProcessError';
-    const isHeap = this.#output.includes('JavaScript heap out of memory');
-    const over = this.#limits.exceeded ?? (isHeap ? this.#limits.overMemory : undefined);
-    if (over) return { kind: 'failed', error: { name, ...over } };
-    if (this.#rubbish !== undefined) {
-      const message = `it wrote ${this.#rubbish} to file descriptor 3, which is its channel to the worker`;
-      return { kind: 'failed', error: { name, code: 'CHANNEL_BROKEN', message } };
-    }
+  #tellEnding(code: number | null, signal: NodeJS.Signals | null): void {
     const by = signal ?? (this.#notice.isGiven ? 'SIGKILL' : null);
-    const how = by === null ? `exited with code ${code}` : `was killed by ${by}`;
-    return {
-      kind: 'failed',
-      error: { name, code: 'PROCESS_DIED', message: `its process ${how} before it had a result` },
-    };
+    this.wasKilled = by !== null && this.#rubbish === undefined && !this.#overLimit;
+    if (this.#rubbish !== undefined) this.ending = `wrote ${this.#rubbish} to file descriptor 3`;
+    else this.ending = by === null ? `exited with code ${code}` : `was killed by ${by}`;
+  }
+
+  get #overLimit(): Exceeded | undefined {
+    const isHeap = this.#output.includes('JavaScript heap out of memory');
+    return this.#limits.exceeded ?? (isHeap ? this.#limits.overMemory : undefined);
+  }
+
+  /** What it is for the run that it was given last. */
+  #death(): RunEnd & { readonly kind: 'failed' | 'unbegun' } {
+    return { kind: this.#hasBegun ? 'failed' : 'unbegun', error: { name: 'TaskProcessError', ...this.#cause() } };
+  }
+
+  #cause(): Omit<TaskFailure, 'name'> {
+    const { ending } = this;
+    if (this.#rubbish !== undefined && !this.#overLimit) {
+      return { code: 'CHANNEL_BROKEN', message: `it ${ending}, which is its channel to the worker` };
+    }
+    return this.#overLimit ?? { code: 'PROCESS_DIED', message: `its process ${ending} before it had a result` };
   }
 
   #send(message: ToProcess): void {

@@ -129,7 +129,86 @@ describe('a process that runs one task after the other', () => {
   );
 });
 
+/** With their first process the others end, before they are come to. */
+const kill = (pids: readonly number[]) => {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It has gone.
+    }
+  }
+};
+const forked = () => processesWith(kit.nodeArguments[0] as string);
+const preload = (code: string) => [
+  '--import',
+  `data:text/javascript,${encodeURIComponent(code)}`,
+  ...kit.nodeArguments,
+];
+
 describe('a process that waits for a task', () => {
+  it('and dies is told of and replaced, and the next task is none the worse', { timeout: 60_000 }, async () => {
+    const log = new LogLines();
+    const worker = kit.worker({ concurrency: 1, spare: 1 }, { logger: log });
+    await worker.start();
+    kill(forked());
+    await log.seen('died while it waited for one');
+    const told = log.lines.find(({ text }) => text.includes('died while it waited for one'));
+    expect(told).toMatchObject({ level: 'warn', fields: { ending: 'was killed by SIGKILL' } });
+    await expect.poll(forked).not.toEqual([]);
+    // Whether it is noticed before the task comes or not.
+    kill(forked());
+    const handle = await kit.tasks.submit('addition', { x: 1, y: 2 });
+    expect(await handle.result({ timeout: 20 })).toBe(3);
+    expect(await kit.kit.row(handle.id)).toMatchObject({ attempt: 1, failures: 0 });
+    await worker.stop();
+    expect(log.count('died while it waited')).toBeLessThanOrEqual(2);
+  });
+
+  it('and dies with the task in hand that it has not begun leaves it to another', { timeout: 60_000 }, async () => {
+    const log = new LogLines();
+    const worker = kit.worker({ concurrency: 1, spare: 1 }, { logger: log });
+    await worker.start();
+    const stopped = forked();
+    for (const pid of stopped) process.kill(pid, 'SIGSTOP');
+    const handle = await kit.tasks.submit('addition', { x: 1, y: 2 });
+    await expect.poll(() => handle.state()).toBe('STARTED');
+    kill(stopped);
+    expect(await handle.result({ timeout: 20 })).toBe(3);
+    expect(await kit.kit.row(handle.id)).toMatchObject({ attempt: 1, failures: 0 });
+    await log.seen('a process died before it had the task');
+    await worker.stop();
+  });
+
+  it('and dies each time is replaced ever later', { timeout: 60_000 }, async () => {
+    const file = join(folder, 'forks');
+    const dies = `import { appendFileSync } from 'node:fs';
+      appendFileSync('${file}', Date.now() + '\\n');
+      const send = process.send;
+      process.send = (message, then) => send.call(process, message, () => {
+        then();
+        if (message.kind === 'ready') setTimeout(() => process.exit(1), 20);
+      });`;
+    const worker = kit.worker({ concurrency: 1, spare: 1 }, { nodeArguments: preload(dies) });
+    await worker.start();
+    await expect.poll(() => lines(file).length, { interval: 100 }).toBeGreaterThanOrEqual(5);
+    await worker.stop();
+    const times = lines(file).map(Number);
+    const gaps = times.slice(1, 5).map((time, n) => time - (times[n] ?? 0));
+    for (const [n, gap] of gaps.entries()) expect(gap).toBeGreaterThanOrEqual(100 * 2 ** n);
+  });
+
+  it('and dies each time before it has the task fails it after five, and says why', { timeout: 60_000 }, async () => {
+    const dies = `const send = process.send;
+      process.send = (message) => send.call(process, message, () => process.exit(7));`;
+    const worker = kit.worker({ concurrency: 1, spare: 0 }, { nodeArguments: preload(dies) });
+    await worker.start();
+    await expect((await kit.tasks.submit('addition', { x: 1, y: 2 })).result({ timeout: 30 })).rejects.toMatchObject({
+      reason: '5 processes, one after the other, ended before they had it; the last one exited with code 7',
+    });
+    await worker.stop();
+  });
+
   it('leaves nothing in the output of its worker when it is ended', async () => {
     const said: string[] = [];
     const process = await taskProcess((chunk) => said.push(chunk.toString()));
@@ -251,7 +330,7 @@ describe('a worker that stops', () => {
       const told = async () => (await handle.record()).note;
       await expect.poll(told).toBe('ready');
       const terminate = async () => {
-        for (const pid of processesWith(kit.nodeArguments[0] as string)) process.kill(pid, 'SIGTERM');
+        for (const pid of forked()) process.kill(pid, 'SIGTERM');
         await expect.poll(told, { interval: 10 }).toBe('SIGTERM');
       };
       if (order === 'before') await terminate();
