@@ -1,3 +1,4 @@
+import type { SqlExecutor } from '../database/executor.ts';
 import type { DatabaseLink } from '../database/link.ts';
 import type { Transactions } from '../database/transactions.ts';
 import {
@@ -204,9 +205,12 @@ export class Creation {
     if (!isSettled && state === 'Complete') await this.#settle('Cancelled', ended);
   }
 
-  /** As often as it takes while the instance is ours: each statement is fenced, and the same when it is written twice. */
+  /**
+   * As often as it takes while the instance is ours: each statement is fenced, and the same when it is written twice.
+   * Behind that nobody waits for the database: its lease ends the instance, and who asked for it is told.
+   */
   async #written<T>(
-    write: (db: DatabaseLink, lease: { id: string; owner: string; leaseMs: number }) => Promise<T>,
+    write: (db: SqlExecutor, lease: { id: string; owner: string; leaseMs: number }) => Promise<T>,
   ): Promise<T> {
     const { db, leases, logger } = this.#parts;
     const { id } = this.#running;
@@ -214,7 +218,7 @@ export class Creation {
     for (;;) {
       const since = performance.now();
       try {
-        const written = await write(db, lease);
+        const written = await write(db.within(this.#running.leftMs()), lease);
         this.#running.renewed(since);
         return written;
       } catch (error) {

@@ -21,6 +21,8 @@ export interface RunningInstance {
   readonly until: AbortSignal;
   /** Whether its lease holds: until then what could not be written may be tried again. */
   isOurs(): boolean;
+  /** For how long it holds still, in milliseconds; 0 when it does not. */
+  leftMs(): number;
   /** A statement that renewed it has just been begun. */
   renewed(sinceMs: number): void;
 }
@@ -73,6 +75,7 @@ export class InstanceLeases {
         id,
         until: held.abort.signal,
         isOurs: () => !this.#isOver(held),
+        leftMs: () => Math.max(0, this.#leftMs(held)),
         renewed: (sinceMs) => {
           held.renewedMs = sinceMs;
         },
@@ -87,8 +90,12 @@ export class InstanceLeases {
     for (const held of this.#held) if (id === undefined || held.id === id) held.abort.abort(reason);
   }
 
-  #isOver({ renewedMs }: Held): boolean {
-    return performance.now() - renewedMs > this.leaseMs * (1 - MARGIN_SHARE);
+  #isOver(held: Held): boolean {
+    return this.#leftMs(held) < 0;
+  }
+
+  #leftMs({ renewedMs }: Held): number {
+    return this.leaseMs * (1 - MARGIN_SHARE) - (performance.now() - renewedMs);
   }
 
   async #renewAll(): Promise<void> {

@@ -124,8 +124,9 @@ export class Processes implements Service {
   /**
    * Creates an instance: validates, writes it, runs the synchronous tasks, and submits the asynchronous ones. Resolves
    * when all that is done, or the first synchronous task has failed.
-   * @throws UnknownProcessError, InvalidProcessInputError, ProcessConflictError, InvalidArgumentError,
-   *   DatabaseUnavailableError; NotRunningError: it stops, and nothing was created
+   * @throws UnknownProcessError, InvalidProcessInputError, ProcessConflictError, InvalidArgumentError;
+   *   DatabaseUnavailableError: what was created, if it was, is ended by its lease; NotRunningError: it stops, and nothing
+   *   was created, or the database was down
    */
   async create(processId: string, given: unknown, options: CreateOptions = {}): Promise<CreateResult> {
     const definition = this.registry.get(processId);

@@ -1,9 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
 import { DatabaseUnavailableError, TaskRevokedError } from '../../src/errors.ts';
+import type { Logger } from '../../src/lifecycle/logger.ts';
+import { defineProcess } from '../../src/process/definition.ts';
+import { ProcessRegistry } from '../../src/process/registry.ts';
 import { resolveSettings } from '../../src/settings/resolve.ts';
 import { task } from '../../src/task/definition.ts';
 import { TaskRegistry } from '../../src/task/registry.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { testBrokerUrl } from '../support/servers.ts';
 import { TaskKit } from '../support/task-kit.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
@@ -14,6 +18,39 @@ const ID = '01a228ef-67dd-728f-88f3-db6bf750f71e';
 let kit: TaskKit;
 let proxy: TcpProxy;
 let service: SvcCommService;
+const more: SvcCommService[] = [];
+
+/** Of a process whose only synchronous task begins and does not end before it is told to. */
+function heldProcess() {
+  const begun = deferred<void>();
+  const end = deferred<void>();
+  let begins = 0;
+  const hold = async () => {
+    begins += 1;
+    begun.resolve();
+    await end.promise;
+  };
+  const processRegistry = new ProcessRegistry();
+  processRegistry.add(defineProcess({ id: 'held', tasksSync: [hold, function never() {}] }));
+  return { processRegistry, begun: begun.promise, end: () => end.resolve(), begins: () => begins };
+}
+
+/** A service behind the proxy. */
+function made(lease: '1s' | '30s', parts: { processRegistry?: ProcessRegistry; logger?: Logger } = {}) {
+  const { url, schema } = kit.db;
+  const settings = resolveSettings({
+    appId: 'outage',
+    queue: schema,
+    brokerUrl: testBrokerUrl(),
+    databaseUrl: proxy.url(url),
+    schema,
+    logLevel: 'silent',
+    instances: { lease },
+  });
+  const taskRegistry = new TaskRegistry();
+  taskRegistry.add(idle);
+  return createService(settings, { taskRegistry, processRegistry: new ProcessRegistry(), ...parts });
+}
 
 beforeAll(async () => {
   kit = await TaskKit.create();
@@ -21,23 +58,12 @@ beforeAll(async () => {
 });
 afterAll(() => kit.close());
 beforeEach(async () => {
-  const { url, schema } = kit.db;
-  proxy = await TcpProxy.to(url);
-  const given = {
-    appId: 'outage',
-    queue: schema,
-    brokerUrl: testBrokerUrl(),
-    databaseUrl: proxy.url(url),
-    schema,
-    logLevel: 'silent',
-  } as const;
-  const taskRegistry = new TaskRegistry();
-  taskRegistry.add(idle);
-  service = createService(resolveSettings(given), { taskRegistry });
+  proxy = await TcpProxy.to(kit.db.url);
+  service = made('30s');
 });
 afterEach(async () => {
   proxy.heal();
-  await service.close();
+  for (const one of [service, ...more.splice(0)]) await one.close();
   await proxy.close();
 });
 
@@ -74,5 +100,27 @@ describe('while the database is down', () => {
     await (await kit.tasks()).cancel(handle.id);
     expect(await ended).toBeInstanceOf(TaskRevokedError);
     expect(await tasks.list()).toHaveLength(1);
+  });
+
+  it('who creates an instance is told so when its lease is over; it is ended, and no step of it is begun again', {
+    timeout: 60_000,
+  }, async () => {
+    const held = heldProcess();
+    const creator = made('1s', { processRegistry: held.processRegistry });
+    more.push(creator);
+    const creating = (await creator.processes()).create('held', {}, { id: ID });
+    const told = expect(creating).rejects.toBeInstanceOf(DatabaseUnavailableError);
+    await held.begun;
+    proxy.refuse();
+    proxy.cut();
+    held.end();
+    await told;
+    proxy.heal();
+    const state = async () => (await (await service.processes()).find(ID))?.state;
+    await expect.poll(state, { timeout: 30_000 }).toBe('Failed');
+    expect(await (await service.processes()).find(ID)).toMatchObject({
+      tasks: [{ status: 'LOST' }, { status: 'SKIPPED' }],
+    });
+    expect(held.begins()).toBe(1);
   });
 });
