@@ -105,7 +105,7 @@ export class InstanceLeases {
       await sleep(this.leaseMs * RENEW_SHARE, signal);
       if (signal.aborted || this.#held.size === 0) continue;
       await this.#renew().catch((error: unknown) => {
-        logger.warn({ error }, 'could not renew the leases of process instances; trying again');
+        if (!signal.aborted) logger.warn({ error }, 'could not renew the leases of process instances; trying again');
       });
     }
   }

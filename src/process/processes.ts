@@ -92,6 +92,9 @@ interface Opened {
   readonly sweeper: InstanceSweeper;
 }
 
+/** For the writes of what a stop has ended. */
+const GIVE_UP_MS = 2_000;
+
 /** Creates instances of processes, runs their synchronous tasks, and tells what becomes of them. */
 export class Processes implements Service {
   readonly name = 'processes';
@@ -116,7 +119,7 @@ export class Processes implements Service {
   start(): Promise<void> {
     return this.#lifecycle.start();
   }
-  /** Ends the synchronous tasks that run here, as lost. */
+  /** Ends the synchronous tasks that run here, as lost; while the database is down their leases end them. */
   stop(): Promise<void> {
     return this.#lifecycle.stop();
   }
@@ -278,11 +281,14 @@ export class Processes implements Service {
   async #stop(): Promise<void> {
     const open = this.#open;
     if (!open) return;
-    open.leases.end('stop');
+    const { leases, sweeper, db } = open;
+    leases.end('stop');
+    const close = () => Promise.all([sweeper.stop(), leases.stop(), db.close()]);
+    // A database that is down is not waited for: what cannot be written is ended by its lease.
+    const giveUp = setTimeout(() => void close(), GIVE_UP_MS);
     await Promise.allSettled([...this.#underWay]);
-    await open.sweeper.stop();
-    await open.leases.stop();
-    await open.db.close();
+    clearTimeout(giveUp);
+    await close();
     this.#open = undefined;
   }
 }

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
 import { DatabaseUnavailableError, TaskRevokedError } from '../../src/errors.ts';
-import type { Logger } from '../../src/lifecycle/logger.ts';
+import { type Logger, silentLogger } from '../../src/lifecycle/logger.ts';
 import { defineProcess } from '../../src/process/definition.ts';
 import { ProcessRegistry } from '../../src/process/registry.ts';
 import { resolveSettings } from '../../src/settings/resolve.ts';
@@ -122,5 +122,30 @@ describe('while the database is down', () => {
       tasks: [{ status: 'LOST' }, { status: 'SKIPPED' }],
     });
     expect(held.begins()).toBe(1);
+  });
+
+  it('a service closes: what looks after instances does not wait for it', { timeout: 30_000 }, async () => {
+    const looks = deferred<void>();
+    const warn = (fields: { connection?: string }) => fields.connection === 'processes' && looks.resolve();
+    const closing = made('1s', { logger: { ...silentLogger, warn } });
+    more.push(closing);
+    await closing.processes();
+    proxy.refuse();
+    proxy.cut();
+    await looks.promise;
+    await closing.close();
+  });
+
+  it('a service closes: what creates an instance is told, and waits no longer', { timeout: 20_000 }, async () => {
+    const held = heldProcess();
+    const closing = made('30s', { processRegistry: held.processRegistry });
+    more.push(closing);
+    const creating = (await closing.processes()).create('held', {});
+    const told = expect(creating).rejects.toMatchObject({ code: 'SVC_COMM_NOT_RUNNING' });
+    await held.begun;
+    proxy.refuse();
+    proxy.cut();
+    await closing.close();
+    await told;
   });
 });
