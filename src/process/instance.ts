@@ -59,6 +59,17 @@ export interface ProcessInstance {
 export const hasEnded = ({ state }: Pick<ProcessInstance, 'state'>): boolean => state !== 'New' && state !== 'Running';
 
 /**
+ * Whether a cancel has ended it, or at least one of its tasks: with one that had failed before it ends as Failed.
+ * @param before as it was when that was asked for
+ */
+export const wasCancelled = (before: ProcessInstance, { state, tasks }: ProcessInstance): boolean =>
+  state === 'Cancelled' ||
+  tasks.some(({ kind, status }, at) => {
+    const was = before.tasks[at]?.status;
+    return kind === 'async' && status === 'REVOKED' && was !== 'REVOKED';
+  });
+
+/**
  * What ended it before its asynchronous tasks were submitted: the synchronous task that failed or was lost, or the first
  * one that was not begun any more when its server died. undefined: it has not Failed so.
  */

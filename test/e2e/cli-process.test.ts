@@ -12,13 +12,16 @@ tasksSync: [say.hello]
 tasksAsync: [say.later]
 ---
 id: waiting
-tasksAsync: [[wait, { args: { for: 1ms }, delay: 1h }]]
+tasksAsync: [[wait, { args: { for: 1ms }, delay: 1h }], say.early]
 `,
   'tasks/custom/say.js': `
 import { processTask } from 'svc-comm/process';
 export const hello = ({ body }) => {
   if (body.foo === 'fail') throw new Error('no hello today');
   return 'hello ' + body.foo;
+};
+export const early = ({ body }) => {
+  if (body.foo === 'fail') throw new Error('too early');
 };
 export const later = processTask({ env: ['LATER_TOKEN'] }, ({ body }) => 'later ' + body.foo);
 `,
@@ -87,6 +90,14 @@ it('process run creates an instance and waits for its end; ls, show and cancel l
     code: 0,
     text: expect.stringContaining('Cancelled'),
   });
+  const failing = (await cli('process', 'run', 'waiting', '-d', '{"foo":"fail"}', '--detach', '--json'))
+    .json as Instance;
+  const statuses = async () => (await cli('process', 'show', failing.id, '--json')).json.tasks[1].status;
+  await expect.poll(statuses, { timeout: 30_000 }).toBe('FAILURE');
+  // The first has something to end, the second has not.
+  const text = expect.stringMatching(/state +Failed\n[\s\S]*wait REVOKED/);
+  expect(await cli('process', 'cancel', failing.id)).toMatchObject({ code: 0, text });
+  expect(await cli('process', 'cancel', failing.id)).toMatchObject({ code: 1, text });
 });
 
 it('what can be told without the database is told before it is asked', async () => {

@@ -271,6 +271,21 @@ describe.each(GROUNDS)('the process API on %s', (ground) => {
     expect((await remove(`/plain/${done.id}`)).status).toBe(409);
   });
 
+  it('cancels what is left of an instance of which a task has failed: once, and it is Failed', async () => {
+    const { id } = (await post('/breaks-early')).json as Instance;
+    const statuses = async () =>
+      ((await get(`/breaks-early/${id}`)).json as Instance).tasks.map(({ status }) => status);
+    await expect.poll(statuses, { timeout: 30_000 }).toEqual(['FAILURE', 'STARTED']);
+    expect(await remove(`/breaks-early/${id}`)).toMatchObject({
+      status: 200,
+      json: { state: 'Failed', tasks: [{ status: 'FAILURE' }, { status: 'REVOKED' }] },
+    });
+    expect(await remove(`/breaks-early/${id}`)).toMatchObject({
+      status: 409,
+      json: { detail: 'it has ended already, as Failed' },
+    });
+  });
+
   it('cancels an instance whose synchronous task runs: the next step is not begun', async () => {
     const id = randomUUID();
     const creating = put(`/slow-start/${id}`);

@@ -1,4 +1,4 @@
-import { failedTask } from '../../process/instance.ts';
+import { failedTask, wasCancelled } from '../../process/instance.ts';
 import type { Processes } from '../../process/processes.ts';
 import type { CommandContext } from '../context.ts';
 import { readData } from '../data.ts';
@@ -39,10 +39,12 @@ export async function run(context: CommandContext, process: string, options: Run
   return withProcesses(context, work, (registry) => registry.get(process));
 }
 
+/** @returns 1 when it had ended already */
 export function cancel(context: CommandContext, id: string, { timeout }: { readonly timeout: number }): Promise<0 | 1> {
   return withProcesses(context, async (processes) => {
+    const before = await processes.record(id);
     const ended = await processes.cancel(id, { timeout: `${timeout}ms` });
     context.print(ended, instanceText(ended));
-    return ended.state === 'Cancelled' ? 0 : 1;
+    return wasCancelled(before, ended) ? 0 : 1;
   });
 }

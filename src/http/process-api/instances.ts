@@ -1,7 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { InstanceNotFoundError, InstanceWaitTimeoutError } from '../../errors.ts';
 import type { ProcessDescription } from '../../process/description.ts';
-import { failedTask, INSTANCE_STATES, type InstanceState, type ProcessInstance } from '../../process/instance.ts';
+import {
+  failedTask,
+  INSTANCE_STATES,
+  type InstanceState,
+  type ProcessInstance,
+  wasCancelled,
+} from '../../process/instance.ts';
 import { defaultProcesses } from '../../process/process-source.ts';
 import type { CreateOptions, Processes } from '../../process/processes.ts';
 import { type Duration, durationMs } from '../../util/duration.ts';
@@ -99,14 +105,15 @@ export class Instances {
 
   /** 200 when it has really ended, 202 while it still does, 409 when it had ended otherwise. */
   async cancel(request: OfInstance, reply: FastifyReply): Promise<FastifyReply> {
-    const { id, state } = await this.#visible(request);
+    const before = await this.#visible(request);
+    const { id, state } = before;
     if (state === 'Complete' || state === 'Failed') throw hadEnded(state);
     const processes = await this.#processes();
     try {
       const signal = this.#closing.signal;
       const ended = await processes.cancel(id, { timeout: `${this.#cancelWaitMs}ms`, signal });
       // It came to its end by itself meanwhile.
-      if (ended.state !== 'Cancelled') throw hadEnded(ended.state);
+      if (!wasCancelled(before, ended)) throw hadEnded(ended.state);
       return reply.send(instanceBody(ended));
     } catch (error) {
       if (!(error instanceof InstanceWaitTimeoutError) && !this.#closing.signal.aborted) throw error;

@@ -50,3 +50,4 @@ export const long = defineProcess({
 export const slowStart = defineProcess({ id: 'slow-start', tasksSync: [[nap, [20_000]]], tasksAsync: [nap] });
 export const breaks = defineProcess({ id: 'breaks', tasksAsync: [fails, [nap, [10]]] });
 export const brief = defineProcess({ id: 'brief', tasksSync: [[nap, [2_500]]] });
+export const breaksEarly = defineProcess({ id: 'breaks-early', tasksAsync: [fails, [nap, [60_000]]] });
