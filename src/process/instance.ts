@@ -54,6 +54,11 @@ export interface ProcessInstance {
   readonly finishedAt?: Date;
   /** Synchronous ones first, each kind in its order. */
   readonly tasks: readonly InstanceTask[];
+  /**
+   * Of a list that would have more than 8 MiB: `input`, and `args` and `result` of its tasks, are left out. Asked for by
+   * its id it has them.
+   */
+  readonly isAbridged?: true;
 }
 
 export const hasEnded = ({ state }: Pick<ProcessInstance, 'state'>): boolean => state !== 'New' && state !== 'Running';

@@ -165,7 +165,7 @@ export class Processes implements Service {
     return found;
   }
 
-  /** Newest first. */
+  /** Newest first. Of a page with more than 8 MiB the last ones are abridged: see `isAbridged`. */
   async list(options: ListInstancesOptions = {}): Promise<ProcessInstance[]> {
     const filter = listOptions(options, ['process', 'submitter'], INSTANCE_STATES);
     const { asked } = this.#opened;

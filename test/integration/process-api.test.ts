@@ -117,6 +117,28 @@ describe.each(GROUNDS)('the process API on %s', (ground) => {
     },
   );
 
+  it('lists no more than 8 MiB of what instances were given and have returned; each has that at its own address', async () => {
+    const large = 'x'.repeat(900 * 1024);
+    const echo = ({ body }: { body: { large: string } }) => body.large;
+    kit.registry.add(defineProcess({ id: 'echoes', tasksSync: [[echo, [1]]] }));
+    for (let n = 0; n < 6; n++) expect((await post('/echoes', { large, n })).status).toBe(201);
+    const listed = (await get('/echoes/instances')).json as readonly (Instance & { readonly location?: string })[];
+    const whole = { state: 'Complete', input: { large }, tasks: [{ input: [1], result: large }] };
+    const abridged = {
+      state: 'Complete',
+      input: null,
+      tasks: [{ name: 'echo', status: 'SUCCESS', input: null, result: null }],
+      abridged: true,
+    };
+    expect(listed).toMatchObject([whole, whole, whole, whole, abridged, abridged]);
+    expect(listed[0]).not.toHaveProperty('abridged');
+    expect((await get(listed[5]?.location ?? '')).json).toMatchObject({ ...whole, input: { large, n: 0 } });
+    expect(await processes.list({ process: 'echoes', offset: 4 })).toMatchObject([
+      { input: { n: 1 } },
+      { input: { n: 0 } },
+    ]);
+  });
+
   it('answers 502 when a synchronous task has a result that is nested deeper than workers take', async () => {
     const deepens = () => nested(61);
     kit.registry.add(defineProcess({ id: 'deepens', tasksSync: [deepens], tasksAsync: [function unreached() {}] }));

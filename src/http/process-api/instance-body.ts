@@ -8,7 +8,10 @@ export const instanceBody = (instance: ProcessInstance): object => ({
   input: instance.input ?? null,
   createdAt: instance.createdAt,
   finishedAt: instance.finishedAt ?? null,
-  tasks: instance.tasks.map(taskBody),
+  tasks: instance.tasks.map((task) => ({
+    ...taskBody(task),
+    ...(instance.isAbridged ? { input: null } : {}),
+  })),
 });
 
 const taskBody = (task: InstanceTask): object => ({

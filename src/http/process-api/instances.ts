@@ -95,7 +95,11 @@ export class Instances {
     const { owner, seesAll } = callerOf(request);
     const states = statesOf(query.state);
     const filter = { ...(seesAll ? {} : { submitter: owner }), ...(states ? { states } : {}) };
-    return (await processes.list({ process, limit, offset, ...filter })).map(instanceBody);
+    const listed = await processes.list({ process, limit, offset, ...filter });
+    return listed.map((instance) => ({
+      ...instanceBody(instance),
+      ...(instance.isAbridged ? { abridged: true, location: this.#uri(request, instance) } : {}),
+    }));
   }
 
   async show(request: OfInstance, reply: FastifyReply): Promise<FastifyReply> {

@@ -8,13 +8,15 @@ const UUID: JsonSchema = { type: 'string', format: 'uuid' };
 const TIME: JsonSchema = { type: ['string', 'null'], format: 'date-time' };
 const ANYTHING: JsonSchema = {};
 
-const object = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
+type Members = Readonly<Record<string, JsonSchema>>;
+
+const object = (members: Members, optional: Members = {}): JsonSchema => ({
   type: 'object',
-  properties,
-  required: Object.keys(properties),
+  properties: { ...members, ...optional },
+  required: Object.keys(members),
 });
 
-const TASK = object({
+const TASK_MEMBERS = {
   name: { type: 'string' },
   kind: { type: 'string', enum: ['sync', 'async'] },
   status: { type: 'string', enum: STEP_STATUSES },
@@ -25,17 +27,26 @@ const TASK = object({
   dueAt: TIME,
   startedAt: TIME,
   finishedAt: TIME,
-});
+} satisfies Members;
 
-const INSTANCE = object({
+const INSTANCE_MEMBERS = {
   id: UUID,
   process: { type: 'string' },
   state: { type: 'string', enum: INSTANCE_STATES },
   input: ANYTHING,
   createdAt: { type: 'string', format: 'date-time' },
   finishedAt: TIME,
-  tasks: { type: 'array', items: TASK },
-});
+  tasks: { type: 'array', items: object(TASK_MEMBERS) },
+} satisfies Members;
+
+const INSTANCE = object(INSTANCE_MEMBERS);
+
+const LISTED_TASK = object({ ...TASK_MEMBERS, input: { type: ['array', 'null'], items: {} } });
+/** Those at the end of a long list have two members more. */
+const LISTED = object(
+  { ...INSTANCE_MEMBERS, tasks: { type: 'array', items: LISTED_TASK } },
+  { abridged: { type: 'boolean' }, location: { type: 'string', format: 'uri-reference' } },
+);
 
 const DESCRIPTION: JsonSchema = {
   type: 'object',
@@ -111,7 +122,9 @@ function pathsOf(process: ProcessDescription): [string, PathItem][] {
             queryParameter('limit', 'How many.', { type: 'integer', minimum: 1, maximum: 1000, default: 100 }),
             queryParameter('offset', 'After how many.', { type: 'integer', minimum: 0, default: 0 }),
           ],
-          responses: { 200: json('Instances.', { type: 'array', items: INSTANCE }) },
+          responses: {
+            200: json('Instances; what is long is left out behind the first 8 MiB.', { type: 'array', items: LISTED }),
+          },
         },
       },
     ],
