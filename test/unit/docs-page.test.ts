@@ -128,6 +128,25 @@ describe('the page /docs', () => {
     }
   });
 
+  test('shows in each empty field what could be written there, and a default as its value', async () => {
+    const { registry, page } = await documented();
+    const args = z.object({
+      free: z.string(),
+      count: z.int().min(5),
+      inner: z.object({ n: z.number() }),
+      given: z.string().default('mine'),
+    });
+    registry.add(task({ name: 'fields', args }, nothing));
+    const fields = [...(await page()).matchAll(/data-name="(\w+)"[^>]* placeholder="([^"]*)"(?: value="([^"]*)")?/g)];
+    const shown = fields.map(([, name, placeholder, value]) => [name, placeholder, value]);
+    expect(shown).toEqual([
+      ['free', 'text', ''],
+      ['count', '5', ''],
+      ['inner', '{&quot;n&quot;:1}', undefined],
+      ['given', 'text', 'mine'],
+    ]);
+  });
+
   test('asks for the token only where one is needed, and keeps it out of its text', async () => {
     expect(await (await documented()).page()).not.toContain('id="token"');
     const { server } = await documented({ guard: { token: 'c4n4ry' } });

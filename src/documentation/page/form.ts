@@ -82,7 +82,8 @@ const wholeBody = (id: string, schema: JsonSchema): Html =>
     2,
   )}</textarea></div>`;
 
-const placeholder = (schema: JsonSchema): string => {
-  const example = exampleOf({ ...schema, default: undefined, examples: schema.examples ?? [] });
+/** What could be written here. A default stands in the field itself. */
+const placeholder = ({ default: _, ...schema }: JsonSchema): string => {
+  const example = exampleOf(schema);
   return typeof example === 'string' ? example : example === null ? '' : JSON.stringify(example);
 };
