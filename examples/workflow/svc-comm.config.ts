@@ -13,4 +13,6 @@ export default defineConfig({
   binds: [[name, 'inserted']],
   // A workflow whose message reached no queue would never be consumed.
   outbox: { unroutable: 'keep' },
+  // A table has a key for each cell: as many as a body of 1 MiB can hold (`"":0,` is the shortest).
+  limits: { keys: 210_000 },
 });

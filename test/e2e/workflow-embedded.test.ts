@@ -36,6 +36,26 @@ it('npm start needs no server: a workflow is stored, queued and consumed, and wh
   expect(await second.stop()).toBe(0);
 });
 
+it('takes whatever table 1 MiB can hold, and says what is wrong with one that is nested too deep', {
+  timeout: 180_000,
+}, async () => {
+  const { url, stop } = await kit.start(kit.bareEnv());
+  const headers = { 'content-type': 'application/json' };
+  const rows = (count: number, row: object) => Array.from({ length: count }, () => row);
+  await post(url, rows(2_000, { a: 1, b: 2, c: 3, d: 4, e: 5, f: 6 }));
+  const lines = (await (await fetch(`${url}/workflow/consume`)).text()).split('\r\n');
+  expect([lines.length, lines[0], lines[2_000]]).toEqual([2_002, 'a,b,c,d,e,f', '1,2,3,4,5,6']);
+  // Keys and next to nothing else: {"":0}
+  await post(url, rows(149_000, { '': 0 }));
+  expect((await fetch(`${url}/workflow/consume`)).status).toBe(200);
+
+  const data = `${'{"a":'.repeat(70)}1${'}'.repeat(70)}`;
+  const refused = await fetch(`${url}/workflow`, { method: 'POST', headers, body: `{"data":${data}}` });
+  expect(refused.status).toBe(422);
+  expect(await refused.json()).toMatchObject({ error: 'unprocessable', message: expect.stringContaining('deep') });
+  expect(await stop()).toBe(0);
+});
+
 it('npm run build compiles it, and npm test passes, with no server anywhere', async () => {
   const options = { cwd: kit.folder, env: kit.bareEnv() };
   await run(process.execPath, [join(kit.folder, 'node_modules/typescript/bin/tsc')], options);

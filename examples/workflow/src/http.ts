@@ -15,6 +15,8 @@ const TEMPORARY = [
 ];
 /** PostgreSQL: jsonb and text hold no NUL, and no half of a surrogate pair. */
 const UNSTORABLE = ['22P05', '22P02', '22021'];
+/** What no message can carry: nested too deep, or with a key that reaches for a prototype. */
+const UNSENDABLE = 'SVC_COMM_UNSERIALISABLE_PAYLOAD';
 
 const post = {
   body: {
@@ -126,6 +128,9 @@ function refuseWrongInput(app: FastifyInstance): void {
           ? error.message
           : 'PostgreSQL cannot store NUL or half a surrogate pair';
         return reply.code(422).send({ error: 'unprocessable', message });
+      }
+      if (error instanceof SvcCommError && error.code === UNSENDABLE) {
+        return reply.code(422).send({ error: 'unprocessable', message: error.message });
       }
       if (error instanceof SvcCommError && TEMPORARY.includes(error.code)) {
         request.log.warn({ err: error }, 'not available');
