@@ -44,7 +44,9 @@ function maskPasswords(text: string): string {
     if (!hasScheme) continue;
     if (host > end) {
       end = indexOfMatch(URL_END, text, host);
-      at = text.lastIndexOf('@', end - 1);
+      // In the URL alone: a look back from its end would go through all URLs before it.
+      const inside = text.slice(host, end).lastIndexOf('@');
+      at = inside < 0 ? -1 : host + inside;
     }
     const colon = at < host ? -1 : indexOfMatch(USER_END, text, host);
     if (colon < 0 || colon > at || text[colon] !== ':' || matchesAt(PORT, text, colon + 1)) continue;
