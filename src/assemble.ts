@@ -120,9 +120,11 @@ export class SvcCommService {
     work: (transaction: Handle) => Promise<T>,
     ...nothing: []
   ): Promise<T> {
-    if (nothing.length > 0) {
+    const [options]: readonly unknown[] = nothing;
+    // An index is none: `works.map(transaction)`.
+    if (typeof options === 'object' && options !== null) {
       const expected = 'nothing (for another level of isolation, SET TRANSACTION as the first statement of the work)';
-      throw new InvalidArgumentError('the second argument of transaction()', expected, kindOf([...nothing].at(0)));
+      throw new InvalidArgumentError('the second argument of transaction()', expected, kindOf(options));
     }
     if (typeof work !== 'function') {
       throw new InvalidArgumentError('work', 'a function that does the work of the transaction', kindOf(work));
@@ -321,7 +323,7 @@ export class SvcCommService {
 
   /**
    * Creates or updates our tables. A table that a transaction has locked is waited for in short turns, as long as the
-   * setting `wait` says: what else uses it is held up for a second at a time.
+   * setting `wait` says: what else uses it is held up for two seconds at a time.
    * @returns the files that ran
    * @throws MigrationRightsError, MigrationBlockedError, DatabaseUnavailableError
    */

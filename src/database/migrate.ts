@@ -25,8 +25,12 @@ export interface MigrateOptions extends SchemaOption {
 /** First half of the advisory lock that lets one migration of a database run at a time; the schema's hash is the second. */
 const LOCK_NAMESPACE = 0x5c0d;
 export const MIGRATIONS_TABLE = 'svc_comm_migrations';
-/** Who waits for a whole table has all others wait behind it: a publisher of events for as long as this. */
-const LOCK_MS = 1_000;
+/**
+ * Who waits for a whole table has all others wait behind it: a publisher of events for as long as this. An autovacuum of
+ * the table gives way only to one that has waited for `deadlock_timeout` (a second by default).
+ */
+const LOCK_TIMEOUT = `SELECT set_config('lock_timeout', greatest(2000, setting::int + 1000)::text, true)
+  FROM pg_settings WHERE name = 'deadlock_timeout'`;
 /** Between two tries, so that those get on. */
 const PAUSE_MS = { least: 1_000, more: 1_000 } as const;
 /** lock_not_available, deadlock_detected. */
@@ -36,7 +40,8 @@ const BLOCKED = new Set(['55P03', '40P01']);
  * Brings our tables up to this version: runs the files of `migrations/` that have not run yet, all in one transaction.
  * Safe to run twice and by several processes at once: the others wait, find nothing left, and carry on.
  *
- * A table that a transaction has locked is waited for a second at a time, with pauses: what else uses it is held up no longer.
+ * A table that a transaction has locked is waited for two seconds at a time, with pauses: what else uses it is held up no
+ * longer.
  * @returns the names of the files that this call ran
  * @throws MigrationRightsError, MigrationBlockedError
  */
@@ -50,7 +55,8 @@ export async function migrate(knex: Knex, options: MigrateOptions = {}): Promise
       return await runFiles(knex, schema, files);
     } catch (error) {
       if (!BLOCKED.has(sqlState(error) ?? '')) throw error;
-      const holders = await tableHolders(knex, schema);
+      // Who cannot be asked now is asked next time.
+      const holders = await tableHolders(knex, schema).catch(() => []);
       if (performance.now() >= untilMs)
         throw new MigrationBlockedError(schema, describeHolders(holders), holders, { cause: error });
       onBlocked?.(holders);
@@ -63,7 +69,7 @@ function runFiles(knex: Knex, schema: string, files: readonly string[]): Promise
   return knex
     .transaction(async (trx) => {
       await trx.raw('SELECT pg_advisory_xact_lock(?, hashtext(?))', [LOCK_NAMESPACE, schema]);
-      await trx.raw(`SET LOCAL lock_timeout = ${LOCK_MS}`);
+      await trx.raw(LOCK_TIMEOUT);
       // CREATE SCHEMA IF NOT EXISTS asks for the right to create one even when it is there.
       const { rows } = await trx.raw('SELECT 1 FROM pg_namespace WHERE nspname = ?', [schema]);
       if (rows.length === 0) await trx.raw(`CREATE SCHEMA ${quoteIdentifier(schema)}`);
