@@ -34,15 +34,28 @@ export class Promotion {
     const dueMs = await this.#statements.nextDueMs(db);
     if (dueMs === undefined) return PROMOTION_CHECK_MS;
     if (dueMs > 0) return Math.min(PROMOTION_CHECK_MS, Math.ceil(dueMs));
-    const promoted = await this.#statements.promote(db, batchSize, this.#skipped);
-    stats.promoted += promoted;
-    const nextSkipped = promoted > 0 ? 0 : this.#skipped + batchSize;
-    this.#skipped = nextSkipped < MOST_SKIPPED ? nextSkipped : 0;
-    if (promoted > 0) return 0;
+    const { moved, isAlone } = await this.#statements.promote(db, batchSize, this.#skipped);
+    stats.promoted += moved;
+    if (moved > 0) {
+      this.#skipped = 0;
+      return 0;
+    }
     // A transaction has locked all that are due first, or their keys: those behind them need not wait for it.
-    if (this.#skipped > 0 && (await this.#statements.isDueBehind(db, this.#skipped))) return 0;
-    this.#skipped = 0;
-    return await this.#promoteOverdueKey();
+    if (isAlone && (await this.#looksBehind())) return 0;
+    const hasSearched = this.#skipped > 0;
+    if (isAlone) this.#skipped = 0;
+    const waitMs = await this.#promoteOverdueKey();
+    // It would all be read again.
+    return hasSearched && waitMs > 0 ? PROMOTION_CHECK_MS : waitMs;
+  }
+
+  /** @returns whether there are more behind those that could not be moved */
+  async #looksBehind(): Promise<boolean> {
+    const { db, batchSize } = this.#options;
+    const skipped = this.#skipped + batchSize;
+    if (skipped >= MOST_SKIPPED || !(await this.#statements.isDueBehind(db, skipped))) return false;
+    this.#skipped = skipped;
+    return true;
   }
 
   async #promoteOverdueKey(): Promise<number> {

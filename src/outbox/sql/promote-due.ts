@@ -42,12 +42,14 @@ ready AS MATERIALIZED (
    WHERE d.order_key IS NULL OR (k.is_free AND (s.due_at IS NULL OR d.due_at < s.due_at)
      AND NOT EXISTS (SELECT FROM before b WHERE b.order_key = d.order_key))),
 gone AS (
-  DELETE FROM ${future} f USING ready r WHERE f.id = r.id RETURNING f.*)
-INSERT INTO ${outbox} (part, ${COLUMNS})
-SELECT (hashtext(coalesce(order_key, exchange)) & 63)::smallint, ${COLUMNS}
-  FROM (SELECT count(*) FROM keys) locked, gone
- ORDER BY due_at, gone.id
-RETURNING id`;
+  DELETE FROM ${future} f USING ready r WHERE f.id = r.id RETURNING f.*),
+moved AS (
+  INSERT INTO ${outbox} (part, ${COLUMNS})
+  SELECT (hashtext(coalesce(order_key, exchange)) & 63)::smallint, ${COLUMNS}
+    FROM (SELECT count(*) FROM keys) locked, gone
+   ORDER BY due_at, gone.id
+  RETURNING id)
+SELECT (SELECT is_open FROM gate) AS "isAlone", (SELECT count(*) FROM moved)::int AS moved`;
 
 /** The same for one key, waiting for its lock (as long as `lock_timeout` allows): against starving on a busy key. */
 const promoteKey = (future: string, outbox: string): string => `
@@ -75,12 +77,18 @@ const isDueBehind = (future: string): string => `
 SELECT EXISTS (SELECT FROM ${future} WHERE due_at <= statement_timestamp()
                 ORDER BY due_at, id LIMIT 1 OFFSET $1::int) AS "isThere"`;
 
+export interface Promoted {
+  /** How many events were moved. */
+  readonly moved: number;
+  /** No other relay was at it: where nothing was moved, all are locked. */
+  readonly isAlone: boolean;
+}
+
 export interface PromotionStatements {
   /**
    * @param skipped this many of those that are due first are not looked at
-   * @returns how many events were moved
    */
-  promote(db: SqlExecutor, limit: number, skipped: number): Promise<number>;
+  promote(db: SqlExecutor, limit: number, skipped: number): Promise<Promoted>;
   /** @returns whether more events than so many are due */
   isDueBehind(db: SqlExecutor, count: number): Promise<boolean>;
   promoteKey(db: SqlExecutor, key: string, limit: number): Promise<number>;
@@ -101,7 +109,10 @@ export function preparePromotion(schema: string): PromotionStatements {
     isDueBehind: isDueBehind(future),
   };
   return {
-    promote: async (db, limit, skipped) => (await db.query(text.promote, [String(limit), String(skipped)])).length,
+    promote: async (db, limit, skipped) => {
+      const [promoted] = await db.query<Promoted>(text.promote, [String(limit), String(skipped)]);
+      return promoted ?? { moved: 0, isAlone: false };
+    },
     isDueBehind: async (db, count) =>
       (await db.query<{ isThere: boolean }>(text.isDueBehind, [String(count)]))[0]?.isThere ?? false,
     promoteKey: async (db, key, limit) => (await db.query(text.promoteKey, [key, String(limit)])).length,
