@@ -2,7 +2,6 @@ import { assertSchemaName } from '../database/identifier.ts';
 import type { CommitSink } from '../database/transaction-scope.ts';
 import type { Transactions } from '../database/transactions.ts';
 import { InvalidArgumentError } from '../errors.ts';
-import type { Message } from '../message/message.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { Scheduler } from '../message/schedule.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
@@ -151,25 +150,21 @@ export class Outbox {
     };
   }
 
-  /** Keeps any message until a time; joins the transaction that the code runs in, if any. */
-  async schedule(message: Message, at: Date): Promise<void> {
-    await this.#schedule(message, at, this.#transactions.current() ? 'ambient' : 'own');
-  }
-
   /**
-   * For copies of a message that is acked as soon as they are safe: each in a transaction of its own, wherever the code
-   * runs. In one that is rolled back (somebody took the message inside it) the copy would go, and the message is gone.
+   * Keeps any message until a time. For copies of a message that is acked as soon as they are safe: each in a transaction
+   * of its own, wherever the code runs. In one that is rolled back (somebody took the message inside it) the copy would
+   * go, and the message is gone.
    */
   scheduler(): Scheduler {
-    return { schedule: (message, at) => this.#schedule(message, at, 'own') };
-  }
-
-  async #schedule(message: Message, at: Date, choice: 'ambient' | 'own'): Promise<void> {
-    const dueAt = validTime(at);
-    const row = messageRow(message, false, this.#limits.bodyBytes);
-    await inChosenTransaction(this.#transactions, choice, 'schedule', (target) =>
-      insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'),
-    );
+    return {
+      schedule: async (message, at) => {
+        const dueAt = validTime(at);
+        const row = messageRow(message, false, this.#limits.bodyBytes);
+        await inChosenTransaction(this.#transactions, 'own', 'schedule', (target) =>
+          insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'),
+        );
+      },
+    };
   }
 
   #row(event: AggregateEvent, eventTime: Date): NewRow {

@@ -93,19 +93,19 @@ describe('is refused before anything is written:', () => {
   });
 });
 
-test('any message can wait: in a transaction of its own, or with the one that the code runs in', async () => {
+test('any message can wait: in a transaction of its own, also where the one that the code runs in is rolled back', async () => {
   const message: Message = {
     exchange: '',
     routingKey: 'orders',
     body: Buffer.from('{"a":1}'),
     properties: { messageId: 'not-a-uuid', headers: { 'svc-comm-attempt': 3 } },
   };
-  await outbox.schedule(message, soon());
+  await outbox.scheduler().schedule(message, soon());
   await expect(
     transactions.run(async () => {
-      await outbox.schedule(message, soon());
+      await outbox.scheduler().schedule(message, soon());
       throw new Error('back');
     }),
   ).rejects.toThrow('back');
-  expect(await database.count('svc_comm_future', "routing_key = 'orders'")).toBe(1);
+  expect(await database.count('svc_comm_future', "routing_key = 'orders'")).toBe(2);
 });
