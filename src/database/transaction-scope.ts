@@ -132,7 +132,9 @@ export class TransactionScope implements AmbientTransaction {
     } catch (error) {
       // Those that wait in it do not begin any more, and what has begun ends before its savepoint goes.
       child.end();
+      const isOver = child.#watchWait();
       await child.#lastSavepoint;
+      isOver();
       await this.executor.query(`ROLLBACK TO SAVEPOINT ${savepoint}`, []).catch((damage: unknown) => {
         this.#damage ??= { error: damage };
       });
