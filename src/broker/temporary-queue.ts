@@ -160,7 +160,7 @@ export class TemporaryQueue implements Service {
       } catch (error) {
         const isRefused = isError(error) && replyCode(error) !== undefined;
         if (isRefused && !onRefused(error)) this.#isGivenUp = true;
-        if (isRefused && connection.current === open) this.#decide();
+        if (isRefused && (this.#isGivenUp || connection.current === open)) this.#decide();
         if (isWanted()) logger.warn({ queue: this.name, error: brokerText(error) }, 'not receiving; trying again');
       }
     }
