@@ -1,5 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { createHash } from 'node:crypto';
 import { NotRunningError } from '../errors.ts';
+import { MAX_NAME_BYTES } from '../message/message.ts';
 import type { StartOptions, Tasks } from './tasks.ts';
 
 /** What starts of tasks take from where they are called: an HTTP request has a caller, and a key of the caller's. */
@@ -34,8 +36,12 @@ export function startDefaults(name: string): StartScope['defaults'] {
   started.set(name, nth);
   if (nth === 1 || defaults.idempotencyKey === undefined) return defaults;
   // No key of a caller holds a line break: a header cannot.
-  return { ...defaults, idempotencyKey: `${defaults.idempotencyKey}\n${nth}` };
+  const key = `${defaults.idempotencyKey}\n${nth}`;
+  return { ...defaults, idempotencyKey: key.length <= MAX_NAME_BYTES ? key : `\n${digestOf(key)}` };
 }
+
+/** For one that is too long to be a key. */
+const digestOf = (key: string): string => createHash('sha256').update(key).digest('base64url');
 
 let source: () => Promise<Tasks> = () =>
   Promise.reject(new NotRunningError('the client of tasks', 'not set: import svc-comm/task'));

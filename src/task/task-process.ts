@@ -61,7 +61,7 @@ export class TaskProcess {
   isOver = false;
   /** How it ended, for `it …`; undefined until it is told with `ready` or `over`. */
   ending: string | undefined;
-  /** Ended by a signal from outside, which says nothing of what it loads. */
+  /** Ended by a signal from outside, which says nothing of what it loads; others (SIGSEGV, SIGABRT) are its own. */
   wasKilled = false;
   /** What it takes, in bytes, as it said itself after its last run; 0 before. */
   residentBytes = 0;
@@ -261,7 +261,7 @@ export class TaskProcess {
 
   #tellEnding(code: number | null, signal: NodeJS.Signals | null): void {
     const by = signal ?? (this.#notice.isGiven ? 'SIGKILL' : null);
-    this.wasKilled = by !== null && this.#rubbish === undefined && !this.#overLimit;
+    this.wasKilled = (by === 'SIGKILL' || by === 'SIGTERM') && this.#rubbish === undefined && !this.#overLimit;
     if (this.#rubbish !== undefined) this.ending = `wrote ${this.#rubbish} to file descriptor 3`;
     else this.ending = by === null ? `exited with code ${code}` : `was killed by ${by}`;
   }

@@ -41,13 +41,13 @@ export type ResourceHandlers = {
 };
 
 /**
- * A misspelt operation would be answered with 501. An object of a class may have members of its own besides.
+ * A misspelt operation would be answered with 501. An object of a class, or a module, may have members of its own besides.
  * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT)
  */
 export function checkHandlers(handlers: unknown): asserts handlers is ResourceHandlers {
   assertObject('handlers', handlers, 'an object of operations such as getList');
-  const prototype = Object.getPrototypeOf(handlers);
-  if (prototype === Object.prototype || prototype === null) assertKnownNames('handlers', handlers, OPERATION_NAMES);
+  const isPlain = Object.getPrototypeOf(handlers) === Object.prototype;
+  if (isPlain) assertKnownNames('handlers', handlers, OPERATION_NAMES);
 }
 
 /** What `authorize` is asked about: an operation, or a look at a task that one started, or its end. */
