@@ -35,6 +35,12 @@ export type LockResult =
 
 type Identity = Required<Pick<HostRecord, keyof ProcessIdentity | 'folder' | 'id'>>;
 
+/**
+ * Ids of locks that this process wanted to give away and could not write so (too many open files): they say still that it
+ * serves, and it would join itself.
+ */
+const givenUp = new Set<string>();
+
 /** A lock file without content: whoever made it is writing it at this moment, or died in between. */
 const WRITING_MS = 2000;
 
@@ -99,7 +105,12 @@ export class HostLock {
 
   /** Gives it away. Call it when all is written down. @param port for whoever serves next */
   async release(port: number | undefined): Promise<void> {
-    if (await this.isOurs()) await this.#giveAway(port);
+    try {
+      if (await this.isOurs()) await this.#giveAway(port);
+    } catch (error) {
+      givenUp.add(this.#identity.id);
+      throw error;
+    }
   }
 
   async #giveAway(port: number | undefined): Promise<void> {
@@ -121,7 +132,7 @@ export class HostLock {
     try {
       return ((await numbersIn(this.#folder, this.#name)).at(-1) ?? 0) > this.#number;
     } catch (error) {
-      await this.#giveAway(undefined).catch(() => undefined);
+      await this.#giveAway(undefined).catch(() => givenUp.add(this.#identity.id));
       throw error;
     }
   }
@@ -169,7 +180,8 @@ export async function hideFromGit(folder: string): Promise<void> {
 const pathOf = (folder: string, name: string, number: number): string => join(folder, `${name}.${number}.lock`);
 
 async function isHeld(record: HostRecord, folder: string): Promise<boolean> {
-  return record.state !== 'released' && (await isRunning(record)) && !(await isCopied(record, folder));
+  if (record.state === 'released' || (record.id !== undefined && givenUp.has(record.id))) return false;
+  return (await isRunning(record)) && !(await isCopied(record, folder));
 }
 
 /** A folder that was copied while it was served has its lock: the process serves the other one. */
