@@ -115,10 +115,16 @@ export class Roles {
       get startError() {
         return service.startError;
       },
-      start() {
-        starts += 1;
+      async start() {
+        const startsBefore = starts++;
         known.add(service);
-        return service.start();
+        try {
+          await service.start();
+        } catch (error) {
+          // It has stopped what it had started.
+          if (starts === startsBefore + 1 && service.state !== 'running') known.delete(service);
+          throw error;
+        }
       },
       async stop() {
         const startsBefore = starts;

