@@ -218,7 +218,8 @@ export class TaskProcess {
       case 'done':
       case 'failed':
         this.residentBytes = message.residentBytes ?? 0;
-        this.#runEnded(message);
+        // What it printed before is in another pipe, whose turn may come after this one's: in this round at the latest.
+        setImmediate(() => this.#runEnded(message));
         break;
       default:
         message satisfies never;
