@@ -18,7 +18,7 @@ const TIMEOUT_MS = 300_000 * Math.min(3, Math.ceil(slowness()));
 /** What measures has the machine to itself. */
 const ALONE = [
   'test/e2e/{cli-dev,cli-serve,cli-start-up,cost}.test.ts',
-  'test/integration/relay-wakeup.test.ts',
+  'test/integration/{http-slow-clients,relay-wakeup}.test.ts',
   // Its exchanges have the names of the seeds, which 004-messaging has as well, on the same broker.
   'test/e2e/example-messaging.test.ts',
 ];
