@@ -23,8 +23,8 @@ function processArguments(): readonly string[] {
 }
 
 /**
- * A task's process could not join the embedded servers by itself: in a PID namespace of its own it sees no process that
- * serves them.
+ * Every task's process gets them, whatever its `env` says: it shall not serve the folder itself, nor wait until it knows
+ * that another does, whose process it cannot see from a PID namespace of its own.
  */
 function embeddedUrls({ embedded: { broker, database } }: Assembly): Record<string, string> {
   return {

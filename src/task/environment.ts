@@ -11,14 +11,17 @@ const PLAIN_VARIABLES = [
   'NODE_EXTRA_CA_CERTS',
 ] as const;
 
-/** @param declared names of variables that it gets besides */
+/**
+ * @param declared names of variables that it gets besides
+ * @param variables what it gets in any case, instead of those of this process
+ */
 export function environmentOf(
   declared: readonly string[],
   variables: Readonly<Record<string, string>> = {},
 ): NodeJS.ProcessEnv {
   const names = [...new Set<string>([...PLAIN_VARIABLES, ...declared])];
-  const value = (name: string) => (Object.hasOwn(variables, name) ? variables[name] : process.env[name]);
-  const given = Object.fromEntries(names.map((name) => [name, value(name)]).filter(([, set]) => set !== undefined));
+  const own = Object.fromEntries(names.map((name) => [name, process.env[name]]).filter(([, set]) => set !== undefined));
+  const given = { ...own, ...variables };
   const hooks = given.NODE_OPTIONS === undefined ? plugNPlay() : undefined;
   return hooks === undefined ? given : { ...given, NODE_OPTIONS: hooks };
 }

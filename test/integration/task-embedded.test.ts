@@ -40,6 +40,12 @@ it('runs tasks on the embedded broker and database, with their progress', async 
   await expect((await tasks.submit('fails', {})).result({ timeout: 30 })).rejects.toThrow(TaskFailedError);
 });
 
+it('gives every task the addresses of the servers that it runs on, so that what it starts is started there', async () => {
+  const handle = await tasks.submit('starter', { x: 41 });
+  const id = (await handle.result({ timeout: 30 })) as string;
+  expect(await tasks.result(id, { timeout: 30 })).toBe(42);
+});
+
 it('submits with the transaction that the code runs in', async () => {
   const handle = await service.transaction(async () => tasks.submit('addition', { x: 1, y: 2 }));
   expect(await handle.result({ timeout: 30 })).toBe(3);

@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
 import { folderSecret } from '../../src/embedded/hosting/folder-secret.ts';
@@ -22,6 +23,9 @@ afterEach(async () => {
   for (const server of running.splice(0)) await server.stop();
   await rm(folder, { recursive: true, force: true });
 });
+
+/** Where the system lets us make one: as root, on Linux. */
+const hasNamespaces = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']).status === 0;
 
 const take = () => HostLock.take(folder, 'broker');
 const locks = async () => (await readdir(folder)).filter((file) => file.endsWith('.lock'));
@@ -52,6 +56,39 @@ describe('the lock of a folder', () => {
     expect(await take()).toMatchObject({ kind: 'held', record: { state: 'serving', url: 'amqp://somewhere' } });
     await first.lock.release(7);
     expect(await take()).toMatchObject({ kind: 'taken', previous: { state: 'released', port: 7 } });
+  });
+
+  it('is held by a process of another container while that touches it, whatever its number means here', async () => {
+    const elsewhere = { pid: 2 ** 30, startedAt: 'before', namespace: 'another pid:[1]' };
+    await leave(1, elsewhere);
+    const touch = (seconds: number) => utimes(join(folder, 'broker.1.lock'), seconds, seconds);
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      for (let beat = 0; beat < 3; beat++) {
+        await touch(1000 + beat);
+        vi.advanceTimersByTime(14_000);
+        expect(await HostLock.holder(folder, 'broker')).toMatchObject(elsewhere);
+      }
+      // Nobody touches it any more.
+      vi.advanceTimersByTime(14_000);
+      expect(await take()).toMatchObject({ kind: 'held', record: elsewhere });
+      vi.advanceTimersByTime(2000);
+      expect(await take()).toMatchObject({ kind: 'taken', previous: elsewhere });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.runIf(hasNamespaces)('is seen to be held from a PID namespace in which nobody sees its process', async () => {
+    const taken = await take();
+    if (taken.kind !== 'taken') throw new Error('not taken');
+    await taken.lock.serving('amqp://somewhere', 7);
+    const child = fileURLToPath(new URL('../support/lock-holder.ts', import.meta.url));
+    const inside = ['--pid', '--fork', '--mount-proc', process.execPath, '--import', 'tsx', child, folder];
+    const { stdout } = await promisify(execFile)('unshare', inside);
+    expect(JSON.parse(stdout)).toMatchObject({ url: 'amqp://somewhere', pid: process.pid });
+    await taken.lock.release(7);
+    expect((await promisify(execFile)('unshare', inside)).stdout).toBe('null');
   });
 
   it('is not held in a copy of the folder by the process that serves the folder it was copied from', async () => {

@@ -72,7 +72,7 @@ export class Journal implements StateChanges {
   /** Two that write one file anew in turn would each lose what the other was told. */
   async #take(): Promise<HostLock> {
     const { path } = this.#options;
-    const taken = await HostLock.take(dirname(path), basename(path));
+    const taken = await HostLock.takeWhenKnown(dirname(path), basename(path));
     if (taken.kind === 'taken') return taken.lock;
     throw new Error(`process ${taken.record.pid} keeps its state in it`);
   }

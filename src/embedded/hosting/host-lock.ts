@@ -13,8 +13,10 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sleep } from '../../util/sleep.ts';
 import { codeOf } from '../../util/thrown.ts';
-import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
+import { Heartbeat, isBeating, SILENCE_MS } from './heartbeat.ts';
+import { isInSight, isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /** What the lock file says about the process that serves. */
 export interface HostRecord extends ProcessIdentity {
@@ -33,7 +35,7 @@ export type LockResult =
   | { readonly kind: 'taken'; readonly lock: HostLock; readonly previous: HostRecord | undefined }
   | { readonly kind: 'held'; readonly record: HostRecord };
 
-type Identity = Required<Pick<HostRecord, keyof ProcessIdentity | 'folder' | 'id'>>;
+type Identity = ProcessIdentity & Required<Pick<HostRecord, 'folder' | 'id'>>;
 
 /**
  * Ids of locks that this process wanted to give away and could not write so (too many open files): they say still that it
@@ -41,13 +43,18 @@ type Identity = Required<Pick<HostRecord, keyof ProcessIdentity | 'folder' | 'id
  */
 const givenUp = new Set<string>();
 
+/** How often it is looked whether the holder lives, and how much longer than it would have to be silent. */
+const LOOK_MS = 200;
+const KNOWN_MS = 1000;
+
 /** A lock file without content: whoever made it is writing it at this moment, or died in between. */
 const WRITING_MS = 2000;
 
 /**
  * The right to serve in a folder, or to write a file of it. The lock is the file with the highest number, `NAME.N.lock`.
  * It is held while the process that it names runs and has not released it; then whoever makes the file N + 1 has the
- * lock. Making a file is atomic, and the highest is never removed, so that two processes that find the same dead host
+ * lock. Of a process that cannot be seen from here (in another container, or outside of this one) it is held while the
+ * file is touched. Making a file is atomic, and the highest is never removed, so that two processes that find the same dead host
  * cannot both win.
  */
 export class HostLock {
@@ -55,12 +62,14 @@ export class HostLock {
   readonly #name: string;
   readonly #number: number;
   readonly #identity: Identity;
+  readonly #heartbeat: Heartbeat;
 
   private constructor(folder: string, name: string, number: number, identity: Identity) {
     this.#folder = folder;
     this.#name = name;
     this.#number = number;
     this.#identity = identity;
+    this.#heartbeat = new Heartbeat(this.#path);
   }
 
   /** Takes the lock, or says who has it. */
@@ -69,7 +78,7 @@ export class HostLock {
     const identity = { ...(await ownIdentity()), folder: await lookAt(folder), id: randomUUID() };
     for (;;) {
       const latest = await readLatest(folder, name);
-      if (latest && (await isHeld(latest.record, folder))) return { kind: 'held', record: latest.record };
+      if (latest && (await isHeld(latest, folder))) return { kind: 'held', record: latest.record };
       const number = (latest?.number ?? 0) + 1;
       const lock = new HostLock(folder, name, number, identity);
       if (!(await lock.#create(latest?.record.port))) continue;
@@ -79,14 +88,25 @@ export class HostLock {
         continue;
       }
       await lock.#removeOlder().catch(() => undefined);
+      lock.#heartbeat.start();
       return { kind: 'taken', lock, previous: latest?.record };
+    }
+  }
+
+  /** The same, but of a holder that cannot be seen from here it waits to know whether it lives: that takes 15 s. */
+  static async takeWhenKnown(folder: string, name: string): Promise<LockResult> {
+    const giveUpMs = performance.now() + SILENCE_MS + KNOWN_MS;
+    for (;;) {
+      const result = await HostLock.take(folder, name);
+      if (result.kind === 'taken' || performance.now() > giveUpMs || (await isInSight(result.record))) return result;
+      await sleep(LOOK_MS);
     }
   }
 
   /** The host of this moment; undefined when nobody serves. */
   static async holder(folder: string, name: string): Promise<HostRecord | undefined> {
     const latest = await readLatest(folder, name);
-    return latest && (await isHeld(latest.record, folder)) ? latest.record : undefined;
+    return latest && (await isHeld(latest, folder)) ? latest.record : undefined;
   }
 
   /** Says where this process serves. */
@@ -105,6 +125,7 @@ export class HostLock {
 
   /** Gives it away. Call it when all is written down. @param port for whoever serves next */
   async release(port: number | undefined): Promise<void> {
+    this.#heartbeat.stop();
     try {
       if (await this.isOurs()) await this.#giveAway(port);
     } catch (error) {
@@ -179,9 +200,10 @@ export async function hideFromGit(folder: string): Promise<void> {
 
 const pathOf = (folder: string, name: string, number: number): string => join(folder, `${name}.${number}.lock`);
 
-async function isHeld(record: HostRecord, folder: string): Promise<boolean> {
+async function isHeld({ record, path }: FoundLock, folder: string): Promise<boolean> {
   if (record.state === 'released' || (record.id !== undefined && givenUp.has(record.id))) return false;
-  return (await isRunning(record)) && !(await isCopied(record, folder));
+  const isAlive = (await isInSight(record)) ? await isRunning(record) : await isBeating(path);
+  return isAlive && !(await isCopied(record, folder));
 }
 
 /** A folder that was copied while it was served has its lock: the process serves the other one. */
@@ -213,16 +235,19 @@ async function numbersIn(folder: string, name: string): Promise<number[]> {
     .sort((a, b) => a - b);
 }
 
-async function readLatest(
-  folder: string,
-  name: string,
-): Promise<{ readonly number: number; readonly record: HostRecord } | undefined> {
+interface FoundLock {
+  readonly number: number;
+  readonly path: string;
+  readonly record: HostRecord;
+}
+
+async function readLatest(folder: string, name: string): Promise<FoundLock | undefined> {
   const number = (await numbersIn(folder, name)).at(-1);
   if (number === undefined) return undefined;
   const path = pathOf(folder, name, number);
   const text = (await readFile(path, 'utf8').catch(unlessMissing)) ?? '';
   const record = parse(text) ?? (await unfinished(path));
-  return { number, record };
+  return { number, path, record };
 }
 
 /** Held by nobody knows whom for as long as writing a file takes. */

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { codeOf } from '../../util/thrown.ts';
 
@@ -8,13 +8,32 @@ export interface ProcessIdentity {
   readonly pid: number;
   /** When it began, in words of the operating system; empty where that is not known. */
   readonly startedAt: string;
+  /** Within which the number means this process: of containers each has its own; undefined where there are none. */
+  readonly namespace?: string;
 }
 
 export async function ownIdentity(): Promise<ProcessIdentity> {
-  return { pid: process.pid, startedAt: (await look(process.pid)) ?? '' };
+  const namespace = await ownNamespace();
+  const startedAt = (await look(process.pid)) ?? '';
+  return { pid: process.pid, startedAt, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-/** Whether that process still runs. @throws when this one has no open files or memory left to look */
+/** Whether its number means the same process here: from another container it says nothing. */
+export async function isInSight({ namespace }: ProcessIdentity): Promise<boolean> {
+  return namespace === undefined || namespace === (await ownNamespace());
+}
+
+/** pid_namespaces(7). The kernel gives the first one the same number at each boot, and on each machine. */
+async function ownNamespace(): Promise<string | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  const number = await readlink('/proc/self/ns/pid').catch(unlessOutOfRoom);
+  return number === undefined ? undefined : `${await bootId()} ${number}`;
+}
+
+const bootId = async (): Promise<string> =>
+  ((await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(unlessOutOfRoom)) ?? '').trim();
+
+/** Whether that process, which is in sight, still runs. @throws when this one has no open files or memory left to look */
 export async function isRunning({ pid, startedAt }: ProcessIdentity): Promise<boolean> {
   if (!exists(pid)) return false;
   const now = await look(pid);
@@ -45,8 +64,7 @@ async function lookInProc(pid: number): Promise<string | undefined> {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
   // Start times are counted from the boot.
-  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(unlessOutOfRoom)) ?? '';
-  return `${boot.trim()} ${fields[19]}`;
+  return `${await bootId()} ${fields[19]}`;
 }
 
 /** Who asks has no room for it: that says nothing of the process, which must not be taken for one that has ended. */

@@ -9,6 +9,12 @@ let runs = 0;
 
 export const addition = task({ name: 'addition', args: { x: arg.integer(), y: arg.integer() } }, ({ x, y }) => x + y);
 
+/** Starts another task by the default service, which reads the settings of its process. */
+export const starter = task({ name: 'starter', args: { x: arg.integer() } }, async ({ x }) => {
+  const { id } = await addition.start({ x, y: 1 }, { transaction: 'own' });
+  return id;
+});
+
 /** Who runs it, and what it can see. */
 export const whoami = task({ name: 'whoami', env: ['TASK_TEST_DECLARED'] }, () => {
   runs += 1;
