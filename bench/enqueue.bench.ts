@@ -107,8 +107,8 @@ async function committers(broker: BenchBroker, database: BenchDatabase, rounds: 
   const clients = await database.clients(64);
   const event = { aggregate: broker.name, eventType: EVENT_TYPE, payload: fullPayload(broker.name) };
   const commit = async (client: pg.Client) => {
-    const { sql: text, params } = enqueueStatement(schema, [eventRow(event, new Date(), 'bench')]);
-    const values = [...params, null];
+    const { sql: text, params } = enqueueStatement(schema, [eventRow(event, new Date(), 'bench')], false);
+    const values = [...params];
     await client.query('BEGIN');
     await client.query({ name: 'enqueue', text, values });
     await client.query('COMMIT');

@@ -16,6 +16,11 @@ export interface TransactionExecutor extends SqlExecutor {
   /** `knex`, `pg`, … */
   readonly library: string;
   status(): TransactionStatus;
+  /**
+   * Whether nobody can see that a COMMIT is on its way: then a statement that must not take effect behind it has to name
+   * its transaction (`write`). Else `query` does.
+   */
+  readonly isGuarded: boolean;
   /** What PostgreSQL said when it ended the transaction by a time limit (`isTimeLimit`); undefined where it is not known. */
   readonly timeLimit?: unknown;
   /**

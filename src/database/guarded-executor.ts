@@ -18,6 +18,7 @@ export interface GuardedExecutorOptions {
  */
 export class GuardedExecutor implements TransactionExecutor {
   readonly library: string;
+  readonly isGuarded = true;
   readonly #options: GuardedExecutorOptions;
   #mark: Promise<string> | undefined;
 

@@ -59,6 +59,8 @@ export class PgClientExecutor implements TransactionExecutor {
     this.#rollbacksBefore = this.#ends.rollbacks;
   }
 
+  readonly isGuarded = false;
+
   status(): TransactionStatus {
     const { client, isLive } = this.#options;
     if (isDead(client)) return 'lost';

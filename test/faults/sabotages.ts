@@ -110,6 +110,12 @@ export const SABOTAGES: readonly Sabotage[] = [
         'SELECT pg_advisory_xact_lock(${KEY_LOCK_NAMESPACE}, hashtext($1::text)) WHERE',
         'SELECT hashtext($1::text) WHERE',
       ),
+      edit(
+        'outbox/sql/enqueue.ts',
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: the text of a source file
+        'FROM pg_advisory_xact_lock(${KEY_LOCK_NAMESPACE}, hashtext($1::text)) AS locked',
+        'FROM hashtext($1::text) AS locked',
+      ),
     ],
   },
   {

@@ -1,11 +1,15 @@
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { GuardedExecutor } from '../../src/database/guarded-executor.ts';
 import {
   type KnexTransaction,
   knexTransactions,
   resolveTransactions,
   type Transactions,
 } from '../../src/database/transactions.ts';
+import { eventRow } from '../../src/outbox/event-row.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
+import { enqueue } from '../../src/outbox/sql/enqueue.ts';
 import { until } from '../support/relay-kit.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
@@ -21,9 +25,25 @@ afterAll(() => database.close());
 
 const event = (key: string) => ({ aggregate: 'order', eventType: 'create.base', payload: { key }, key });
 
-/** @param count events of each of the two */
-async function secondWaits(count: number): Promise<void> {
+/** Writes as many events of one key in the transaction of the client, and gives their ids. */
+type Write = (client: pg.PoolClient, count: number) => Promise<string[]>;
+
+const withHandle: Write = async (client, count) => {
   const events = Array.from({ length: count }, () => event('crossing'));
+  return (await outbox.publishAggregateEvents(events, { transaction: client })).map(({ eventId }) => eventId);
+};
+
+/** As it is with a library that hides its connection. */
+const guarded: Write = async (client, count) => {
+  const rows = Array.from({ length: count }, () => eventRow(event('crossing'), new Date(), 'orders'));
+  const send = async (sql: string, params: readonly (string | null)[]) => (await client.query(sql, [...params])).rows;
+  const executor = new GuardedExecutor({ library: 'hidden', send, saysFinished: () => false });
+  await enqueue(executor, database.schema, rows);
+  return rows.map(({ messageId }) => messageId);
+};
+
+/** @param count events of each of the two */
+async function secondWaits(count: number, write: Write): Promise<void> {
   const [one, two] = [await database.pg.connect(), await database.pg.connect()];
   try {
     const { rows: backends } = await two.query('SELECT pg_backend_pid() AS pid');
@@ -36,15 +56,15 @@ async function secondWaits(count: number): Promise<void> {
     for (const client of [one, two]) await client.query('BEGIN');
     const commits: string[] = [];
     const names = new Map<string, string>();
-    const first = await outbox.publishAggregateEvents(events, { transaction: one });
+    const first = await write(one, count);
     // Whoever has written its event commits at once: the second would overtake the first.
-    const second = outbox.publishAggregateEvents(events, { transaction: two }).then(async (written) => {
-      for (const { eventId } of written) names.set(eventId, 'second');
+    const second = write(two, count).then(async (written) => {
+      for (const id of written) names.set(id, 'second');
       commits.push('second');
       await two.query('COMMIT');
     });
     await Promise.race([second, until('the second waits for the lock of the key', isHeldUp)]);
-    for (const { eventId } of first) names.set(eventId, 'first');
+    for (const id of first) names.set(id, 'first');
     commits.push('first');
     await one.query('COMMIT');
     await second;
@@ -57,10 +77,13 @@ async function secondWaits(count: number): Promise<void> {
 }
 
 test('of two writers of a key the second waits for the commit of the first, and ids are in the order of commits', () =>
-  secondWaits(1));
+  secondWaits(1, withHandle));
+
+test('of two writers of a key that hide their connections the second waits for the commit of the first, and ids are in the order of commits', () =>
+  secondWaits(1, guarded));
 
 test('of two writers of several events of a key the second waits for the commit of the first, and ids are in the order of commits', () =>
-  secondWaits(3));
+  secondWaits(3, withHandle));
 
 test('what was written is not committed when its events cannot be', async () => {
   await database.pg.query(

@@ -300,12 +300,17 @@ test.each<[string, object, string]>([
 });
 
 describe('the enqueue', () => {
-  test.each([1, 2])('of %i rows has the key lock in its plan', async (count) => {
+  test.each([
+    [1, false],
+    [1, true],
+    [2, true],
+  ])('of %i rows has the key lock in its plan (names its transaction: %s)', async (count, isGuarded) => {
     const row = { orderKey: 'a', messageId: randomUUID(), exchange: 'e', routingKey: 'r', body: '{}' };
     const rest = { properties: null, appId: null, expiresInMs: null };
     const written = Array.from({ length: count }, () => ({ ...row, ...rest }));
-    const { sql, params } = enqueueStatement(database.schema, written);
-    const plan = await database.pg.query(`EXPLAIN (VERBOSE) ${sql}`, [...params, null]);
+    const { sql, params } = enqueueStatement(database.schema, written, isGuarded);
+    const values = isGuarded ? [...params, null] : [...params];
+    const plan = await database.pg.query(`EXPLAIN (VERBOSE) ${sql}`, values);
     expect(plan.rows.map((line) => line['QUERY PLAN']).join('\n')).toContain('pg_advisory_xact_lock');
   });
 
