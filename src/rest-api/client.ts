@@ -42,7 +42,7 @@ export class RestClient {
   /** `delete`, for where that word cannot stand. */
   readonly del: Verb = this.delete;
   readonly head: HeadVerb = (path: string, options: RequestOptions = {}) =>
-    this.#perform('HEAD', path, options, () => fullResponse);
+    this.#performer.perform('HEAD', path, options, () => fullResponse) as Promise<never>;
 
   /** Takes no more requests, waits for those under way and closes the connections. */
   close(): Promise<void> {
@@ -50,18 +50,8 @@ export class RestClient {
   }
 
   #verb(method: string): Verb {
-    return (path: string, options: RequestOptions = {}) => this.#perform(method, path, options, defaultFormatter);
-  }
-
-  async #perform(
-    method: string,
-    path: string,
-    options: RequestOptions,
-    formatterOf: (options: RequestOptions) => ResponseFormatter,
-  ): Promise<never> {
-    assertObject('options', options);
-    const formatter = options.responseFormatter ?? formatterOf(options);
-    return this.#performer.perform(method, path, options, formatter) as Promise<never>;
+    return (path: string, options: RequestOptions = {}) =>
+      this.#performer.perform(method, path, options, defaultFormatter) as Promise<never>;
   }
 }
 

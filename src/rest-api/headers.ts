@@ -94,7 +94,8 @@ const SINGLE = new Set([
  * more than once, and a text for a single cookie.
  */
 export function asNodeHasThem(headers: IncomingHttpHeaders): IncomingHttpHeaders {
-  for (const [name, value] of Object.entries(headers as Record<string, string | string[]>)) {
+  for (const name of Object.keys(headers)) {
+    const value = headers[name] as string | string[];
     if (name === 'set-cookie') headers[name] = Array.isArray(value) ? value : [value];
     else if (Array.isArray(value)) headers[name] = SINGLE.has(name) ? value[0] : value.join(', ');
   }

@@ -1,4 +1,5 @@
 import { type RequestLine, RestApiAbortedError } from '../errors.ts';
+import { assertObject } from '../util/assert-object.ts';
 import { deferred } from '../util/deferred.ts';
 import { throughAxios } from './axios-way.ts';
 import { Deadline } from './deadline.ts';
@@ -9,7 +10,7 @@ import { Pipeline } from './pipeline.ts';
 import { type Home, limitedBody, type Prepared, prepare } from './prepare.ts';
 import { refusal, whyNotFollowed } from './redirect.ts';
 import type { RequestOptions } from './request-options.ts';
-import { decompressed, type ResponseType, readBody, readErrorBody } from './response-body.ts';
+import { decompressed, readBody, readErrorBody } from './response-body.ts';
 import { sendingStream } from './sent-stream.ts';
 import { BaseUrl } from './target.ts';
 import { type Call, type Outgoing, type Received, Transport } from './transport.ts';
@@ -33,22 +34,12 @@ export class Performer {
     this.#pipeline = new Pipeline(this.#transport.send, this.#home.base, this.#options);
   }
 
-  perform<Result>(
-    method: string,
-    path: string,
-    options: RequestOptions,
-    format: ResponseFormatter<Result>,
-  ): Promise<Result> {
+  /** @param formatterOf chosen where the request names none */
+  perform(method: string, path: string, options: RequestOptions, formatterOf: FormatterOf): Promise<unknown> {
     const isLate = this.#closing !== undefined;
     this.#underWay += 1;
-    return sendingStream(options.data, async () => {
-      try {
-        return await this.#perform(method, path, { options, format, isLate });
-      } finally {
-        this.#underWay -= 1;
-        if (this.#closing && this.#underWay === 0) this.#drained.resolve();
-      }
-    });
+    const asked: Asked = { options, formatterOf, isLate };
+    return sendingStream(options?.data, () => this.#perform(method, path, asked));
   }
 
   close(): Promise<void> {
@@ -62,24 +53,31 @@ export class Performer {
     await this.#transport.close();
   }
 
-  async #perform<Result>(method: string, path: string, { options, format, isLate }: Asked<Result>): Promise<Result> {
-    const timeoutMs =
-      options.timeoutMs === undefined ? this.#options.timeoutMs : positiveMs(options.timeoutMs, 'timeoutMs');
-    const prepared = await prepare(this.#home, method, path, options, format.responseType);
-    if (isLate) {
-      const cause = new Error('the client was closed');
-      throw new RestApiAbortedError({ method, url: prepared.request.target.url }, { cause });
-    }
-    const call: Call = {
-      deadline: new Deadline(timeoutMs, options.signal),
-      maxBytes: mostBytes(options.maxContentLength, this.#options.maxResponseBytes),
-    };
+  /** As few promises as can be: each layer of them costs a request its share. */
+  async #perform(method: string, path: string, { options, formatterOf, isLate }: Asked): Promise<unknown> {
+    let call: Call | undefined;
     try {
-      return await format(
-        prepared.axiosOptions ? await this.#withAxios(prepared, call) : await this.#exchange(prepared, call),
-      );
+      assertObject('options', options);
+      const format = options.responseFormatter ?? formatterOf(options);
+      const timeoutMs =
+        options.timeoutMs === undefined ? this.#options.timeoutMs : positiveMs(options.timeoutMs, 'timeoutMs');
+      const prepared = await prepare(this.#home, method, path, options, format.responseType);
+      if (isLate) {
+        const cause = new Error('the client was closed');
+        throw new RestApiAbortedError({ method, url: prepared.request.target.url }, { cause });
+      }
+      call = {
+        deadline: new Deadline(timeoutMs, options.signal),
+        maxBytes: mostBytes(options.maxContentLength, this.#options.maxResponseBytes),
+      };
+      const response = prepared.axiosOptions
+        ? await this.#withAxios(prepared, call)
+        : await this.#exchange(prepared, call);
+      return await format(response);
     } finally {
-      call.deadline.dispose();
+      call?.deadline.dispose();
+      this.#underWay -= 1;
+      if (this.#closing && this.#underWay === 0) this.#drained.resolve();
     }
   }
 
@@ -119,14 +117,10 @@ export class Performer {
     const limits = { decompress, maxBytes: call.maxBytes };
     const line: RequestLine = { method: request.method, url: target.url };
     if (validateStatus && !validateStatus(status)) throw await this.#refused(request, received, line, limits);
-    const data = await this.#read(received, line, limits, request.method === 'HEAD' ? undefined : type);
-    return { status, statusText, headers, data, method: request.method, url: target.url };
-  }
-
-  async #read(received: Received, line: RequestLine, limits: Limits, type: ResponseType | undefined): Promise<unknown> {
-    const isEncoded = received.headers['content-encoding'] !== undefined;
+    const isEncoded = headers['content-encoding'] !== undefined;
     const body = isEncoded ? await decompressed(received, line, limits) : received.body;
-    return readBody(body, received, line, type);
+    const data = readBody(body, received, line, request.method === 'HEAD' ? undefined : type);
+    return { status, statusText, headers, data, method: request.method, url: target.url };
   }
 
   async #refused(request: Outgoing, received: Received, line: RequestLine, limits: Limits): Promise<Error> {
@@ -138,9 +132,11 @@ export class Performer {
   }
 }
 
-interface Asked<Result> {
+type FormatterOf = (options: RequestOptions) => ResponseFormatter;
+
+interface Asked {
   readonly options: RequestOptions;
-  readonly format: ResponseFormatter<Result>;
+  readonly formatterOf: FormatterOf;
   /** After the client was closed. */
   readonly isLate: boolean;
 }

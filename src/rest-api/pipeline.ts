@@ -13,15 +13,19 @@ import type { Send } from './transport.ts';
 export class Pipeline {
   readonly #withToken: Send;
   readonly #options: ResolvedRestClientOptions;
+  /** Nearly every call's way. */
+  readonly #withoutRedirects: Send;
 
   constructor(transport: Send, base: BaseUrl, options: ResolvedRestClientOptions) {
     this.#options = options;
     const guarded = options.breaker ? breakers(transport, options.breaker, options.logger) : transport;
     this.#withToken = options.login ? authorised(guarded, bearerToken(guarded, base, options)) : guarded;
+    this.#withoutRedirects = retry(this.#withToken, options.retry);
   }
 
   /** The way of one call. */
   send(maxRedirects: number): Send {
+    if (maxRedirects === 0) return this.#withoutRedirects;
     return retry(redirects(this.#withToken, maxRedirects), this.#options.retry);
   }
 }

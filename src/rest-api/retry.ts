@@ -1,7 +1,7 @@
 import { RestApiConnectionError } from '../errors.ts';
 import { backoffMs } from '../util/backoff.ts';
 import type { ResolvedRetry } from './options.ts';
-import { type Call, isStream, type Outgoing, type Received, type Send } from './transport.ts';
+import { isStream, type Outgoing, type Received, type Send } from './transport.ts';
 
 /** RFC 9110 §9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
@@ -24,29 +24,23 @@ export function retry(next: Send, options: ResolvedRetry): Send {
   return async function sendAgain(request, call) {
     const attempts = isRepeatable(request) ? options.attempts : 1;
     for (let attempt = 1; ; attempt++) {
-      const outcome = await attemptOnce(next, request, call);
-      const isLast = attempt >= attempts || (outcome.received && !TEMPORARY.has(outcome.received.statusCode));
-      const delayMs = isLast ? 0 : delayFor(outcome.received, attempt - 1, options);
+      let received: Received | undefined;
+      let failure: unknown;
+      try {
+        received = await next(request, call);
+      } catch (error) {
+        if (!(error instanceof RestApiConnectionError)) throw error;
+        failure = error;
+      }
+      const isLast = attempt >= attempts || (received && !TEMPORARY.has(received.statusCode));
+      const delayMs = isLast ? 0 : delayFor(received, attempt - 1, options);
       if (isLast || delayMs >= call.deadline.remainingMs) {
-        if (outcome.received) return outcome.received;
-        throw outcome.error;
+        if (received) return received;
+        throw failure;
       }
       await call.deadline.wait(delayMs, { method: request.method, url: request.target.url });
     }
   };
-}
-
-type Outcome =
-  | { readonly received: Received; readonly error?: never }
-  | { readonly received?: never; readonly error: unknown };
-
-async function attemptOnce(next: Send, request: Outgoing, call: Call): Promise<Outcome> {
-  try {
-    return { received: await next(request, call) };
-  } catch (error) {
-    if (!(error instanceof RestApiConnectionError)) throw error;
-    return { error };
-  }
 }
 
 function delayFor(received: Received | undefined, attempt: number, options: ResolvedRetry): number {
