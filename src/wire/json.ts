@@ -91,13 +91,16 @@ function isPlainJson(value: unknown, depth: number): boolean {
     for (let i = 0; i < value.length; i++) if (!isPlainJson(value[i], depth - 1)) return false;
     return true;
   }
-  const keys = Object.keys(value);
-  if (isEmptied(value, keys)) return false;
-  for (const key of keys) {
+  const isOfLiteral = Object.getPrototypeOf(value) === Object.prototype;
+  if (!isOfLiteral && isEmptied(value, Object.keys(value))) return false;
+  let isEmpty = true;
+  // Inherited keys as well, if somebody gave the prototype any: these are checked in vain.
+  for (const key in value) {
+    isEmpty = false;
     const item = (value as Record<string, unknown>)[key];
     if (key === '__proto__' || (item !== undefined && !isPlainJson(item, depth - 1))) return false;
   }
-  return true;
+  return !isEmpty || !isOfLiteral || !isMoreThanKeys(value);
 }
 
 /** Where a value stands in what is written. */
