@@ -129,7 +129,7 @@ interface EffectRow {
 
 async function withInbox(broker: BenchBroker, queue: string, rounds: number): Promise<Row[]> {
   const { createService, eventConsumer, knexTransactions } = await compiled('index');
-  const { claimInbox } = await compiled('database/sql/claim-inbox');
+  const { claimNewInbox } = await compiled('database/sql/claim-inbox');
   const database = await BenchDatabase.open('inbox');
   const { url: databaseUrl, schema, pool } = database;
   const effect = database.table('effect');
@@ -182,7 +182,7 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
     await client.query('BEGIN');
     const query = async <Row extends object>(text: string, values: readonly (string | null)[], name?: string) =>
       (await client.query<Row>({ text, values: [...values], ...(name === undefined ? {} : { name }) })).rows;
-    await claimInbox({ query }, schema, key(id), null, 600_000);
+    await claimNewInbox({ query }, schema, key(id), null, 600_000);
     await client.query(insertSql, [id, 208.95]);
     await client.query('COMMIT');
   });
@@ -195,7 +195,7 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
         );
         return result.rows;
       };
-      await claimInbox({ query }, schema, key(id), null, 600_000);
+      await claimNewInbox({ query }, schema, key(id), null, 600_000);
       await trx('effect').withSchema(schema).insert({ id, total: 208.95 });
     }),
   );

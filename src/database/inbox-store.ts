@@ -5,7 +5,7 @@ import { isConflict } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
 import { assertSchemaName } from './identifier.ts';
 import { InboxGroups } from './inbox-groups.ts';
-import { claimInbox } from './sql/claim-inbox.ts';
+import { claimInbox, claimNewInbox } from './sql/claim-inbox.ts';
 import { deleteOldInbox, inboxState, markInboxDead, reviveInbox } from './sql/inbox-rows.ts';
 import { parkedKeys, parkKey, unparkKey } from './sql/parked-keys.ts';
 import { ALL_RIGHTS, assertTableRights, type NeededRights } from './table-rights.ts';
@@ -124,10 +124,14 @@ export class InboxStore implements Inbox {
   async #claim(executor: SqlExecutor, request: InboxRequest): Promise<'claimed' | 'done' | 'dead' | 'parked'> {
     const { key, isRedriven, timeoutMs } = request;
     const orderKey = isRedriven ? null : (request.orderKey ?? null);
+    const xid = isRedriven ? undefined : await claimNewInbox(executor, this.#schema, key, orderKey, timeoutMs);
+    if (xid !== undefined) {
+      this.#began(xid);
+      return 'claimed';
+    }
     for (;;) {
       const claim = await claimInbox(executor, this.#schema, key, orderKey, timeoutMs);
-      const transaction = this.#transactions.current();
-      if (transaction) transaction.xid = claim.xid;
+      this.#began(claim.xid);
       if (claim.isClaimed) return 'claimed';
       if (claim.isParked) return claim.state ?? 'parked';
       // A row that another transaction committed while the claim waited for it is not in the claim's snapshot.
@@ -136,6 +140,11 @@ export class InboxStore implements Inbox {
       if (state === 'dead' && (await reviveInbox(executor, this.#schema, key))) return 'claimed';
       // Gone or changed since: the retention deleted it, or another copy revived it. Look again.
     }
+  }
+
+  #began(xid: string): void {
+    const transaction = this.#transactions.current();
+    if (transaction) transaction.xid = xid;
   }
 
   #inOwn<T>(name: string, work: (executor: SqlExecutor, handle: unknown) => Promise<T>): Promise<T> {

@@ -152,7 +152,7 @@ test('the claim is the first statement, and alone before the handler', async () 
   });
   const store = new InboxStore({ transactions: spied, schema: database.schema });
   await store.handle(request('spied', { orderKey: 'k9' }), effect('spied'));
-  expect(statements.filter((sql) => !sql.startsWith('INSERT INTO "inbox'))).toHaveLength(1);
+  expect(statements.filter((sql) => !sql.startsWith(`INSERT INTO ${database.table('effect')}`))).toHaveLength(1);
   expect(statements[0]).toContain('ON CONFLICT DO NOTHING');
 });
 

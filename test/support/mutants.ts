@@ -296,6 +296,22 @@ export const MUTANTS: readonly Mutant[] = [
     title: 'the same message fifty times at once has one effect',
   },
   {
+    rule: 'who finds an inbox row there has not claimed it',
+    file: 'database/sql/claim-inbox.ts',
+    takes: "VALUES ($1::text, $2::text, $3::text, 'done')\n  ON CONFLICT DO NOTHING",
+    puts: "VALUES ($1::text, $2::text, $3::text, 'done')\n  ON CONFLICT (queue, source, message_id) DO UPDATE SET at = now()",
+    testFile: 'integration/inbox.test.ts',
+    title: 'the same message fifty times at once has one effect',
+  },
+  {
+    rule: 'a new message of a parked key is not claimed',
+    file: 'database/sql/claim-inbox.ts',
+    takes: 'AND order_key = $5::text)',
+    puts: 'AND order_key = $5::text AND false)',
+    testFile: 'integration/inbox.test.ts',
+    title: "a parked key's messages are not handled, except those put back to work; others go on",
+  },
+  {
     rule: "the inbox row is in the handler's transaction",
     file: 'database/inbox-store.ts',
     takes: `    return this.#inOwn(request.handler, async (executor, handle): Promise<InboxResult<T>> => {
