@@ -14,6 +14,8 @@ const OLDEST_MAJOR = 14;
 const CLOCK_MS = 2_000;
 const NOTIFY_MS = 2_000;
 const LATE_MS = 60_000;
+/** Without a right on one of these nothing is read of the outbox. */
+const TABLES_OF_OUTBOX = [MIGRATIONS_TABLE, 'svc_comm_outbox', 'svc_comm_future', 'svc_comm_relay'];
 
 export interface DatabaseFindings {
   readonly findings: readonly Finding[];
@@ -39,9 +41,9 @@ export async function databaseFindings(examination: Examination): Promise<Databa
   const findings: Finding[] = [];
   try {
     findings.push(...(await serverFindings(examination, connection)));
-    const tables = await tableFindings(examination, connection);
-    findings.push(...tables);
-    if (tables.some(({ status }) => status === 'wrong')) return { findings, oldestMs: undefined };
+    const tables = await tableFinding(examination, connection);
+    findings.push(tables.finding);
+    if (!tables.hasOutbox) return { findings, oldestMs: undefined };
     findings.push(...(await outboxFindings(examination, connection)));
     return { findings, oldestMs: await oldestWaitingMs(connection, settings.schema) };
   } catch (error) {
@@ -87,17 +89,27 @@ async function notificationFinding(assembly: Examination['assembly'], db: Databa
   );
 }
 
-async function tableFindings({ settings }: Examination, db: DatabaseConnection): Promise<Finding[]> {
+interface TableFinding {
+  readonly finding: Finding;
+  /** The outbox can be looked at. */
+  readonly hasOutbox: boolean;
+}
+
+async function tableFinding({ settings }: Examination, db: DatabaseConnection): Promise<TableFinding> {
   const { schema } = settings;
   const refused = await tablesWithoutRights(db, schema);
   // Then it cannot be asked which have run.
   const pending = refused.includes(MIGRATIONS_TABLE) ? [] : await pendingMigrations(db, { schema });
   if (pending.length > 0) {
-    return [problem('migrations-missing', `not run in schema ${schema}: ${pending.join(', ')}`)];
+    const text = `not run in schema ${schema}: ${pending.join(', ')}`;
+    return { finding: problem('migrations-missing', text), hasOutbox: false };
   }
-  if (refused.length > 0)
-    return [problem('table-rights', `not all rights on ${refused.join(', ')} of schema ${schema}`)];
-  return [ok('tables', `up to date in schema ${schema}`)];
+  if (refused.length > 0) {
+    const text = `not all rights on ${refused.join(', ')} of schema ${schema}`;
+    const hasOutbox = !TABLES_OF_OUTBOX.some((table) => refused.includes(table));
+    return { finding: problem('table-rights', text), hasOutbox };
+  }
+  return { finding: ok('tables', `up to date in schema ${schema}`), hasOutbox: true };
 }
 
 async function outboxFindings({ settings }: Examination, db: DatabaseConnection): Promise<Finding[]> {

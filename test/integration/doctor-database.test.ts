@@ -23,8 +23,9 @@ async function connected(): Promise<pg.Client> {
   return made;
 }
 
-async function found(databaseUrl: string): Promise<ReadonlyMap<ProblemCode, string>> {
-  const service = createService({ appId: 'doctor', brokerUrl: testBrokerUrl(), databaseUrl, logLevel: 'silent' });
+async function found(databaseUrl: string, schema = 'public'): Promise<ReadonlyMap<ProblemCode, string>> {
+  const brokerUrl = testBrokerUrl();
+  const service = createService({ appId: 'doctor', brokerUrl, databaseUrl, schema, logLevel: 'silent' });
   try {
     const findings = await service.examine();
     return new Map(findings.flatMap(({ code, text }) => (code === undefined ? [] : [[code, text] as const])));
@@ -67,3 +68,25 @@ it('doctor finds a database that is not UTF8', async () => {
   url.pathname = '/latin';
   expect((await found(url.href)).get('database-encoding')).toBe('its encoding is LATIN1');
 }, 120_000);
+
+it.each([
+  ['of another table', 'svc_comm_inbox', ['table-rights', 'no-publisher']],
+  ['of the outbox', 'svc_comm_outbox', ['table-rights']],
+])(
+  'doctor looks at the outbox unless it may not: without the rights %s',
+  async (_what, table, expected) => {
+    const schema = `without_${table}`;
+    const service = createService({ appId: 'doctor', databaseUrl: own.url, schema, logLevel: 'silent' });
+    await service.migrate();
+    await service.publishAggregateEvent({ aggregate: 'a', eventType: 'b', payload: 1 }, { transaction: 'own' });
+    await service.close();
+    await client.query(`CREATE ROLE ${schema} LOGIN; GRANT USAGE ON SCHEMA ${schema} TO ${schema};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${schema};
+    REVOKE ALL ON ${schema}.${table} FROM ${schema}`);
+    const url = new URL(own.url);
+    url.username = schema;
+    const codes = [...(await found(url.href, schema)).keys()];
+    expect(codes.filter((code) => code === 'table-rights' || code === 'no-publisher')).toEqual(expected);
+  },
+  120_000,
+);
