@@ -30,6 +30,7 @@ export function consumerReadings(queue: string, stats: ConsumerStats): Reading[]
     expired,
     unhandled,
     retry: retried,
+    'dead-letter': Object.values(stats.deadLettered).reduce((sum, count) => sum + count),
     release: released,
     lost,
   };

@@ -49,7 +49,7 @@ export const METRICS = Object.freeze({
     kind: 'counter',
     unit: '{message}',
     attributes: ['messaging.consumer.group.name', 'svc_comm.outcome'],
-    description: 'Deliveries that were settled, by what became of them',
+    description: 'Deliveries that have ended, by what became of them: settled, or `lost` with their channel',
   },
   'svc_comm.consumer.dead_letters': {
     kind: 'counter',

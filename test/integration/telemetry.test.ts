@@ -308,6 +308,10 @@ describe('metrics of OpenTelemetry', () => {
     const messages = await telemetry.metric('svc_comm.consumer.messages');
     expect(messages.get(of({ 'svc_comm.outcome': 'handled' }))).toBe(3);
     expect(messages.get(of({ 'svc_comm.outcome': 'retry' }))).toBe(1);
+    expect(messages.get(of({ 'svc_comm.outcome': 'dead-letter' }))).toBe(1);
+    const received = await telemetry.metric('svc_comm.consumer.received');
+    const ended = [...messages].flatMap(([labels, count]) => (labels.includes(exchange) ? [Number(count)] : []));
+    expect(ended.reduce((sum, count) => sum + count)).toBe(received.get(of({})));
     const dead = await telemetry.metric('svc_comm.consumer.dead_letters');
     expect(dead.get(of({ 'svc_comm.dead_letter.reason': 'attempts' }))).toBe(1);
     const durations = await telemetry.metric('messaging.process.duration');
