@@ -20,4 +20,10 @@ describe('docs/observability.md', () => {
     expect(named?.length).toBeGreaterThan(5);
     expect(named?.filter((name) => !known.has(name))).toEqual([]);
   });
+
+  it('asks in its alerts for what is not there by job: another service would stand for it', () => {
+    const absences = page.match(/absent\(.*?\)/g);
+    expect(absences?.length).toBeGreaterThan(1);
+    expect(absences?.filter((absence) => !absence.includes('{job="'))).toEqual([]);
+  });
 });
