@@ -796,7 +796,8 @@ const MAX_RETRY_MS = 36_500 * 86_400_000;
 
 /**
  * Thrown by a handler: try this message again after about `delayMs` milliseconds. One with a key waits at most for what is
- * left of `retry.inPlace` (10 s), its key waiting with it.
+ * left of `retry.inPlace` (10 s), its key waiting with it. One without waits in the database, if there is one, when that is
+ * longer than every delay of `retry.delays`: only a running relay (`runpublisher`) brings it back.
  */
 export class RetryLater extends SvcCommError {
   readonly code = 'SVC_COMM_RETRY_LATER';

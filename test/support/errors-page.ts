@@ -75,6 +75,9 @@ export function errorsPage(): string {
     'between releases, codes do not. The data stands in readonly fields, the original error in `cause`; no error carries a',
     'credential.',
     '',
+    'One code is no class of ours but of an answer over HTTP alone: `SVC_COMM_PROCESS_TASK_FAILED`, with the 502 of a process',
+    'whose synchronous task failed ([processes.md](processes.md#http)).',
+    '',
     'Written by `node scripts/docs.mjs` from the classes; the lines *What to do* are kept as they stand here.',
   ];
   let group = '';
