@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -45,6 +45,14 @@ test('makes the schema and the tables, says what ran, and has nothing to do the 
   );
   expect(await migrate(pool.knex, { schema })).toEqual([]);
   expect(await pendingMigrations(asExecutor(), { schema })).toEqual([]);
+});
+
+test('docs/events.md names every table', async () => {
+  const schema = freshSchema();
+  await migrate(pool.knex, { schema });
+  const page = readFileSync(join(packageRoot(), 'docs/events.md'), 'utf8');
+  const named = [...page.slice(page.indexOf('## Tables')).matchAll(/`(svc_comm_\w+)`/g)].map(([, name]) => name);
+  expect(named.toSorted()).toEqual((await tables(schema)).filter((name) => !name.endsWith('_lock')));
 });
 
 test.each(['', 'x'.repeat(64), 'a?b', 'a\0b'])('schema %j is refused', async (schema) => {
