@@ -34,8 +34,15 @@ it('an alarm of the broker is what a call and a command that fail by it tell of,
   await alarm(true);
   const told = expect.stringMatching(/takes no publishes \(low on disk\).*rabbitmqctl status/);
   await expect(ask()).rejects.toMatchObject({ code: 'SVC_COMM_CALL_TIMEOUT', message: told });
-  const sending = service.sendCommand('alarmed', { x: 1 }, { commandName: 'sum', timeout: 5 });
-  await expect(sending).rejects.toMatchObject({ message: expect.stringContaining('takes no publishes (low on disk)') });
+  const send = () => service.sendCommand('alarmed', { x: 1 }, { commandName: 'sum', timeout: 5 });
+  await expect(send()).rejects.toMatchObject({ message: expect.stringContaining('takes no publishes (low on disk)') });
+  // RabbitMQ has told both connections now, since they have published.
+  const notSent = {
+    code: 'SVC_COMM_BROKER_UNAVAILABLE',
+    message: expect.stringContaining('takes no publishes (low on disk)'),
+  };
+  await expect(ask()).rejects.toMatchObject(notSent);
+  await expect(send()).rejects.toMatchObject(notSent);
   expect(await codes()).toContain('broker-alarm');
   await alarm(false);
   await expect.poll(() => ask().catch(() => undefined)).toBe(3);
