@@ -1,18 +1,13 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Running, repository } from '../support/cli-project.ts';
-import { type BuiltImage, buildImage } from '../support/dockerfile.ts';
+import { repository } from '../support/cli-project.ts';
+import { type BuiltImage, buildImage, startImage } from '../support/dockerfile.ts';
 import { json, request } from '../support/fastify-kit.ts';
 import { freePort } from '../support/servers/free-port.ts';
 import { slowness } from '../support/slowness.ts';
-
-/** Nobody, by whom the image's own user is stood for; only root can become somebody else. */
-const IDS = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
-const OWNER = IDS ? `${IDS.uid}:${IDS.gid}` : `${process.getuid?.()}:${process.getgid?.()}`;
 
 const HELLO = `
 id: hello-world
@@ -38,22 +33,12 @@ beforeAll(async () => {
   // Nobody must get in.
   await chmod(root, 0o755);
   const text = await readFile(join(repository, 'Dockerfile'), 'utf8');
-  image = await buildImage(text, { context: repository, root, owner: OWNER });
+  image = await buildImage(text, { context: repository, root });
 }, 300_000 * slowness());
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-/** As the engine would: with the image's variables and no others, as a user without rights. */
-function start(environment: Record<string, string> = {}, command = image.command): Running {
-  const [file = '', ...args] = command;
-  return new Running(
-    spawn(file === 'node' ? process.execPath : file, args, {
-      cwd: image.folder,
-      env: { PATH: process.env.PATH, ...image.environment, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      ...IDS,
-    }),
-  );
-}
+const start = (environment?: Record<string, string>, command?: readonly string[]) =>
+  startImage(image, environment, command);
 
 describe('the steps of the Dockerfile', () => {
   it('leave what serves, owned by who serves, and nothing that was for building', async () => {

@@ -2,6 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { Running } from './cli-project.ts';
+
+/** Nobody, by whom the image's own user is stood for; only root can become somebody else. */
+const IDS = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined;
+const OWNER = IDS ? `${IDS.uid}:${IDS.gid}` : `${process.getuid?.()}:${process.getgid?.()}`;
 
 export interface Instruction {
   readonly keyword: string;
@@ -38,8 +43,6 @@ export interface BuildOptions {
   readonly context: string;
   /** Each stage gets a folder in it, which stands for its root. */
   readonly root: string;
-  /** Who stands for the user that the image makes files over to: `uid:gid`. */
-  readonly owner: string;
 }
 
 /**
@@ -47,7 +50,7 @@ export interface BuildOptions {
  * instructions are paths in that, and what it runs runs here. The base image is this machine.
  * @throws for an instruction that it does not know
  */
-export async function buildImage(text: string, { context, root, owner }: BuildOptions): Promise<BuiltImage> {
+export async function buildImage(text: string, { context, root }: BuildOptions): Promise<BuiltImage> {
   const isSent = await contextFilter(context);
   const stages = new Map<string, string>();
   let stage = root;
@@ -89,7 +92,7 @@ export async function buildImage(text: string, { context, root, owner }: BuildOp
         break;
       }
       case 'RUN':
-        await run(moved(rest).replaceAll('node:node', owner), folder, environment);
+        await run(moved(rest).replaceAll('node:node', OWNER), folder, environment);
         break;
       case 'ENV':
         for (const [, name = '', value = ''] of rest.matchAll(/(\w+)=(\S+)/g)) environment[name] = value;
@@ -114,6 +117,23 @@ export async function buildImage(text: string, { context, root, owner }: BuildOp
     }
   }
   return { command: [...entry, ...command].map(moved), folder, environment, user, exposed, healthCheck };
+}
+
+/** As the engine would: with the image's variables and no others, as a user without rights. */
+export function startImage(
+  image: BuiltImage,
+  environment: Readonly<Record<string, string>> = {},
+  command = image.command,
+): Running {
+  const [file = '', ...args] = command;
+  return new Running(
+    spawn(file === 'node' ? process.execPath : file, args, {
+      cwd: image.folder,
+      env: { PATH: process.env.PATH, ...image.environment, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...IDS,
+    }),
+  );
 }
 
 /** Whether a path is part of what is sent to the engine, by the first part of its name. */
