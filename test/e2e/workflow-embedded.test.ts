@@ -59,7 +59,7 @@ it('takes whatever table 1 MiB can hold, and says what is wrong with one that is
 it('npm run build compiles it, and npm test passes, with no server anywhere', async () => {
   const options = { cwd: kit.folder, env: kit.bareEnv() };
   await run(process.execPath, [join(kit.folder, 'node_modules/typescript/bin/tsc')], options);
-  const test = ['--import', 'tsx', '--test', 'test/workflow.test.ts'];
+  const test = ['--import', 'tsx', '--test', 'test/csv.test.ts', 'test/workflow.test.ts'];
   const { stdout } = await run(process.execPath, test, options);
-  expect(stdout).toMatch(/# pass 2\n# fail 0/);
+  expect(stdout).toMatch(/# pass 3\n# fail 0/);
 });

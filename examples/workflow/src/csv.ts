@@ -17,16 +17,17 @@ export function toCsv(data: Data): string {
   });
 }
 
-function flatten(value: unknown, path = '', into = new Map<string, unknown>()): Map<string, unknown> {
+/** @param path of the value; undefined for a row itself, since the empty text is a key as others are */
+function flatten(value: unknown, path?: string, into = new Map<string, unknown>()): Map<string, unknown> {
   const isNested = typeof value === 'object' && value !== null && Object.keys(value).length > 0;
   if (!isNested) {
     // An empty object or list has no key below it that could show that it is there.
-    if (path !== '') into.set(path, typeof value === 'object' && value !== null ? JSON.stringify(value) : value);
+    if (path !== undefined) into.set(path, typeof value === 'object' && value !== null ? JSON.stringify(value) : value);
     return into;
   }
   for (const [key, item] of Object.entries(value)) {
     const name = key.replaceAll(/[\\.]/g, '\\$&');
-    flatten(item, path === '' ? name : `${path}.${name}`, into);
+    flatten(item, path === undefined ? name : `${path}.${name}`, into);
   }
   return into;
 }

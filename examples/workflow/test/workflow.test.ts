@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { createService, type SvcCommService } from 'svc-comm';
-import { toCsv } from '../src/csv.ts';
 import { httpServer } from '../src/http.ts';
 import { Workflows } from '../src/workflows.ts';
 
@@ -43,11 +42,4 @@ test('a workflow that is posted can be consumed at once, and once', async () => 
   assert.equal(consumed.body, 'a\r\n1\r\n');
   assert.equal((await app.inject('/workflow/consume')).statusCode, 204);
   assert.equal((await app.inject(`/workflow/${uuid}`)).json().status, 'consumed');
-});
-
-test('nested keys are flattened, formulas are quoted', () => {
-  assert.equal(toCsv({ a: { b: [1, { c: '=1+1' }] } }), "a.b.0,a.b.1.c\r\n1,'=1+1\r\n");
-  assert.equal(toCsv([{ a: 1 }, { b: 2 }]), 'a,b\r\n1,\r\n,2\r\n');
-  assert.equal(toCsv({ 'a.b': 1, a: { b: 2 } }), 'a\\.b,a.b\r\n1,2\r\n');
-  assert.equal(toCsv({}), '');
 });

@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parse } from 'csv-parse/sync';
+import { toCsv } from '../src/csv.ts';
+
+test('nested keys are flattened, formulas are quoted', () => {
+  assert.equal(toCsv({ a: { b: [1, { c: '=1+1' }] } }), "a.b.0,a.b.1.c\r\n1,'=1+1\r\n");
+  assert.equal(toCsv([{ a: 1 }, { b: 2 }]), 'a,b\r\n1,\r\n,2\r\n');
+  assert.equal(toCsv({ 'a.b': 1, a: { b: 2 } }), 'a\\.b,a.b\r\n1,2\r\n');
+  assert.equal(toCsv({}), '');
+});
+
+test('each value has a column of its own, whatever its key: an empty one, too', () => {
+  const data = { '': 1, a: { '': 2, b: 3 }, 'a.': 4, '.a': 5, '.': 6, '\\': { '': 7 }, '\\.': 8, list: [{ '': 9 }] };
+  const [header = [], row] = parse(toCsv(data)) as string[][];
+  assert.deepEqual(header, ['', 'a.', 'a.b', 'a\\.', '\\.a', '\\.', '\\\\.', '\\\\\\.', 'list.0.']);
+  assert.deepEqual(row, ['1', '2', '3', '4', '5', '6', '7', '8', '9']);
+  assert.equal(toCsv({ '': { '': 1, a: { '': { '': 2 } } } }), '.,.a..\r\n1,2\r\n');
+  assert.equal(toCsv([{ '': {} }, { '': null }, {}]), '\r\n{}\r\n\r\n\r\n');
+});
