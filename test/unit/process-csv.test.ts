@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parse } from 'csv-parse/sync';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { inServiceScope } from '../../src/process/core/services.ts';
@@ -78,6 +79,19 @@ describe('csv.write', () => {
       ['name', 'is', 'was'],
     );
     expect(linesOf('a.csv')).toEqual(['name,is,was', 'a,false,true', 'b,,']);
+  });
+
+  it('keeps a value with a line feed or a carriage return alone in one cell: what follows it is no row, and no formula', async () => {
+    for (const line of ['\n', '\r', '\r\n']) {
+      const file = `${line.length}${line.charCodeAt(0)}.csv`;
+      await write(file, [{ a: `v${line}=1+1`, b: 2 }], ['a', 'b']);
+      // As a spreadsheet reads it: any of the three ends a row.
+      const rows = parse(readFileSync(join(folder, file)), { record_delimiter: ['\r\n', '\n', '\r'] });
+      expect(rows).toEqual([
+        ['a', 'b'],
+        [`v${line}=1+1`, '2'],
+      ]);
+    }
   });
 
   it('takes rows of which an expression has found none: no file begins without the names of its columns', async () => {

@@ -13,6 +13,8 @@ export function toCsv(data: Data): string {
   return stringify([keys, ...records], {
     escape_formulas: true,
     record_delimiter: '\r\n',
+    // A line feed alone begins a row, too, for who reads it.
+    quote_record_delimiter: true,
     cast: { boolean: (value) => String(value) },
   });
 }

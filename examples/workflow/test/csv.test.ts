@@ -18,3 +18,13 @@ test('each value has a column of its own, whatever its key: an empty one, too', 
   assert.equal(toCsv({ '': { '': 1, a: { '': { '': 2 } } } }), '.,.a..\r\n1,2\r\n');
   assert.equal(toCsv([{ '': {} }, { '': null }, {}]), '\r\n{}\r\n\r\n\r\n');
 });
+
+test('a value with a line feed or a carriage return alone is one cell: what follows it begins no row, and is no formula', () => {
+  for (const line of ['\n', '\r', '\r\n']) {
+    const data = { [`k${line}=1+1`]: `v${line}=2+2`, list: [`${line}=3+3`] };
+    // As a spreadsheet reads it: any of the three ends a row.
+    const rows = parse(toCsv(data), { record_delimiter: ['\r\n', '\n', '\r'] }) as string[][];
+    const [key, value] = Object.entries(data)[0] ?? [];
+    assert.deepEqual([rows.length, rows[0], rows[1]?.[0]], [2, [key, 'list.0'], value]);
+  }
+});
