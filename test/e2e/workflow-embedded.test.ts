@@ -61,5 +61,5 @@ it('npm run build compiles it, and npm test passes, with no server anywhere', as
   await run(process.execPath, [join(kit.folder, 'node_modules/typescript/bin/tsc')], options);
   const test = ['--import', 'tsx', '--test', 'test/csv.test.ts', 'test/workflow.test.ts'];
   const { stdout } = await run(process.execPath, test, options);
-  expect(stdout).toMatch(/# pass 4\n# fail 0/);
+  expect(stdout).toMatch(/# pass 6\n# fail 0/);
 });

@@ -1,5 +1,7 @@
 import { parse } from 'csv-parse/sync';
+import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { testDatabaseUrl } from '../support/servers.ts';
 import { type Running, WorkflowKit } from '../support/workflow-kit.ts';
 
 // The endpoint table and the curl lines of the README of testNuveo, against examples/workflow as a process of its own on
@@ -43,6 +45,13 @@ const ask = (method: string, path: string, body?: unknown, headers: Record<strin
           headers: { 'content-type': 'application/json', ...headers },
         }),
   });
+
+async function query(sql: string, values: unknown[] = []): Promise<void> {
+  const client = new pg.Client(testDatabaseUrl());
+  await client.connect();
+  await client.query(sql, values);
+  await client.end();
+}
 
 async function insert(body: unknown = BODY): Promise<Workflow> {
   return (await (await ask('POST', '/workflow', body)).json()) as Workflow;
@@ -204,6 +213,42 @@ it('a body over 1 MB is 413, one just below is taken; other types are 415', asyn
     415,
   );
   await consumeAll();
+});
+
+it.each([
+  ['50,000 rows, each with a key of its own', Array.from({ length: 50_000 }, (_, n) => ({ [`k${n}`]: 0 }))],
+  [
+    '50,000 keys below one of 500 KB',
+    { ['p'.repeat(500_000)]: Object.fromEntries(Array.from({ length: 50_000 }, (_, n) => [n, 0])) },
+  ],
+])('data whose CSV no process could hold (%s) are answered 422, and nothing is stored', async (_, data) => {
+  const before = (await ask('GET', '/workflow')).headers.get('x-total-count');
+  const answer = await ask('POST', '/workflow', { data });
+  expect(answer.status).toBe(422);
+  expect(await answer.json()).toEqual({
+    error: 'unprocessable',
+    message: expect.stringMatching(/CSV would have over/),
+  });
+  expect((await ask('GET', '/workflow')).headers.get('x-total-count')).toBe(before);
+});
+
+it('such data that the table has already are answered 422 where their CSV is asked for, and 200 as JSON', async () => {
+  const { uuid } = await insert();
+  await query(
+    `UPDATE "${kit.name}".workflow SET data =
+       (SELECT jsonb_agg(jsonb_build_object('k' || n, 0)) FROM generate_series(1, 50000) n) WHERE uuid = $1`,
+    [uuid],
+  );
+  for (const path of ['/workflow/consume', `/workflow/${uuid}.csv`]) {
+    const answer = await ask('GET', path);
+    expect(answer.status).toBe(422);
+    expect(await answer.json()).toEqual({
+      error: 'unprocessable',
+      message: `/workflow/${uuid}: its CSV would have over 1000000 cells: rows times different keys`,
+    });
+  }
+  expect(await (await ask('GET', `/workflow/${uuid}`)).json()).toMatchObject({ status: 'consumed' });
+  expect((await ask('GET', '/workflow/consume')).status).toBe(204);
 });
 
 it.each(['/', '/wrokflow', '/workflow/x/y', '/workflow/00000000-0000-4000-8000-000000000000.csv'])(

@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { SvcCommError } from 'svc-comm';
-import { toCsv } from './csv.ts';
+import { CsvTooLargeError, checkCsv, toCsv } from './csv.ts';
 import { STATUSES, type Status, type Workflow } from './workflow.ts';
 import type { Workflows } from './workflows.ts';
 
@@ -66,6 +66,7 @@ export function httpServer(workflows: Workflows, { log = true } = {}): FastifyIn
     '/workflow',
     { schema: post },
     async (request, reply) => {
+      checkCsv(request.body.data);
       const workflow = await workflows.insert(request.body);
       return reply.code(201).header('location', `/workflow/${workflow.uuid}`).send(workflow);
     },
@@ -104,12 +105,21 @@ export function httpServer(workflows: Workflows, { log = true } = {}): FastifyIn
   return app;
 }
 
-const csv = (reply: FastifyReply, { uuid, data }: Workflow): FastifyReply =>
-  reply
+function csv(reply: FastifyReply, { uuid, data }: Workflow): FastifyReply {
+  let text: string;
+  try {
+    text = toCsv(data);
+  } catch (error) {
+    if (!(error instanceof CsvTooLargeError)) throw error;
+    // It was stored before there was a bound, or by somebody else.
+    return reply.code(422).send({ error: 'unprocessable', message: `/workflow/${uuid}: ${error.message}` });
+  }
+  return reply
     .type('text/csv; charset=utf-8')
     .header('content-disposition', `attachment; filename="workflow-${uuid}.csv"`)
     .header('content-location', `/workflow/${uuid}.csv`)
-    .send(toCsv(data));
+    .send(text);
+}
 
 const notFound = (reply: FastifyReply, uuid: string): FastifyReply =>
   reply.code(404).send({ error: 'not_found', message: `there is no workflow ${uuid}` });
@@ -129,7 +139,7 @@ function refuseWrongInput(app: FastifyInstance): void {
           : 'PostgreSQL cannot store NUL or half a surrogate pair';
         return reply.code(422).send({ error: 'unprocessable', message });
       }
-      if (error instanceof SvcCommError && error.code === UNSENDABLE) {
+      if (error instanceof CsvTooLargeError || (error instanceof SvcCommError && error.code === UNSENDABLE)) {
         return reply.code(422).send({ error: 'unprocessable', message: error.message });
       }
       if (error instanceof SvcCommError && TEMPORARY.includes(error.code)) {
