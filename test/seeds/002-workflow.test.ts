@@ -251,6 +251,33 @@ it('such data that the table has already are answered 422 where their CSV is ask
   expect((await ask('GET', '/workflow/consume')).status).toBe(204);
 });
 
+it('a page holds 8 MiB of workflows: behind that it says that they are abridged, in the place that each has', async () => {
+  const offset = Number((await ask('GET', '/workflow')).headers.get('x-total-count'));
+  await query(
+    `INSERT INTO "${kit.name}".workflow (data, steps)
+     SELECT jsonb_build_object('n', n, 'a', repeat('x', CASE WHEN n = 12 THEN 10 ELSE 1040000 END)), ARRAY['step']
+       FROM generate_series(1, 12) n ORDER BY n`,
+  );
+  const answer = await ask('GET', `/workflow?limit=1000&offset=${offset}`);
+  const text = await answer.text();
+  const page = JSON.parse(text) as (Partial<Workflow> & {
+    readonly abridged?: boolean;
+    readonly data?: { n: number };
+  })[];
+  expect(text.length).toBeLessThan(8.1 * 1024 * 1024);
+  expect(page.map(({ data }) => data?.n)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, ...Array(4).fill(undefined)]);
+  expect(page.slice(8).map(({ uuid, ...rest }) => [uuid?.length, rest])).toEqual(
+    Array(4).fill([36, { status: 'inserted', abridged: true }]),
+  );
+  expect(answer.headers.get('x-total-count')).toBe(String(offset + 12));
+  const last = page.at(-1);
+  expect(await (await ask('GET', `/workflow/${last?.uuid}`)).json()).toMatchObject({
+    data: { n: 12 },
+    steps: ['step'],
+  });
+  expect(await (await ask('GET', `/workflow?offset=${offset + 11}`)).json()).toMatchObject([{ data: { n: 12 } }]);
+});
+
 it.each(['/', '/wrokflow', '/workflow/x/y', '/workflow/00000000-0000-4000-8000-000000000000.csv'])(
   '%s is 404',
   async (path) => {

@@ -10,3 +10,6 @@ export interface Workflow {
   readonly data: Data;
   readonly steps: readonly string[];
 }
+
+/** A workflow of a page that would be too long with it: what it holds is left out. */
+export type AbridgedWorkflow = Pick<Workflow, 'uuid' | 'status'> & { readonly abridged: true };

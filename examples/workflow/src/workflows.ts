@@ -1,5 +1,5 @@
 import { eventConsumer, type KnexTransaction, type SvcCommService } from 'svc-comm';
-import type { Status, Workflow } from './workflow.ts';
+import type { AbridgedWorkflow, Status, Workflow } from './workflow.ts';
 
 const COLUMNS = ['uuid', 'status', 'data', 'steps'] as const;
 /** How long after its insertion a workflow may still be on its way from the table to the queue. */
@@ -7,8 +7,11 @@ const ON_ITS_WAY = "interval '5 seconds'";
 const WAIT_MS = 1000;
 const LOOK_EVERY_MS = 25;
 
+/** Bytes of data and steps of a page: more would be in memory at once. */
+const MOST_LISTED_BYTES = 8 * 1024 * 1024;
+
 export interface Page {
-  readonly workflows: readonly Workflow[];
+  readonly workflows: readonly (Workflow | AbridgedWorkflow)[];
   readonly total: number;
 }
 
@@ -61,10 +64,21 @@ export class Workflows {
     return this.#service.transaction((trx) => this.#table(trx).first(COLUMNS).where({ uuid }));
   }
 
+  /** Oldest first. Those that would make the page too long are abridged: each has its place all the same. */
   list(limit: number, offset: number): Promise<Page> {
     return this.#service.transaction(async (trx) => {
-      const workflows = await this.#table(trx).select(COLUMNS).orderBy('number').limit(limit).offset(offset);
+      const { rows } = await trx.raw<{ rows: (Workflow & { readonly fits: boolean })[] }>(
+        `SELECT uuid, status, fits, CASE WHEN fits THEN data END AS data, CASE WHEN fits THEN steps END AS steps
+           FROM (SELECT p.*,
+               sum(octet_length(data::text) + octet_length(steps::text)) OVER (ORDER BY number) <= ? AS fits
+             FROM (SELECT * FROM ??.workflow ORDER BY number LIMIT ? OFFSET ?) p) summed
+          ORDER BY number`,
+        [MOST_LISTED_BYTES, this.#service.settings.schema, limit, offset],
+      );
       const [counted] = await this.#table(trx).count('* as total');
+      const workflows = rows.map(({ fits, uuid, status, data, steps }) =>
+        fits ? { uuid, status, data, steps } : { uuid, status, abridged: true as const },
+      );
       return { workflows, total: Number(counted?.total) };
     });
   }
