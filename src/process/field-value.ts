@@ -1,7 +1,7 @@
 import type { InputProblem } from '../errors.ts';
 import { COERCIONS, shown } from '../task/coerce.ts';
-import { parseTime } from '../wire/time.ts';
 import type { FieldDescription, FieldType } from './description.ts';
+import { timeOfText } from './time-text.ts';
 
 interface Rule {
   readonly expected: string;
@@ -88,13 +88,10 @@ function date(value: unknown): string | undefined {
   return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(value) ? value : undefined;
 }
 
+/** Without a zone it is a time of the server's, as the time of an asynchronous task is; a day alone is none. */
 function datetime(value: unknown): string | undefined {
   if (typeof value !== 'string' || date(value.slice(0, DAY_LENGTH)) === undefined) return undefined;
-  try {
-    return parseTime(value, 'time').toISOString();
-  } catch {
-    return undefined;
-  }
+  return value.length > DAY_LENGTH ? timeOfText(value)?.toISOString() : undefined;
 }
 
 const MAX_EMAIL = 254;

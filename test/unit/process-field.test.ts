@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Process } from '../../src/process/definition.ts';
 import type { FieldOptions } from '../../src/process/field.ts';
 import { readFields } from '../../src/process/field-value.ts';
@@ -49,6 +49,25 @@ describe('a field', () => {
   ])('of the type %s makes of %j %j', (type, value, expected) => {
     expect(read(type, value)).toEqual(expected);
   });
+
+  it.each([
+    ['2026-11-23T10:00', '2026-11-23T01:00:00.000Z'],
+    ['2026-11-23 10:00:30', '2026-11-23T01:00:30.000Z'],
+    ['2026-11-23T10:00:00.1234', '2026-11-23T01:00:00.123Z'],
+    ['2026-11-23T10:00:00+02', '2026-11-23T08:00:00.000Z'],
+    ['2026-11-23T10:00z', '2026-11-23T10:00:00.000Z'],
+    ['2026-11-23T10:00:00.123Z', '2026-11-23T10:00:00.123Z'],
+    ['2026-11-23', undefined],
+    ['+012026-11-23T10:00Z', undefined],
+  ])(
+    'of the type datetime takes %s for a time of the zone of the server where it names none, as `at` does',
+    (text, expected) => {
+      vi.stubEnv('TZ', 'Asia/Tokyo');
+      const time = read('datetime', text);
+      vi.unstubAllEnvs();
+      expect(time).toBe(expected);
+    },
+  );
 
   it('of the type choice takes its choices, also as the texts that forms send', () => {
     expect([1, '1', '2', 's', 'S', 3].map((value) => read('choice', value, [1, 's']))).toEqual([
