@@ -55,6 +55,6 @@ export interface StepDescription {
 }
 
 export interface AsyncStepDescription extends StepDescription {
-  /** When it runs: `delay` after the instance is created, in ms, or at a time made of its input. */
+  /** When it runs: `delay` after the last synchronous task has ended, in ms, or at a time made of the input. */
   readonly when: { readonly kind: 'now' } | { readonly kind: 'delay'; readonly ms: number } | { readonly kind: 'at' };
 }

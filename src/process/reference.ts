@@ -22,7 +22,7 @@ export interface StepArguments {
 export type StepReference = Step | readonly [Step] | readonly [Step, readonly unknown[] | StepArguments];
 
 export interface AsyncStepArguments extends StepArguments {
-  /** So long after the instance was created; a number is seconds. Not together with `at`. */
+  /** So long after its last synchronous task has ended; a number is seconds. Not together with `at`. */
   readonly delay?: Duration;
   /** Gives the time from the input; in a file an expression such as `= body.when`. */
   readonly at?: ((input: never) => unknown) | string;

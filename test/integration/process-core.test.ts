@@ -52,6 +52,10 @@ tasksSync: [[transform, { args: { expression: '($f := function($x) { $f($x + 1) 
 id: timed
 tasksAsync: [[wait, { args: { for: 1ms }, at: = body.when }]]
 ---
+id: delayed
+tasksSync: [[wait, { args: { for: 1s } }]]
+tasksAsync: [[transform, { args: { expression: '1' }, delay: 1h }]]
+---
 id: checked
 validations:
   - [type, [age, integer]]
@@ -179,6 +183,14 @@ describe.each(GROUNDS)('the steps of the package on %s', (ground) => {
     expect(instance).toMatchObject({ state: 'Running', tasks: [{ status: 'PENDING', dueAt: new Date(when) }] });
     expect((await processes.cancel(instance.id, { timeout: 20 })).state).toBe('Cancelled');
     await expect(processes.create('timed', { when: 'soon' })).rejects.toThrow(/wait: it is to begin at "soon"/);
+  });
+
+  it('begin a delay after the last synchronous one has ended, not after the instance was created', async () => {
+    const { instance } = await processes.create('delayed', {});
+    const dueAt = instance.tasks.at(-1)?.dueAt?.getTime() ?? 0;
+    // A timer may be a millisecond early.
+    expect(dueAt - instance.createdAt.getTime()).toBeGreaterThanOrEqual(3_600_000 + 1000 - 10);
+    expect((await processes.cancel(instance.id, { timeout: 20 })).state).toBe('Cancelled');
   });
 
   it('validate types, ranges, forms, choices and schemas, each with its reason', async () => {
