@@ -27,6 +27,7 @@ export async function run(rounds: number): Promise<Row[]> {
   const settings = { brokerUrl: broker.url, logLevel: 'silent', concurrency: 100 } as const;
   const callee = createService({ ...settings, appId: ours });
   const caller = createService({ ...settings, appId: `${broker.name}.caller` });
+  await broker.exchange(`${broker.name}.caller.replies`);
   callee.messageRouter.consumer(ours, 'echo')(callConsumer((data: unknown) => data));
   await callee.consumer().start();
 

@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import { OnDemandPublisher } from '../broker/on-demand-publisher.ts';
 import { ReplyQueue } from '../broker/reply-queue.ts';
 import { CallSender } from '../call/call-sender.ts';
@@ -21,6 +20,9 @@ export interface CallsRole {
 /** AMQP's limit for a name, less what we add. */
 const MAX_APP_ID_CHARS = 60;
 
+/** Where callees that answer by message answer to: the same for all instances of the service. */
+export const replyExchange = (appId: string): string => `${appId.slice(0, MAX_APP_ID_CHARS)}.replies`;
+
 /** What `call` runs on. */
 export function assembleCalls(assembly: Assembly): CallsRole {
   const { settings, logger, messageRouter } = assembly;
@@ -30,8 +32,13 @@ export function assembleCalls(assembly: Assembly): CallsRole {
     onLost: () => caller.onLost(),
   };
   const publisher = assembly.publisher(connection, replies);
-  const exchange = `${settings.appId.slice(0, MAX_APP_ID_CHARS)}.replies.${uuidv7()}`;
-  const queue = new ReplyQueue({ connection, exchange, onReply: replies.onReply, logger });
+  const queue = new ReplyQueue({
+    connection,
+    exchange: replyExchange(settings.appId),
+    declare: settings.declare === 'verify' ? 'verify' : 'create',
+    onReply: (reply) => caller.onSharedReply(reply),
+    logger,
+  });
   const declares = settings.declare !== 'none';
   const service = group('caller', [connection, publisher, ...(declares ? [queue] : [])]);
   const onDemand = new OnDemandPublisher({ publisher, service, connection, timeoutMs: settings.publish.timeoutMs });

@@ -1,46 +1,55 @@
+import type { Channel } from 'amqplib';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Service, ServiceState } from '../lifecycle/service.ts';
 import type { ReplyListener } from '../message/replies.ts';
+import type { DeclareMode } from '../message/topology.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
 import type { BrokerConnection } from './connection.ts';
+import { ExchangeCheck } from './exchange-check.ts';
 import { TemporaryQueue } from './temporary-queue.ts';
 import { unlessAborted, within } from './within.ts';
 
 export interface ReplyQueueOptions {
   readonly connection: BrokerConnection;
-  /** Of this instance alone; it deletes itself with its queue, and that goes with the connection. */
+  /** A durable topic exchange, of all instances of the service; with `create` it is made when it is missing. */
   readonly exchange: string;
+  readonly declare: Exclude<DeclareMode, 'none'>;
+  /** Of what comes, all instances of the service are told. Must not throw. */
   readonly onReply: ReplyListener['onReply'];
   readonly logger: Logger;
 }
 
 /**
- * The way back for callees that answer by a message to an exchange: a topic exchange of our own, bound with `#` to a
- * temporary queue. Nothing is acked: whoever waits, waits in memory. `start` resolves also when it may not receive:
- * there is another way back.
+ * The way back for callees that answer by a message to an exchange: one of the service's own, bound with `#` to a
+ * temporary queue of each instance. The exchange stays: a callee may answer when the caller has gone, and a publish to
+ * one that is not there costs it its channel. Nothing is acked: whoever waits, waits in memory. `start` resolves also
+ * when it may not receive: there is another way back.
  */
 export class ReplyQueue implements Service {
   readonly name: string;
   readonly #exchange: string;
   readonly #queue: TemporaryQueue;
+  readonly #exchanges: ExchangeCheck;
   readonly #connection: BrokerConnection;
+  /** Why the exchange is not there and cannot be made. */
+  #refusal: string | undefined;
 
-  constructor({ connection, exchange, onReply, logger }: ReplyQueueOptions) {
+  constructor({ connection, exchange, declare, onReply, logger }: ReplyQueueOptions) {
     this.name = `replies to ${exchange}`;
     this.#exchange = exchange;
+    this.#exchanges = new ExchangeCheck(connection, { mode: declare, types: { [exchange]: 'topic' } });
     this.#connection = connection;
     this.#queue = new TemporaryQueue({
       connection,
       name: this.name,
-      bind: async (channel, queue) => {
-        await channel.assertExchange(exchange, 'topic', { durable: false, autoDelete: true });
-        await channel.bindQueue(queue, exchange, '#');
-      },
+      bind: (channel, queue) => this.#bind(channel, queue),
       onMessage: ({ content, properties }) => onReply({ body: content, properties }),
       onRefused: (error) => {
-        const isForbidden = replyCode(error) === REPLY.accessRefused;
-        if (isForbidden) logger.warn({ exchange, error: brokerText(error) }, 'answers by message cannot be received');
-        return !isForbidden;
+        // What else the broker says (the exchange was deleted meanwhile) may be otherwise the next time.
+        const isForGood = this.#refusal !== undefined || replyCode(error) === REPLY.accessRefused;
+        const reason = this.#refusal ?? brokerText(error);
+        if (isForGood) logger.warn({ exchange, error: reason }, 'answers by message cannot be received');
+        return !isForGood;
       },
       logger,
     });
@@ -64,8 +73,8 @@ export class ReplyQueue implements Service {
   }
 
   /**
-   * Resolves when answers to the address arrive, or it is known that they cannot at the moment. A callee that is asked
-   * before, on a new connection, may answer to an exchange that is not there again.
+   * Resolves when answers to the address arrive, or it is known that they cannot at the moment. Of a callee that is asked
+   * before, on a new connection, the answer may come before the queue that it is for.
    * @throws BrokerUnavailableError (SVC_COMM_BROKER_UNAVAILABLE) when there is no connection within the time
    * @throws the signal's reason
    */
@@ -73,6 +82,17 @@ export class ReplyQueue implements Service {
     const silent = () => this.#connection.unavailable(`none within ${timeoutMs} ms`);
     const decided = within(timeoutMs, this.#decided(), silent);
     await (signal ? unlessAborted(decided, signal) : decided);
+  }
+
+  async #bind(channel: Channel, queue: string): Promise<void> {
+    const open = this.#connection.current;
+    this.#exchanges.forget();
+    const verdict = open && (await this.#exchanges.ensure(this.#exchange, open));
+    this.#refusal = verdict?.kind === 'refused' ? verdict.reason : undefined;
+    // Fails with the broker's code, unless somebody has made it meanwhile.
+    if (this.#refusal !== undefined) await channel.checkExchange(this.#exchange);
+    this.#refusal = undefined;
+    await channel.bindQueue(queue, this.#exchange, '#');
   }
 
   async #decided(): Promise<void> {

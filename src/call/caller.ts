@@ -61,7 +61,7 @@ interface OpenCall {
 
 /**
  * Asks services and waits for the answers. It gives callees two ways of answering: AMQP `reply_to`, and an exchange of
- * this instance in `meta.replyTo` for those that answer by message, as the Python peer does.
+ * the service in `meta.replyTo` for those that answer by message, as the Python peer does.
  */
 export class Caller implements ReplyListener {
   readonly #options: Required<CallerOptions>;
@@ -126,7 +126,12 @@ export class Caller implements ReplyListener {
   }
 
   onReply(reply: Reply): void {
-    this.#pending.reply(reply);
+    this.#pending.reply(reply, 'own');
+  }
+
+  /** From the exchange of the service: what comes there is brought to all of its instances. */
+  onSharedReply(reply: Reply): void {
+    this.#pending.reply(reply, 'shared');
   }
 
   onLost(): void {

@@ -1,3 +1,4 @@
+import { validate } from 'uuid';
 import type { Reply } from '../message/replies.ts';
 import { ReleasingMap } from '../util/releasing-map.ts';
 import { MAX_TIMER_MS } from '../util/sleep.ts';
@@ -13,6 +14,9 @@ export type CallOutcome =
   | { readonly kind: 'timeout' }
   | { readonly kind: 'lost' };
 
+/** How an answer came: to this instance alone, or to all instances of the service. */
+export type ReplyWay = 'own' | 'shared';
+
 /** Replies that nobody waited for, by why; and how calls ended. */
 export interface CallStats {
   readonly pending: number;
@@ -26,7 +30,7 @@ export interface CallStats {
   readonly lost: number;
   /** Answers to calls of this instance that had ended before. */
   readonly lateReplies: number;
-  /** Answers that belong to no call of this instance. */
+  /** Answers that belong to no call of this instance, nor, where they come to all, of another of its service. */
   readonly foreignReplies: number;
 }
 
@@ -59,7 +63,7 @@ export class PendingCalls {
   };
   #count = 0;
 
-  /** @param instance ids of this instance's calls begin with it: it tells a late answer from a foreign one */
+  /** @param instance a UUID; ids of this instance's calls begin with it: it tells a late answer from another's */
   constructor(instance: string, limits: JsonLimits) {
     this.#prefix = `${instance}.`;
     this.#limits = limits;
@@ -106,26 +110,30 @@ export class PendingCalls {
   }
 
   /** Never throws. */
-  reply({ body, properties }: Reply): void {
+  reply({ body, properties }: Reply, way: ReplyWay): void {
     try {
       const response = decodeCallResponse(decodeJson(body, this.#limits));
       const callId = String(response.id);
       if (this.#waiting.has(callId)) this.settle(callId, { kind: 'answered', response });
-      else this.#nobodys(callId);
+      else this.#nobodys(callId, way);
     } catch (error) {
-      const callId = this.#unreadable(properties.correlationId);
-      if (callId === undefined) this.#nobodys(properties.correlationId ?? '');
+      const callId = this.#unreadable(properties.correlationId, way);
+      if (callId === undefined) this.#nobodys(properties.correlationId ?? '', way);
       else this.settle(callId, { kind: 'unreadable', error });
     }
   }
 
-  #nobodys(id: string): void {
+  #nobodys(id: string, way: ReplyWay): void {
     if (id.startsWith(this.#prefix)) this.#counts.lateReplies += 1;
-    else this.#counts.foreignReplies += 1;
+    else if (way === 'own' || !isCallId(id)) this.#counts.foreignReplies += 1;
   }
 
-  /** Its body does not say whose it is: its correlation id does, unless several calls have that. */
-  #unreadable(correlationId: string | undefined): string | undefined {
+  /**
+   * Its body does not say whose it is: its correlation id does, unless several calls have that. Calls of other instances
+   * may, too: of what comes to all only an id of our own is ours.
+   */
+  #unreadable(correlationId: string | undefined, way: ReplyWay): string | undefined {
+    if (way === 'shared') return this.#waiting.has(correlationId ?? '') ? correlationId : undefined;
     let found: string | undefined;
     for (const [callId, waiting] of this.#waiting.entries()) {
       if (waiting.correlationId !== correlationId) continue;
@@ -135,6 +143,9 @@ export class PendingCalls {
     return found;
   }
 }
+
+/** Whether some instance has made it: see `nextId`. */
+const isCallId = (id: string): boolean => validate(id.slice(0, id.lastIndexOf('.')));
 
 function counterOf(outcome: CallOutcome): Exclude<keyof CallStats, 'pending' | 'lateReplies' | 'foreignReplies'> {
   switch (outcome.kind) {

@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { SvcCommService } from '../../src/assemble.ts';
 import { createService } from '../../src/assemble.ts';
+import { replyExchange } from '../../src/assembly/calls.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { callConsumer } from '../../src/router/call-consumer.ts';
 import { testBrokerUrl } from '../support/servers.ts';
@@ -34,6 +35,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all([caller.close(), callee.close()]);
   await kit.channel.deleteQueue(`${callee.settings.appId}.dead`);
+  await kit.channel.deleteExchange(replyExchange(caller.settings.appId));
   await kit.close();
 });
 

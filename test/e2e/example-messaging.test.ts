@@ -25,6 +25,7 @@ afterAll(async () => {
         await channel.deleteQueue(`${queue}${suffix}`);
       }
       await channel.deleteExchange(queue);
+      await channel.deleteExchange(`${queue}.replies`);
     }
   }
   await broker.close();

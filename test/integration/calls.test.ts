@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type ConsumeMessage, connect } from 'amqplib';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { SvcCommService } from '../../src/assemble.ts';
 import {
   BrokerUnavailableError,
@@ -17,6 +17,7 @@ import type { MessageContext } from '../../src/message/handler.ts';
 import { MAX_BODY_BYTES } from '../../src/message/message.ts';
 import { callConsumer } from '../../src/router/call-consumer.ts';
 import { type CallResponseInfo, callResponseConsumer } from '../../src/router/call-response-consumer.ts';
+import { withCorrelation } from '../../src/util/correlation.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { until } from '../support/consumer-kit.ts';
 import { testBrokerUrl } from '../support/servers.ts';
@@ -315,9 +316,80 @@ test('a call that is made while the broker is away reaches a callee that answers
   const late = caller.call(name, 'double', { n: 21 }, { timeout: 20 });
   await proxy.listen();
   await expect(late).resolves.toEqual({ result: 42 });
-  expect(seen).toEqual([expect.stringContaining('.replies.')]);
+  expect(seen).toEqual([`${caller.settings.appId}.replies`]);
   await caller.close();
   await proxy.close();
+});
+
+/** Where callees that answer by message answer to. */
+const replyExchangeOf = ({ content }: ConsumeMessage): string => JSON.parse(content.toString()).meta.replyTo;
+
+test('an answer by message to a caller that has gone costs its callee nothing: the exchange stays', async () => {
+  const asked = deferred<ConsumeMessage>();
+  const name = await foreignCallee('py-late', asked.resolve);
+  const caller = kit.service('gone');
+  const waiting = failureOf(caller.call(name, 'x', {}, { timeout: 20 }));
+  const replies = replyExchangeOf(await asked.promise);
+  await caller.close();
+  expect(await waiting).toBeInstanceOf(Error);
+  const callee = await connect(testBrokerUrl());
+  const channel = await callee.createConfirmChannel();
+  const closed = vi.fn();
+  channel.on('error', closed);
+  channel.publish(replies, `call-response.${name}.x`, Buffer.from('{}'));
+  await channel.waitForConfirms();
+  await channel.assertExchange(replies, 'topic', { durable: true });
+  expect(closed).not.toHaveBeenCalled();
+  await callee.close();
+});
+
+test('answers by message reach every instance of a service; each settles its own calls and counts none of the others', async () => {
+  const [one, two] = [kit.service('twins'), kit.service('twins')];
+  let bodyOf = (id: string) => JSON.stringify({ id, data: id, meta: { time: new Date().toISOString() } });
+  const exchanges = new Set<string>();
+  const name = await foreignCallee('py-twins', (message) => {
+    const replies = replyExchangeOf(message);
+    exchanges.add(replies);
+    const { correlationId } = message.properties;
+    const { id } = JSON.parse(message.content.toString());
+    kit.channel.publish(replies, `call-response.${name}.x`, Buffer.from(bodyOf(id)), { correlationId });
+  });
+  const ids = await Promise.all([one, two].map((twin) => twin.call<string>(name, 'x', {}, { timeout: 20 })));
+  const more = await Promise.all([one, two].map((twin) => twin.call<string>(name, 'x', {}, { timeout: 20 })));
+  expect(new Set([...ids, ...more]).size).toBe(4);
+  expect([...exchanges]).toEqual([`${one.settings.appId}.replies`]);
+  bodyOf = () => 'this is no JSON';
+  expect(await failureOf(one.call(name, 'x', {}, { timeout: 20 }))).toBeInstanceOf(UnreadableReplyError);
+  // One that cannot be read may be the other instance's: only a call's own id says that it is ours.
+  const asked = deferred<ConsumeMessage>();
+  const silent = await foreignCallee('py-silent', asked.resolve);
+  const waiting = failureOf(withCorrelation('order-7', () => two.call(silent, 'x', {}, { timeout: 20 })));
+  const replies = replyExchangeOf(await asked.promise);
+  kit.channel.publish(replies, 'rubbish', Buffer.from('rubbish'), { correlationId: 'order-7' });
+  await until(() => one.callStats.foreignReplies === 1 && two.callStats.foreignReplies === 1);
+  expect(one.callStats).toMatchObject({ answered: 2, unreadable: 1, lateReplies: 0, pending: 0 });
+  expect(two.callStats).toMatchObject({ answered: 2, unreadable: 0, lateReplies: 0, pending: 1 });
+  await two.close();
+  await waiting;
+});
+
+test("with declare: 'verify' the exchange for answers is not made; one that somebody has made is taken", async () => {
+  const asked: string[] = [];
+  const name = await foreignCallee('py-verify', (message) => {
+    asked.push(replyExchangeOf(message));
+    const { id } = JSON.parse(message.content.toString());
+    const body = Buffer.from(JSON.stringify({ id, data: 1, meta: { time: new Date().toISOString() } }));
+    const { replyTo } = message.properties;
+    kit.channel.publish('', replyTo, body);
+  });
+  const without = kit.service('verify.without', { declare: 'verify' });
+  await expect(without.call(name, 'x', {}, { timeout: 20 })).resolves.toBe(1);
+  expect(kit.log.count('answers by message cannot be received')).toBe(1);
+  const made = kit.service('verify.made', { declare: 'verify' });
+  const replies = `${made.settings.appId}.replies`;
+  await kit.channel.assertExchange(replies, 'topic', { durable: true });
+  await expect(made.call(name, 'x', {}, { timeout: 20 })).resolves.toBe(1);
+  expect(asked).toEqual(['', replies]);
 });
 
 test('a foreign caller gets its correlation id back as it is, also one that is the bytes of a number', async () => {

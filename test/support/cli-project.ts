@@ -151,7 +151,7 @@ export class CliProject {
     const broker = await connect(testBrokerUrl());
     const channel = await broker.createChannel();
     for (const queue of [this.queue, `${this.queue}.dead`, `${this.queue}.tasks`]) await channel.deleteQueue(queue);
-    await channel.deleteExchange(this.exchange);
+    for (const exchange of [this.exchange, `${this.name}.replies`]) await channel.deleteExchange(exchange);
     await broker.close();
   }
 }

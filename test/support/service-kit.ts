@@ -1,6 +1,7 @@
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import pg from 'pg';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
+import { replyExchange } from '../../src/assembly/calls.ts';
 import type { Settings } from '../../src/settings/define.ts';
 import { LogLines } from './broker-kit.ts';
 import { testBrokerUrl, testDatabaseUrl, uniqueName } from './servers.ts';
@@ -32,6 +33,7 @@ export class ServiceKit {
   service(suffix: string, settings: Settings = {}): SvcCommService {
     const appId = this.exchangeName(suffix);
     for (const queue of [appId, `${appId}.dead`, `${appId}.retry.50`]) this.#queues.add(queue);
+    this.#exchanges.add(replyExchange(appId));
     const defaults: Settings = {
       appId,
       brokerUrl: testBrokerUrl(),
