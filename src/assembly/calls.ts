@@ -17,11 +17,12 @@ export interface CallsRole {
   readonly service: Service;
 }
 
-/** AMQP's limit for a name, less what we add. */
-const MAX_APP_ID_CHARS = 60;
+const REPLIES = '.replies';
+/** The Python peer keeps the exchange of an answer in a column of 64 characters. */
+const MAX_APP_ID_CHARS = 64 - REPLIES.length;
 
 /** Where callees that answer by message answer to: the same for all instances of the service. */
-export const replyExchange = (appId: string): string => `${appId.slice(0, MAX_APP_ID_CHARS)}.replies`;
+export const replyExchange = (appId: string): string => [...appId].slice(0, MAX_APP_ID_CHARS).join('') + REPLIES;
 
 /** What `call` runs on. */
 export function assembleCalls(assembly: Assembly): CallsRole {

@@ -373,6 +373,27 @@ test('answers by message reach every instance of a service; each settles its own
   await waiting;
 });
 
+test.each([
+  ['of letters', 'a'.repeat(80)],
+  ['of characters of four bytes each', '\u{1F600}'.repeat(45)],
+])(
+  'the exchange for answers has at most the 64 characters that the Python peer keeps, also with a long appId %s',
+  async (_, long) => {
+    const caller = kit.service(long);
+    const seen: string[] = [];
+    const name = await foreignCallee(`py-long.${long.length}`, (message) => {
+      const replies = replyExchangeOf(message);
+      seen.push(replies);
+      const { id } = JSON.parse(message.content.toString());
+      const body = JSON.stringify({ id, data: 'by message', meta: { time: new Date().toISOString() } });
+      kit.channel.publish(replies, `call-response.${name}.x`, Buffer.from(body));
+    });
+    await expect(caller.call(name, 'x', {}, { timeout: 20 })).resolves.toBe('by message');
+    const characters = [...caller.settings.appId];
+    expect(seen).toEqual([`${characters.slice(0, 56).join('')}.replies`]);
+  },
+);
+
 test("with declare: 'verify' the exchange for answers is not made; one that somebody has made is taken", async () => {
   const asked: string[] = [];
   const name = await foreignCallee('py-verify', (message) => {
