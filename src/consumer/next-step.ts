@@ -2,7 +2,7 @@ import type { DeadReason, Incoming, Verdict } from '../message/handler.ts';
 import { troubleDelayMs } from './forward.ts';
 import type { InFlight } from './in-flight.ts';
 import type { ConsumeOptions } from './options.ts';
-import { planInPlace, planRetry } from './retry.ts';
+import { delayOf, planInPlace, planRetry } from './retry.ts';
 
 /** A message that infrastructure keeps failing is held this long, then given back: another process may do better. */
 export const MAX_HOLD_MS = 60_000;
@@ -47,15 +47,23 @@ export function nextStep(
   }
 }
 
-/** Whether a failed run of the message was its last: what `nextStep` and then the retry come to. */
-export function isExhausted(
+/**
+ * How long after a failed run the message is run again, in ms: what `nextStep` and then the retry come to. Undefined: it
+ * was its last run.
+ * @param requestedMs what RetryLater asked for
+ */
+export function nextRunMs(
   { key, attempt, firstFailureMs }: Pick<Incoming, 'key' | 'attempt' | 'firstFailureMs'>,
   requestedMs: number | undefined,
-  { retry, nowMs }: Pick<Circumstances, 'retry' | 'nowMs'>,
-): boolean {
+  { retry, nowMs, isScheduled }: Pick<Circumstances, 'retry' | 'nowMs'> & { readonly isScheduled: boolean },
+): number | undefined {
   const run = { failedRuns: attempt, requestedMs };
-  if (key === undefined) return planRetry(run, retry).kind === 'exhausted';
-  return planInPlace({ ...run, elapsedMs: nowMs - (firstFailureMs ?? nowMs) }, retry).kind === 'exhausted';
+  if (key === undefined) {
+    const plan = planRetry(run, retry);
+    return plan.kind === 'exhausted' ? undefined : delayOf(plan, isScheduled, retry);
+  }
+  const plan = planInPlace({ ...run, elapsedMs: nowMs - (firstFailureMs ?? nowMs) }, retry);
+  return plan.kind === 'exhausted' ? undefined : plan.delayMs;
 }
 
 function afterFailure(message: MessageState, error: Error, requestedMs: number | undefined, now: Circumstances): Step {

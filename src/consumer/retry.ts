@@ -30,6 +30,14 @@ export function planRetry(run: FailedRun, retry: Retry): RetryPlan {
   return nextLarger === undefined ? { kind: 'schedule', delayMs: requestedMs } : { kind: 'queue', delayMs: nextLarger };
 }
 
+/**
+ * How long it really waits, in ms.
+ * @param isScheduled whether there is a future table; without one the largest retry queue is used
+ */
+export function delayOf(plan: Exclude<RetryPlan, { kind: 'exhausted' }>, isScheduled: boolean, retry: Retry): number {
+  return plan.kind === 'schedule' && !isScheduled ? Math.max(0, ...retry.delaysMs) : plan.delayMs;
+}
+
 export interface FailedRunInPlace extends FailedRun {
   /** Since the first failure in this place. */
   readonly elapsedMs: number;
@@ -49,6 +57,3 @@ export function planInPlace(run: FailedRunInPlace, retry: Retry): InPlacePlan {
 function delayAfter(failedRuns: number, { delaysMs }: Retry): number {
   return delaysMs[Math.min(failedRuns, delaysMs.length) - 1] ?? 0;
 }
-
-export const largestDelay = ({ delaysMs }: Retry): number | undefined =>
-  delaysMs.length === 0 ? undefined : Math.max(...delaysMs);

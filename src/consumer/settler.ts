@@ -13,7 +13,7 @@ import type { InFlight } from './in-flight.ts';
 import { messageFields } from './message-fields.ts';
 import type { ConsumeOptions } from './options.ts';
 import type { ParkedKeys } from './parked-keys.ts';
-import { largestDelay, planRetry } from './retry.ts';
+import { delayOf, planRetry } from './retry.ts';
 import type { Counters } from './stats.ts';
 
 export interface SettlerOptions {
@@ -83,14 +83,14 @@ export class Settler {
     const { queue } = message.delivery;
     const isScheduled = plan.kind === 'schedule' && scheduler !== undefined;
     const how = isScheduled ? ', when its time has come and a publisher runs' : '';
-    this.#log('warn', message, { error, delayMs: plan.delayMs }, `handler failed; its message is tried again${how}`);
+    const delayMs = delayOf(plan, isScheduled, retry);
+    this.#log('warn', message, { error, delayMs }, `handler failed; its message is tried again${how}`);
     let isSafe: boolean;
     if (isScheduled) {
       const copy = retryCopy(message, queue);
-      const due = new Date(clock.now() + plan.delayMs);
+      const due = new Date(clock.now() + delayMs);
       isSafe = await forwarder.schedule(copy, due, scheduler, message.abandoned);
     } else {
-      const delayMs = plan.kind === 'queue' ? plan.delayMs : (largestDelay(retry) ?? 0);
       const copy = retryCopy(message, retryQueueName(queue, delayMs));
       isSafe = await forwarder.forward(copy, message.abandoned);
     }

@@ -11,7 +11,7 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import { cutShort } from './cut-short.ts';
 import { Forwarder } from './forward.ts';
 import type { InFlight } from './in-flight.ts';
-import { isExhausted } from './next-step.ts';
+import { nextRunMs } from './next-step.ts';
 import { type ConsumeOptions, DEFAULT_CONSUMER_OPTIONS } from './options.ts';
 import { ParkedKeys } from './parked-keys.ts';
 import { Runner } from './runner.ts';
@@ -93,8 +93,8 @@ export function createWorkings(given: HandlingOptions): Workings {
       },
     },
     telemetry: given.telemetry,
-    isExhausted: (incoming, delayMs) =>
-      isExhausted(incoming, delayMs, { retry: options.retry, nowMs: clock.monotonicMs() }),
+    nextRunMs: (incoming, requestedMs) =>
+      nextRunMs(incoming, requestedMs, { retry, nowMs: clock.monotonicMs(), isScheduled: scheduler !== undefined }),
     middleware: [cutShort()],
   });
   const forwarder = new Forwarder({ publisher, topology, topologySpec, logger });

@@ -32,6 +32,12 @@ export interface ResolvedConsumerOptions {
   readonly group: number | undefined;
 }
 
+/**
+ * How long after a failed run the message is run again, in ms; undefined: it has had its attempts.
+ * @param requestedMs what RetryLater asked for
+ */
+export type NextRunMs = (incoming: Incoming, requestedMs: number | undefined) => number | undefined;
+
 /** What kinds that answer are given. */
 export interface AnsweringParts {
   /** Of answers that are sent at once. */
@@ -45,6 +51,7 @@ export interface AnsweringParts {
   /** Milliseconds since the epoch, by the clock that deadlines are held against. */
   readonly now: () => number;
   readonly skewToleranceMs: number;
+  readonly nextRunMs: NextRunMs;
   /** An answer reached nobody. */
   readonly onUnanswered: () => void;
   readonly logger: Logger;

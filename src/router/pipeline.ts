@@ -3,12 +3,12 @@ import type { Logger } from '../lifecycle/logger.ts';
 import type { Handler, Middleware, Verdict } from '../message/handler.ts';
 import type { Inbox } from '../message/inbox.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import { type AnsweringLayers, type AnsweringParts, timerMs } from './kind.ts';
+import { type AnsweringLayers, type AnsweringParts, type NextRunMs, timerMs } from './kind.ts';
 import { compose } from './middleware/compose.ts';
 import { correlation } from './middleware/correlation.ts';
 import { deadline, deadlineAgain } from './middleware/deadline.ts';
 import { inbox } from './middleware/inbox.ts';
-import { type IsExhausted, observe } from './middleware/observe.ts';
+import { observe } from './middleware/observe.ts';
 import { type AsOutage, outage } from './middleware/outage.ts';
 import { recover } from './middleware/recover.ts';
 import { timeout } from './middleware/timeout.ts';
@@ -34,11 +34,11 @@ export interface PipelineOptions {
   /** How long past its deadline a message is still executed, in ms. @default 0 */
   readonly skewToleranceMs?: number | undefined;
   /** How answers to calls leave; needed by routes that answer. */
-  readonly answers?: Omit<AnsweringParts, 'now' | 'skewToleranceMs' | 'logger'> | undefined;
+  readonly answers?: Omit<AnsweringParts, 'now' | 'skewToleranceMs' | 'nextRunMs' | 'logger'> | undefined;
   /** Told of every run. @default nobody */
   readonly telemetry?: Telemetry | undefined;
-  /** Whether a message that is to be tried again has had its attempts. @default none ever has */
-  readonly isExhausted?: IsExhausted | undefined;
+  /** When a message that is to be tried again is. @default when it asks to be, or at once */
+  readonly nextRunMs?: NextRunMs | undefined;
   /** Layers around every handler, inside inbox and time limit, outside of those given by `MessageRouter.use`. */
   readonly middleware?: readonly Middleware[] | undefined;
 }
@@ -49,6 +49,7 @@ export const DEFAULT_PIPELINE_OPTIONS = Object.freeze({
   handlerTimeoutMs: 600_000,
   now: () => Date.now(),
   skewToleranceMs: 0,
+  nextRunMs: (_incoming, requestedMs) => requestedMs ?? 0,
 } satisfies Partial<PipelineOptions>);
 
 /** A route together with its layers. `handle` never throws. */
@@ -85,14 +86,14 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
   const { handlerTimeoutMs = DEFAULT_PIPELINE_OPTIONS.handlerTimeoutMs } = options;
   const timeoutMs = timerMs('handlerTimeoutMs', route.options.timeoutMs ?? handlerTimeoutMs, 'ms');
   const { now = DEFAULT_PIPELINE_OPTIONS.now, skewToleranceMs = DEFAULT_PIPELINE_OPTIONS.skewToleranceMs } = options;
-  const { telemetry } = options;
+  const { telemetry, nextRunMs = DEFAULT_PIPELINE_OPTIONS.nextRunMs } = options;
   const layers: Middleware[] = [
-    ...(telemetry ? [observe(telemetry, route.name, options.isExhausted)] : []),
+    ...(telemetry ? [observe(telemetry, route.name, nextRunMs)] : []),
     recover(),
     correlation(),
   ];
   if (route.deadlineOf) layers.push(deadline({ deadlineOf: route.deadlineOf, now, skewToleranceMs }));
-  const answering = answeringLayers(route, options, { now, skewToleranceMs });
+  const answering = answeringLayers(route, options, { now, skewToleranceMs, nextRunMs });
   if (answering) layers.push(answering.outer);
   const once = inboxLayer(route, options, timeoutMs);
   if (once) layers.push(once);
@@ -106,12 +107,12 @@ function buildChain(route: Route, options: PipelineOptions): Handler {
 function answeringLayers(
   route: Route,
   { answers, logger }: PipelineOptions,
-  clock: Pick<AnsweringParts, 'now' | 'skewToleranceMs'>,
+  times: Pick<AnsweringParts, 'now' | 'skewToleranceMs' | 'nextRunMs'>,
 ): AnsweringLayers | undefined {
   if (!route.answering) return undefined;
   if (!answers)
     throw new InvalidConsumerError(describeOrigin(route), 'it answers, and nothing is given to answer with');
-  return route.answering({ ...answers, ...clock, logger });
+  return route.answering({ ...answers, ...times, logger });
 }
 
 /** Undefined: without. */

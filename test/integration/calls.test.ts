@@ -211,6 +211,40 @@ test('RetryLater takes the call again, in its time', async () => {
   await expect(orders.call(pricingName, 'later', {}, { timeout: 10 })).resolves.toEqual({ tries: 2 });
 });
 
+test('RetryLater of the last attempt is the answer: the caller is told, and nothing is dead-lettered', async () => {
+  const callee = kit.service('last');
+  const { appId } = callee.settings;
+  let runs = 0;
+  const later = callConsumer(async () => {
+    runs += 1;
+    throw new RetryLater(50);
+  });
+  callee.messageRouter.consumer(appId, 'ask')(later);
+  const consumer = callee.consumer();
+  await consumer.start();
+  const failure = await failureOf(orders.call(appId, 'ask', {}, { timeout: 20 }));
+  expect(failure).toBeInstanceOf(RemoteError);
+  expect(failure).toMatchObject({ remoteCode: 'SVC_COMM_RETRY_LATER' });
+  expect(runs).toBe(2);
+  await until(() => consumer.stats.failed === 1);
+  expect(consumer.stats).toMatchObject({ retried: 1, deadLettered: { attempts: 0 } });
+});
+
+test('RetryLater is the answer where the retry queue that it would wait in is longer than the time left', async () => {
+  const callee = kit.service('longer', { retry: { attempts: 5, delays: ['60s'] } });
+  const { appId } = callee.settings;
+  kit.exchangeName('longer.retry.60000');
+  const later = callConsumer(async () => {
+    throw new RetryLater(50);
+  });
+  callee.messageRouter.consumer(appId, 'ask')(later);
+  const consumer = callee.consumer();
+  await consumer.start();
+  const failure = await failureOf(orders.call(appId, 'ask', {}, { timeout: 20 }));
+  expect(failure).toMatchObject({ remoteCode: 'SVC_COMM_RETRY_LATER' });
+  expect(consumer.stats.retried).toBe(0);
+});
+
 test('at the deadline it is a CallTimeoutError; the callee that returns after it is rolled back, and its answer dropped', async () => {
   const before = performance.now();
   const failure = await failureOf(orders.call(pricingName, 'slow', {}, { timeout: '400ms' }));

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MAX_HOLD_MS, nextStep } from '../../src/consumer/next-step.ts';
+import { MAX_HOLD_MS, nextRunMs, nextStep } from '../../src/consumer/next-step.ts';
 import { DEFAULT_CONSUMER_OPTIONS } from '../../src/consumer/options.ts';
 import { planInPlace, planRetry } from '../../src/consumer/retry.ts';
 import type { Verdict } from '../../src/message/handler.ts';
@@ -28,6 +28,18 @@ test.each([
 ])('RetryLater(%i) takes the next larger retry queue, or the future table: %o', (requestedMs, plan) => {
   expect(planRetry({ failedRuns: 1, requestedMs }, retry)).toEqual(plan);
   expect(planRetry({ failedRuns: 5, requestedMs }, retry)).toEqual({ kind: 'exhausted' });
+});
+
+test.each([
+  ['a larger retry queue', {}, 1_001, true, 5_000],
+  ['the future table', {}, 30_001, true, 30_001],
+  ['without a table, the largest retry queue', {}, 30_001, false, 30_000],
+  ['nothing, with its last attempt', { attempt: 5 }, 1_000, true, undefined],
+  ['what is left of the time in place, with a key', { key: 'k', firstFailureMs: 0 }, 30_001, true, 6_000],
+  ['nothing, with a key that has had its time', { key: 'k', firstFailureMs: -6_000 }, 1, true, undefined],
+])('the next run comes after %s', (_, message, requestedMs, isScheduled, expected) => {
+  const now = { retry, nowMs: 4_000, isScheduled };
+  expect(nextRunMs({ ...fresh, key: undefined, ...message }, requestedMs, now)).toBe(expected);
 });
 
 test('all waits in place together never exceed inPlaceMs, and runs never exceed attempts', () => {

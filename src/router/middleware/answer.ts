@@ -75,7 +75,8 @@ async function failed(
   error: Error,
   parts: AnsweringParts,
 ): Promise<Verdict> {
-  if (isNobodysFault(error) || isCutShort(context.signal) || isRetriedInTime(error, context, parts)) throw error;
+  const isTriedAgain = isCutShort(context.signal) || isRetriedInTime(incoming, error, context, parts);
+  if (isTriedAgain || isNobodysFault(error)) throw error;
   const message = answerMessage(incoming, { data: null, error: wireError(error) }, parts);
   if (hasExpired(context, parts)) {
     context.logger.warn({ error }, 'a call was not done by its deadline; it is dropped');
@@ -93,9 +94,16 @@ function isNobodysFault(error: Error): boolean {
   return isUnreadable || isOutage(error);
 }
 
-function isRetriedInTime(error: Error, { deadline }: MessageContext, { now }: AnsweringParts): boolean {
+/** By what it waits for really: not with its last attempt, nor in a retry queue that is longer than the time left. */
+function isRetriedInTime(
+  incoming: Incoming,
+  error: Error,
+  { deadline }: MessageContext,
+  { now, nextRunMs }: AnsweringParts,
+): boolean {
   if (codeOf(error) !== 'SVC_COMM_RETRY_LATER' || !('delayMs' in error)) return false;
-  return deadline === undefined || now() + Number(error.delayMs) < deadline.getTime();
+  const delayMs = nextRunMs(incoming, Number(error.delayMs));
+  return delayMs !== undefined && (deadline === undefined || now() + delayMs < deadline.getTime());
 }
 
 const hasExpired = ({ deadline }: MessageContext, { now, skewToleranceMs }: AnsweringParts): boolean =>

@@ -1,14 +1,12 @@
 import type { Incoming, Middleware, Verdict } from '../../message/handler.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
-
-/** @param delayMs what the handler asked for */
-export type IsExhausted = (incoming: Incoming, delayMs: number | undefined) => boolean;
+import type { NextRunMs } from '../kind.ts';
 
 /** Tells of each run of a handler, inbox and commit included. Outermost, since it tells of verdicts. */
-export function observe(telemetry: Telemetry, handler: string, isExhausted: IsExhausted = () => false): Middleware {
+export function observe(telemetry: Telemetry, handler: string, nextRunMs: NextRunMs): Middleware {
   /** What becomes of the message by its verdict and the attempts that it has had. */
   const ending = (incoming: Incoming, verdict: Verdict): Verdict =>
-    verdict.kind === 'retry' && isExhausted(incoming, verdict.delayMs)
+    verdict.kind === 'retry' && nextRunMs(incoming, verdict.delayMs) === undefined
       ? { kind: 'dead', reason: 'attempts', error: verdict.error }
       : verdict;
   return (next) =>
