@@ -17,7 +17,7 @@ export interface RelayOptions {
   readonly restartMs?: number;
   /** Longest back-off of a row that the broker refuses, in ms, ≥ 1000; the first is 1 s and each doubles. @default 60_000 */
   readonly maxBackoffMs?: number;
-  /** What becomes of a message that reaches no queue: `continue` counts it and goes on, `keep` holds the row. @default 'continue' */
+  /** What becomes of an event that reaches no queue: `continue` counts it and goes on, `keep` holds the row. @default 'continue' */
   readonly unroutable?: UnroutablePolicy;
   /** Whether LISTEN is tried; polling goes on in any case. @default true */
   readonly listen?: boolean;

@@ -9,7 +9,7 @@ import type { UnroutablePolicy } from './relay-options.ts';
 import { type OutboxRow, rowMessage } from './relay-row.ts';
 import type { RelaySettler } from './relay-settler.ts';
 import type { RelayStats } from './relay-stats.ts';
-import { isRequired } from './stored-properties.ts';
+import { isKept } from './stored-properties.ts';
 
 export interface RelaySenderOptions {
   readonly pipe: PublishPipe;
@@ -132,7 +132,7 @@ export class RelaySender {
         break;
       case 'unroutable':
         stats.unroutable += 1;
-        if (unroutable === 'keep' || isRequired(row.properties)) {
+        if (isKept(row.properties, unroutable)) {
           this.#fail(row, outcome.error);
         } else {
           this.#warnOnce(row, outcome.error);

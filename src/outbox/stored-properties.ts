@@ -1,4 +1,5 @@
 import { HEADER, type Headers, type HeaderValue, type MessageProperties } from '../message/message.ts';
+import type { UnroutablePolicy } from './relay-options.ts';
 import { assertHeadersSize } from './validate.ts';
 
 /** The properties of a message that a row's own columns and the defaults do not say. */
@@ -74,9 +75,13 @@ export function restoreProperties(
   };
 }
 
-/** Whether the row's message must reach a queue. */
-export function isRequired(text: string | null): boolean {
-  return text !== null && (JSON.parse(text) as StoredProperties).isRequired === true;
+/**
+ * Whether a row whose message reaches no queue stays: one that somebody must get, or what the setting says of events. What
+ * is for another's exchange (an answer, whose caller has gone) has nobody to wait for.
+ */
+export function isKept(text: string | null, unroutable: UnroutablePolicy): boolean {
+  const { isRequired, isExchangeForeign }: StoredProperties = text === null ? {} : JSON.parse(text);
+  return isRequired === true || (unroutable === 'keep' && isExchangeForeign !== true);
 }
 
 /** JSON has no byte strings: `{"$base64": "…"}`, and one more `$` before such a key that was there already. */

@@ -485,6 +485,24 @@ test('an answer makes no exchange: one that its caller names and that is gone st
   await plain.close();
 });
 
+test("with outbox.unroutable: 'keep' an answer that reaches nobody is counted and goes all the same: its caller is gone", async () => {
+  const callee = kit.service('keeper', { outbox: { unroutable: 'keep' } });
+  const { appId } = callee.settings;
+  callee.messageRouter.consumer(appId, 'ask')(callConsumer(async () => 1));
+  const [consumer, relay] = [callee.consumer(), callee.relay()];
+  await Promise.all([consumer.start(), relay.start()]);
+  const unbound = kit.exchangeName('keeper.unbound');
+  await kit.channel.assertExchange(unbound, 'topic', { durable: true });
+  for (const replyTo of [unbound, `${appId}.gone`]) {
+    const body = { id: 1, meta: { replyTo, time: new Date().toISOString() }, data: {} };
+    kit.channel.publish(appId, 'ask', Buffer.from(JSON.stringify(body)), { messageId: replyTo });
+  }
+  await until(() => relay.stats.unroutable >= 2);
+  await until(async () => (await kit.count('svc_comm_outbox', `exchange LIKE '${appId}.%'`)) === 0, 5_000);
+  expect(relay.stats).toMatchObject({ unroutable: 2, published: 0 });
+  await Promise.all([consumer.stop(), relay.stop()]);
+});
+
 test('an answer that is no JSON, or no answer, is an UnreadableReplyError', async () => {
   let body = 'this is no JSON';
   const name = await foreignCallee('rubbish', ({ properties }) => {
