@@ -23,11 +23,13 @@ export function assertCallee(service: string, method: string): void {
   assertName('method', method);
 }
 
+/** Outside of any correlation it carries its own id as the correlation id. */
 export function callMessage(call: OutgoingCall, stamp: Omit<Stamp, 'messageId'>): Message {
   const { service, method, callId, replyTo, deadline, data } = call;
   const time = new Date(stamp.now);
   const expiration = expirationFor(deadline && deadline.getTime() - stamp.now);
-  const properties = stampedProperties({ ...stamp, messageId: callId });
+  const stamped = stampedProperties({ ...stamp, messageId: callId });
+  const properties = { ...stamped, correlationId: stamped.correlationId ?? callId };
   return {
     exchange: service,
     routingKey: method,

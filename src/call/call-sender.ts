@@ -67,8 +67,8 @@ export class CallSender {
     const deadline = resolveDeadline(options, now);
     const callId = uuidv7();
     await telemetry.sending('create', { exchange: service, routingKey: method }, (tell) => {
-      tell(callId);
       const message = callMessage({ service, method, data: question, callId, replyTo, deadline }, { appId, now });
+      tell(callId, message.properties.correlationId);
       return inTransaction(transaction, 'sendCall').publish(message);
     });
     return callId;

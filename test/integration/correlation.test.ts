@@ -107,6 +107,11 @@ test('a call outside of everything has its own id as correlation id; inside, tha
   expect(alone).toMatch(UUID);
   const inside = withCorrelation('order-9', () => service.call<string>(name, 'ask', {}, { timeout: 10 }));
   await expect(inside).resolves.toBe('order-9');
+  // One through the outbox, too.
+  seen.length = 0;
+  const callId = await service.sendCall(name, 'ask', {}, { transaction: 'own' });
+  await until(() => seen.length === 1);
+  expect(seen).toEqual([['call', callId, undefined]]);
 });
 
 test('an id that no message can carry is refused where it is given, not by every message after it', () => {
