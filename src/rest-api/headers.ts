@@ -9,8 +9,11 @@ import type { Outgoing } from './transport.ts';
 /** Field names and values, RFC 9110 §5.1 and §5.5; values as Latin-1, which is what goes over the wire. */
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-/** A correlation id came from outside: whatever could not stand in a log line is not passed on. */
-const VISIBLE = /^[\x21-\x7e]{1,255}$/;
+/**
+ * A correlation id came from outside: whatever could not stand in a log line is not passed on. Spaces may be within, as in
+ * what `requestCorrelation` takes; around a header's value they would be lost.
+ */
+const VISIBLE = /^(?! )[\x20-\x7e]{1,255}(?<! )$/;
 
 /** They say where a request goes and how it is framed, which is for us to say. */
 const OURS = new Set([

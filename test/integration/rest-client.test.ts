@@ -11,6 +11,7 @@ import {
 } from '../../src/rest-api/formatter.ts';
 import { createRestClient, post, type RestClient, silent } from '../../src/rest-api-door.ts';
 import { withCorrelation } from '../../src/util/correlation.ts';
+import { requestCorrelation } from '../../src/util/request-correlation.ts';
 import { HttpKit, json } from '../support/http-kit.ts';
 
 let server: HttpKit;
@@ -195,6 +196,9 @@ describe('what is sent', () => {
     expect(last().headers).toMatchObject({ 'x-correlation-id': 'c-1', traceparent });
     await api.get('x');
     expect(last().headers).not.toHaveProperty('x-correlation-id');
+    // As a request of others may have it.
+    await withCorrelation(requestCorrelation({ headers: { 'x-request-id': 'order 7, retry' } }), () => api.get('x'));
+    expect(last().headers).toMatchObject({ 'x-correlation-id': 'order 7, retry' });
     // An id comes from outside: it must not become a header of its own.
     await withCorrelation('a\r\nx-evil: 1', () => api.get('x'));
     expect(last().headers).not.toHaveProperty('x-evil');
