@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { BrokerConnection, type BrokerConnectionOptions } from '../broker/connection.ts';
-import { BrokerPublisher } from '../broker/publisher.ts';
+import { BrokerPublisher, type BrokerPublisherOptions } from '../broker/publisher.ts';
 import { FileStartMarks } from '../consumer/file-start-marks.ts';
 import type { HandlingOptions } from '../consumer/workings.ts';
 import { connectDatabase, type DatabaseConnection } from '../database/connection.ts';
@@ -18,7 +18,6 @@ import { group } from '../lifecycle/group.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Service } from '../lifecycle/service.ts';
 import { SharedService } from '../lifecycle/shared.ts';
-import type { ReplyListener } from '../message/replies.ts';
 import { Outbox } from '../outbox/outbox.ts';
 import { type ProcessRegistry, processRegistry } from '../process/registry.ts';
 import type { MessageRouter } from '../router/router.ts';
@@ -211,8 +210,10 @@ export class Assembly {
     });
   }
 
-  /** @param replies who waits for answers on its channel */
-  publisher(connection: BrokerConnection, replies?: ReplyListener): BrokerPublisher {
+  publisher(
+    connection: BrokerConnection,
+    more: Pick<BrokerPublisherOptions, 'replies' | 'exchangeRestMs'> = {},
+  ): BrokerPublisher {
     const { declare, publish, limits } = this.settings;
     return new BrokerPublisher({
       connection,
@@ -220,7 +221,7 @@ export class Assembly {
       exchangeTypes: exchangeTypes(this.settings),
       ...publish,
       maxBodyBytes: limits.bodyBytes,
-      replies,
+      ...more,
       logger: this.logger,
     });
   }

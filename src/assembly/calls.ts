@@ -32,7 +32,7 @@ export function assembleCalls(assembly: Assembly): CallsRole {
     onReply: (reply: Reply) => caller.onReply(reply),
     onLost: () => caller.onLost(),
   };
-  const publisher = assembly.publisher(connection, replies);
+  const publisher = assembly.publisher(connection, { replies });
   const queue = new ReplyQueue({
     connection,
     exchange: replyExchange(settings.appId),

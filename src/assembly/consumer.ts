@@ -19,8 +19,9 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
   const topology = new BrokerTopology({ connection: consuming, declare: settings.declare, logger });
   const spec = liveTopologySpec(settings, () => router.bindings());
   const ensureTopology = () => topology.ensure(spec);
+  const rebind = () => topology.rebind(spec);
   const main = new Consumer({
-    subscriber: new BrokerSubscriber({ connection: consuming, ensureTopology, stall: settings.stall, logger }),
+    subscriber: new BrokerSubscriber({ connection: consuming, ensureTopology, rebind, stall: settings.stall, logger }),
     publisher,
     topology,
     topologySpec: spec,

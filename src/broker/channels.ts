@@ -18,6 +18,11 @@ export async function answered<T>(connection: BrokerConnection, open: OpenConnec
   });
 }
 
+/** As `answered`, for what may take the broker longer while it serves everything else: the connection is kept. */
+export function patiently<T>(connection: BrokerConnection, _open: OpenConnection, request: Promise<T>): Promise<T> {
+  return within(ANSWER_MS, request, () => connection.unavailable(`no answer within ${ANSWER_MS} ms`));
+}
+
 /** Opens a channel that cannot end the process: an `error` without a listener would. */
 export async function openChannel(connection: BrokerConnection, open: OpenConnection): Promise<Channel> {
   const opening = open.model.createChannel();

@@ -9,6 +9,11 @@ export interface ExchangeCheckOptions {
   readonly mode: DeclareMode;
   /** Types of exchanges that we may have to declare; topic for those not named. */
   readonly types: Readonly<Record<string, ExchangeType>>;
+  /**
+   * So long an exchange that has gone is left to its consumers, who make it with their bindings: without them all that is
+   * published is lost. Milliseconds; 0: it is made at once. It has a meaning with mode `create` only.
+   */
+  readonly restMs: number;
 }
 
 /**
@@ -28,6 +33,10 @@ export class ExchangeCheck {
   readonly #connection: BrokerConnection;
   readonly #options: ExchangeCheckOptions;
   readonly #known = new Set<string>();
+  /** Were there once, whatever the connection. */
+  readonly #seen = new Set<string>();
+  /** Have gone: until when they are left to their consumers, in monotonic ms. */
+  readonly #resting = new Map<string, number>();
   readonly #underWay = new Map<string, Promise<ExchangeVerdict>>();
 
   constructor(connection: BrokerConnection, options: ExchangeCheckOptions) {
@@ -57,16 +66,26 @@ export class ExchangeCheck {
     return check;
   }
 
+  /** A publish was told that there is none. Whoever may have made it again meanwhile, its bindings have gone. */
+  gone(exchange: string): void {
+    const { mode, restMs } = this.#options;
+    if (mode !== 'create' || restMs === 0 || !this.#seen.delete(exchange)) return;
+    this.#resting.set(exchange, performance.now() + restMs);
+  }
+
   forget(): void {
     this.#known.clear();
   }
 
   async #check(exchange: string, open: OpenConnection, isForeign: boolean): Promise<ExchangeVerdict> {
+    if (!isForeign && this.#isResting(exchange)) return this.#left();
     const missing = await this.#attempt(open, (channel) => channel.checkExchange(exchange));
     // Without the right to look (403, from RabbitMQ 4.3) the publish itself will tell.
     if (missing && replyCode(missing) === REPLY.notFound) {
       if (isForeign) return { kind: 'missing' };
       if (this.#options.mode !== 'create') return { kind: 'refused', reason: brokerText(missing) };
+      this.gone(exchange);
+      if (this.#isResting(exchange)) return this.#left();
       const type = this.#options.types[exchange] ?? 'topic';
       const failure = await this.#attempt(open, (channel) => channel.assertExchange(exchange, type, { durable: true }));
       // 406: somebody declared it between the two questions, with another type; it exists.
@@ -75,7 +94,21 @@ export class ExchangeCheck {
       }
     }
     if (this.#connection.current?.epoch === open.epoch) this.#known.add(exchange);
+    if (!isForeign) this.#seen.add(exchange);
     return { kind: 'exists' };
+  }
+
+  #isResting(exchange: string): boolean {
+    const untilMs = this.#resting.get(exchange);
+    if (untilMs === undefined) return false;
+    if (performance.now() < untilMs) return true;
+    this.#resting.delete(exchange);
+    return false;
+  }
+
+  #left(): ExchangeVerdict {
+    const { restMs } = this.#options;
+    return { kind: 'refused', reason: `the exchange was deleted; its consumers have ${restMs} ms to bind to it again` };
   }
 
   /** @returns the broker's refusal; throws everything else */

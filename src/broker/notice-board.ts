@@ -39,7 +39,7 @@ export class BrokerNoticeBoard implements NoticeBoard {
     const { connection, exchange, declare, logger, onRefused, onDeaf } = options;
     this.name = `notices of ${exchange}`;
     this.#options = options;
-    this.#exchanges = new ExchangeCheck(connection, { mode: declare, types: { [exchange]: 'topic' } });
+    this.#exchanges = new ExchangeCheck(connection, { mode: declare, types: { [exchange]: 'topic' }, restMs: 0 });
     this.#queue = new TemporaryQueue({
       connection,
       name: this.name,

@@ -13,7 +13,7 @@ import { PublishChannel, type PublishChannelEvents } from './publish-channel.ts'
 import { isOver, isStuck, nextDeadline } from './publish-deadlines.ts';
 import { type PublishEntry, refused, timedOut, unroutable, withheld } from './publish-entry.ts';
 import { PublishLedger } from './publish-ledger.ts';
-import { findGuilty, isChargeable } from './suspects.ts';
+import { exchangeInError, findGuilty, isChargeable } from './suspects.ts';
 
 export interface PublishFlowOptions {
   readonly timeoutMs: number;
@@ -185,7 +185,11 @@ export class PublishFlow {
     const guilty = findGuilty(unconfirmed, error, this.#exchanges.mode !== 'none');
     const fields = { error: brokerText(error), unconfirmed: unconfirmed.length };
     this.#options.logger.warn(fields, 'the broker closed the publish channel; sending again what was unconfirmed');
-    if (replyCode(error) === REPLY.notFound) this.#exchanges.forget();
+    if (replyCode(error) === REPLY.notFound) {
+      const exchange = exchangeInError(error);
+      if (exchange !== undefined) this.#exchanges.gone(exchange);
+      this.#exchanges.forget();
+    }
     const others = unconfirmed.filter((entry) => entry !== guilty);
     this.#queue = [...others.filter((entry) => !entry.isSettled), ...this.#queue];
     if (guilty) for (const entry of this.#queue) entry.isSuspect = false;

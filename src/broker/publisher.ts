@@ -24,6 +24,11 @@ export interface BrokerPublisherOptions {
   readonly declare?: DeclareMode;
   /** Types of exchanges that may have to be declared; topic for those not named. @default {} */
   readonly exchangeTypes?: Readonly<Record<string, ExchangeType>>;
+  /**
+   * An exchange that was there and has gone is left to its consumers for so long, in ms, and publishes to it are refused;
+   * 0: it is made at once. Without effect unless `declare` is `create`. @default 0
+   */
+  readonly exchangeRestMs?: number;
   /** Until a publish is `unknown`. @default 30_000 */
   readonly timeoutMs?: number;
   /** Messages without an outcome, at most. @default 1_000 */
@@ -42,6 +47,7 @@ export interface BrokerPublisherOptions {
 export const DEFAULT_BROKER_PUBLISHER_OPTIONS = Object.freeze({
   declare: 'create',
   exchangeTypes: Object.freeze({}),
+  exchangeRestMs: 0,
   timeoutMs: 30_000,
   maxInFlight: 1_000,
   maxInFlightBytes: MAX_BODY_BYTES,
@@ -65,11 +71,11 @@ export class BrokerPublisher implements Service, Publisher, PublishPipe {
     this.#connection = connection;
     this.#options = { ...DEFAULT_BROKER_PUBLISHER_OPTIONS, ...options };
     this.name = `publisher on ${connection.name}`;
-    const { declare, exchangeTypes, replies } = this.#options;
+    const { declare, exchangeTypes, exchangeRestMs: restMs, replies } = this.#options;
     // A missing exchange closes the channel, and all answers that are waited for have their way back on it. Looking makes
     // nothing, and asks for no right.
     const mode = declare === 'none' && replies ? 'verify' : declare;
-    const exchanges = new ExchangeCheck(connection, { mode, types: exchangeTypes });
+    const exchanges = new ExchangeCheck(connection, { mode, types: exchangeTypes, restMs });
     this.#rooms = new RoomQueue(() => this.#flow.room);
     this.#flow = new PublishFlow(connection, exchanges, this.#options, () => this.#rooms.changed());
     this.#lifecycle = new Lifecycle(this.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });

@@ -6,6 +6,7 @@ import { answered, closeChannel, openChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
 import { DeliveryChannel, type DeliveryStats } from './delivery-channel.ts';
 import { plainHeaders } from './frames/plain-headers.ts';
+import { REBIND_MS } from './rebind-watch.ts';
 import { DEFAULT_STALL_OPTIONS, type StallOptions } from './stall-watch.ts';
 import { BrokerSubscription } from './subscription.ts';
 
@@ -14,6 +15,10 @@ export interface BrokerSubscriberOptions {
   readonly connection: BrokerConnection;
   /** Makes the queue again when it has gone: called before each new attempt until it succeeds. @default nothing */
   readonly ensureTopology?: () => Promise<void>;
+  /** Binds the queue again: called after each reconnect, and while it is consumed. @default nothing */
+  readonly rebind?: (() => Promise<void>) | undefined;
+  /** Longest time from one `rebind` to the next, in ms, ≥ 1. @default REBIND_MS */
+  readonly rebindMs?: number;
   /** How long closing a channel may wait for the broker. @default 5_000 */
   readonly closeTimeoutMs?: number;
   /** When a connection that brings nothing is given up. @default DEFAULT_STALL_OPTIONS */
@@ -23,6 +28,8 @@ export interface BrokerSubscriberOptions {
 
 export const DEFAULT_BROKER_SUBSCRIBER_OPTIONS = Object.freeze({
   ensureTopology: () => Promise.resolve(),
+  rebind: undefined,
+  rebindMs: REBIND_MS,
   closeTimeoutMs: 5_000,
   stall: DEFAULT_STALL_OPTIONS,
   logger: silentLogger,

@@ -12,12 +12,15 @@ import { answered, openChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
 import type { OpenConnection } from './connection-listener.ts';
 import { DeliveryChannel, type DeliveryStats } from './delivery-channel.ts';
+import { RebindWatch } from './rebind-watch.ts';
 import { type StallOptions, StallWatch } from './stall-watch.ts';
 import { unlessAborted } from './within.ts';
 
 export interface SubscriptionContext {
   readonly connection: BrokerConnection;
   readonly ensureTopology: () => Promise<void>;
+  readonly rebind: (() => Promise<void>) | undefined;
+  readonly rebindMs: number;
   readonly stats: DeliveryStats & { resubscribes: number };
   readonly logger: Logger;
   readonly closeTimeoutMs: number;
@@ -64,6 +67,7 @@ export class BrokerSubscription implements Subscription {
   #consumer: Consumer | undefined;
   #needsTopology = false;
   readonly #stallWatch: StallWatch;
+  readonly #rebindWatch: RebindWatch | undefined;
   /** What was logged last, so that a state that lasts is logged once. */
   #problem: string | undefined;
 
@@ -72,6 +76,8 @@ export class BrokerSubscription implements Subscription {
     this.#options = options;
     this.#context = context;
     this.#stallWatch = new StallWatch(context.stall, context.logger);
+    const { rebind, rebindMs, logger } = context;
+    this.#rebindWatch = rebind && new RebindWatch({ rebind, rebindMs, queue: options.queue, logger });
     this.#lifecycle = new Lifecycle(this.name, { start: (signal) => this.#start(signal), stop: () => this.#stop() });
   }
 
@@ -112,6 +118,7 @@ export class BrokerSubscription implements Subscription {
     signal.addEventListener('abort', giveUp, { once: true });
     if (signal.aborted) giveUp();
     this.#running = this.#run(intake.signal, () => attached.resolve());
+    void this.#rebindWatch?.watch(() => this.isConsuming, intake.signal);
     await attached.promise;
     signal.removeEventListener('abort', giveUp);
   }
@@ -216,6 +223,7 @@ export class BrokerSubscription implements Subscription {
   #attached(): void {
     if (this.#problem === undefined || this.#intake.signal.aborted) return;
     this.#problem = undefined;
+    this.#rebindWatch?.reconnected();
     this.#context.stats.resubscribes += 1;
     this.#context.logger.info({ queue: this.#options.queue }, 'consuming again');
   }

@@ -1,7 +1,7 @@
 import type { Channel } from 'amqplib';
 import { NotRunningError, type TopologyDifference, TopologyMismatchError } from '../errors.ts';
 import { type Logger, silentLogger } from '../lifecycle/logger.ts';
-import type { DeclareMode, Topology, TopologySpec } from '../message/topology.ts';
+import type { BindSpec, DeclareMode, Topology, TopologySpec } from '../message/topology.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { sleep } from '../util/sleep.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
@@ -74,6 +74,58 @@ export class BrokerTopology implements Topology {
     }
   }
 
+  /**
+   * Makes exchanges and bindings again where somebody has taken them away; with `declare` other than `create` it does
+   * nothing. It asks one thing at a time, and nothing of queues: whoever consumes or publishes to one that has gone is told.
+   * When the connection is lost, what is left is left.
+   * @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH) for exchanges of another type, or that let us not bind; all
+   *   others are bound
+   * @throws BrokerUnavailableError (SVC_COMM_BROKER_UNAVAILABLE) when an answer does not come in time
+   */
+  async rebind(spec: TopologySpec): Promise<void> {
+    const { connection, declare } = this.#options;
+    const open = connection.current;
+    if (declare !== 'create' || !open) return;
+    // A cluster that has no majority answers what would change its exchanges or bindings late, and goes on delivering.
+    const channel = new DeclareChannel(connection, open, true);
+    try {
+      await this.#rebind(channel, spec);
+    } catch (error) {
+      if (connection.current === open) throw error;
+    } finally {
+      channel.close();
+    }
+  }
+
+  async #rebind(channel: DeclareChannel, spec: TopologySpec): Promise<void> {
+    const differences: TopologyDifference[] = [];
+    const { binds } = spec;
+    for (const declaration of declarationsOf(spec, this.#options.connection.serverVersion)) {
+      if (declaration.kind !== 'exchange') continue;
+      const { name } = declaration;
+      const unseen = await channel.refusal((amqp) => look(amqp, declaration));
+      const error = await this.#declare(channel, declaration);
+      if (error) {
+        differences.push(differenceOf(declaration, error));
+        continue;
+      }
+      if (unseen && replyCode(unseen) === REPLY.notFound) {
+        this.#options.logger.warn(
+          { exchange: name },
+          'an exchange had gone, and all that was bound to it; made it again',
+        );
+      }
+      differences.push(
+        ...(await this.#bind(
+          channel,
+          spec.queue.name,
+          binds.filter(({ exchange }) => exchange === name),
+        )),
+      );
+    }
+    if (differences.length > 0) throw new TopologyMismatchError(differences);
+  }
+
   /** What is missing and what differs; nothing is made, whatever `declare` says. The connection must be open. */
   async inspect(spec: TopologySpec): Promise<TopologyState> {
     const { connection } = this.#options;
@@ -125,12 +177,19 @@ export class BrokerTopology implements Topology {
       const error = await this.#declare(channel, declaration);
       if (error) differences.push(differenceOf(declaration, error));
     }
-    for (const { exchange, pattern } of spec.binds) {
-      if (exchange === '' || differences.length > 0) continue;
-      const error = await channel.refusal((amqp) => amqp.bindQueue(spec.queue.name, exchange, pattern));
-      if (error) differences.push(bindingRefused(spec.queue.name, exchange, pattern, error));
-    }
     if (differences.length > 0) throw new TopologyMismatchError(differences);
+    differences.push(...(await this.#bind(channel, spec.queue.name, spec.binds)));
+    if (differences.length > 0) throw new TopologyMismatchError(differences);
+  }
+
+  /** @returns the first that is refused, which is the last that is tried */
+  async #bind(channel: DeclareChannel, queue: string, binds: readonly BindSpec[]): Promise<TopologyDifference[]> {
+    for (const { exchange, pattern } of binds) {
+      if (exchange === '') continue;
+      const error = await channel.refusal((amqp) => amqp.bindQueue(queue, exchange, pattern));
+      if (error) return [bindingRefused(queue, exchange, pattern, error)];
+    }
+    return [];
   }
 
   /** Every difference between what is there and the declaration. */
