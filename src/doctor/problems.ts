@@ -250,13 +250,13 @@ export const PROBLEMS = {
   'no-publisher': {
     area: 'outbox',
     status: 'wrong',
-    meaning: 'Events wait in the outbox and no relay lives.',
+    meaning: 'Events wait in the outbox, or future ones are due, and no relay lives.',
     todo: 'start `svc-comm runpublisher`',
   },
   'outbox-late': {
     area: 'outbox',
     status: 'warning',
-    meaning: 'The oldest event waits in the outbox for more than a minute.',
+    meaning: 'The oldest event has waited for more than a minute, in the outbox or since it was due.',
     todo: 'look at the log of `svc-comm runpublisher`: the broker, or a transaction that holds the table',
   },
   'outbox-refused': {

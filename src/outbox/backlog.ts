@@ -5,7 +5,10 @@ import { readCounts } from './sql/read-backlog.ts';
 export interface Backlog {
   /** Rows in the outbox. */
   readonly rows: number;
-  /** Age of the oldest of them by the database's clock, in ms; 0 when there is none. */
+  /**
+   * How long the oldest waits for a relay by the database's clock, in ms: a row of the outbox since it was written, a
+   * future event since it was due. 0 when there is none.
+   */
   readonly oldestMs: number;
   /** Rows that the broker has refused, waiting for another attempt. */
   readonly failing: number;

@@ -124,7 +124,7 @@ export const METRICS = Object.freeze({
     unit: 's',
     attributes: [],
     several: 'max',
-    description: 'Age of the oldest of them, by the clock of the database',
+    description: 'How long the oldest of them waits, or a future event since it was due, by the clock of the database',
   },
   'svc_comm.outbox.failing': {
     kind: 'gauge',

@@ -308,10 +308,14 @@ describe('doctor', () => {
         `INSERT INTO "${idle.name}".svc_comm_outbox (part, message_id, exchange, routing_key, body)
          VALUES (0, gen_random_uuid(), 'x', 'k', '{}')`,
       );
+      await database.query(
+        `INSERT INTO "${idle.name}".svc_comm_future (due_at, message_id, exchange, routing_key, body)
+         VALUES (now() - interval '2 hours', gen_random_uuid(), 'x', 'k', '{}')`,
+      );
       const { code, codes, report } = await examined(idle);
       expect([...codes].sort()).toEqual(['no-publisher', 'queue-no-consumer']);
       expect(report.findings.find((one) => one.code === 'no-publisher')?.text).toMatch(
-        /^1 events wait, the oldest for /,
+        /^2 events wait, the oldest for 2 h/,
       );
       expect(code).toBe(1);
       // It has looked, and made nothing.

@@ -1,7 +1,8 @@
 import { createServer } from 'node:net';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bin, CliProject, CONSUMER } from '../support/cli-project.ts';
-import { testBrokerUrl } from '../support/servers.ts';
+import { testBrokerUrl, testDatabaseUrl } from '../support/servers.ts';
 
 const PUBLISH = `
 import { close, publishAggregateEvent, transaction } from 'svc-comm';
@@ -61,6 +62,25 @@ describe('checkpublisher', () => {
     const tooOld = await project.cli('checkpublisher', '--max-delay', '0');
     expect(tooOld.code).toBe(1);
     expect(tooOld.stdout).toMatch(/unhealthy: the oldest waits for [\d.]+ s, longer than 0 s \(--max-delay\)/);
+  });
+
+  it('fails when a future event has been due for longer, and no relay moves it', async () => {
+    const database = new pg.Client({ connectionString: testDatabaseUrl() });
+    await database.connect();
+    const future = `"${project.name}".svc_comm_future`;
+    try {
+      await database.query(
+        `INSERT INTO ${future} (due_at, message_id, exchange, routing_key, body)
+         VALUES (now() - interval '1 day', gen_random_uuid(), 'x', 'k', '{}')`,
+      );
+      const { code, stdout } = await project.cli('checkpublisher');
+      expect(stdout).toMatch(/^waiting +4, the oldest for 864\d\d\.\d s\n/);
+      expect(stdout).toMatch(/unhealthy: the oldest waits for 864\d\d\.\d s, longer than 60 s \(--max-delay\)/);
+      expect(code).toBe(1);
+    } finally {
+      await database.query(`DELETE FROM ${future}`);
+      await database.end();
+    }
   });
 });
 

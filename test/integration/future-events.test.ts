@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectDatabase } from '../../src/database/connection.ts';
 import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
 import type { Message } from '../../src/message/message.ts';
+import { readBacklog } from '../../src/outbox/backlog.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import type { Tags } from '../../src/outbox/validate.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
@@ -108,4 +110,42 @@ test('any message can wait: in a transaction of its own, also where the one that
     }),
   ).rejects.toThrow('back');
   expect(await database.count('svc_comm_future', "routing_key = 'orders'")).toBe(2);
+});
+
+describe('the backlog', () => {
+  const MINUTES_OF_A_DAY = 1440;
+
+  test.each([
+    { waits: 'an event that was due a day ago', due: '1 day', minutes: MINUTES_OF_A_DAY },
+    {
+      waits: 'one that was due before a row of the outbox',
+      due: '1 day',
+      written: '1 hour',
+      minutes: MINUTES_OF_A_DAY,
+    },
+    { waits: 'one that was due after a row of the outbox', due: '1 hour', written: '1 day', minutes: MINUTES_OF_A_DAY },
+    { waits: 'one of tomorrow', due: '-1 day', minutes: 0 },
+    { waits: 'one of tomorrow and a row of the outbox', due: '-1 day', written: '1 day', minutes: MINUTES_OF_A_DAY },
+  ])('has the age of what has waited for a relay for longest: $waits', async ({ due, written, minutes }) => {
+    const { pg, table, schema, url } = database;
+    await pg.query(`TRUNCATE ${table('svc_comm_outbox')}, ${table('svc_comm_future')}`);
+    await pg.query(
+      `INSERT INTO ${table('svc_comm_future')} (due_at, created_at, message_id, exchange, routing_key, body)
+       VALUES (now() - $1::interval, now() - interval '30 days', gen_random_uuid(), 'basket', 'remind', '{}')`,
+      [due],
+    );
+    await pg.query(
+      `INSERT INTO ${table('svc_comm_outbox')} (part, message_id, exchange, routing_key, body, created_at)
+       SELECT 0, gen_random_uuid(), 'basket', 'remind', '{}', now() - $1::interval WHERE $1 IS NOT NULL`,
+      [written],
+    );
+    const connection = await connectDatabase({ url, applicationName: schema });
+    try {
+      const { oldestMs, future, futureDue } = await readBacklog(connection, schema);
+      expect(Math.floor(oldestMs / 60_000)).toBe(minutes);
+      expect(future + futureDue).toBe(1);
+    } finally {
+      await connection.close();
+    }
+  });
 });

@@ -5,7 +5,7 @@ import { PATIENCE } from '../patience.ts';
 export interface CheckOptions {
   /** Most events that may wait. */
   readonly maxQueueSize: number;
-  /** Longest time that one may wait, in seconds. */
+  /** Longest time that one may wait, from when it is due, in seconds. */
   readonly maxDelay: number;
 }
 

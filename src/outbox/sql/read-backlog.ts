@@ -18,7 +18,8 @@ export async function readCounts(db: SqlExecutor, schema: string): Promise<Backl
   const relay = qualified(schema, 'svc_comm_relay');
   const [row] = await db.query<CountsRow>(
     `SELECT (SELECT count(*) FROM ${outbox}) AS rows,
-            (SELECT extract(epoch FROM statement_timestamp() - min(created_at)) * 1000 FROM ${outbox})::float8 AS oldest_ms,
+            extract(epoch FROM statement_timestamp() - least((SELECT min(created_at) FROM ${outbox}),
+              (SELECT min(due_at) FROM ${future})))::float8 * 1000 AS oldest_ms,
             (SELECT count(*) FROM ${outbox} WHERE next_attempt_at IS NOT NULL AND attempts > 0) AS failing,
             (SELECT last_error FROM ${outbox} WHERE next_attempt_at IS NOT NULL AND attempts > 0
               ORDER BY next_attempt_at DESC LIMIT 1) AS last_error,
