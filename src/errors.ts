@@ -359,7 +359,7 @@ const OUTAGES: Readonly<Record<DatabaseOutage, (where: string, detail: string) =
 /** The database could not be reached within the time given, has no connection to spare, refuses writes, or has a full disk. */
 export class DatabaseUnavailableError extends SvcCommError {
   readonly code = 'SVC_COMM_DATABASE_UNAVAILABLE';
-  /** Masked; empty for a statement of a transaction that another library opened. */
+  /** Masked; empty for a statement of a transaction that another library opened, and for a request to a plugin of ours. */
   readonly url: string;
   readonly outage: DatabaseOutage;
   constructor(url: string, detail: string, options: ErrorOptions & { readonly outage?: DatabaseOutage } = {}) {

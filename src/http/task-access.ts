@@ -6,6 +6,7 @@ import type { CancelResult, StartOptions, Tasks } from '../task/tasks.ts';
 import { type Duration, durationMs } from '../util/duration.ts';
 import { linkedSignal } from '../util/linked-signal.ts';
 import { callerOf } from './caller.ts';
+import { FirstStart } from './first-start.ts';
 import { idempotencyKey } from './idempotency-key.ts';
 
 export interface TaskAccessOptions {
@@ -25,6 +26,7 @@ export class TaskAccess {
   readonly cancelWaitMs: number;
   readonly #given: Tasks | undefined;
   readonly #closing = new AbortController();
+  readonly #ofDefault = new FirstStart(taskClient, this.#closing.signal);
 
   constructor(scope: FastifyInstance, { tasks, cancelWait = DEFAULT_CANCEL_WAIT }: TaskAccessOptions) {
     this.#given = tasks;
@@ -40,8 +42,9 @@ export class TaskAccess {
     return this.#closing.signal;
   }
 
+  /** @throws DatabaseUnavailableError while those of the default service wait for the database */
   async tasks(): Promise<Tasks> {
-    return this.#given ?? taskClient();
+    return this.#given ?? this.#ofDefault.get();
   }
 
   /** Whose a started task is, and the key that makes a second start of it the same. */

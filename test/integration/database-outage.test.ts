@@ -1,6 +1,13 @@
+import { type FastifyInstance, fastify } from 'fastify';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
+import { ASKED_MS } from '../../src/database/link.ts';
+import { leaveDefault, useAsDefault } from '../../src/default-service.ts';
 import { DatabaseUnavailableError, TaskRevokedError } from '../../src/errors.ts';
+import { asyncResource } from '../../src/http/async-resource/async-resource.ts';
+import { functionServer } from '../../src/http/function-server/function-server.ts';
+import { processApi } from '../../src/http/process-api/process-api.ts';
+import { SERVER_OPTIONS } from '../../src/http/server.ts';
 import { type Logger, silentLogger } from '../../src/lifecycle/logger.ts';
 import { defineProcess } from '../../src/process/definition.ts';
 import { ProcessRegistry } from '../../src/process/registry.ts';
@@ -8,9 +15,13 @@ import { resolveSettings } from '../../src/settings/resolve.ts';
 import { task } from '../../src/task/definition.ts';
 import { TaskRegistry } from '../../src/task/registry.ts';
 import { deferred } from '../../src/util/deferred.ts';
+import { json, request } from '../support/fastify-kit.ts';
 import { testBrokerUrl } from '../support/servers.ts';
 import { TaskKit } from '../support/task-kit.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
+// They say that plugins take tasks and processes of the default service.
+import '../../src/process-door.ts';
+import '../../src/task-door.ts';
 
 const idle = task({ name: 'idle' }, () => undefined);
 const ID = '01a228ef-67dd-728f-88f3-db6bf750f71e';
@@ -147,5 +158,64 @@ describe('while the database is down', () => {
     proxy.cut();
     await closing.close();
     await told;
+  });
+});
+
+describe('an application whose first request comes while the database is down', () => {
+  let app: FastifyInstance;
+  let url: string;
+  let arrived: Promise<void>;
+
+  beforeEach(async () => {
+    await proxy.goDown();
+    const processRegistry = new ProcessRegistry();
+    processRegistry.add(defineProcess({ id: 'quick', tasksSync: [function nothing() {}] }));
+    const own = made('30s', { processRegistry });
+    more.push(own);
+    useAsDefault(own);
+    app = fastify(SERVER_OPTIONS);
+    const all = deferred<void>();
+    arrived = all.promise;
+    let requests = 0;
+    app.addHook('preHandler', async () => {
+      requests += 1;
+      if (requests === 4) all.resolve();
+    });
+    await app.register(functionServer, { prefix: '/functions' });
+    await app.register(asyncResource('idle', { getList: () => idle.startFrom({}) }));
+    await app.register(processApi, { prefix: '/processes' });
+    url = await app.listen({ port: 0 });
+    return () => leaveDefault(own);
+  });
+  afterEach(() => app.close());
+
+  const ask = () =>
+    Promise.all([
+      request(`${url}/functions/idle`, json({})),
+      request(`${url}/functions/function/list/data`),
+      request(`${url}/idle/`),
+      request(`${url}/processes/quick`, json({})),
+    ]);
+
+  it('answers 503 within the time that it answers so later, and serves when the database is there', {
+    timeout: 120_000,
+  }, async () => {
+    const began = performance.now();
+    for (const answer of await ask()) {
+      expect(answer).toMatchObject({ status: 503, json: { code: 'SVC_COMM_DATABASE_UNAVAILABLE' } });
+    }
+    expect(performance.now() - began).toBeLessThan(2 * ASKED_MS);
+    await proxy.listen();
+    const statuses = async () => (await ask()).map(({ status }) => status);
+    await expect.poll(statuses, { timeout: 60_000 }).toEqual([200, 200, 202, 201]);
+  });
+
+  it('closes: requests that wait are answered 503, and not waited for', { timeout: 60_000 }, async () => {
+    const asked = ask();
+    await arrived;
+    const began = performance.now();
+    await app.close();
+    expect(performance.now() - began).toBeLessThan(ASKED_MS);
+    for (const { status } of await asked) expect(status).toBe(503);
   });
 });

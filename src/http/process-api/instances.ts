@@ -12,6 +12,7 @@ import { defaultProcesses } from '../../process/process-source.ts';
 import type { CreateOptions, Processes } from '../../process/processes.ts';
 import { type Duration, durationMs } from '../../util/duration.ts';
 import { callerOf } from '../caller.ts';
+import { FirstStart } from '../first-start.ts';
 import { idempotencyKey } from '../idempotency-key.ts';
 import { prefixOf } from '../prefix.ts';
 import { HttpProblem } from '../problem.ts';
@@ -55,6 +56,7 @@ export class Instances {
   readonly #headers: readonly string[];
   readonly #cancelWaitMs: number;
   readonly #closing = new AbortController();
+  readonly #ofDefault = new FirstStart(defaultProcesses, this.#closing.signal);
 
   constructor(scope: FastifyInstance, { processes, headers = DEFAULT_HEADERS, cancelWait }: InstancesOptions) {
     this.#scope = scope;
@@ -144,7 +146,7 @@ export class Instances {
   }
 
   async #processes(): Promise<Processes> {
-    return this.#given ?? defaultProcesses();
+    return this.#given ?? this.#ofDefault.get();
   }
 
   #optionsOf(request: OfProcess, id: string | undefined): CreateOptions {
