@@ -18,7 +18,7 @@ import { START_OPTIONS, type StartOptions } from './new-task.ts';
 import { Peers } from './peers.ts';
 import type { TaskRegistry } from './registry.ts';
 import { requestCancel } from './sql/cancel.ts';
-import { countLive, listTasks, readTask, type TaskCounts } from './sql/read.ts';
+import { countLive, countRunning, listTasks, readTask, type TaskCounts } from './sql/read.ts';
 import type { Outcome } from './sql/task-row.ts';
 import {
   type FinalState,
@@ -180,6 +180,16 @@ export class Tasks implements Service {
   /** How many wait and run, by name; names without any are left out. */
   counts(): Promise<Map<string, TaskCounts>> {
     return countLive(this.#executor, this.#parts.schema);
+  }
+
+  /**
+   * How many of a name count against its limit: those that run, and those that hold a place while they wait. Without a
+   * limit those that run or wait for a worker.
+   * @throws UnknownTaskError
+   */
+  async runningCount(name: string): Promise<number> {
+    const { maxConcurrency } = this.registry.get(name).definition;
+    return countRunning(this.#executor, this.#parts.schema, { name, isLimited: maxConcurrency > 0 });
   }
 
   /** See `TaskHandle.result`. */

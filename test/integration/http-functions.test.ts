@@ -90,6 +90,25 @@ describe('a function', () => {
     expect(await get('/function/running-count/nap')).toBe(0);
   });
 
+  it('has a running count of those that hold a place: of those that queue for one none, of delayed ones by its limit', async () => {
+    await Promise.all(Array.from({ length: 10 }, () => launch('/patient', { ms: 60_000 })));
+    const started = async () => (await kit.tasks.list({ name: 'patient', states: ['STARTED'] })).length;
+    await expect.poll(started).toBe(2);
+    expect(await get('/function/running-count/patient')).toBe(2);
+    await post('/terminate/function/patient');
+    expect(await get('/function/running-count/patient')).toBe(0);
+    for (const [name, count] of [
+      ['narrow', 1],
+      ['patient', 0],
+      ['nap', 0],
+    ] as const) {
+      const delayed = await kit.tasks.submit(name, { ms: 1 }, { delay: '1h' });
+      expect([name, await get(`/function/running-count/${name}`)]).toEqual([name, count]);
+      await delayed.cancel();
+      expect([name, await get(`/function/running-count/${name}`)]).toEqual([name, 0]);
+    }
+  });
+
   it('that fails or runs into its timeout says so, without a stack', async () => {
     const [failing, slow] = [await launch('/fails'), await launch('/brief')];
     await Promise.all([ended(failing.task_id), ended(slow.task_id)]);
@@ -198,6 +217,8 @@ it('an owner sees, lists and ends their own tasks only', async () => {
     expect((await as('bob', `/task/${path}/${task_id}`)).status).toBe(404);
   }
   expect((await as('bob', '/task/list/nap')).json).toEqual([]);
+  // The limit is everybody's.
+  expect((await as('bob', '/function/running-count/nap')).json).toBe(1);
   expect((await as('ann', '/task/list/nap')).json).toMatchObject([{ task_id }]);
   expect((await as('bob', `/terminate/task/${task_id}`, { method: 'POST' })).status).toBe(404);
   expect((await as('bob', '/terminate/function/nap', { method: 'POST' })).status).toBe(200);

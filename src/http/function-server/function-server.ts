@@ -129,11 +129,9 @@ class Functions {
     return record;
   }
 
-  /** Those that hold a place: the ones that wait for a worker are running, as far as the limit goes. */
+  /** Of all owners, since the limit is. @throws UnknownTaskError */
   async runningCount(name: string): Promise<number> {
-    await this.one(name);
-    const counts = (await (await this.#access.tasks()).counts()).get(name);
-    return counts ? counts.pending + counts.started : 0;
+    return (await this.#access.tasks()).runningCount(name);
   }
 
   async list(request: Named): Promise<object[]> {

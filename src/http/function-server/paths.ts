@@ -74,9 +74,14 @@ const COMMON: Paths = {
     get: operation('functionDefinition', 'One function', json('Its definition.', DEFINITION), { parameters: [NAME] }),
   },
   '/function/running-count/{function_name}': {
-    get: operation('functionRunningCount', 'How many run', json('A number.', { type: 'integer' }), {
-      parameters: [NAME],
-    }),
+    get: operation(
+      'functionRunningCount',
+      'How many hold a place, of all owners',
+      json('A number.', { type: 'integer' }),
+      {
+        parameters: [NAME],
+      },
+    ),
   },
   '/task/info/{task_id}': {
     get: operation('taskInfo', 'State and result', json('The task.', INFO), { parameters: [ID] }),

@@ -64,6 +64,22 @@ export async function countLive(db: SqlExecutor, schema: string): Promise<Map<st
   return new Map(rows.map(({ name, pending, started }) => [name, { pending, started }]));
 }
 
+/**
+ * Of a name, those that count against its limit: what runs, and what keeps its place while it waits. Without a limit
+ * there are no places: what runs, and what is due.
+ */
+export async function countRunning(
+  db: SqlExecutor,
+  schema: string,
+  { name, isLimited }: { readonly name: string; readonly isLimited: boolean },
+): Promise<number> {
+  const sql = `SELECT count(*)::int AS running FROM ${qualified(schema, 'svc_comm_task')}
+    WHERE name = $1::text AND (state = 'STARTED' OR state = 'PENDING'
+      AND CASE WHEN $2::text = 'true' THEN holds_slot ELSE due_at <= clock_timestamp() END)`;
+  const [row] = await db.query<{ running: number }>(sql, [name, String(isLimited)]);
+  return row?.running ?? 0;
+}
+
 /** Those of the ids that have ended, or do not exist. */
 export async function readEnded(db: SqlExecutor, schema: string, ids: readonly string[]): Promise<string[]> {
   const sql = `SELECT w.id::text AS id FROM unnest($1::text::uuid[]) AS w(id)

@@ -52,4 +52,11 @@ export const narrow = task({ name: 'narrow', maxConcurrency: 3, args: { ms: arg.
   await sleep(ms);
 });
 
+export const patient = task(
+  { name: 'patient', maxConcurrency: 2, onFull: 'queue', args: { ms: arg.integer() } },
+  async ({ ms }, { signal }) => {
+    await sleep(ms, undefined, { signal });
+  },
+);
+
 export const strict = task({ name: 'strict', args: z.object({ at: z.iso.date() }) }, ({ at }) => at);
