@@ -116,7 +116,7 @@ export class Assembly {
       inbox: this.inboxStore(),
       scheduler: outbox.scheduler(),
       inTransaction: outbox.bind('ambient', 'an answer'),
-      asOutage: outageOfHandler(this.settings.databaseUrl),
+      asOutage: outageOfHandler(this.settings.databaseUrl, () => this.transactions().refusesWrites()),
     };
   }
 

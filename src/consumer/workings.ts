@@ -33,7 +33,7 @@ export interface HandlingOptions {
   /** Without one, effects may happen twice after a crash, and parked keys are known to this process only. */
   readonly inbox?: Inbox | undefined;
   /** What is known of the database, for handlers without inbox that use it. @default nothing */
-  readonly asOutage?: ((error: unknown) => unknown) | undefined;
+  readonly asOutage?: ((error: unknown) => Promise<unknown>) | undefined;
   /** For delays longer than the largest retry queue's; without one, that queue is used. */
   readonly scheduler?: Scheduler | undefined;
   /** Without them a message that ends the process comes back for ever. */

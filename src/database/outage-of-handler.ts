@@ -1,19 +1,29 @@
 import { codeOf } from '../util/thrown.ts';
-import { isConnectionError, isDiskFull, isRefusedAt, sqlState, unavailable } from './database-error.ts';
+import { isConnectionError, isDiskFull, isReadOnly, isRefusedAt, sqlState, unavailable } from './database-error.ts';
 
 const DEFAULT_PORT = 5432;
 
 /**
- * Knows, of what a handler threw that runs in no transaction of ours, whether the database was down or full for it:
- * whatever library it used. A code of PostgreSQL and the words of its clients are unmistakable; a connection that was
+ * Knows, of what a handler threw that runs in no transaction of ours, whether the database was down, full or read-only
+ * for it: whatever library it used. A code of PostgreSQL and the words of its clients are unmistakable; a connection that was
  * refused may be to anything, so it has to be to the database's port. One that was reset
- * does not say to where it led.
+ * does not say to where it led. PostgreSQL refuses a write in the same words when the handler has begun its transaction
+ * READ ONLY, so whether it refuses those of others has to be asked.
  * @param databaseUrl undefined: it is on PostgreSQL's own port
+ * @param refusesWrites asks the database
  * @returns what says, of an error, that it is DatabaseUnavailableError; any other error stays as it is
  */
-export function outageOfHandler(databaseUrl: string | undefined): (error: unknown) => unknown {
+export function outageOfHandler(
+  databaseUrl: string | undefined,
+  refusesWrites: () => Promise<boolean>,
+): (error: unknown) => Promise<unknown> {
   const port = portOf(databaseUrl);
-  return (error) => (!isOurs(error) && saysThatItIsDown(error, port) ? unavailable('', error) : error);
+  return async (error) => {
+    if (isOurs(error)) return error;
+    // One that cannot be asked is down by now.
+    const isOut = isReadOnly(error) ? await refusesWrites().catch(() => true) : saysThatItIsDown(error, port);
+    return isOut ? unavailable('', error) : error;
+  };
 }
 
 function saysThatItIsDown(error: unknown, port: number): boolean {

@@ -4,7 +4,6 @@ import {
   CommitAbortedError,
   CommitUnknownError,
   DatabaseAccessRefusedError,
-  DatabaseUnavailableError,
   InvalidArgumentError,
   SvcCommError,
   TransactionEndedInsideError,
@@ -24,6 +23,7 @@ import {
 import type { SqlExecutor } from './executor.ts';
 import type { DatabasePool } from './pool.ts';
 import { recogniseTransaction } from './recognise-transaction.ts';
+import { sessionIsReadOnly } from './sql/session-is-read-only.ts';
 import type { TransactionHolders } from './transaction-holders.ts';
 import { type AmbientTransaction, type SavepointWatch, TransactionScope } from './transaction-scope.ts';
 
@@ -39,7 +39,7 @@ export interface TransactionsOptions {
   readonly prepare?: boolean;
   /** Named in warnings about held connections. */
   readonly holders?: TransactionHolders;
-  /** Called when the database has refused a write of ours, after the rollback. @default nothing */
+  /** Called when the database has refused a write, ours or the work's own, after the rollback. @default nothing */
   readonly onReadOnly?: () => void;
   /** Masked, for errors. @default '': that of a library of the user's */
   readonly url?: string;
@@ -218,7 +218,7 @@ export class Transactions {
       }
       if (opened.status === 'fulfilled') return this.#value(outcome);
       const { reason: error } = opened;
-      if (error instanceof DatabaseUnavailableError && isReadOnly(error)) this.#options.onReadOnly?.();
+      if (isReadOnly(error)) this.#options.onReadOnly?.();
       const limit = scope?.executor.timeLimit;
       if (!isDone(outcome) && limit !== undefined) throw this.#timedOut(limit, outcome);
       if (!isDone(outcome) || !isConnectionError(error)) throw this.#failure(error, outcome);
@@ -249,6 +249,13 @@ export class Transactions {
     const fate = xid == null ? undefined : await this.#fate?.of(xid, life);
     const cause = 'error' in outcome ? outcome.error : undefined;
     return new TransactionEndedInsideError(fate ?? 'unknown', { cause });
+  }
+
+  /** Whether the database refuses what a transaction writes that begins now. */
+  async refusesWrites(): Promise<boolean> {
+    const refuses = await this.#onFresh(sessionIsReadOnly);
+    if (refuses) this.#options.onReadOnly?.();
+    return refuses;
   }
 
   /** A question to the database, in a transaction of its own with nothing ambient. */

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import type { KnexTransaction } from '../../src/database/transactions.ts';
 import { arg } from '../../src/task/argument.ts';
 import { task } from '../../src/task/definition.ts';
 import { taskRegistry } from '../../src/task/registry.ts';
@@ -64,6 +65,24 @@ it('who submits a task or publishes then is told that the database refuses write
   await endSessions();
   expect(await tasks.submit('sum', { x: 1 })).toMatchObject({ wasKnown: false });
   await publish();
+});
+
+it('a producer whose own statement is refused gets on by itself when another server takes writes, whatever it had connections to', async () => {
+  const service = kit.service('producer', { databaseUrl });
+  const insert = () =>
+    service.transaction((trx) =>
+      (trx as KnexTransaction).raw(`INSERT INTO ${kit.table('effect')} VALUES ('produced')`),
+    );
+  await writable(false);
+  for (const outcome of await Promise.allSettled([1, 2, 3].map(insert)))
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: '25006' } });
+  await writable(true);
+  await until(() =>
+    insert().then(
+      () => true,
+      () => false,
+    ),
+  );
 });
 
 it('a relay whose database refuses writes makes new connections until one takes them', async () => {

@@ -8,6 +8,8 @@ import { TcpProxy } from '../support/tcp-proxy.ts';
 
 let kit: ServiceKit;
 let proxy: TcpProxy;
+let role: string;
+let databaseUrl: string;
 
 beforeAll(async () => {
   kit = await ServiceKit.open('no_inbox_outage');
@@ -18,6 +20,9 @@ beforeAll(async () => {
     `CREATE FUNCTION ${kit.table('no_room')}() RETURNS trigger LANGUAGE plpgsql AS $$
      BEGIN RAISE EXCEPTION 'could not extend file "base/5/16539"' USING ERRCODE = 'disk_full'; END $$`,
   );
+  const { role: name, databaseUrl: url } = await kit.role();
+  role = name;
+  databaseUrl = proxy.url(url);
 });
 afterEach(() => {
   kit.log.lines.length = 0;
@@ -29,13 +34,17 @@ afterAll(async () => {
 
 const effects = (name: string) => kit.count('effect', `id LIKE '${name}-%'`);
 
-/** Writes the id of each message, which has no id of its own: with the inbox it is handled without it as well. */
-function consuming(name: string, inbox: boolean) {
-  const service = kit.service(name, { databaseUrl: proxy.url(testDatabaseUrl()) });
+/**
+ * Writes the id of each message, which has no id of its own: with the inbox it is handled without it as well.
+ * @param begin begins the transaction in which it writes
+ */
+function consuming(name: string, inbox: boolean, begin = 'BEGIN') {
+  const service = kit.service(name, { databaseUrl });
   const exchange = kit.exchangeName(name);
   const failures: unknown[] = [];
   /** The user's own, which we know nothing of. */
-  const pool = new pg.Pool({ connectionString: proxy.url(testDatabaseUrl()), max: 5 });
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 5 });
+  pool.on('error', () => undefined);
   service.messageRouter.consumer(
     exchange,
     'made',
@@ -43,10 +52,12 @@ function consuming(name: string, inbox: boolean) {
     rawConsumer(
       async (_routingKey, body) => {
         const { id } = body as { id: string };
-        await pool.query(`INSERT INTO ${kit.table('effect')} VALUES ($1)`, [id]).catch((error: unknown) => {
-          failures.push(error);
-          throw error;
-        });
+        await pool
+          .query(`${begin}; INSERT INTO ${kit.table('effect')} VALUES ('${id}'); COMMIT`)
+          .catch((error: unknown) => {
+            failures.push(error);
+            throw error;
+          });
       },
       { inbox },
     ),
@@ -65,6 +76,11 @@ const disk = {
     ),
   end: () => kit.pg.query(`DROP TRIGGER no_room ON ${kit.table('effect')}`),
 };
+const writes = (are: 'taken' | 'refused') => async () => {
+  await kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = ${are === 'taken' ? 'off' : 'on'}`);
+  await kit.pg.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [role]);
+};
+const readOnly = { begin: writes('refused'), end: writes('taken') };
 const refused = {
   begin: () => proxy.goDown(),
   end: () => proxy.listen(),
@@ -74,6 +90,8 @@ it.each([
   { what: 'disk is full', name: 'full', outage: disk, inbox: false },
   { what: 'disk is full', name: 'full-unknown', outage: disk, inbox: true },
   { what: 'server is down', name: 'down', outage: refused, inbox: false },
+  { what: 'server refuses the writes', name: 'read-only', outage: readOnly, inbox: false },
+  { what: 'server refuses the writes', name: 'read-only-unknown', outage: readOnly, inbox: true },
 ])(
   'messages of a handler without inbox wait while the $what of its database, and no attempt is counted ($name)',
   async ({ name, outage, inbox }) => {
@@ -93,3 +111,12 @@ it.each([
     expect(consumer.stats).toMatchObject({ handled: 5, retried: 0, failed: 0 });
   },
 );
+
+it('a handler without inbox that writes in a transaction that it has begun READ ONLY has failed: its database takes writes', async () => {
+  const { consumer, pool, send } = consuming('own', false, 'BEGIN READ ONLY');
+  await consumer.start();
+  send();
+  await until(() => consumer.stats.deadLettered.attempts === 5);
+  await consumer.stop();
+  await pool.end();
+});

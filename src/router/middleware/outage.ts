@@ -1,7 +1,7 @@
 import type { Middleware } from '../../message/handler.ts';
 
-/** @param error what was thrown; the same, or an error of ours when it says that the database is down */
-export type AsOutage = (error: unknown) => unknown;
+/** @param error what was thrown; resolves to the same, or to an error of ours when it says that the database is down */
+export type AsOutage = (error: unknown) => Promise<unknown>;
 
 /**
  * For handlers without inbox: one whose own statement finds the database down has failed as by any outage, and no
@@ -10,8 +10,8 @@ export type AsOutage = (error: unknown) => unknown;
 export function outage(asOutage: AsOutage): Middleware {
   return (next) =>
     function outageHandler(incoming, context) {
-      return next(incoming, context).then(undefined, (error: unknown) => {
-        throw asOutage(error);
+      return next(incoming, context).then(undefined, async (error: unknown) => {
+        throw await asOutage(error);
       });
     };
 }
