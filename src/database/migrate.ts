@@ -31,6 +31,8 @@ export const MIGRATIONS_TABLE = 'svc_comm_migrations';
  */
 const LOCK_TIMEOUT = `SELECT set_config('lock_timeout', greatest(2000, setting::int + 1000)::text, true)
   FROM pg_settings WHERE name = 'deadlock_timeout'`;
+/** What waits for another migration, or for a table, and what fills one, is not to be ended by a limit of the role's. */
+const NO_STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', '0', true)";
 /** Between two tries, so that those get on. */
 const PAUSE_MS = { least: 1_000, more: 1_000 } as const;
 /** lock_not_available, deadlock_detected. */
@@ -68,6 +70,7 @@ export async function migrate(knex: Knex, options: MigrateOptions = {}): Promise
 function runFiles(knex: Knex, schema: string, files: readonly string[]): Promise<string[]> {
   return knex
     .transaction(async (trx) => {
+      await trx.raw(NO_STATEMENT_TIMEOUT);
       await trx.raw('SELECT pg_advisory_xact_lock(?, hashtext(?))', [LOCK_NAMESPACE, schema]);
       await trx.raw(LOCK_TIMEOUT);
       // CREATE SCHEMA IF NOT EXISTS asks for the right to create one even when it is there.

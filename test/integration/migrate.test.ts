@@ -172,6 +172,27 @@ describe('a table that a transaction has locked', () => {
   });
 });
 
+test.each([
+  ['another migration', (schema: string) => `SELECT pg_advisory_xact_lock(${0x5c0d}, hashtext('${schema}'))`],
+  ['a table', (schema: string) => `LOCK TABLE "${schema}".svc_comm_task IN ACCESS SHARE MODE`],
+])('a limit for the statements of its session does not end the wait for %s', async (_, hold) => {
+  const schema = await olderSchema();
+  const url = new URL(testDatabaseUrl());
+  url.searchParams.set('options', '-c statement_timeout=300');
+  const limited = new DatabasePool({ url: url.href });
+  const holder = new pg.Client({ connectionString: testDatabaseUrl() });
+  await Promise.all([limited.start(), holder.connect()]);
+  try {
+    await holder.query(`BEGIN; ${hold(schema)}`);
+    const migrated = migrate(limited.knex, { schema });
+    const released = holder.query('SELECT pg_sleep(1); COMMIT');
+    expect(await migrated).toContain('006_process.sql');
+    await released;
+  } finally {
+    await Promise.all([limited.stop(), holder.end()]);
+  }
+});
+
 async function run(
   source: string,
   env: Record<string, string>,
