@@ -2,13 +2,15 @@ import { backoffMs } from '../util/backoff.ts';
 import { sleep } from '../util/sleep.ts';
 import { isConnectionError, sqlState } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
-import { endOrphan, incarnation, transactionFate } from './sql/transaction-fate.ts';
+import { endOrphan, incarnation, isStandby, transactionFate } from './sql/transaction-fate.ts';
 
 export interface CommitFateOptions {
   /** Runs the work in a transaction of its own, on another connection than one that was lost. */
   readonly onFresh: <T>(work: (executor: SqlExecutor) => Promise<T>) => Promise<T>;
   /** Where our tables are. */
   readonly schema: string;
+  /** Called when a standby was asked: the address may lead another connection to the primary. @default nothing */
+  readonly onStandby?: (() => void) | undefined;
   /** How long to ask, in ms. @default 20_000, a restart of PostgreSQL and some */
   readonly patienceMs?: number;
 }
@@ -27,7 +29,7 @@ const NOT_GIVEN = '22023';
 
 /** Tells what became of transactions whose COMMIT was not answered. */
 export class CommitFate {
-  readonly #options: Required<CommitFateOptions>;
+  readonly #options: CommitFateOptions & { readonly patienceMs: number };
   #incarnation: string | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
 
@@ -62,15 +64,16 @@ export class CommitFate {
    * @param life what `life` said before the transaction began
    */
   async of(xid: string, life: string | undefined): Promise<'committed' | 'aborted' | 'unknown'> {
-    const { onFresh, patienceMs } = this.#options;
+    const { onFresh, patienceMs, onStandby } = this.#options;
     const from = performance.now();
     for (let tries = 0; performance.now() - from < patienceMs; tries += 1) {
       try {
-        const fate = await onFresh((executor) => transactionFate(executor, xid));
+        const fate = await onFresh((executor) => fateOnPrimary(executor, xid));
         if (fate === 'aborted') return fate;
         if (fate === 'committed') return (await this.#isStill(life)) ? fate : 'unknown';
         if (fate === undefined) return 'unknown';
-        if (performance.now() - from > ORPHAN_MS) {
+        if (fate === 'not known here') onStandby?.();
+        else if (performance.now() - from > ORPHAN_MS) {
           // After a crash the id may be somebody else's, who is at work.
           if (!(await this.#isStill(life))) return 'unknown';
           await onFresh((executor) => endOrphan(executor, xid));
@@ -95,3 +98,7 @@ export class CommitFate {
     return onFresh((executor) => incarnation(executor, schema));
   }
 }
+
+/** To a standby an id that it has not replayed is one that was never given, as to a primary one of before a crash. */
+const fateOnPrimary = async (executor: SqlExecutor, xid: string) =>
+  (await isStandby(executor)) ? 'not known here' : transactionFate(executor, xid);

@@ -96,8 +96,9 @@ export class Transactions {
       );
     }
     this.#options = options;
-    const { schema } = options;
-    this.#fate = schema === undefined ? undefined : new CommitFate({ schema, onFresh: (work) => this.#onFresh(work) });
+    const { schema, onReadOnly: onStandby } = options;
+    const onFresh = <T>(work: (executor: SqlExecutor) => Promise<T>) => this.#onFresh(work);
+    this.#fate = schema === undefined ? undefined : new CommitFate({ schema, onFresh, onStandby });
   }
 
   /**

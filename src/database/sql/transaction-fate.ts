@@ -3,6 +3,12 @@ import { qualified } from '../identifier.ts';
 
 export type TransactionFate = 'committed' | 'aborted' | 'in progress';
 
+/** Whether it is a standby, which may not have heard yet of what was committed. */
+export async function isStandby(db: SqlExecutor): Promise<boolean> {
+  const [row] = await db.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby', []);
+  return row?.standby === true;
+}
+
 const TABLE = 'svc_comm_incarnation';
 
 /**
