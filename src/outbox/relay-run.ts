@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { tablesError } from '../database/database-error.ts';
-import { DatabaseLink } from '../database/link.ts';
 import { ALL_RIGHTS, assertTableRights, type NeededRights } from '../database/table-rights.ts';
 import { DatabaseUnavailableError } from '../errors.ts';
 import type { Clock } from '../lifecycle/clock.ts';
@@ -13,12 +12,12 @@ import { censusMs, LeaseHolder } from './lease-holder.ts';
 import { Promotion } from './promotion.ts';
 import type { RelayParts } from './relay.ts';
 import { RelayLanes } from './relay-lanes.ts';
+import { RelayLinks } from './relay-links.ts';
 import type { ResolvedRelayOptions } from './relay-options.ts';
 import { RelayReader } from './relay-reader.ts';
 import { RelaySender } from './relay-sender.ts';
 import { RelaySettler } from './relay-settler.ts';
 import type { RelayStats } from './relay-stats.ts';
-import { PLAN_SETTINGS } from './sql/read-batch.ts';
 import { Wakeup } from './wakeup.ts';
 import { WakeupListener } from './wakeup-listener.ts';
 
@@ -30,9 +29,6 @@ const NEEDED: NeededRights = Object.freeze({
 });
 /** Rows of one key that wait in memory behind the one that is sent. */
 const LANE_LIMIT = 256;
-/** Statements that write do not wait longer than this for somebody else's locks. */
-const WRITE_LOCK_TIMEOUT = '2s';
-const CONTROL_LOCK_TIMEOUT = '250ms';
 /** Pause after a read whose rows could all not be taken, in ms. */
 const PASSED_OVER_MS = 10;
 /** Longest time for the last writes of a stop, in ms. */
@@ -50,7 +46,7 @@ export class RelayRun {
   readonly owner = randomUUID();
   readonly #parts: RelayParts;
   readonly #options: ResolvedRelayOptions;
-  readonly #links: { readonly read: DatabaseLink; readonly write: DatabaseLink; readonly control: DatabaseLink };
+  readonly #links: RelayLinks;
   readonly #lanes = new RelayLanes({ laneLimit: LANE_LIMIT });
   readonly #leases: LeaseHolder;
   readonly #wakeup: Wakeup;
@@ -75,11 +71,13 @@ export class RelayRun {
     const { schema, logger, telemetry, clock, pipe } = parts;
     const { owner } = this;
     const { batchSize, leaseMs, pollMs, restartMs, maxBackoffMs, unroutable } = options;
-    this.#links = {
-      read: this.#link('read', { ...PLAN_SETTINGS, lock_timeout: WRITE_LOCK_TIMEOUT }, stats),
-      write: this.#link('write', { ...PLAN_SETTINGS, lock_timeout: WRITE_LOCK_TIMEOUT }, stats),
-      control: this.#link('control', { jit: 'off', lock_timeout: CONTROL_LOCK_TIMEOUT }, stats),
-    };
+    this.#links = new RelayLinks({
+      connect: (name, settings) => parts.connect({ name: `svc-comm relay ${name}`, settings }),
+      logger,
+      onLost: () => {
+        stats.reconnects += 1;
+      },
+    });
     const { read, write, control } = this.#links;
     const lanes = this.#lanes;
     this.#wakeup = new Wakeup({ db: control, owner, schema, pollMs, clock, logger, stats });
@@ -115,7 +113,7 @@ export class RelayRun {
   }
 
   get isConnected(): boolean {
-    return Object.values(this.#links).every((link) => link.isConnected);
+    return this.#links.isConnected;
   }
   get isParked(): boolean {
     return this.#wakeup.isParked;
@@ -171,7 +169,7 @@ export class RelayRun {
     // a look for partitions that is under way could take some after they were given back
     await within(FAREWELL_MS, Promise.all(this.#upkeepLoops));
     if (this.#hasConnected) await within(FAREWELL_MS, this.#farewell());
-    await Promise.all(Object.values(this.#links).map((link) => link.close()));
+    await this.#links.close();
     await Promise.all([...this.#upkeepLoops, ...this.#intakeLoops]);
   }
 
@@ -242,17 +240,6 @@ export class RelayRun {
         await sleep(this.#options.restartMs, signal);
       }
     }
-  }
-
-  #link(name: string, settings: Readonly<Record<string, string>>, stats: RelayStats): DatabaseLink {
-    return new DatabaseLink({
-      name,
-      connect: () => this.#parts.connect({ name: `svc-comm relay ${name}`, settings }),
-      logger: this.#parts.logger,
-      onLost: () => {
-        if (!this.#upkeep.signal.aborted) stats.reconnects += 1;
-      },
-    });
   }
 
   #listener(): WakeupListener {

@@ -1,0 +1,88 @@
+import type { DatabaseConnection } from '../database/connection.ts';
+import { DatabaseLink } from '../database/link.ts';
+import { sessionIsReadOnly } from '../database/sql/session-is-read-only.ts';
+import { DatabaseUnavailableError } from '../errors.ts';
+import type { Logger } from '../lifecycle/logger.ts';
+import { PLAN_SETTINGS } from './sql/read-batch.ts';
+
+export interface RelayLinksOptions {
+  /** @param settings of its session */
+  readonly connect: (name: string, settings: Readonly<Record<string, string>>) => Promise<DatabaseConnection>;
+  readonly logger: Logger;
+  /** One of the three is gone. */
+  readonly onLost: () => void;
+}
+
+/** Statements that write do not wait longer than this for somebody else's locks. */
+const WRITE_LOCK_TIMEOUT = '2s';
+const CONTROL_LOCK_TIMEOUT = '250ms';
+
+/**
+ * The connections of a relay, one for each stage. All lead to the same server, one that takes writes: a read from a
+ * standby, or from the old primary after a fail-over, finds rows again that the others have deleted elsewhere. So a server
+ * that refuses writes is not taken for reads either, and when one is lost the others are made anew with it.
+ */
+export class RelayLinks {
+  readonly read: DatabaseLink;
+  readonly write: DatabaseLink;
+  readonly control: DatabaseLink;
+  readonly #options: RelayLinksOptions;
+  /** Ended by ourselves, since another was lost. */
+  readonly #ending = new Set<DatabaseLink>();
+  #isClosing = false;
+
+  constructor(options: RelayLinksOptions) {
+    this.#options = options;
+    this.read = this.#link('read', { ...PLAN_SETTINGS, lock_timeout: WRITE_LOCK_TIMEOUT });
+    this.write = this.#link('write', { ...PLAN_SETTINGS, lock_timeout: WRITE_LOCK_TIMEOUT });
+    this.control = this.#link('control', { jit: 'off', lock_timeout: CONTROL_LOCK_TIMEOUT });
+  }
+
+  get isConnected(): boolean {
+    return this.#all.every((link) => link.isConnected);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.all(this.#all.map((link) => link.close()));
+  }
+
+  get #all(): readonly DatabaseLink[] {
+    return [this.read, this.write, this.control];
+  }
+
+  #link(name: string, settings: Readonly<Record<string, string>>): DatabaseLink {
+    const { connect, logger, onLost } = this.#options;
+    const link: DatabaseLink = new DatabaseLink({
+      name,
+      connect: () => connect(name, settings),
+      logger,
+      onConnect: assertTakesWrites,
+      onLost: () => {
+        if (this.#isClosing) return;
+        onLost();
+        // It rejects when the links are closed.
+        if (!this.#ending.has(link)) this.#connectAnew(link).catch(() => undefined);
+      },
+    });
+    return link;
+  }
+
+  async #connectAnew(lost: DatabaseLink): Promise<void> {
+    const others = this.#all.filter((link) => link !== lost && link.isConnected);
+    await Promise.all(others.map((link) => this.#end(link)));
+    // Without anything to publish nobody would ask for them, and the relay would not be ready.
+    await Promise.all([lost, ...others].map((link) => link.connected()));
+  }
+
+  async #end(link: DatabaseLink): Promise<void> {
+    this.#ending.add(link);
+    await link.reset();
+    this.#ending.delete(link);
+  }
+}
+
+async function assertTakesWrites(connection: DatabaseConnection): Promise<void> {
+  if (!(await sessionIsReadOnly(connection))) return;
+  throw new DatabaseUnavailableError('', 'transaction_read_only is on', { outage: 'read-only' });
+}
