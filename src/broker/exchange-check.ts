@@ -11,9 +11,9 @@ export interface ExchangeCheckOptions {
   readonly types: Readonly<Record<string, ExchangeType>>;
   /**
    * So long an exchange that has gone is left to its consumers, who make it with their bindings: without them all that is
-   * published is lost. Milliseconds; 0: it is made at once. It has a meaning with mode `create` only.
+   * published is lost. Milliseconds; 0: it is made at once. It has a meaning with mode `create` only. @default 0
    */
-  readonly restMs: number;
+  readonly restMs?: number;
 }
 
 /**
@@ -68,7 +68,7 @@ export class ExchangeCheck {
 
   /** A publish was told that there is none. Whoever may have made it again meanwhile, its bindings have gone. */
   gone(exchange: string): void {
-    const { mode, restMs } = this.#options;
+    const { mode, restMs = 0 } = this.#options;
     if (mode !== 'create' || restMs === 0 || !this.#seen.delete(exchange)) return;
     this.#resting.set(exchange, performance.now() + restMs);
   }

@@ -16,6 +16,8 @@ export interface RelayLinksOptions {
 /** Statements that write do not wait longer than this for somebody else's locks. */
 const WRITE_LOCK_TIMEOUT = '2s';
 const CONTROL_LOCK_TIMEOUT = '250ms';
+/** Of the role or the database: it is meant for others, and one read that takes longer would never end. The connection has its own deadline. */
+const NO_LIMIT = Object.freeze({ statement_timeout: '0' });
 
 /**
  * The connections of a relay, one for each stage. All lead to the same server, one that takes writes: a read from a
@@ -55,7 +57,7 @@ export class RelayLinks {
     const { connect, logger, onLost } = this.#options;
     const link: DatabaseLink = new DatabaseLink({
       name,
-      connect: () => connect(name, settings),
+      connect: () => connect(name, { ...NO_LIMIT, ...settings }),
       logger,
       onConnect: assertTakesWrites,
       onLost: () => {

@@ -332,7 +332,7 @@ export const ROWS: readonly Row[] = [
     mode: 'bloat while a snapshot is held',
     promise: 'rows are inserted and deleted only',
     tests: [],
-    but: 'ten minutes and more: measured by hand with `npm run bench`',
+    but: 'not measured; what it does, and where to look, says docs/operations.md',
   },
   {
     row: 30,
