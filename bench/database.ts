@@ -42,7 +42,7 @@ export class BenchDatabase {
 
   /** The callback form of a transaction that users of pg write. */
   async transaction<T>(max: number, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    this.#users ??= new pg.Pool({ connectionString: this.url, max });
+    this.#users ??= new pg.Pool({ connectionString: this.url, max, idleTimeoutMillis: 0 });
     const client = await this.#users.connect();
     try {
       await client.query('BEGIN');
