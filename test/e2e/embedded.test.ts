@@ -207,7 +207,8 @@ it('a consumer whose host is killed does not work on the servers of another proj
     const consumer = run(bin, 'runconsumer');
     await consumer.line('consuming from queue');
     const portOf = async (what: string) =>
-      (await HostLock.holder(join(other.root, '.svc-comm'), what))?.port ?? expect.fail(`nobody serves the ${what}`);
+      (await HostLock.holder(join(other.root, '.svc-comm'), what))?.record.port ??
+      expect.fail(`nobody serves the ${what}`);
     const ports = { broker: await portOf('broker'), database: await portOf('database') };
 
     consumer.child.kill('SIGSTOP');

@@ -1,8 +1,8 @@
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { tmpdir, uptime } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -26,6 +26,13 @@ afterEach(async () => {
 
 /** Where the system lets us make one: as root, on Linux. */
 const hasNamespaces = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']).status === 0;
+
+/** A host in another container, that serves. */
+const ELSEWHERE = { pid: 2 ** 30, startedAt: 'before', namespace: 'another pid:[1]', url: 'amqp://elsewhere' };
+const touch = (file: string, seconds: number) => {
+  const at = Date.now() / 1000 + seconds;
+  return utimes(join(folder, file), at, at);
+};
 
 const take = () => HostLock.take(folder, 'broker');
 const locks = async () => (await readdir(folder)).filter((file) => file.endsWith('.lock'));
@@ -59,24 +66,46 @@ describe('the lock of a folder', () => {
   });
 
   it('is held by a process of another container while that touches it, whatever its number means here', async () => {
-    const elsewhere = { pid: 2 ** 30, startedAt: 'before', namespace: 'another pid:[1]' };
-    await leave(1, elsewhere);
-    const touch = (seconds: number) => utimes(join(folder, 'broker.1.lock'), seconds, seconds);
+    await leave(1, ELSEWHERE);
     vi.useFakeTimers({ toFake: ['performance'] });
     try {
       for (let beat = 0; beat < 3; beat++) {
-        await touch(1000 + beat);
+        await touch('broker.1.lock', beat - 60);
         vi.advanceTimersByTime(14_000);
-        expect(await HostLock.holder(folder, 'broker')).toMatchObject(elsewhere);
+        expect(await HostLock.holder(folder, 'broker')).toMatchObject({ record: ELSEWHERE, isSure: beat > 0 });
       }
       // Nobody touches it any more.
       vi.advanceTimersByTime(14_000);
-      expect(await take()).toMatchObject({ kind: 'held', record: elsewhere });
+      expect(await take()).toMatchObject({ kind: 'held', record: ELSEWHERE });
       vi.advanceTimersByTime(2000);
-      expect(await take()).toMatchObject({ kind: 'taken', previous: elsewhere });
+      expect(await take()).toMatchObject({ kind: 'taken', previous: ELSEWHERE });
+      // Nor does anybody wait anew for the next of its locks.
+      await writeFile(join(folder, 'journal.1.lock'), JSON.stringify({ state: 'serving', ...ELSEWHERE }));
+      await touch('journal.1.lock', -60);
+      expect(await HostLock.take(folder, 'journal')).toMatchObject({ kind: 'taken' });
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  it('is free when it was touched last before the machine was started', async () => {
+    await leave(1, { ...ELSEWHERE, startedAt: 'before the boot' });
+    await touch('broker.1.lock', -uptime() - 60);
+    expect(await take()).toMatchObject({ kind: 'taken' });
+  });
+
+  it('is touched also while the process that has it does nothing else', async () => {
+    const taken = await take();
+    if (taken.kind !== 'taken') throw new Error('not taken');
+    const touched = async () => (await stat(join(folder, 'broker.1.lock'))).mtimeMs;
+    const first = await touched();
+    await expect.poll(touched, { timeout: 60_000 }).toBeGreaterThan(first);
+    const before = await touched();
+    const untilMs = performance.now() + 2500;
+    while (performance.now() < untilMs);
+    const { mtimeMs } = statSync(join(folder, 'broker.1.lock'));
+    expect(mtimeMs).toBeGreaterThan(before);
+    await taken.lock.release(undefined);
   });
 
   it.runIf(hasNamespaces)('is seen to be held from a PID namespace in which nobody sees its process', async () => {
@@ -86,7 +115,7 @@ describe('the lock of a folder', () => {
     const child = fileURLToPath(new URL('../support/lock-holder.ts', import.meta.url));
     const inside = ['--pid', '--fork', '--mount-proc', process.execPath, '--import', 'tsx', child, folder];
     const { stdout } = await promisify(execFile)('unshare', inside);
-    expect(JSON.parse(stdout)).toMatchObject({ url: 'amqp://somewhere', pid: process.pid });
+    expect(JSON.parse(stdout)).toMatchObject({ record: { url: 'amqp://somewhere', pid: process.pid } });
     await taken.lock.release(7);
     expect((await promisify(execFile)('unshare', inside)).stdout).toBe('null');
   });
@@ -98,7 +127,7 @@ describe('the lock of a folder', () => {
       expect(await HostLock.holder(`${folder}.copy`, 'broker')).toBeUndefined();
       expect(await HostLock.take(`${folder}.copy`, 'broker')).toMatchObject({ kind: 'taken' });
       await rename(folder, `${folder}.moved`);
-      expect(await HostLock.holder(`${folder}.moved`, 'broker')).toMatchObject({ pid: process.pid });
+      expect(await HostLock.holder(`${folder}.moved`, 'broker')).toMatchObject({ record: { pid: process.pid } });
     } finally {
       for (const end of ['copy', 'moved']) await rm(`${folder}.${end}`, { recursive: true, force: true });
     }
@@ -112,7 +141,7 @@ describe('the lock of a folder', () => {
     expect(await locks()).toEqual(['broker.1.lock']);
     expect([await first.lock.isOurs(), await second.lock.isOurs()]).toEqual([false, true]);
     await first.lock.release(7);
-    expect(await HostLock.holder(folder, 'broker')).toMatchObject({ pid: process.pid });
+    expect(await HostLock.holder(folder, 'broker')).toMatchObject({ record: { pid: process.pid } });
   });
 
   it('is not taken by one who cannot look at it', async () => {
@@ -202,6 +231,26 @@ describe('a server that processes share', () => {
     expect(second.url).toBe(url);
   });
 
+  it('joins one in another container only when that is seen to live, and takes over from one that is not', async () => {
+    await leave(1, { ...ELSEWHERE, pid: 2 ** 29 });
+    await touch('broker.1.lock', -20);
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      const [joining, serving] = [shared(), shared()];
+      const joined = joining.start();
+      const beating = setInterval(() => void touch('broker.1.lock', -20 + Math.random()), 20);
+      await joined;
+      clearInterval(beating);
+      expect([joining.isHosting, joining.url]).toEqual([false, ELSEWHERE.url]);
+      await joining.stop();
+      vi.advanceTimersByTime(16_000);
+      await serving.start();
+      expect(serving.isHosting).toBe(true);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('is served on another port when somebody has taken the last one', async () => {
     const taken = new EmbeddedBroker();
     await taken.start();
@@ -227,7 +276,7 @@ describe('a server that processes share', () => {
     made[0]?.breakDown();
     await vi.waitFor(() => expect(made[1]?.broker.state).toBe('running'), { timeout: 60_000 });
     await vi.waitFor(async () =>
-      expect(await HostLock.holder(folder, 'broker')).toMatchObject({ state: 'serving', url }),
+      expect(await HostLock.holder(folder, 'broker')).toMatchObject({ record: { state: 'serving', url } }),
     );
   });
 
@@ -236,9 +285,12 @@ describe('a server that processes share', () => {
     await server.start();
     const { url } = server;
     await rm(folder, { recursive: true });
-    await vi.waitFor(async () => expect(await HostLock.holder(folder, 'broker')).toMatchObject({ state: 'serving' }), {
-      timeout: 10_000,
-    });
+    await vi.waitFor(
+      async () => expect(await HostLock.holder(folder, 'broker')).toMatchObject({ record: { state: 'serving' } }),
+      {
+        timeout: 10_000,
+      },
+    );
     expect(server.isHosting).toBe(true);
     expect(server.url).toBe(url);
   });

@@ -117,7 +117,7 @@ export class EmbeddedBroker implements Service {
     this.#isBlocked = false;
     const journal = this.#newJournal();
     this.#vhost = this.#newVirtualHost(journal);
-    await journal?.open(this.#vhost);
+    await journal?.open(this.#vhost, signal);
     // Only now: what could not be read must not be overwritten by a stop.
     this.#journal = journal;
     if (signal.aborted) return;

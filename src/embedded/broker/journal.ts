@@ -55,11 +55,12 @@ export class Journal implements StateChanges {
    * Puts what is kept into an empty virtual host, and begins to note its changes.
    * @throws SettingsError (SVC_COMM_SETTINGS) when the file is no journal: it is never overwritten then;
    *   EmbeddedStateError (SVC_COMM_EMBEDDED_STATE) when it cannot be read or written, or another broker writes it
+   * @param signal ends the wait for who may write it and cannot be seen from here
    */
-  async open(vhost: VirtualHost): Promise<void> {
+  async open(vhost: VirtualHost, signal: AbortSignal): Promise<void> {
     try {
       await this.#file.assertJournal();
-      this.#lock = await this.#take();
+      this.#lock = await this.#take(signal);
       await this.#open(vhost);
     } catch (cause) {
       await this.#release();
@@ -70,9 +71,9 @@ export class Journal implements StateChanges {
   }
 
   /** Two that write one file anew in turn would each lose what the other was told. */
-  async #take(): Promise<HostLock> {
+  async #take(signal: AbortSignal): Promise<HostLock> {
     const { path } = this.#options;
-    const taken = await HostLock.takeWhenKnown(dirname(path), basename(path));
+    const taken = await HostLock.takeWhenKnown(dirname(path), basename(path), signal);
     if (taken.kind === 'taken') return taken.lock;
     throw new Error(`process ${taken.record.pid} keeps its state in it`);
   }

@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { sleep } from '../../util/sleep.ts';
 import { codeOf } from '../../util/thrown.ts';
-import { Heartbeat, isBeating, SILENCE_MS } from './heartbeat.ts';
+import { Heartbeat, type Pulse, pulseOf, SILENCE_MS } from './heartbeat.ts';
 import { isInSight, isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
 /** What the lock file says about the process that serves. */
@@ -33,7 +33,10 @@ export interface HostRecord extends ProcessIdentity {
 
 export type LockResult =
   | { readonly kind: 'taken'; readonly lock: HostLock; readonly previous: HostRecord | undefined }
-  | { readonly kind: 'held'; readonly record: HostRecord };
+  /** `isSure`: it lives. Of a process that cannot be seen from here that is known when its file was looked at twice. */
+  | { readonly kind: 'held'; readonly record: HostRecord; readonly isSure: boolean };
+
+export type Holder = Omit<Extract<LockResult, { kind: 'held' }>, 'kind'>;
 
 type Identity = ProcessIdentity & Required<Pick<HostRecord, 'folder' | 'id'>>;
 
@@ -78,7 +81,8 @@ export class HostLock {
     const identity = { ...(await ownIdentity()), folder: await lookAt(folder), id: randomUUID() };
     for (;;) {
       const latest = await readLatest(folder, name);
-      if (latest && (await isHeld(latest, folder))) return { kind: 'held', record: latest.record };
+      const held = latest && (await holderOf(latest, folder));
+      if (held) return { kind: 'held', ...held };
       const number = (latest?.number ?? 0) + 1;
       const lock = new HostLock(folder, name, number, identity);
       if (!(await lock.#create(latest?.record.port))) continue;
@@ -93,20 +97,23 @@ export class HostLock {
     }
   }
 
-  /** The same, but of a holder that cannot be seen from here it waits to know whether it lives: that takes 15 s. */
-  static async takeWhenKnown(folder: string, name: string): Promise<LockResult> {
+  /**
+   * The same, but of a holder that cannot be seen from here it waits to know whether it lives: that takes 15 s.
+   * @param signal ends the wait, with what is known by then
+   */
+  static async takeWhenKnown(folder: string, name: string, signal: AbortSignal): Promise<LockResult> {
     const giveUpMs = performance.now() + SILENCE_MS + KNOWN_MS;
     for (;;) {
       const result = await HostLock.take(folder, name);
-      if (result.kind === 'taken' || performance.now() > giveUpMs || (await isInSight(result.record))) return result;
-      await sleep(LOOK_MS);
+      if (result.kind === 'taken' || result.isSure || signal.aborted || performance.now() > giveUpMs) return result;
+      await sleep(LOOK_MS, signal);
     }
   }
 
   /** The host of this moment; undefined when nobody serves. */
-  static async holder(folder: string, name: string): Promise<HostRecord | undefined> {
+  static async holder(folder: string, name: string): Promise<Holder | undefined> {
     const latest = await readLatest(folder, name);
-    return latest && (await isHeld(latest, folder)) ? latest.record : undefined;
+    return latest && holderOf(latest, folder);
   }
 
   /** Says where this process serves. */
@@ -200,10 +207,17 @@ export async function hideFromGit(folder: string): Promise<void> {
 
 const pathOf = (folder: string, name: string, number: number): string => join(folder, `${name}.${number}.lock`);
 
-async function isHeld({ record, path }: FoundLock, folder: string): Promise<boolean> {
-  if (record.state === 'released' || (record.id !== undefined && givenUp.has(record.id))) return false;
-  const isAlive = (await isInSight(record)) ? await isRunning(record) : await isBeating(path);
-  return isAlive && !(await isCopied(record, folder));
+/** undefined: nobody has it any more. */
+async function holderOf({ record, path }: FoundLock, folder: string): Promise<Holder | undefined> {
+  if (record.state === 'released' || (record.id !== undefined && givenUp.has(record.id))) return undefined;
+  const pulse = await pulseAt(record, path);
+  if (pulse === 'silent' || (await isCopied(record, folder))) return undefined;
+  return { record, isSure: pulse === 'beating' };
+}
+
+async function pulseAt(record: HostRecord, path: string): Promise<Pulse> {
+  if (!(await isInSight(record))) return pulseOf(path, record);
+  return (await isRunning(record)) ? 'beating' : 'silent';
 }
 
 /** A folder that was copied while it was served has its lock: the process serves the other one. */

@@ -3,7 +3,7 @@ import { Lifecycle, type Service, type ServiceState } from '../../lifecycle/serv
 import { maskUrl } from '../../util/mask.ts';
 import { sleep } from '../../util/sleep.ts';
 import { codeOf, isError, messageOf } from '../../util/thrown.ts';
-import { HostLock, type HostRecord, hideFromGit } from './host-lock.ts';
+import { type Holder, HostLock, type HostRecord, hideFromGit } from './host-lock.ts';
 
 /** A server that one process serves to all of a folder. */
 export interface HostedServer extends Service {
@@ -119,23 +119,24 @@ export class SharedServer implements Service {
     let isTold = false;
     while (!signal.aborted && this.#role.kind === 'apart') {
       const found = await this.#look();
-      if (found?.state === 'serving' && found.url !== undefined) {
-        this.#role = { kind: 'joined', host: found, url: found.url };
-        this.#lastUrl = found.url;
-        logger.info({ host: found.pid, url: maskUrl(found.url) }, `joined the embedded ${name} of another process`);
+      const { state, url, pid } = found?.record ?? {};
+      if (found?.isSure && state === 'serving' && url !== undefined) {
+        this.#role = { kind: 'joined', host: found.record, url };
+        this.#lastUrl = url;
+        logger.info({ host: pid, url: maskUrl(url) }, `joined the embedded ${name} of another process`);
       } else if (found === undefined && this.#options.canHost) {
         await this.#host(signal, lost);
       } else {
         if (!isTold && performance.now() - startedMs > PATIENCE_MS) {
           isTold = true;
-          logger.warn({ host: found?.pid }, `waiting for another process to serve the embedded ${name}`);
+          logger.warn({ host: pid }, `waiting for another process to serve the embedded ${name}`);
         }
         await sleep(WATCH_MS / 4, signal);
       }
     }
   }
 
-  #look(): Promise<HostRecord | undefined> {
+  #look(): Promise<Holder | undefined> {
     return HostLock.holder(this.#options.folder, this.#options.name);
   }
 
@@ -215,8 +216,8 @@ export class SharedServer implements Service {
       case 'apart':
         return this.#settle(signal, undefined);
       case 'joined': {
-        const found = await this.#look();
-        if (found?.state === 'serving' && found.url === role.url && found.pid === role.host.pid) return;
+        const { state, url, pid } = (await this.#look())?.record ?? {};
+        if (state === 'serving' && url === role.url && pid === role.host.pid) return;
         this.#role = { kind: 'apart' };
         return this.#settle(signal, role.host);
       }
