@@ -1,4 +1,4 @@
-import type { DatabaseConnection } from '../database/connection.ts';
+import { type DatabaseConnection, DEFAULT_CONNECTION_OPTIONS } from '../database/connection.ts';
 import { DatabaseLink } from '../database/link.ts';
 import { sessionIsReadOnly } from '../database/sql/session-is-read-only.ts';
 import { DatabaseUnavailableError } from '../errors.ts';
@@ -16,8 +16,11 @@ export interface RelayLinksOptions {
 /** Statements that write do not wait longer than this for somebody else's locks. */
 const WRITE_LOCK_TIMEOUT = '2s';
 const CONTROL_LOCK_TIMEOUT = '250ms';
-/** Of the role or the database: it is meant for others, and one read that takes longer would never end. The connection has its own deadline. */
-const NO_LIMIT = Object.freeze({ statement_timeout: '0' });
+/**
+ * In place of that of the role or the database, which is meant for others: one read that takes longer would never end. The
+ * server does not see that a connection was given up while it works for it: it ends the statement at the same time.
+ */
+const OWN_LIMIT = Object.freeze({ statement_timeout: `${DEFAULT_CONNECTION_OPTIONS.statementDeadlineMs}ms` });
 
 /**
  * The connections of a relay, one for each stage. All lead to the same server, one that takes writes: a read from a
@@ -57,7 +60,7 @@ export class RelayLinks {
     const { connect, logger, onLost } = this.#options;
     const link: DatabaseLink = new DatabaseLink({
       name,
-      connect: () => connect(name, { ...NO_LIMIT, ...settings }),
+      connect: () => connect(name, { ...OWN_LIMIT, ...settings }),
       logger,
       onConnect: assertTakesWrites,
       onLost: () => {

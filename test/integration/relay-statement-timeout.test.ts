@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { connectDatabase, DEFAULT_CONNECTION_OPTIONS } from '../../src/database/connection.ts';
 import { sqlState } from '../../src/database/database-error.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { RelayLinks } from '../../src/outbox/relay-links.ts';
 import { LogLines } from '../support/broker-kit.ts';
 import { insertSql, RecordingPipe, type RelayKit, relayKit, until } from '../support/relay-kit.ts';
 import { testDatabaseUrl } from '../support/servers.ts';
@@ -38,4 +41,27 @@ it('a read of a relay may take longer than its session lets statements take', as
   expect(pipe.offers).toHaveLength(1);
   const ended = log.lines.filter(({ fields }) => sqlState((fields as { error?: unknown }).error) === '57014');
   expect(ended).toEqual([]);
+});
+
+it('a statement that a relay has given up ends in the server as well', { timeout: 120_000 }, async () => {
+  const applicationName = `${kit.db.schema} given up`;
+  const links = new RelayLinks({
+    connect: (_name, settings) => connectDatabase({ url: kit.db.url, applicationName, settings }),
+    logger: silentLogger,
+    onLost: () => undefined,
+  });
+  const { statementDeadlineMs } = DEFAULT_CONNECTION_OPTIONS;
+  const sleepy = `SELECT pg_sleep(${(3 * statementDeadlineMs) / 1000})`;
+  const given = await Promise.allSettled(
+    [links.read, links.write, links.control].map((link) => link.query(sleepy, [])),
+  );
+  expect(given.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  await until('none of them runs', async () => {
+    const { rows } = await kit.db.pg.query(
+      `SELECT 1 FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%pg_sleep%' AND state = 'active'`,
+      [applicationName],
+    );
+    return rows.length === 0;
+  });
+  await links.close();
 });
