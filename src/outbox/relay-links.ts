@@ -1,5 +1,6 @@
 import { type DatabaseConnection, DEFAULT_CONNECTION_OPTIONS } from '../database/connection.ts';
 import { DatabaseLink } from '../database/link.ts';
+import { serverStart } from '../database/sql/server-start.ts';
 import { sessionIsReadOnly } from '../database/sql/session-is-read-only.ts';
 import { DatabaseUnavailableError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
@@ -21,11 +22,21 @@ const CONTROL_LOCK_TIMEOUT = '250ms';
  * server does not see that a connection was given up while it works for it: it ends the statement at the same time.
  */
 const OWN_LIMIT = Object.freeze({ statement_timeout: `${DEFAULT_CONNECTION_OPTIONS.statementDeadlineMs}ms` });
+/** Found so many times in a row, another server is where the address leads now; before, it may be one of two in turn. */
+const MOVED_AFTER = 3;
+
+/** A server on which the other links are not. */
+interface Stray {
+  readonly server: string;
+  /** Found in a row. */
+  readonly times: number;
+}
 
 /**
  * The connections of a relay, one for each stage. All lead to the same server, one that takes writes: a read from a
  * standby, or from the old primary after a fail-over, finds rows again that the others have deleted elsewhere. So a server
- * that refuses writes is not taken for reads either, and when one is lost the others are made anew with it.
+ * that refuses writes is not taken for reads either, when one is lost the others are made anew with it, and one that comes
+ * to another server than the others tries again, with back-off: when it is there each time, the others follow.
  */
 export class RelayLinks {
   readonly read: DatabaseLink;
@@ -34,6 +45,9 @@ export class RelayLinks {
   readonly #options: RelayLinksOptions;
   /** Ended by ourselves, since another was lost. */
   readonly #ending = new Set<DatabaseLink>();
+  /** Where each is, or was last: by the start of its server. */
+  readonly #servers = new Map<DatabaseLink, string>();
+  readonly #strays = new Map<DatabaseLink, Stray>();
   #isClosing = false;
 
   constructor(options: RelayLinksOptions) {
@@ -62,22 +76,42 @@ export class RelayLinks {
       name,
       connect: () => connect(name, { ...OWN_LIMIT, ...settings }),
       logger,
-      onConnect: assertTakesWrites,
+      onConnect: async (connection) => {
+        await assertTakesWrites(connection);
+        this.#arrive(link, await serverStart(connection));
+      },
       onLost: () => {
         if (this.#isClosing) return;
         onLost();
-        // It rejects when the links are closed.
-        if (!this.#ending.has(link)) this.#connectAnew(link).catch(() => undefined);
+        if (!this.#ending.has(link)) this.#connectAnew(link, this.#connectedBeside(link));
       },
     });
     return link;
   }
 
-  async #connectAnew(lost: DatabaseLink): Promise<void> {
-    const others = this.#all.filter((link) => link !== lost && link.isConnected);
-    await Promise.all(others.map((link) => this.#end(link)));
-    // Without anything to publish nobody would ask for them, and the relay would not be ready.
-    await Promise.all([lost, ...others].map((link) => link.connected()));
+  /** @throws DatabaseUnavailableError when the others are on another server */
+  #arrive(link: DatabaseLink, server: string): void {
+    const elsewhere = this.#connectedBeside(link).filter((other) => this.#servers.get(other) !== server);
+    const before = this.#strays.get(link);
+    const times = before?.server === server ? before.times + 1 : 1;
+    if (elsewhere.length > 0 && times < MOVED_AFTER) {
+      this.#strays.set(link, { server, times });
+      throw new DatabaseUnavailableError('', "the address leads to another server than the relay's other connections");
+    }
+    this.#strays.delete(link);
+    this.#servers.set(link, server);
+    if (elsewhere.length > 0) this.#connectAnew(link, elsewhere);
+  }
+
+  #connectedBeside(link: DatabaseLink): readonly DatabaseLink[] {
+    return this.#all.filter((other) => other !== link && other.isConnected);
+  }
+
+  /** Without anything to publish nobody would ask for them, and the relay would not be ready. */
+  #connectAnew(link: DatabaseLink, others: readonly DatabaseLink[]): void {
+    const ended = Promise.all(others.map((other) => this.#end(other)));
+    // It rejects when the links are closed.
+    ended.then(() => Promise.all([link, ...others].map((one) => one.connected()))).catch(() => undefined);
   }
 
   async #end(link: DatabaseLink): Promise<void> {
