@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { FastifyPluginAsync } from 'fastify';
 import { taskClient } from '../task/client-source.ts';
 import type { Tasks } from '../task/tasks.ts';
@@ -25,8 +26,18 @@ export const health: FastifyPluginAsync<HealthOptions> = async (scope, { tasks }
     reply.send({ status: 'ok' });
   });
   let wasReady = true;
+  let pending: Question | undefined;
+  const problemOf = async () => {
+    // One for all who ask meanwhile: each would stay with the first start of the tasks for the whole of an outage.
+    pending ??= ask(tasks, () => {
+      pending = undefined;
+    });
+    const asked = pending;
+    await sleep(DATABASE_MS, asked.answered);
+    return asked.answered.aborted ? asked.problem : new Error(`it has not answered within ${DATABASE_MS} ms`);
+  };
   scope.get('/health/ready', { config }, async (_request, reply) => {
-    const problem = await problemOf(tasks);
+    const problem = await problemOf();
     const isReady = problem === undefined;
     if (!isReady && wasReady) scope.log.warn({ error: problem }, 'not ready: the database cannot be asked');
     if (isReady && !wasReady) scope.log.info({}, 'ready again: the database answers');
@@ -55,19 +66,27 @@ const operation = (operationId: string, summary: string): Operation => ({
   },
 });
 
-/** @returns why the database does not answer; undefined when it does */
-async function problemOf(given: Tasks | undefined): Promise<unknown> {
-  const asked = (async () => {
-    await (given ?? (await taskClient())).find(NOBODY);
-    return undefined;
-  })().catch((error: unknown) => error ?? new Error('it failed with nothing'));
-  const over = new AbortController();
-  try {
-    const tooLong = () => new Error(`it has not answered within ${DATABASE_MS} ms`);
-    return await Promise.race([asked, sleep(DATABASE_MS, over.signal).then(tooLong)]);
-  } finally {
-    over.abort();
-  }
+interface Question {
+  /** Aborts with the answer. */
+  readonly answered: AbortSignal;
+  /** Why the database does not answer; undefined when it does. */
+  readonly problem: unknown;
+}
+
+function ask(given: Tasks | undefined, onAnswer: () => void): Question {
+  const answered = new AbortController();
+  // Node takes the eleventh for a leak.
+  setMaxListeners(0, answered.signal);
+  const question = { answered: answered.signal, problem: undefined as unknown };
+  (async () => (given ?? (await taskClient())).find(NOBODY))()
+    .catch((error: unknown) => {
+      question.problem = error ?? new Error('it failed with nothing');
+    })
+    .finally(() => {
+      onAnswer();
+      answered.abort();
+    });
+  return question;
 }
 
 /** The nil UUID (RFC 9562 §5.9): no task has it. */

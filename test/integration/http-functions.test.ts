@@ -3,8 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { functionServer } from '../../src/http/function-server/function-server.ts';
 import { health } from '../../src/http/health.ts';
 import { arg } from '../../src/task/argument.ts';
+import { useTaskClient } from '../../src/task/client-source.ts';
 import { task } from '../../src/task/definition.ts';
+import type { Tasks } from '../../src/task/tasks.ts';
 import type { Worker } from '../../src/task/worker.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { LogLines } from '../support/broker-kit.ts';
 import { json, startServer, type TestServer } from '../support/fastify-kit.ts';
 import { WorkerKit } from '../support/task-kit.ts';
@@ -258,6 +261,33 @@ describe('a server', () => {
     // As JSON too, which has nothing of an error by itself.
     expect(JSON.stringify(warnings[0]?.fields)).toContain('SVC_COMM_NOT_RUNNING');
     expect((await other.request('/health')).status).toBe(200);
+    await other.stop();
+  });
+
+  it('whose first start waits for the database is not ready, and keeps one question of all who ask, however long it takes', async () => {
+    const started = deferred<Tasks>();
+    let asked = 0;
+    useTaskClient(() => {
+      asked += 1;
+      return started.promise;
+    });
+    const other = await startServer((app) => void app.register(health));
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => warnings.push(warning);
+    process.on('warning', warned);
+    const statuses = async () => {
+      const answers = await Promise.all(Array.from({ length: 12 }, () => other.request('/health/ready')));
+      return [...new Set(answers.map(({ status }) => status))];
+    };
+    expect(await statuses()).toEqual([503]);
+    expect(await statuses()).toEqual([503]);
+    expect(asked).toBe(1);
+    const waiting = statuses();
+    started.resolve(kit.tasks);
+    expect(await waiting).toEqual([200]);
+    expect(await statuses()).toEqual([200]);
+    expect(warnings).toEqual([]);
+    process.off('warning', warned);
     await other.stop();
   });
 
