@@ -36,7 +36,7 @@ it('npm start needs no server: a workflow is stored, queued and consumed, and wh
   expect(await second.stop()).toBe(0);
 });
 
-it('takes whatever table 1 MiB can hold, and says what is wrong with one that is nested too deep', {
+it('takes tables of many thousand cells, up to 1 MiB, and says what is wrong with one that is nested too deep', {
   timeout: 180_000,
 }, async () => {
   const { url, stop } = await kit.start(kit.bareEnv());
