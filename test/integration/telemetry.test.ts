@@ -304,6 +304,7 @@ describe('metrics of OpenTelemetry', () => {
     }
     await telemetry.span(`process ${exchange}`, ({ attributes }) => attributes['svc_comm.attempt'] === 2);
     await expect.poll(() => consumer.stats.deadLettered.attempts).toBe(1);
+    await expect.poll(() => consumer.stats.handled).toBe(3);
     const of = (labels: object) => JSON.stringify({ 'messaging.consumer.group.name': exchange, ...labels });
     const messages = await telemetry.metric('svc_comm.consumer.messages');
     expect(messages.get(of({ 'svc_comm.outcome': 'handled' }))).toBe(3);
