@@ -245,6 +245,38 @@ test('RetryLater is the answer where the retry queue that it would wait in is lo
   expect(consumer.stats.retried).toBe(0);
 });
 
+test('a call that says no way back is dead-lettered when its RetryLater has no attempt left; no log says that somebody was told', async () => {
+  const callee = kit.service('mute');
+  const { appId } = callee.settings;
+  callee.messageRouter.consumer(
+    appId,
+    'later',
+  )(
+    callConsumer(async () => {
+      throw new RetryLater(50);
+    }),
+  );
+  callee.messageRouter.consumer(
+    appId,
+    'fail',
+  )(
+    callConsumer(async () => {
+      throw new RangeError('no such price');
+    }),
+  );
+  const consumer = callee.consumer();
+  await consumer.start();
+  const told = kit.log.count('its caller is told');
+  const meta = { replyTo: '', time: new Date().toISOString() };
+  for (const method of ['later', 'fail']) {
+    kit.channel.publish(appId, method, Buffer.from(JSON.stringify({ id: 1, meta, data: {} })));
+  }
+  await until(() => consumer.stats.failed === 1 && consumer.stats.deadLettered.attempts === 1, 5_000);
+  expect(consumer.stats.retried).toBe(1);
+  expect(kit.log.count('its caller is told')).toBe(told);
+  expect(kit.log.count('it says no way back')).toBe(1);
+});
+
 test('at the deadline it is a CallTimeoutError; the callee that returns after it is rolled back, and its answer dropped', async () => {
   const before = performance.now();
   const failure = await failureOf(orders.call(pricingName, 'slow', {}, { timeout: '400ms' }));

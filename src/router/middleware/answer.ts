@@ -68,7 +68,10 @@ function assertSize({ body }: Message, limitBytes: number): void {
   if (body.byteLength > limitBytes) throw new MessageTooLargeError('the answer', body.byteLength, limitBytes);
 }
 
-/** What was thrown is the answer, unless the call can still be taken again, or nobody waits any more. */
+/**
+ * What was thrown is the answer, unless the call can still be taken again, or nobody waits any more. A `RetryLater` that
+ * has no way back goes on as any message's.
+ */
 async function failed(
   incoming: Incoming,
   context: MessageContext,
@@ -82,8 +85,13 @@ async function failed(
     context.logger.warn({ error }, 'a call was not done by its deadline; it is dropped');
     return { kind: 'ack', outcome: 'expired' };
   }
-  context.logger.warn({ error }, 'a call failed; its caller is told');
-  if (message) await send(message, context, parts);
+  if (message) {
+    context.logger.warn({ error }, 'a call failed; its caller is told');
+    await send(message, context, parts);
+  } else {
+    if (isRetryLater(error)) throw error;
+    context.logger.warn({ error }, 'a call failed; it says no way back');
+  }
   return { kind: 'ack', outcome: 'failed', value: error };
 }
 
@@ -94,6 +102,9 @@ function isNobodysFault(error: Error): boolean {
   return isUnreadable || isOutage(error);
 }
 
+const isRetryLater = (error: Error): error is Error & { readonly delayMs: unknown } =>
+  codeOf(error) === 'SVC_COMM_RETRY_LATER' && 'delayMs' in error;
+
 /** By what it waits for really: not with its last attempt, nor in a retry queue that is longer than the time left. */
 function isRetriedInTime(
   incoming: Incoming,
@@ -101,7 +112,7 @@ function isRetriedInTime(
   { deadline }: MessageContext,
   { now, nextRunMs }: AnsweringParts,
 ): boolean {
-  if (codeOf(error) !== 'SVC_COMM_RETRY_LATER' || !('delayMs' in error)) return false;
+  if (!isRetryLater(error)) return false;
   const delayMs = nextRunMs(incoming, Number(error.delayMs));
   return delayMs !== undefined && (deadline === undefined || now() + delayMs < deadline.getTime());
 }
