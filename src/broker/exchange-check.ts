@@ -33,6 +33,8 @@ export class ExchangeCheck {
   readonly #connection: BrokerConnection;
   readonly #options: ExchangeCheckOptions;
   readonly #known = new Set<string>();
+  /** Are there, which is all that matters for what is another's to make; they may rest, or never have been seen by us. */
+  readonly #knownForeign = new Set<string>();
   /** Were there once, whatever the connection. */
   readonly #seen = new Set<string>();
   /** Have gone: until when they are left to their consumers, in monotonic ms. */
@@ -48,8 +50,10 @@ export class ExchangeCheck {
     return this.#options.mode;
   }
 
-  isKnown(exchange: string): boolean {
-    return this.#options.mode === 'none' || this.#known.has(exchange) || BUILT_IN_EXCHANGES.has(exchange);
+  /** @param isForeign as for `ensure` */
+  isKnown(exchange: string, isForeign = false): boolean {
+    if (this.#options.mode === 'none' || BUILT_IN_EXCHANGES.has(exchange)) return true;
+    return this.#known.has(exchange) || (isForeign && this.#knownForeign.has(exchange));
   }
 
   /**
@@ -75,6 +79,7 @@ export class ExchangeCheck {
 
   forget(): void {
     this.#known.clear();
+    this.#knownForeign.clear();
   }
 
   async #check(exchange: string, open: OpenConnection, isForeign: boolean): Promise<ExchangeVerdict> {
@@ -93,7 +98,8 @@ export class ExchangeCheck {
         return { kind: 'refused', reason: `the exchange is missing and cannot be declared: ${brokerText(failure)}` };
       }
     }
-    if (this.#connection.current?.epoch === open.epoch) this.#known.add(exchange);
+    const known = isForeign ? this.#knownForeign : this.#known;
+    if (this.#connection.current?.epoch === open.epoch) known.add(exchange);
     if (!isForeign) this.#seen.add(exchange);
     return { kind: 'exists' };
   }

@@ -115,7 +115,8 @@ export class PublishFlow {
       const channel = this.#channel;
       if (!channel || this.#connection.blockedReason !== undefined) return;
       if (this.#alone || (entry.isSuspect && channel.size > 0)) return;
-      if (!this.#exchanges.isKnown(entry.message.exchange)) return void this.#check(entry.message);
+      const { exchange, isExchangeForeign } = entry.message;
+      if (!this.#exchanges.isKnown(exchange, isExchangeForeign)) return void this.#check(entry.message);
       this.#queue.shift();
       if (entry.mayGo?.() === false) queueMicrotask(() => this.#leave(entry, withheld(entry)));
       else this.#send(entry, channel);
@@ -219,17 +220,16 @@ export class PublishFlow {
 
   #checked(exchange: string, verdict: ExchangeVerdict): void {
     if (verdict.kind === 'missing') {
-      // Others may be about to make it.
       for (const entry of this.#take(exchange, true)) this.#leave(entry, unroutable(entry));
     } else if (verdict.kind === 'refused') {
-      for (const entry of this.#take(exchange)) this.#leave(entry, refused(entry, verdict.reason));
+      for (const entry of this.#take(exchange, false)) this.#leave(entry, refused(entry, verdict.reason));
     }
   }
 
-  /** Takes what waits for an exchange out of the queue, or of that only those to whom it is foreign. */
-  #take(exchange: string, areForeignOnly = false): readonly PublishEntry[] {
+  /** Takes what waits for an exchange out of the queue, or of that only those to whom it is foreign, or not. */
+  #take(exchange: string, areForeign?: boolean): readonly PublishEntry[] {
     const isTaken = ({ message }: PublishEntry) =>
-      message.exchange === exchange && (!areForeignOnly || message.isExchangeForeign);
+      message.exchange === exchange && (areForeign ?? message.isExchangeForeign) === message.isExchangeForeign;
     const taken = this.#queue.filter(isTaken);
     this.#queue = this.#queue.filter((entry) => !isTaken(entry));
     return taken;

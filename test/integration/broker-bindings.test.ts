@@ -210,6 +210,34 @@ describe.each([
     await channel.checkExchange(exchange);
   });
 
+  it('an answer that finds the exchange lets no event to it go before its consumers have had their time', async () => {
+    const connection = await connected();
+    const publisher = new BrokerPublisher({ connection, exchangeRestMs: NEVER_MS, logger: log });
+    cleanups.push(() => publisher.stop());
+    await publisher.start();
+    const { queue } = await channel.assertQueue(`${name}.one`, { durable: true });
+    queues.add(queue);
+    const make = async () => {
+      await channel.assertExchange(exchange, 'topic', { durable: true });
+      await channel.bindQueue(queue, exchange, '#');
+    };
+    const message = { exchange, routingKey: 'probe', body: Buffer.from('probe'), properties: {} };
+    const event = () => publisher.publish(message);
+    const answer = () => publisher.publish({ ...message, isExchangeForeign: true });
+    await make();
+    await answer();
+    await event();
+    await channel.deleteExchange(exchange);
+    await expect(event()).rejects.toThrow('the exchange was deleted');
+    await make();
+    await answer();
+    // Together: the one that is refused takes no other with it.
+    await Promise.all([expect(event()).rejects.toThrow('the exchange was deleted'), answer()]);
+    await until('the three answers and the event have come', async () => {
+      return (await channel.checkQueue(queue)).messageCount === 4;
+    });
+  });
+
   it('bindings that were taken away are back at the next look, and nothing is logged where nothing was amiss', async () => {
     const { queue } = await consuming('one', REBIND_MS);
     await channel.unbindQueue(queue, exchange, '#');
