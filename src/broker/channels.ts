@@ -23,11 +23,18 @@ export function patiently<T>(connection: BrokerConnection, _open: OpenConnection
   return within(ANSWER_MS, request, () => connection.unavailable(`no answer within ${ANSWER_MS} ms`));
 }
 
-/** Opens a channel that cannot end the process: an `error` without a listener would. */
-export async function openChannel(connection: BrokerConnection, open: OpenConnection): Promise<Channel> {
+/**
+ * Opens a channel that cannot end the process: an `error` without a listener would.
+ * @param wait for the broker's answer: `answered` or `patiently`
+ */
+export async function openChannel(
+  connection: BrokerConnection,
+  open: OpenConnection,
+  wait: typeof answered = answered,
+): Promise<Channel> {
   const opening = open.model.createChannel();
   // One that opens after we gave up on it is closed again.
-  const channel = await answered(connection, open, opening).catch((error: unknown) => {
+  const channel = await wait(connection, open, opening).catch((error: unknown) => {
     opening.then((late) => closeChannel(late)).catch(() => undefined);
     throw error;
   });

@@ -24,7 +24,7 @@ export class DeclareChannel {
    *   comes in time.
    */
   async refusal(ask: (channel: Channel) => Promise<unknown>): Promise<Error | undefined> {
-    this.#channel ??= await openChannel(this.#connection, this.#open);
+    this.#channel ??= await openChannel(this.#connection, this.#open, this.#answered);
     try {
       await this.#answered(this.#connection, this.#open, ask(this.#channel));
       return undefined;

@@ -1,11 +1,12 @@
 import { type Channel, type ChannelModel, connect } from 'amqplib';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BrokerConnection } from '../../src/broker/connection.ts';
+import { DeclareChannel } from '../../src/broker/declare-channel.ts';
 import { BrokerPublisher } from '../../src/broker/publisher.ts';
 import { BrokerSubscriber } from '../../src/broker/subscriber.ts';
 import { BrokerTopology } from '../../src/broker/topology.ts';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
-import { TopologyMismatchError } from '../../src/errors.ts';
+import { BrokerUnavailableError, TopologyMismatchError } from '../../src/errors.ts';
 import { eventConsumer } from '../../src/index.ts';
 import type { DeclareMode, TopologySpec } from '../../src/message/topology.ts';
 import type { Relay } from '../../src/outbox/relay.ts';
@@ -109,6 +110,7 @@ describe.each([
     proxy = await TcpProxy.to(brokerUrl());
   });
   afterEach(async () => {
+    vi.useRealTimers();
     for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
     for (const queue of queues) await channel.deleteQueue(queue);
     queues.clear();
@@ -252,6 +254,28 @@ describe.each([
     proxy.cut();
     await log.seen('consuming again');
     await until('it is bound', () => isRouted());
+  });
+
+  it('a look that the broker does not answer in time costs no connection: not by its channel, its question or its end', async () => {
+    const connection = await connected();
+    const open = connection.current ?? expect.fail('no connection');
+    const looking = new DeclareChannel(connection, open, true);
+    const look = () => looking.refusal((amqp) => amqp.assertExchange(exchange, 'topic', { durable: true }));
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const unanswered = async () => {
+      proxy.holdToClient();
+      const looked = expect(look()).rejects.toBeInstanceOf(BrokerUnavailableError);
+      await vi.advanceTimersByTimeAsync(10_000);
+      await looked;
+      await vi.advanceTimersByTimeAsync(10_000);
+      proxy.heal();
+    };
+    await unanswered();
+    expect(await look()).toBeUndefined();
+    await unanswered();
+    expect(await look()).toBeUndefined();
+    looking.close();
+    expect(connection.current).toBe(open);
   });
 
   it('an exchange made again with another type is told once; the consumer goes on, and binds the others', async () => {
