@@ -1,12 +1,17 @@
 import type { Channel } from 'amqplib';
+import { TopologyMismatchError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
-import type { Service, ServiceState } from '../lifecycle/service.ts';
+import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { ReplyListener } from '../message/replies.ts';
 import type { DeclareMode } from '../message/topology.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
 import type { BrokerConnection } from './connection.ts';
+import type { ExchangeDeclaration } from './declarations.ts';
+import { DeclareChannel } from './declare-channel.ts';
 import { ExchangeCheck } from './exchange-check.ts';
+import { REBIND_MS, RebindWatch } from './rebind-watch.ts';
 import { TemporaryQueue } from './temporary-queue.ts';
+import { differenceOf } from './topology-difference.ts';
 import { unlessAborted, within } from './within.ts';
 
 export interface ReplyQueueOptions {
@@ -16,6 +21,8 @@ export interface ReplyQueueOptions {
   readonly declare: Exclude<DeclareMode, 'none'>;
   /** Of what comes, all instances of the service are told. Must not throw. */
   readonly onReply: ReplyListener['onReply'];
+  /** Longest time from one look at the exchange and its binding to the next, in ms, ≥ 1. @default REBIND_MS */
+  readonly rebindMs?: number;
   readonly logger: Logger;
 }
 
@@ -23,20 +30,35 @@ export interface ReplyQueueOptions {
  * The way back for callees that answer by a message to an exchange: one of the service's own, bound with `#` to a
  * temporary queue of each instance. The exchange stays: a callee may answer when the caller has gone, and a publish to
  * one that is not there costs it its channel. Nothing is acked: whoever waits, waits in memory. `start` resolves also
- * when it may not receive: there is another way back.
+ * when it may not receive: there is another way back. From time to time, and on each connection, exchange and binding are
+ * looked at, and made again where somebody has taken them away.
  */
 export class ReplyQueue implements Service {
   readonly name: string;
-  readonly #exchange: string;
+  readonly #exchange: ExchangeDeclaration & { readonly type: 'topic' };
+  readonly #declare: ReplyQueueOptions['declare'];
+  readonly #logger: Logger;
+  readonly #lifecycle: Lifecycle;
+  readonly #watch: RebindWatch;
   readonly #queue: TemporaryQueue;
   readonly #exchanges: ExchangeCheck;
   readonly #connection: BrokerConnection;
   /** Why the exchange is not there and cannot be made. */
   #refusal: string | undefined;
+  /** What was warned about last, so that a state that lasts is warned about once. */
+  #warned: string | undefined;
+  /** The broker's name of the queue that was bound last. */
+  #bound = '';
+  #watching = new AbortController();
+  #unlisten: () => void = () => undefined;
 
-  constructor({ connection, exchange, declare, onReply, logger }: ReplyQueueOptions) {
+  constructor({ connection, exchange, declare, onReply, rebindMs = REBIND_MS, logger }: ReplyQueueOptions) {
     this.name = `replies to ${exchange}`;
-    this.#exchange = exchange;
+    this.#exchange = { kind: 'exchange', name: exchange, type: 'topic' };
+    this.#declare = declare;
+    this.#logger = logger;
+    this.#lifecycle = new Lifecycle(this.name, { start: () => this.#start(), stop: () => this.#stop() });
+    this.#watch = new RebindWatch({ rebind: () => this.#rebind(), rebindMs, queue: this.name, logger });
     this.#exchanges = new ExchangeCheck(connection, { mode: declare, types: { [exchange]: 'topic' } });
     this.#connection = connection;
     this.#queue = new TemporaryQueue({
@@ -48,7 +70,10 @@ export class ReplyQueue implements Service {
         // What else the broker says (the exchange was deleted meanwhile) may be otherwise the next time.
         const isForGood = this.#refusal !== undefined || replyCode(error) === REPLY.accessRefused;
         const reason = this.#refusal ?? brokerText(error);
-        if (isForGood) logger.warn({ exchange, error: reason }, 'answers by message cannot be received');
+        if (isForGood && reason !== this.#warned) {
+          this.#warned = reason;
+          logger.warn({ exchange, error: reason }, 'answers by message cannot be received');
+        }
         return !isForGood;
       },
       logger,
@@ -56,7 +81,7 @@ export class ReplyQueue implements Service {
   }
 
   get state(): ServiceState {
-    return this.#queue.state;
+    return this.#lifecycle.state;
   }
 
   /**
@@ -64,7 +89,8 @@ export class ReplyQueue implements Service {
    * connection: a call that waits for that carries it.
    */
   get address(): string | undefined {
-    return this.#queue.state === 'running' && !this.#queue.isGivenUp ? this.#exchange : undefined;
+    const isThere = this.#queue.state === 'running' && !this.#queue.isGivenUp && this.#refusal === undefined;
+    return isThere ? this.#exchange.name : undefined;
   }
 
   /** Whether there is something for `ready` to wait for. */
@@ -86,13 +112,51 @@ export class ReplyQueue implements Service {
 
   async #bind(channel: Channel, queue: string): Promise<void> {
     const open = this.#connection.current;
+    const { name } = this.#exchange;
     this.#exchanges.forget();
-    const verdict = open && (await this.#exchanges.ensure(this.#exchange, open));
+    const verdict = open && (await this.#exchanges.ensure(name, open));
     this.#refusal = verdict?.kind === 'refused' ? verdict.reason : undefined;
     // Fails with the broker's code, unless somebody has made it meanwhile.
-    if (this.#refusal !== undefined) await channel.checkExchange(this.#exchange);
+    if (this.#refusal !== undefined) await channel.checkExchange(name);
     this.#refusal = undefined;
-    await channel.bindQueue(queue, this.#exchange, '#');
+    await channel.bindQueue(queue, name, '#');
+    this.#bound = queue;
+    this.#warned = undefined;
+  }
+
+  /** @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH), what the broker refuses the binding with */
+  async #rebind(): Promise<void> {
+    const open = this.#connection.current;
+    if (!open) return;
+    const looking = new DeclareChannel(this.#connection, open, true);
+    try {
+      const isMade = await this.#look(looking);
+      if (this.#queue.isGivenUp) return isMade ? await this.#queue.tryAgain() : undefined;
+      const refused = await looking.refusal((channel) => channel.bindQueue(this.#bound, this.#exchange.name, '#'));
+      if (refused) throw refused;
+    } catch (error) {
+      if (this.#connection.current === open) throw error;
+    } finally {
+      looking.close();
+    }
+  }
+
+  /** Makes the exchange where it may. @returns false while it is given up and has none */
+  async #look(looking: DeclareChannel): Promise<boolean> {
+    const { name, type } = this.#exchange;
+    const { isGivenUp } = this.#queue;
+    let missing = await looking.refusal((channel) => channel.checkExchange(name));
+    if (replyCode(missing) !== REPLY.notFound) missing = undefined;
+    if (missing && this.#declare === 'create') {
+      missing = await looking.refusal((channel) => channel.assertExchange(name, type, { durable: true }));
+      const fields = { exchange: name };
+      if (!missing && !isGivenUp) {
+        this.#logger.warn(fields, 'an exchange had gone, and all that was bound to it; made it again');
+      }
+    }
+    this.#refusal = missing && brokerText(missing);
+    if (missing && !isGivenUp) throw new TopologyMismatchError([differenceOf(this.#exchange, missing)]);
+    return !missing;
   }
 
   async #decided(): Promise<void> {
@@ -100,10 +164,23 @@ export class ReplyQueue implements Service {
   }
 
   start(): Promise<void> {
-    return this.#queue.start();
+    return this.#lifecycle.start();
   }
 
   stop(): Promise<void> {
-    return this.#queue.stop();
+    return this.#lifecycle.stop();
+  }
+
+  async #start(): Promise<void> {
+    await this.#queue.start();
+    this.#watching = new AbortController();
+    this.#unlisten = this.#connection.listen({ opened: () => this.#watch.reconnected() });
+    void this.#watch.watch(() => this.#queue.isReceiving || this.#queue.isGivenUp, this.#watching.signal);
+  }
+
+  async #stop(): Promise<void> {
+    this.#unlisten();
+    this.#watching.abort();
+    await this.#queue.stop();
   }
 }

@@ -65,7 +65,7 @@ export class TemporaryQueue implements Service {
     return this.#channel !== undefined;
   }
 
-  /** The broker has refused it for good. */
+  /** The broker has refused it, and it is not tried again by itself. */
   get isGivenUp(): boolean {
     return this.#isGivenUp;
   }
@@ -97,6 +97,15 @@ export class TemporaryQueue implements Service {
 
   stop(): Promise<void> {
     return this.#lifecycle.stop();
+  }
+
+  /** One more try where it has given up. Resolves as `start`. @throws what `onRefused` throws */
+  async tryAgain(): Promise<void> {
+    const { current } = this.#options.connection;
+    if (!this.#isGivenUp || !current || this.state !== 'running') return;
+    this.#isGivenUp = false;
+    this.#leaveOpen();
+    await this.#attach(current, 0);
   }
 
   async #start(): Promise<void> {

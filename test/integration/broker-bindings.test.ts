@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { BrokerConnection } from '../../src/broker/connection.ts';
 import { DeclareChannel } from '../../src/broker/declare-channel.ts';
 import { BrokerPublisher } from '../../src/broker/publisher.ts';
+import { ReplyQueue } from '../../src/broker/reply-queue.ts';
 import { BrokerSubscriber } from '../../src/broker/subscriber.ts';
 import { BrokerTopology } from '../../src/broker/topology.ts';
 import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
@@ -295,6 +296,67 @@ describe.each([
     await channel.deleteExchange(exchange);
     await log.seen('as wanted again');
     await until('it is bound', () => isRouted());
+  });
+
+  /** @returns also what it is brought */
+  async function receivingReplies(declare: 'create' | 'verify', rebindMs: number) {
+    const connection = await connected();
+    const bodies: string[] = [];
+    const onReply = ({ body }: { body: Buffer }) => void bodies.push(body.toString());
+    const replies = new ReplyQueue({ connection, exchange, declare, onReply, rebindMs, logger: log });
+    cleanups.push(() => replies.stop());
+    await replies.start();
+    return { replies, bodies };
+  }
+  const make = () => channel.assertExchange(exchange, 'topic', { durable: true });
+  const isAnswered = async (bodies: readonly string[]) => {
+    const before = bodies.length;
+    channel.publish(exchange, 'call-response.shop.x', Buffer.from('an answer'));
+    await channel.checkExchange(exchange);
+    return before > 0;
+  };
+  const NOT_RECEIVED = 'answers by message cannot be received';
+
+  it('the exchange for answers is made and bound again when somebody deletes it, and calls are answered', async () => {
+    const { replies, bodies } = await receivingReplies('create', REBIND_MS);
+    await channel.deleteExchange(exchange);
+    await until('it is made', () => log.count('an exchange had gone') === 1);
+    await until('it is bound', () => isRouted());
+    expect(replies.address).toBe(exchange);
+    await until('it is answered', () => isAnswered(bodies));
+  });
+
+  it('the exchange for answers is bound again when somebody has made it again', async () => {
+    const { bodies } = await receivingReplies('create', REBIND_MS);
+    await channel.deleteExchange(exchange);
+    await make();
+    await until('it is answered', () => isAnswered(bodies));
+  });
+
+  it("with declare: 'verify' answers come to their exchange as soon as somebody has made it, and each time anew", async () => {
+    const { replies, bodies } = await receivingReplies('verify', REBIND_MS);
+    expect(replies.address).toBeUndefined();
+    await make();
+    await until('it is an address', () => replies.address === exchange);
+    await until('it is answered', () => isAnswered(bodies));
+    await channel.deleteExchange(exchange);
+    await until('it is none', () => replies.address === undefined);
+    await make();
+    await until('it is one again', () => replies.address === exchange);
+    const before = bodies.length;
+    await until('it is answered again', () => isAnswered(bodies.slice(before)));
+    expect(log.count(NOT_RECEIVED)).toBe(1);
+  });
+
+  it("with declare: 'verify' a moment without the exchange lasts until the next connection at most, and is warned about once", async () => {
+    const { replies } = await receivingReplies('verify', NEVER_MS);
+    expect(replies.address).toBeUndefined();
+    proxy.cut();
+    await until('it is connected again', () => log.count('connected to the broker') === 2);
+    await make();
+    proxy.cut();
+    await until('it is an address', () => replies.address === exchange);
+    expect(log.count(NOT_RECEIVED)).toBe(1);
   });
 
   it.each<DeclareMode>(['verify', 'none'])('with declare %s nobody binds', async (declare) => {
