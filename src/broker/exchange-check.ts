@@ -17,13 +17,14 @@ export interface ExchangeCheckOptions {
 }
 
 /**
- * - `refused`: it is missing and may not, or cannot, be declared; `reason` is for the publish that asked
+ * - `refused`: it is missing and may not, or cannot, be declared; `reason` is for the publish that asked, `retryAfterMs`
+ *   how long it is left to its consumers yet
  * - `missing`: and not ours to declare
  */
 export type ExchangeVerdict =
   | { readonly kind: 'exists' }
   | { readonly kind: 'missing' }
-  | { readonly kind: 'refused'; readonly reason: string };
+  | { readonly kind: 'refused'; readonly reason: string; readonly retryAfterMs?: number };
 
 /**
  * Makes sure that an exchange exists before the first publish to it, since a publish to a missing one closes the
@@ -83,14 +84,14 @@ export class ExchangeCheck {
   }
 
   async #check(exchange: string, open: OpenConnection, isForeign: boolean): Promise<ExchangeVerdict> {
-    if (!isForeign && this.#isResting(exchange)) return this.#left();
+    if (!isForeign && this.#isResting(exchange)) return this.#left(exchange);
     const missing = await this.#attempt(open, (channel) => channel.checkExchange(exchange));
     // Without the right to look (403, from RabbitMQ 4.3) the publish itself will tell.
     if (missing && replyCode(missing) === REPLY.notFound) {
       if (isForeign) return { kind: 'missing' };
       if (this.#options.mode !== 'create') return { kind: 'refused', reason: brokerText(missing) };
       this.gone(exchange);
-      if (this.#isResting(exchange)) return this.#left();
+      if (this.#isResting(exchange)) return this.#left(exchange);
       const type = this.#options.types[exchange] ?? 'topic';
       const failure = await this.#attempt(open, (channel) => channel.assertExchange(exchange, type, { durable: true }));
       // 406: somebody declared it between the two questions, with another type; it exists.
@@ -112,9 +113,11 @@ export class ExchangeCheck {
     return false;
   }
 
-  #left(): ExchangeVerdict {
+  #left(exchange: string): ExchangeVerdict {
     const { restMs } = this.#options;
-    return { kind: 'refused', reason: `the exchange was deleted; its consumers have ${restMs} ms to bind to it again` };
+    const reason = `the exchange was deleted; its consumers have ${restMs} ms to bind to it again`;
+    const untilMs = this.#resting.get(exchange) ?? 0;
+    return { kind: 'refused', reason, retryAfterMs: Math.max(0, untilMs - performance.now()) };
   }
 
   /** @returns the broker's refusal; throws everything else */

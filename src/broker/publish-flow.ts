@@ -222,7 +222,9 @@ export class PublishFlow {
     if (verdict.kind === 'missing') {
       for (const entry of this.#take(exchange, true)) this.#leave(entry, unroutable(entry));
     } else if (verdict.kind === 'refused') {
-      for (const entry of this.#take(exchange, false)) this.#leave(entry, refused(entry, verdict.reason));
+      const { reason, retryAfterMs } = verdict;
+      const when = retryAfterMs === undefined ? {} : { retryAfterMs };
+      for (const entry of this.#take(exchange, false)) this.#leave(entry, { ...refused(entry, reason), ...when });
     }
   }
 

@@ -7,7 +7,8 @@ import type { Message } from './message.ts';
 export type PublishOutcome =
   | { readonly kind: 'confirmed' }
   | { readonly kind: 'unroutable'; readonly error: Error }
-  | { readonly kind: 'refused'; readonly error: Error }
+  /** `retryAfterMs`: before that it is refused again, and after it perhaps not. */
+  | { readonly kind: 'refused'; readonly error: Error; readonly retryAfterMs?: number }
   | { readonly kind: 'unknown'; readonly error: Error };
 
 export interface PublishOptions {

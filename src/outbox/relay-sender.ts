@@ -114,10 +114,10 @@ export class RelaySender {
     }
   }
 
-  #fail(row: OutboxRow, error: Error): void {
+  #fail(row: OutboxRow, error: Error, retryAfterMs?: number): void {
     this.#warnOnce(row, error);
     this.#options.lanes.failed(row);
-    this.#options.settler.failed(row, error.message);
+    this.#options.settler.failed(row, error.message, retryAfterMs);
   }
 
   #settle(row: OutboxRow, outcome: PublishOutcome): void {
@@ -142,7 +142,7 @@ export class RelaySender {
         break;
       case 'refused':
         stats.refused += 1;
-        this.#fail(row, outcome.error);
+        this.#fail(row, outcome.error, outcome.retryAfterMs);
         break;
       case 'unknown':
         stats.unknown += 1;

@@ -39,7 +39,7 @@ export class RelaySettler {
   readonly #record: ReturnType<typeof prepareRecordFailures>;
   readonly #bell = new Bell();
   #confirmed: OutboxRow[] = [];
-  #failed: { readonly row: OutboxRow; readonly error: string }[] = [];
+  #failed: { readonly row: OutboxRow; readonly error: string; readonly retryAfterMs: number | undefined }[] = [];
   #lockedCount = 0;
   #writing = 0;
 
@@ -59,8 +59,9 @@ export class RelaySettler {
     if (count === 1 || count === this.#options.batchSize) this.#bell.ring();
   }
 
-  failed(row: OutboxRow, error: string): void {
-    this.#failed.push({ row, error });
+  /** @param retryAfterMs when it is tried again, where that is known. @default a back-off */
+  failed(row: OutboxRow, error: string, retryAfterMs?: number): void {
+    this.#failed.push({ row, error, retryAfterMs });
     this.#bell.ring();
   }
 
@@ -143,11 +144,11 @@ export class RelaySettler {
   async #recordBatch(): Promise<void> {
     const { db, owner, batchSize, stats } = this.#options;
     const batch = this.#failed.splice(0, batchSize);
-    const failures = batch.map(({ row, error }) => ({
+    const failures = batch.map(({ row, error, retryAfterMs }) => ({
       id: row.id,
       messageId: row.messageId,
       grant: row.grant,
-      delayMs: this.#backoffMs(row.attempts),
+      delayMs: retryAfterMs ?? this.#backoffMs(row.attempts),
       error,
     }));
     const found = await this.#write(

@@ -241,6 +241,17 @@ describe.each([
     });
   });
 
+  it('what is held for an exchange that was deleted is tried again when its time is over, and not before', async () => {
+    const relay = await relaying(5_000);
+    await channel.assertExchange(exchange, 'topic', { durable: true });
+    await events(1, 1);
+    await until('it is known', () => relay.stats.unroutable === 1);
+    await channel.deleteExchange(exchange);
+    await events(2, 2);
+    await until('it is sent', () => relay.stats.unroutable === 2, 30_000);
+    expect(relay.stats.refused).toBe(1);
+  });
+
   it('bindings that were taken away are back at the next look, and nothing is logged where nothing was amiss', async () => {
     const { queue } = await consuming('one', REBIND_MS);
     await channel.unbindQueue(queue, exchange, '#');
