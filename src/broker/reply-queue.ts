@@ -121,7 +121,6 @@ export class ReplyQueue implements Service {
     this.#refusal = undefined;
     await channel.bindQueue(queue, name, '#');
     this.#bound = queue;
-    this.#warned = undefined;
   }
 
   /** @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH), what the broker refuses the binding with */
@@ -134,6 +133,7 @@ export class ReplyQueue implements Service {
       if (this.#queue.isGivenUp) return isMade ? await this.#queue.tryAgain() : undefined;
       const refused = await looking.refusal((channel) => channel.bindQueue(this.#bound, this.#exchange.name, '#'));
       if (refused) throw refused;
+      if (this.#queue.isReceiving) this.#warned = undefined;
     } catch (error) {
       if (this.#connection.current === open) throw error;
     } finally {

@@ -79,19 +79,36 @@ describe('the lock of a folder', () => {
       expect(await take()).toMatchObject({ kind: 'held', record: ELSEWHERE });
       vi.advanceTimersByTime(2000);
       expect(await take()).toMatchObject({ kind: 'taken', previous: ELSEWHERE });
-      // Nor does anybody wait anew for the next of its locks.
+      // Nor does anybody wait as long for the next of its locks.
       await writeFile(join(folder, 'journal.1.lock'), JSON.stringify({ state: 'serving', ...ELSEWHERE }));
       await touch('journal.1.lock', -60);
+      expect(await HostLock.take(folder, 'journal')).toMatchObject({ kind: 'held', isSure: false });
+      vi.advanceTimersByTime(3500);
       expect(await HostLock.take(folder, 'journal')).toMatchObject({ kind: 'taken' });
     } finally {
       vi.useRealTimers();
     }
   });
 
-  it('is free when it was touched last before the machine was started', async () => {
-    await leave(1, { ...ELSEWHERE, startedAt: 'before the boot' });
-    await touch('broker.1.lock', -uptime() - 60);
-    expect(await take()).toMatchObject({ kind: 'taken' });
+  it('is free after three seconds when it was touched last before the machine was started, and was not seen to be touched', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      await leave(1, { ...ELSEWHERE, startedAt: 'before the boot' });
+      await touch('broker.1.lock', -uptime() - 60);
+      expect(await take()).toMatchObject({ kind: 'held', isSure: false });
+      vi.advanceTimersByTime(3500);
+      expect(await take()).toMatchObject({ kind: 'taken' });
+      // One whose clock is behind, or ours was set: it was seen, and has all the time.
+      await leave(3, { ...ELSEWHERE, startedAt: 'by another clock' });
+      for (const beat of [0, 1]) {
+        await touch('broker.3.lock', -uptime() - 60 + beat);
+        expect(await take()).toMatchObject({ kind: 'held', isSure: beat > 0 });
+      }
+      vi.advanceTimersByTime(14_000);
+      expect(await take()).toMatchObject({ kind: 'held', isSure: true });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('is touched also while the process that has it does nothing else', async () => {
