@@ -1,22 +1,22 @@
 import { inspect } from 'node:util';
 import { logLine } from '../lifecycle/log-line.ts';
 import type { Logger } from '../lifecycle/logger.ts';
+import { maskJson } from '../util/mask.ts';
 import { isError } from '../util/thrown.ts';
 
 /** pino's numbers, so that its tools read the lines. */
 const LEVELS = { debug: 20, info: 30, warn: 40, error: 50 } as const;
 
 /**
- * JSON lines on standard error, which the worker collects. Not pino: a process is made for each task, and what it loads is
+ * JSON lines on standard error, which the worker collects; URLs are masked in every line. Not pino: a process is made for each task, and what it loads is
  * paid for each time.
  */
 export function childLogger(bindings: object): Logger {
   const log = (level: keyof typeof LEVELS) => (given: object, givenText: string) => {
     const { fields, text } = logLine(given, givenText);
     const head = { level: LEVELS[level], time: Date.now(), ...bindings };
-    process.stderr.write(
-      `${asJson({ ...head, ...fields, msg: text }) ?? asJson({ ...head, fields: inspect(fields), msg: text })}\n`,
-    );
+    const line = asJson({ ...head, ...fields, msg: text }) ?? asJson({ ...head, fields: inspect(fields), msg: text });
+    process.stderr.write(`${maskJson(line ?? '')}\n`);
   };
   return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
 }

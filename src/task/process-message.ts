@@ -1,3 +1,4 @@
+import { maskUrl } from '../util/mask.ts';
 import type { TaskFailure } from './state.ts';
 
 /** What a worker says to a task's process, over its IPC channel. */
@@ -79,7 +80,7 @@ function progressOf({ fraction, note }: Readonly<Record<string, unknown>>): From
   return { kind: 'progress', fraction: within, ...(note === undefined ? {} : { note: textOf(note, MAX_NOTE) }) };
 }
 
-/** Whatever was thrown, without its stack: results are read by others than those who may read logs. */
+/** Whatever was thrown, masked and without its stack: results are read by others than those who may read logs. */
 export function failureOf(thrown: unknown): TaskFailure {
   try {
     return readFailure(thrown);
@@ -99,9 +100,9 @@ function readFailure(thrown: unknown): TaskFailure {
   };
 }
 
-/** PostgreSQL's text holds no NUL. */
+/** Masked before it is cut: without its end a URL would not be known for one. PostgreSQL's text holds no NUL. */
 function textOf(value: unknown, max: number): string {
-  const text = typeof value === 'string' ? value : String(value);
+  const text = maskUrl(typeof value === 'string' ? value : String(value));
   const cut = text.length > max ? `${text.slice(0, max)}…` : text;
   return cut.replaceAll('\0', '\uFFFD');
 }

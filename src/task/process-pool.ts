@@ -2,6 +2,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { aborted } from '../util/aborted.ts';
 import { backoffMs } from '../util/backoff.ts';
+import { maskUrl } from '../util/mask.ts';
 import { ProcessGuard } from './guard.ts';
 import type { Isolation } from './isolation.ts';
 import { TaskProcess } from './task-process.ts';
@@ -28,6 +29,9 @@ export interface ProcessPoolOptions {
 
 /** A process that is reused is replaced when it holds more than this share of the memory that a run may have. */
 const RECYCLE_SHARE = 0.5;
+
+/** Of what a process printed that could not be made ready. */
+const SHOWN_CHARACTERS = 2_000;
 
 /** A spare that dies so long after the one before begins the count of deaths anew. */
 const CALM_MS = 60_000;
@@ -187,7 +191,9 @@ export class ProcessPool implements Service {
       // It is replaced when the next one is taken, not at once: it would fail again.
       const { spares } = this.#shelfOf(env);
       if (spares.includes(one)) spares.splice(spares.indexOf(one), 1);
-      if (!this.#isClosed) logger.error({ error }, 'a process for tasks could not be made ready');
+      // Not in the error: that becomes the task's, and Node prints lines of the source with their secrets.
+      const output = maskUrl(one.takeOutput() ?? '').slice(-SHOWN_CHARACTERS);
+      if (!this.#isClosed) logger.error({ error, output }, 'a process for tasks could not be made ready');
       void one.kill();
     });
     return one;

@@ -148,7 +148,7 @@ export class TaskProcess {
     return ended;
   }
 
-  /** The end of what it printed since the run began. */
+  /** The end of what it printed since the run began, or since its own beginning when it has had none. */
   takeOutput(): string | undefined {
     return this.#output.take();
   }
@@ -246,18 +246,13 @@ export class TaskProcess {
     this.#tellEnding(code, signal);
     // Of one that was ready what it printed belongs to its run.
     if (!wasReady) {
-      const why = error?.message ?? `${this.#death().error.message}${this.#lastLines()}`;
+      const why = error?.message ?? `${this.#death().error.message}; see the worker's log`;
       this.#ready.reject(new TaskProcessError(why, { cause: error }));
     }
     if (this.pid !== undefined) await this.tree.gone();
     if (this.pid !== undefined) this.#options.guard?.drop(this.pid);
     this.#over.resolve();
     this.#runEnded(this.#death());
-  }
-
-  #lastLines(): string {
-    const output = this.#output.take()?.trim();
-    return output ? `: ${output.slice(-500)}` : '';
   }
 
   #tellEnding(code: number | null, signal: NodeJS.Signals | null): void {
