@@ -1,5 +1,5 @@
-import { pino } from 'pino';
 import { isError } from '../util/thrown.ts';
+import { errorJson } from './error-json.ts';
 import type { Logger } from './logger.ts';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const satisfies readonly (keyof Logger)[];
@@ -20,13 +20,4 @@ export function showingErrors(logger: Logger): Logger {
 
 /** The error itself, with what it is as JSON: a logger that knows errors finds one. */
 const shown = (error: Error): Error =>
-  Object.create(error, { toJSON: { value: () => asJson(error), configurable: true, writable: true } });
-
-function asJson(error: Error): object {
-  try {
-    return pino.stdSerializers.err(error);
-  } catch {
-    // Its members are code of whoever threw it.
-    return { type: 'Error', message: 'it threw an error that cannot be read' };
-  }
-}
+  Object.create(error, { toJSON: { value: () => errorJson(error), configurable: true, writable: true } });

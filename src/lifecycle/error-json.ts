@@ -1,0 +1,44 @@
+import { SvcCommError } from '../errors.ts';
+import { isError } from '../util/thrown.ts';
+
+/** Of an error with its causes: they may be written into each other. */
+const MOST_ERRORS = 20;
+
+/** What else our own errors have is told by what they are called. */
+const TOLD: readonly string[] = ['type', 'name', 'message', 'stack', 'code', 'cause', 'errors'];
+
+/**
+ * What an error is in a line of JSON: type, message, stack, code, its cause and an AggregateError's errors alike, and the
+ * data of our own. What others put on theirs stays out: an HTTP client's has the request, with its headers and body.
+ * @returns what is no error as it is
+ */
+export function errorJson(value: unknown): unknown {
+  try {
+    return isError(value) ? jsonOf(value, new Set()) : value;
+  } catch {
+    // Its members are code of whoever threw it.
+    return { type: 'Error', message: 'it threw an error that cannot be read' };
+  }
+}
+
+/** @param seen errors that are in it already */
+function jsonOf(error: Error, seen: Set<unknown>): object {
+  seen.add(error);
+  const { name, message, stack, code, cause, errors } = error as unknown as Readonly<Record<string, unknown>>;
+  const inner = (value: unknown): unknown => {
+    if (typeof value === 'string') return value;
+    return isError(value) && !seen.has(value) && seen.size < MOST_ERRORS ? jsonOf(value, seen) : undefined;
+  };
+  const own = error instanceof SvcCommError ? Object.entries(error).filter(([member]) => !TOLD.includes(member)) : [];
+  return {
+    type: typeof error.constructor === 'function' ? error.constructor.name : textOf(name),
+    message: textOf(message),
+    stack: textOf(stack),
+    code: typeof code === 'number' ? code : textOf(code),
+    cause: inner(cause),
+    errors: Array.isArray(errors) ? errors.slice(0, MOST_ERRORS).map(inner).filter(Boolean) : undefined,
+    ...Object.fromEntries(own.map(([member, value]) => [member, isError(value) ? inner(value) : value])),
+  };
+}
+
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);

@@ -1,0 +1,130 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import axios from 'axios';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { CallLostError } from '../../src/errors.ts';
+import { errorJson } from '../../src/lifecycle/error-json.ts';
+import type { Logger } from '../../src/lifecycle/logger.ts';
+import { showingErrors } from '../../src/lifecycle/shown-errors.ts';
+import { childLogger } from '../../src/task/child-logger.ts';
+
+const CANARY = 'c4n4ry';
+
+let server: Server;
+let url: string;
+
+beforeAll(async () => {
+  server = createServer((_, response) => response.writeHead(400).end(JSON.stringify({ token: CANARY }))).listen(0);
+  await once(server, 'listening');
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/orders`;
+});
+afterAll(() => server.close());
+
+/** What a project's own HTTP client fails with: it has the request with all that was sent, and what came back. */
+const refused = (): Promise<Error> =>
+  axios
+    .post(url, { card: CANARY }, { auth: { username: 'u', password: CANARY }, headers: { 'x-api-key': CANARY } })
+    .then(
+      () => new Error('it was taken'),
+      (error: Error) => error,
+    );
+
+const TOLD = {
+  type: 'AxiosError',
+  message: 'Request failed with status code 400',
+  stack: expect.stringContaining('error-json.test.ts'),
+  code: 'ERR_BAD_REQUEST',
+};
+
+afterEach(() => vi.restoreAllMocks());
+
+describe('the request and the answer of an HTTP client’s error', () => {
+  test('are not in the lines of a pino of the project, nor of what writes JSON', async () => {
+    const lines: string[] = [];
+    const write = (line: string) => void lines.push(line);
+    const plain = (fields: object, msg: string) => write(JSON.stringify({ ...fields, msg }));
+    const loggers: Logger[] = [pino({}, { write }), { debug: plain, info: plain, warn: plain, error: plain }];
+    const error = await refused();
+    for (const logger of loggers) showingErrors(logger).error({ error }, 'failed');
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject(loggers.map(() => ({ error: TOLD, msg: 'failed' })));
+    expect(lines.join('')).not.toContain(CANARY);
+  });
+
+  test('are not in the lines of a task', async () => {
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const error = await refused();
+    const circular: Record<string, unknown> = { error };
+    circular.self = circular;
+    const logger = childLogger({ taskId: 't' });
+    logger.error({ error, inner: { failure: error } }, 'failed');
+    logger.error(circular, 'failed again');
+    const lines = write.mock.calls.map(([line]) => String(line));
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({ taskId: 't', error: TOLD, inner: { failure: TOLD } });
+    expect(JSON.parse(lines[1] ?? '')).toMatchObject({ taskId: 't', fields: expect.stringContaining(TOLD.message) });
+    expect(lines.join('')).not.toContain(CANARY);
+  });
+
+  test('are not in the lines of a service, whichever of its fields has it', async () => {
+    const child = fork(new URL('../support/failure-logging-child.ts', import.meta.url), [url, CANARY], {
+      execArgv: ['--import', 'tsx'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    const lines = (await text(child.stderr as Readable)).trim().split('\n');
+    const told = { ...TOLD, stack: expect.any(String) };
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { error: told, msg: 'failed' },
+      { err: told, msg: 'failed' },
+      { error: told, msg: TOLD.message },
+    ]);
+    expect(lines.join('')).not.toContain(CANARY);
+  });
+});
+
+describe('an error in a line of JSON', () => {
+  test('has its cause, those of an AggregateError and what is behind them, and each once', () => {
+    const inner = Object.assign(new Error('no route to host', { cause: 'a cable' }), {
+      code: 'EHOSTUNREACH',
+      extra: 1,
+    });
+    const all = new AggregateError([inner, 'nothing', inner], 'no address');
+    const outer = new RangeError('not sent', { cause: all });
+    inner.cause = Object.assign(outer, { code: 7 });
+    expect(JSON.parse(JSON.stringify(errorJson(outer)))).toEqual({
+      type: 'RangeError',
+      message: 'not sent',
+      stack: outer.stack,
+      code: 7,
+      cause: {
+        type: 'AggregateError',
+        message: 'no address',
+        stack: all.stack,
+        errors: [{ type: 'Error', message: 'no route to host', stack: inner.stack, code: 'EHOSTUNREACH' }, 'nothing'],
+      },
+    });
+  });
+
+  test('has no end of causes, and is soon written', () => {
+    const many = Array.from({ length: 1_000 }, (_, n) => new Error(`cause ${n}`));
+    for (const [n, error] of many.entries()) Object.assign(error, { cause: many[n + 1], errors: many });
+    expect(JSON.stringify(errorJson(many[0] as Error)).match(/"type"/g)).toHaveLength(20);
+  });
+
+  test('has the data of one of ours', () => {
+    const error = new CallLostError({ service: 'pricing', method: 'quote', callId: 'c' });
+    expect(errorJson(error)).toMatchObject({ code: error.code, service: 'pricing', method: 'quote', callId: 'c' });
+  });
+
+  test('whose members throw is told of all the same', () => {
+    const error = Object.defineProperty(new Error('x'), 'message', {
+      get() {
+        throw new Error('no');
+      },
+    });
+    expect(errorJson(error)).toEqual({ type: 'Error', message: 'it threw an error that cannot be read' });
+  });
+});
