@@ -1,4 +1,5 @@
 import { context, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
+import { maskUrl } from '../util/mask.ts';
 import { quietly } from '../util/quietly.ts';
 import { activeTrace } from '../util/trace-context.ts';
 import { endSpan } from './span-ends.ts';
@@ -41,7 +42,7 @@ export function inProcessSpan<T>(
     span.setAttribute(step === undefined ? 'svc_comm.process.state' : 'svc_comm.task.state', state);
     if (!failure) return;
     span.setAttribute('error.type', failure.code ?? failure.name);
-    span.setStatus({ code: SpanStatusCode.ERROR, message: failure.message });
+    span.setStatus({ code: SpanStatusCode.ERROR, message: maskUrl(failure.message) });
   };
   return context.with(trace.setSpan(base, span), async () => {
     try {

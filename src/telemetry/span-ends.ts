@@ -1,6 +1,7 @@
 import { type Span, SpanStatusCode } from '@opentelemetry/api';
 import type { Verdict } from '../message/handler.ts';
 import { errorType } from '../util/error-type.ts';
+import { maskUrl } from '../util/mask.ts';
 import { quietly } from '../util/quietly.ts';
 import { isError } from '../util/thrown.ts';
 
@@ -42,13 +43,13 @@ export function endSpan(span: Span, error?: unknown): void {
   quietly(() => span.end());
 }
 
-/** All of it texts: what was thrown may have anything in their place, or nothing that can be read. */
+/** All of it texts, masked: what was thrown may have anything in their place, or nothing that can be read. */
 function exceptionOf(error: unknown): { readonly name: string; readonly message: string; readonly stack?: string } {
   const name = errorType(error);
   try {
-    if (!isError(error)) return { name, message: String(error) };
+    if (!isError(error)) return { name, message: maskUrl(String(error)) };
     const { message, stack } = error as { readonly message: unknown; readonly stack?: unknown };
-    return { name, message: String(message), ...(typeof stack === 'string' ? { stack } : {}) };
+    return { name, message: maskUrl(String(message)), ...(typeof stack === 'string' ? { stack: maskUrl(stack) } : {}) };
   } catch {
     return { name, message: 'what was thrown cannot be read' };
   }

@@ -67,6 +67,23 @@ describe('the span of a handler', () => {
     ]);
   });
 
+  test('hides the password of a URL in what was thrown', async () => {
+    const span = handled({ kind: 'ack', outcome: 'failed', value: new Error('no way to amqp://u:c4n4ry@h/v') });
+    expect(span?.status.message).toBe('no way to amqp://u:***@h/v');
+    expect(span?.events[0]?.attributes).toMatchObject({ 'exception.stacktrace': expect.stringContaining('u:***@h') });
+    expect(JSON.stringify([span?.events, span?.status, span?.attributes])).not.toContain('c4n4ry');
+    const text = handled({ kind: 'ack', outcome: 'failed', value: 'no way to amqp://u:c4n4ry@h/v' });
+    expect(JSON.stringify([text?.events, text?.status])).not.toContain('c4n4ry');
+    const failure = { name: 'Error', message: 'no way to amqp://u:c4n4ry@h/v' };
+    const step = { process: 'order', instanceId: '1', step: 'pay' };
+    await telemetry.processing(
+      step,
+      async () => undefined,
+      () => ({ state: 'FAILURE', failure }),
+    );
+    expect(exporter.getFinishedSpans().at(-1)?.status.message).toBe('no way to amqp://u:***@h/v');
+  });
+
   test('whose processor throws leaves the work alone', async () => {
     takeDown();
     const throwing = () => {
