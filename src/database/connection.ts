@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { Client, type ClientConfig, escapeLiteral } from 'pg';
 import { DatabaseAccessRefusedError, DatabaseUnavailableError } from '../errors.ts';
-import { maskUrl } from '../util/mask.ts';
+import { maskWholeUrl } from '../util/mask.ts';
 import {
   errorText,
   isAccessRefused,
@@ -80,7 +80,7 @@ class PgConnection implements DatabaseConnection {
 
   constructor(options: Required<ConnectionOptions>) {
     this.#options = options;
-    this.#url = maskUrl(options.url);
+    this.#url = maskWholeUrl(options.url);
     const config: ClientConfig = {
       connectionString: options.url,
       application_name: options.applicationName,

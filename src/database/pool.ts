@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { DatabaseAccessRefusedError, DatabaseBusyError, DatabaseUnavailableError } from '../errors.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { backoffMs } from '../util/backoff.ts';
-import { maskUrl } from '../util/mask.ts';
+import { maskWholeUrl } from '../util/mask.ts';
 import { sleep } from '../util/sleep.ts';
 import { waitsUntilMs } from '../util/waits.ts';
 import {
@@ -62,7 +62,7 @@ export class DatabasePool implements Service {
 
   /** Masked. */
   get url(): string {
-    return maskUrl(this.#url);
+    return maskWholeUrl(this.#url);
   }
 
   get #url(): string {

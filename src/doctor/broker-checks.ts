@@ -10,7 +10,7 @@ import {
 import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
 import { topologySpec } from '../settings/parts.ts';
 import { countText } from '../util/count-text.ts';
-import { maskUrl } from '../util/mask.ts';
+import { maskWholeUrl } from '../util/mask.ts';
 import { messageOf } from '../util/thrown.ts';
 import type { Examination } from './examination.ts';
 import { type Finding, ok, type ProblemCode, problem } from './problems.ts';
@@ -78,8 +78,8 @@ async function connected({ settings, assembly }: Examination) {
     }
     const version = node.serverVersion ?? '';
     const product = assembly.embedded.broker ? 'embedded broker' : 'RabbitMQ';
-    findings.push(ok('broker', `${product} ${version} at ${maskUrl(url)}`));
-    if (isOlder(version)) findings.push(problem('broker-old', `RabbitMQ ${version} at ${maskUrl(url)}`));
+    findings.push(ok('broker', `${product} ${version} at ${maskWholeUrl(url)}`));
+    if (isOlder(version)) findings.push(problem('broker-old', `RabbitMQ ${version} at ${maskWholeUrl(url)}`));
     if (connection) await node.stop();
     else {
       connection = node;

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../errors.ts';
 import { kindOf } from '../util/assert-object.ts';
-import { maskUrl } from '../util/mask.ts';
+import { maskUrl, maskWholeUrl } from '../util/mask.ts';
 
 /** Where a request goes. Made by `BaseUrl.resolve` only, so that none lies outside of its base. */
 export interface Target {
@@ -29,7 +29,7 @@ export class BaseUrl {
     const isFit = url && /^https?:$/.test(url.protocol) && url.hostname !== '' && !/[\\\s]/.test(text);
     if (!isFit || url.username || url.password || /[?#]/.test(text)) {
       const expected = 'an http:// or https:// URL without credentials, query and fragment';
-      throw new InvalidArgumentError(argument, expected, show(maskUrl(String(text))));
+      throw new InvalidArgumentError(argument, expected, show(maskWholeUrl(String(text))));
     }
     this.origin = url.origin;
     this.#basePath = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;

@@ -22,8 +22,13 @@ export function parseBrokerUrls(value: unknown): readonly string[] | undefined {
 
 export function parseDatabaseUrl(value: unknown): string | undefined {
   if (isEmbeddedUrl(value)) return value;
-  return isUrl(value, ['postgres:', 'postgresql:']) && isOfOneHost(new URL(value)) ? value : undefined;
+  if (!isUrl(value, ['postgres:', 'postgresql:'])) return undefined;
+  const url = new URL(value);
+  return isOfOneHost(url) && !isCutAtSlash(url) ? value : undefined;
 }
+
+/** `app:2024/rest@db`: the rest of a password would be the database's name, and shown as such. */
+const isCutAtSlash = ({ password, pathname }: URL): boolean => password === '' && pathname.includes('@');
 
 /** pg takes a list, which libpq knows, for one name: it would be looked up for ever. */
 const isOfOneHost = ({ hostname, searchParams }: URL): boolean =>

@@ -1,10 +1,12 @@
-import { maskUrl } from '../util/mask.ts';
+import { maskUrl, maskWholeUrl } from '../util/mask.ts';
 import { SETTINGS } from './catalogue.ts';
 
 const HIDDEN = '***';
 const SECRET_NAME = /pass|secret|token|credential|private|api_?key/i;
 /** Whatever stands before the last `@` of a URL may be a password, also when the URL is malformed. */
 const BEFORE_HOST = /([a-z][a-z0-9+.-]*:\/*)[^\s"']*@/gi;
+/** Of a value that is one URL, in which a password may hold anything. */
+const ALL_BEFORE_HOST = /^(\s*[a-z][a-z0-9+.-]*:\/*).*@/is;
 const DSN_SECRET = /\b((?:password|passwd|pwd|token|secret)["']?\s*[=:]\s*["']?)[^\s"',;&]+/gi;
 const MAX_SHOWN = 120;
 
@@ -13,7 +15,7 @@ const MAX_SHOWN = 120;
  * inside URLs; functions are named.
  */
 export function maskSettings(value: unknown): unknown {
-  if (typeof value === 'string') return maskUrl(value);
+  if (typeof value === 'string') return maskWholeUrl(value);
   return mapValue(value, maskSettings);
 }
 
@@ -32,7 +34,8 @@ export function maskText(text: string): string {
 }
 
 function hideRefused(value: unknown): unknown {
-  return typeof value === 'string' ? maskText(value) : mapValue(value, hideRefused);
+  if (typeof value !== 'string') return mapValue(value, hideRefused);
+  return maskText(value.replace(ALL_BEFORE_HOST, `$1${HIDDEN}@`));
 }
 
 function mapValue(value: unknown, mask: (value: unknown) => unknown): unknown {

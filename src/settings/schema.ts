@@ -38,7 +38,7 @@ export const settingsSchema = z.strictObject({
   }),
   databaseUrl: described(parsed(parseDatabaseUrl).optional(), {
     ...text(
-      "a postgres:// URL of one host, or 'embedded:' or 'embedded:memory'",
+      "a postgres:// URL of one host, with %2F for a / in its password, or 'embedded:' or 'embedded:memory'",
       'Outbox, inbox and future events live there',
     ),
     defaultText: 'no database',

@@ -9,8 +9,8 @@ const SCHEME_END = '://';
 const SCHEME_SIGN = /[a-z0-9+.-]/i;
 /** What ends a URL in a text. */
 const URL_END = /[\s"]/g;
-/** What ends the user's name. */
-const USER_END = /[\s:/@"]/g;
+/** What ends the user's name, which itself may hold an `@` (`user@tenant`). */
+const USER_END = /[\s:/"]/g;
 /** A password may hold any sign when somebody forgot to percent-encode it; digits and a slash are a port and a path. */
 const PORT = /\d{1,5}(?:\/|$)/y;
 
@@ -24,11 +24,28 @@ const VALUE_END = /[&\s;"]/g;
 /** Behind the quote around the URL, which is not the value's. */
 const BEHIND_QUOTE = /$|[\s,.;:)\]}]/y;
 
+/** Of a text that is one URL. */
+const HEAD = /^[a-z][a-z0-9+.-]*:\/\//i;
+const BEFORE_HOST = /^([^:]*:\/\/).*@/s;
+
 const HIDDEN = '***';
 
 /** Hides passwords in every URL of a text: `amqp://guest:***@host`. Safe on texts without any. */
 export function maskUrl(text: string): string {
   return maskQueries(maskPasswords(text));
+}
+
+/**
+ * The same for a text that is one URL, as settings have them: what ends a URL in other texts (a space, a quote) may be in
+ * its password. Of what does not parse nobody knows where the password ends: all before the last `@` is hidden.
+ */
+export function maskWholeUrl(text: string): string {
+  if (!HEAD.test(text)) return maskUrl(text);
+  if (!URL.canParse(text)) return maskUrl(text.replace(BEFORE_HOST, `$1${HIDDEN}@`));
+  const url = new URL(text);
+  if (url.password === '' && url.search === '' && url.hash === '') return maskUrl(text);
+  if (url.password !== '') url.password = HIDDEN;
+  return maskUrl(url.href);
 }
 
 function maskPasswords(text: string): string {

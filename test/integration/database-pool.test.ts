@@ -259,3 +259,13 @@ test('a transactions setting that swallows the failure does not make it a commit
 test('the pool keeps the word of a service however starts and stops cross', async () => {
   await stressService(() => makePool(), 60);
 });
+
+test.each(['app@tenant:c4n4ry', 'app:my c4n4ry', 'app:a"c4n4ry'])(
+  'a database that is down is named without the password: %s',
+  async (credentials) => {
+    const pool = makePool({ url: `postgres://${credentials}@127.0.0.1:1/x`, wait: false });
+    const failure = await pool.start().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'SVC_COMM_DATABASE_UNAVAILABLE', message: expect.stringContaining(':***@') });
+    expect(String(failure) + pool.url).not.toContain('c4n4ry');
+  },
+);

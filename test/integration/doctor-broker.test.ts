@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { EmbeddedBroker } from '../../src/embedded/broker/embedded-broker.ts';
 import { testBrokerUrl } from '../support/servers.ts';
 import { ServiceKit } from '../support/service-kit.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
@@ -31,4 +32,19 @@ it('doctor has what it found until the broker went away, and all else, with one 
     new Set(['settings', 'broker', 'database', 'tables', 'outbox', 'tasks']),
   );
   expect(proxy.connections).toBe(0);
+});
+
+it.each([
+  ['svc@corp', 'c4n4ry'],
+  ['svc', 'my c4n4ry'],
+  ['svc', 'a"c4n4ry'],
+])('doctor names a broker without the password: user %s, password %s', async (user, password) => {
+  const broker = new EmbeddedBroker({ users: { [user]: password } });
+  await broker.start();
+  onTestFinished(() => broker.stop());
+  const brokerUrl = `amqp://${user}:${password}@127.0.0.1:${broker.port}`;
+  const findings = await kit.service('named', { brokerUrl }).examine();
+  const texts = findings.filter(({ area }) => area === 'broker').map(({ text }) => text);
+  expect(texts[0]).toMatch(/^RabbitMQ .* at amqp:\/\/svc(%40corp)?:\*\*\*@127\.0\.0\.1/);
+  expect(JSON.stringify(findings)).not.toContain('c4n4ry');
 });

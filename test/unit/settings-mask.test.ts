@@ -16,6 +16,8 @@ describe('credentials', () => {
       restApi: { host: 'http://api', authUrl: 'login', username: 'u', password: CANARY },
       http: { token: CANARY },
     };
+    const others = [`amqp://a@b:${CANARY}@c`, `postgres://a:my ${CANARY}@c/d`, `postgres://a:"${CANARY}@c/d`];
+    expect(inspect(maskSettings({ brokerUrl: others }))).not.toContain(CANARY);
     for (const settings of [given, resolveSettings(given)]) {
       const shown = maskSettings(settings);
       expect(inspect(shown, { depth: 9 })).not.toContain(CANARY);
@@ -33,6 +35,11 @@ describe('credentials', () => {
     ['a broker URL of the wrong protocol', { brokerUrl: `amq://user:${CANARY}@host` }, {}],
     ['a URL with an unescaped password', { brokerUrl: `amqp://user:a/b@${CANARY}@ho st` }, {}],
     ['a URL that lost its slashes', { databaseUrl: `postgres:user:${CANARY}@host/db` }, {}],
+    ['a URL of the wrong protocol whose password has a space', { brokerUrl: `amq://user:my ${CANARY}@host` }, {}],
+    ['a URL whose password is read as port and path', { databaseUrl: `postgres://app:2024/${CANARY}@db/x` }, {}],
+    ['a URL whose password is read so, and has a space', { databaseUrl: `postgres://app:2024/a ${CANARY}@db/x` }, {}],
+    ['a URL whose password is read so behind an @', { databaseUrl: `postgres://a@b:2024/${CANARY}@db/x` }, {}],
+    ['an API host whose password has a space', { restApi: { host: `http://user:my ${CANARY}@host` } }, {}],
     ['a list with one wrong URL', { brokerUrl: [`amqp://u:${CANARY}@a`, `http://u:${CANARY}@b`] }, {}],
     ['a DSN', { databaseUrl: `host=localhost user=me password=${CANARY}` }, {}],
     ['a URL in another setting', {}, { SVC_COMM_PREFETCH: `amqp://u:${CANARY}@host` }],

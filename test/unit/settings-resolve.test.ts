@@ -142,6 +142,11 @@ describe('a wrong setting', () => {
       { databaseUrl: 'postgres:///orders?host=a,b' },
       { setting: 'databaseUrl', expected: expect.stringContaining('of one host') },
     ],
+    [
+      'a database URL whose password is cut at a slash',
+      { databaseUrl: 'postgres://app:2024/c4n4ry@db/x' },
+      { setting: 'databaseUrl', expected: expect.stringContaining('%2F'), got: '"postgres://***@db/x"' },
+    ],
     ['a database that is no PostgreSQL', { databaseUrl: 'mysql://localhost/a' }, { setting: 'databaseUrl' }],
     [
       'an unknown exchange type',

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { InvalidArgumentError } from '../../src/errors.ts';
 import { backoffMs, RECONNECT_BACKOFF } from '../../src/util/backoff.ts';
 import { type Duration, durationMs } from '../../src/util/duration.ts';
-import { maskJson, maskUrl } from '../../src/util/mask.ts';
+import { maskJson, maskUrl, maskWholeUrl } from '../../src/util/mask.ts';
 import { sleep } from '../../src/util/sleep.ts';
 
 describe('backoff', () => {
@@ -54,6 +54,27 @@ describe('masking', () => {
   test('hides a password that holds a slash, a colon or an at sign', () => {
     expect(maskUrl('amqp://u:p/a:s@s@host/v')).not.toMatch(/p\/a|s@s/);
   });
+
+  test('hides the password of a user whose name holds an at sign', () => {
+    expect(maskUrl('no way to postgres://app@tenant:c4n4ry@db/x, nor to amqp://svc@corp:c4n4ry@mq')).toBe(
+      'no way to postgres://app@tenant:***@db/x, nor to amqp://svc@corp:***@mq',
+    );
+    expect(maskUrl('http://u@h:80/a@b and amqp://u@h:5672')).toBe('http://u@h:80/a@b and amqp://u@h:5672');
+  });
+
+  test.each([
+    ['postgres://app@tenant:c4n4ry@db/x', 'postgres://app%40tenant:***@db/x'],
+    ['postgres://app:my c4n4ry@db/x', 'postgres://app:***@db/x'],
+    ['postgres://app:a"c4n4ry@db:5432/x?a=1', 'postgres://app:***@db:5432/x?a=1'],
+    ['postgres://db/x?user=me&password=a "c4n4ry', 'postgres://db/x?user=me&password=***'],
+    ['amqp://app:my c4n4ry@m q', 'amqp://***@m q'],
+    ['postgres://app@db/x', 'postgres://app@db/x'],
+    ['http://api', 'http://api'],
+    ['embedded:', 'embedded:'],
+    ['a text, not a URL: me@here', 'a text, not a URL: me@here'],
+  ])('of a whole URL hides the password, whatever is in it: %s', (url, masked) => {
+    expect(maskWholeUrl(url)).toBe(masked);
+  });
 });
 
 describe('masking a text of a stranger', () => {
@@ -79,7 +100,7 @@ describe('masking a text of a stranger', () => {
   });
 
   test('hides what the patterns hide that are its definition', () => {
-    const password = /([a-z0-9+.-]:\/\/[^\s:/@"]*):(?!\d{1,5}(?:\/|$))[^\s"]*@/gi;
+    const password = /([a-z0-9+.-]:\/\/[^\s:/"]*):(?!\d{1,5}(?:\/|$))[^\s"]*@/gi;
     const secret =
       /([?&;#](?:sig|[\w.-]*(?:password|passwd|pwd|passphrase|token|secret|key|signature|credential))=)(?:[^&\s;"]|"(?!$|[\s,.;:)\]}]))*/gi;
     const piece = fc.constantFrom(
