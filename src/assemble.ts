@@ -212,6 +212,8 @@ export class SvcCommService {
    * own queue is declared before the first.
    * @returns what the handler returned; undefined when the queue is empty
    * @throws what the handler threw; its message waits in a retry queue or in the dead letters then
+   * @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH), UnroutableError (SVC_COMM_UNROUTABLE) when those are
+   *   missing and cannot be made; the message is back in its queue then
    */
   async takeOne(queue: string, handler: TakeHandler): Promise<unknown> {
     if (typeof handler !== 'function') throw new InvalidArgumentError('handler', 'a function', kindOf(handler));

@@ -2,7 +2,7 @@ import { BrokerSubscriber } from '../broker/subscriber.ts';
 import { BrokerTopology } from '../broker/topology.ts';
 import type { TakeOneOptions } from '../consumer/take-one.ts';
 import type { Service } from '../lifecycle/service.ts';
-import { consumeOptions, liveTopologySpec, topologySpec } from '../settings/parts.ts';
+import { consumeOptions, liveTopologySpec } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
 
@@ -40,8 +40,9 @@ export function assembleTaker(assembly: Assembly): Taker {
     services: [...database, publishing, publisher, consuming],
     optionsFor: (queue) => {
       if (queue === settings.queue.name) return { ...common, topologySpec: spec };
-      const other = { ...topologySpec(settings, []), binds: [], queue: { ...settings.queue, name: queue } };
-      return { ...common, topologySpec: other };
+      const { retryDelaysMs } = spec;
+      const beside = { exchanges: [], binds: [], queue: { ...settings.queue, name: queue }, retryDelaysMs };
+      return { ...common, topologySpec: { ...beside, isQueueForeign: true } };
     },
     declare: async () => {
       // Consumers that were registered since have bindings of their own.

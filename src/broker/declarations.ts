@@ -40,7 +40,8 @@ export function declarationsOf(spec: TopologySpec, serverVersion: string | undef
   };
   const retries = [...new Set(spec.retryDelaysMs)].map((delayMs) => retryQueue(queue, delayMs));
   const deadLetters = spec.hasDeadLetters === false ? [] : [dead];
-  return [...exchangesOf(spec.exchanges, spec.binds), ...deadLetters, ...retries, workQueue(queue, serverVersion)];
+  const work = spec.isQueueForeign ? [] : [workQueue(queue, serverVersion)];
+  return [...exchangesOf(spec.exchanges, spec.binds), ...deadLetters, ...retries, ...work];
 }
 
 /** No dead-letter exchange: what expires or exceeds a limit must not slip in among the dead letters. */

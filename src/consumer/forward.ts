@@ -1,4 +1,4 @@
-import { InvalidArgumentError, MessageTooLargeError, UnroutableError } from '../errors.ts';
+import { InvalidArgumentError, MessageTooLargeError, TopologyMismatchError, UnroutableError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Message } from '../message/message.ts';
 import type { Publisher } from '../message/publisher.ts';
@@ -21,19 +21,26 @@ export interface PersistOptions {
   readonly what: string;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Whether trying again is of no use; `before` is the error of the try before. @default never */
+  readonly isLasting?: ((error: unknown, before: unknown) => boolean) | undefined;
 }
 
 /**
  * Does something until it works, or until the signal aborts.
  * @returns whether it was done
+ * @throws what is lasting
  */
-export async function persist(work: () => Promise<void>, { what, logger, signal }: PersistOptions): Promise<boolean> {
+export async function persist(work: () => Promise<void>, options: PersistOptions): Promise<boolean> {
+  const { what, logger, signal, isLasting } = options;
+  let before: unknown;
   for (let tries = 0; !signal.aborted; tries += 1) {
     try {
       await work();
       return true;
     } catch (error) {
       if (signal.aborted) break;
+      if (isLasting?.(error, before)) throw error;
+      before = error;
       const delayMs = troubleDelayMs(tries);
       logger.error({ error, tries: tries + 1, delayMs }, `${what} failed; the message is held and it is tried again`);
       await sleep(delayMs, signal);
@@ -46,6 +53,8 @@ export interface ForwarderOptions {
   readonly publisher: Publisher;
   readonly topology: Topology;
   readonly topologySpec: TopologySpec;
+  /** Whether a queue that is missing, and that we cannot make, is waited for. @default true */
+  readonly awaitsQueues?: boolean | undefined;
   readonly logger: Logger;
 }
 
@@ -61,6 +70,7 @@ export class Forwarder {
   /**
    * @param signal gives up: nothing is sent from then on, but what is under way may still arrive
    * @returns whether the broker confirmed it
+   * @throws TopologyMismatchError, UnroutableError when its queue is not there to stay, and is not waited for
    */
   forward(copy: Message, signal: AbortSignal): Promise<boolean> {
     const publish = async (message: Message) => {
@@ -89,7 +99,8 @@ export class Forwarder {
         throw error;
       }
     };
-    return persist(work, { what, logger: this.#options.logger, signal });
+    const { logger, awaitsQueues = true } = this.#options;
+    return persist(work, { what, logger, signal, isLasting: awaitsQueues ? undefined : isQueueMissing });
   }
 
   /** For all that find a queue missing at the same time. */
@@ -101,6 +112,10 @@ export class Forwarder {
     return this.#ensuring;
   }
 }
+
+/** Still, after the try before has declared what may be declared. */
+const isQueueMissing = (error: unknown, before: unknown): boolean =>
+  error instanceof TopologyMismatchError || (error instanceof UnroutableError && before instanceof UnroutableError);
 
 /** It cannot be written down, and never will be: some header is of a kind that is read and not written. */
 const isUnsendable = (error: unknown): boolean =>

@@ -20,7 +20,7 @@ export type TakeHandler = RawHandler | KindedMark;
 /** Without its call signature, lest the parameters of a plain function written in place go untyped. */
 type KindedMark = Omit<Kinded<ConsumerFunction>, never>;
 
-export interface TakeOneOptions extends Omit<HandlingOptions, 'router'> {
+export interface TakeOneOptions extends Omit<HandlingOptions, 'router' | 'awaitsQueues'> {
   readonly subscriber: Pick<Subscriber, 'take'>;
 }
 
@@ -31,11 +31,13 @@ export interface TakeOneOptions extends Omit<HandlingOptions, 'router'> {
  * @returns what the handler returned; undefined when the queue is empty
  * @throws what the handler threw; its message waits in a retry queue or in the dead letters then, or, when
  * infrastructure failed, is back in its queue
+ * @throws TopologyMismatchError, UnroutableError when its retry or dead queue is missing and cannot be made, or differs;
+ * the message is back in its queue
  */
 export async function takeOne(handler: TakeHandler, options: TakeOneOptions): Promise<unknown> {
   const router = new MessageRouter();
   router.defaultConsumer(handler as RawHandler);
-  const workings = createWorkings({ ...options, router });
+  const workings = createWorkings({ ...options, router, awaitsQueues: false });
   for (;;) {
     const delivery = await options.subscriber.take(options.topologySpec.queue.name);
     if (!delivery) return undefined;

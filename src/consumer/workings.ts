@@ -29,6 +29,11 @@ export interface HandlingOptions {
   readonly appId?: string | undefined;
   readonly topology: Topology;
   readonly topologySpec: TopologySpec;
+  /**
+   * Whether a message is held while the queue for its copy is missing and we cannot make it; else settling it throws.
+   * @default true
+   */
+  readonly awaitsQueues?: boolean | undefined;
   readonly router: Pick<MessageRouter, 'handlers'>;
   /** Without one, effects may happen twice after a crash, and parked keys are known to this process only. */
   readonly inbox?: Inbox | undefined;
@@ -61,7 +66,7 @@ export interface Workings {
 
 /** @throws InvalidConsumerError when a route asks for the inbox and there is none */
 export function createWorkings(given: HandlingOptions): Workings {
-  const { publisher, topology, topologySpec, router, inbox, scheduler } = given;
+  const { publisher, topology, topologySpec, awaitsQueues, router, inbox, scheduler } = given;
   const { logger = silentLogger, clock = systemClock, appId = '', inTransaction } = given;
   const options = { ...DEFAULT_CONSUMER_OPTIONS, ...given.options };
   const { handlerTimeoutMs, inboxByDefault, inboxGroup, concurrency, retry } = options;
@@ -97,7 +102,7 @@ export function createWorkings(given: HandlingOptions): Workings {
       nextRunMs(incoming, requestedMs, { retry, nowMs: clock.monotonicMs(), isScheduled: scheduler !== undefined }),
     middleware: [cutShort()],
   });
-  const forwarder = new Forwarder({ publisher, topology, topologySpec, logger });
+  const forwarder = new Forwarder({ publisher, topology, topologySpec, awaitsQueues, logger });
   const runner = new Runner({
     handlers,
     unhandled: new Unhandled(options.unhandled, logger),

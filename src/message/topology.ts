@@ -43,6 +43,8 @@ export interface TopologySpec {
   readonly retryDelaysMs: readonly number[];
   /** Whether there is a dead-letter queue beside it. @default true */
   readonly hasDeadLetters?: boolean;
+  /** The queue is somebody else's and is taken as it is: only those beside it are declared. @default false */
+  readonly isQueueForeign?: boolean;
 }
 
 export const DECLARE_MODES = ['create', 'verify', 'none'] as const;
