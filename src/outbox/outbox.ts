@@ -153,13 +153,13 @@ export class Outbox {
   /**
    * Keeps any message until a time. For copies of a message that is acked as soon as they are safe: each in a transaction
    * of its own, wherever the code runs. In one that is rolled back (somebody took the message inside it) the copy would
-   * go, and the message is gone.
+   * go, and the message is gone. For the same reason each is required: one whose queue is away when it is due stays.
    */
   scheduler(): Scheduler {
     return {
       schedule: async (message, at) => {
         const dueAt = validTime(at);
-        const row = messageRow(message, false, this.#limits.bodyBytes);
+        const row = messageRow(message, true, this.#limits.bodyBytes);
         await inChosenTransaction(this.#transactions, 'own', 'schedule', (target) =>
           insertFuture(executorOf(target), this.#schema, row, dueAt, '{}'),
         );

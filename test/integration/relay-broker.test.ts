@@ -2,7 +2,9 @@ import amqp, { type Channel, type ChannelModel } from 'amqplib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BrokerConnection } from '../../src/broker/connection.ts';
 import { BrokerPublisher } from '../../src/broker/publisher.ts';
+import { knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
 import type { DeclareMode } from '../../src/message/topology.ts';
+import { Outbox } from '../../src/outbox/outbox.ts';
 import { type RelayKit, type RowSpec, relayKit, until } from '../support/relay-kit.ts';
 import { testBrokerUrl, uniqueName } from '../support/servers.ts';
 
@@ -85,5 +87,25 @@ describe('the relay on RabbitMQ', () => {
     expect(await kit.db.count('svc_comm_outbox', 'attempts > 0')).toBe(1);
     expect(await kit.db.count('svc_comm_outbox', "order_key = 'k0'")).toBe(50);
     expect(hindered / full).toBeGreaterThan(0.5);
+  });
+
+  it('keeps what a handler put off, also without `unroutable: keep`, when its queue is deleted until it is made again', async () => {
+    const queue = uniqueName('relay_put_off');
+    const transactions = resolveTransactions(knexTransactions(), kit.db.pool);
+    const outbox = new Outbox({ transactions, appId: 'orders', schema: kit.db.schema });
+    const properties = { messageId: 'm1', headers: { 'svc-comm-attempt': 2 } };
+    const copy = { exchange: '', routingKey: queue, body: Buffer.from('put off'), properties };
+    await channel.assertQueue(queue);
+    await outbox.scheduler().schedule(copy, new Date());
+    await channel.deleteQueue(queue);
+    const { relay } = kit.relay(await publisher());
+    stops.push(() => relay.stop());
+    await relay.start();
+    await until('it was tried while there was no queue', () => relay.stats.unroutable > 0);
+    await channel.assertQueue(queue);
+    stops.push(async () => void (await channel.deleteQueue(queue)));
+    await until('it arrives', async () => (await channel.checkQueue(queue)).messageCount === 1);
+    expect(await channel.get(queue, { noAck: true })).toMatchObject({ content: copy.body, properties });
+    await until('its row is gone', async () => (await kit.db.count('svc_comm_outbox')) === 0);
   });
 });
