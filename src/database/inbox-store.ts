@@ -1,4 +1,12 @@
-import type { InboxGroups as Groups, Inbox, InboxKey, InboxRequest, InboxResult, InboxWork } from '../message/inbox.ts';
+import type {
+  InboxGroups as Groups,
+  Inbox,
+  InboxKey,
+  InboxRequest,
+  InboxResult,
+  InboxWork,
+  ParkedKey,
+} from '../message/inbox.ts';
 import { sleep } from '../util/sleep.ts';
 import { codeOf } from '../util/thrown.ts';
 import { isConflict } from './database-error.ts';
@@ -20,7 +28,7 @@ export interface InboxStoreOptions {
 
 const NEEDED: NeededRights = Object.freeze({
   svc_comm_inbox: ALL_RIGHTS,
-  svc_comm_parked_key: ['SELECT', 'INSERT', 'DELETE'],
+  svc_comm_parked_key: ALL_RIGHTS,
 });
 
 /** Runs of one delivery that conflicts end, before it has failed. */
@@ -94,14 +102,14 @@ export class InboxStore implements Inbox {
 
   /**
    * Lets a parked key's messages be handled again: after its dead letters were put back to work.
-   * @returns whether it was parked
+   * @returns whether it was parked, and not parked again since it was seen: another letter of it is dead then
    */
-  unparkKey(queue: string, orderKey: string): Promise<boolean> {
-    return this.#inOwn('inbox', (executor) => unparkKey(executor, this.#schema, queue, orderKey));
+  unparkKey(queue: string, key: ParkedKey): Promise<boolean> {
+    return this.#inOwn('inbox', (executor) => unparkKey(executor, this.#schema, queue, key));
   }
 
   /** Keys that are parked now. */
-  parkedKeys(queue: string): Promise<string[]> {
+  parkedKeys(queue: string): Promise<ParkedKey[]> {
     return this.#inOwn('inbox', (executor) => parkedKeys(executor, this.#schema, queue));
   }
 

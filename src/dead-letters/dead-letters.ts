@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts';
+import type { ParkedKey } from '../message/inbox.ts';
 import type { Publisher } from '../message/publisher.ts';
 import type { QueueReader } from '../message/queue-reader.ts';
 import type { Delivery } from '../message/subscriber.ts';
@@ -13,8 +14,9 @@ import { assertLimit, assertSweepOptions } from './sweep-options.ts';
 
 /** Where parked keys are kept: the inbox of the database. */
 export interface KeyParking {
-  parkedKeys(queue: string): Promise<readonly string[]>;
-  unparkKey(queue: string, orderKey: string): Promise<boolean>;
+  parkedKeys(queue: string): Promise<readonly ParkedKey[]>;
+  /** Leaves one that has been parked again since. */
+  unparkKey(queue: string, key: ParkedKey): Promise<boolean>;
 }
 
 export interface DeadLettersParts {
@@ -93,7 +95,7 @@ export class DeadLetters {
   /**
    * Puts them back to work, oldest first: a confirmed copy to the queue, then the letter is acked. Being killed in
    * between leaves a letter and its copy; of these the inbox lets one have its effect. Letters that come meanwhile stay.
-   * Afterwards the keys of which no letter is left come free.
+   * Afterwards the keys of which no letter is left come free, but those that a message has parked again meanwhile.
    *
    * A letter that is older than what the inbox remembers is refused without `force`: a copy of it that was handled long
    * ago is forgotten, and it would have its effect once more.

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, MessageTooLargeError, PublishRefusedError } from '../errors.ts';
+import type { ParkedKey } from '../message/inbox.ts';
 import type { OpenQueue, QueueReader } from '../message/queue-reader.ts';
 import type { Delivery } from '../message/subscriber.ts';
 import { type DeadLetter, readDeadLetter } from './dead-letter.ts';
@@ -31,7 +32,7 @@ export interface SweepParts {
   /** A letter stays when an earlier one of its key does. */
   readonly keepsKeyOrder: boolean;
   /** Keys that were parked before the first letter was read. */
-  readonly parked: readonly string[];
+  readonly parked: readonly ParkedKey[];
 }
 
 /** Only these park a key; one that could not be read was never in its key's way. */
@@ -71,8 +72,8 @@ export class Sweep {
   }
 
   /** Keys of which no letter is left. Only after a walk that was complete. */
-  get freeKeys(): string[] {
-    return this.#parts.parked.filter((key) => !this.#stuck.has(key));
+  get freeKeys(): ParkedKey[] {
+    return this.#parts.parked.filter(({ orderKey }) => !this.#stuck.has(orderKey));
   }
 
   /** @throws what ended it: the rest of the letters is where it was */

@@ -44,6 +44,13 @@ export type InboxResult<T> =
 /** @param transaction the handle that the user's own library knows: `context.transaction` */
 export type InboxWork<T> = (transaction: unknown) => Promise<T>;
 
+/** A key whose messages go to the dead letters, as it was seen. */
+export interface ParkedKey {
+  readonly orderKey: string;
+  /** Another one when it has been parked again. */
+  readonly parkedAt: string;
+}
+
 export interface Inbox {
   /**
    * Opens a transaction, claims the key as its first statement (a concurrent copy waits here), runs `work` with the
@@ -58,6 +65,6 @@ export interface Inbox {
   grouped(groups: InboxGroups): Pick<Inbox, 'handle'>;
   /** After the copy in the dead letters is confirmed, before the ack. Never overwrites `done`. */
   markDead(key: InboxKey): Promise<void>;
-  /** Parks a key: from now on its messages go to the dead letters behind the one that failed. */
+  /** Parks a key, or once more: from now on its messages go to the dead letters behind the one that failed. */
   parkKey(queue: string, orderKey: string): Promise<void>;
 }

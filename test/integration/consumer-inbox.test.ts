@@ -110,7 +110,9 @@ test('a parked key stays parked for a consumer that starts later, until it is un
   kit.send('inbox.park', { n: 2 }, headers);
   expect(JSON.parse((await kit.nextDead()).content.toString())).toEqual({ n: 2 });
   await until(() => consumer.stats.deadLettered.parked === 1);
-  expect(await inbox.unparkKey(kit.queue, 'order-1')).toBe(true);
+  const [parked] = await inbox.parkedKeys(kit.queue);
+  expect(parked?.orderKey).toBe('order-1');
+  expect(parked && (await inbox.unparkKey(kit.queue, parked))).toBe(true);
   kit.send('inbox.park', { n: 3 }, headers);
   await until(() => done.length === 1);
   expect(done).toEqual([3]);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
 import { BrokerConnection } from '../../src/broker/connection.ts';
 import { BrokerPublisher } from '../../src/broker/publisher.ts';
 import { BrokerQueueReader } from '../../src/broker/queue-reader.ts';
@@ -7,6 +7,7 @@ import { knexTransactions, resolveTransactions } from '../../src/database/transa
 import { DeadLetters, type DeadLettersParts } from '../../src/dead-letters/dead-letters.ts';
 import { HEADER, type Headers } from '../../src/message/message.ts';
 import { deadQueueName } from '../../src/message/topology.ts';
+import { deferred } from '../../src/util/deferred.ts';
 import { BrokerKit } from '../support/broker-kit.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 import { testBrokerUrl } from '../support/servers.ts';
@@ -216,17 +217,17 @@ describe('a parked key', () => {
   let database: TestDatabase;
   let inbox: InboxStore;
   beforeAll(async () => {
-    consumers = await ConsumerKit.create();
     database = await testDatabase('dead_letters_test');
     inbox = new InboxStore({
       transactions: resolveTransactions(knexTransactions(), database.pool),
       schema: database.schema,
     });
   });
-  afterAll(async () => {
-    await consumers.remove();
-    await database.close();
+  beforeEach(async () => {
+    consumers = await ConsumerKit.create();
   });
+  afterEach(() => consumers.remove());
+  afterAll(() => database.close());
 
   it('is redriven in order, stays parked while a letter is left, and comes free with the last', async () => {
     const handled: number[] = [];
@@ -250,7 +251,7 @@ describe('a parked key', () => {
 
     expect(await letters.redrive({ filter: {}, limit: 20 })).toMatchObject({ taken: 20, unparked: 0 });
     await until(() => handled.length === 20);
-    expect(await inbox.parkedKeys(consumers.queue)).toEqual(['k']);
+    expect(await inbox.parkedKeys(consumers.queue)).toMatchObject([{ orderKey: 'k' }]);
     send(50);
     await until(() => consumer.stats.deadLettered.attempts + consumer.stats.deadLettered.parked === 51);
 
@@ -259,5 +260,50 @@ describe('a parked key', () => {
     await until(() => handled.length === 52);
     expect(handled).toEqual(Array.from({ length: 52 }, (_, n) => n));
     expect(await inbox.parkedKeys(consumers.queue)).toEqual([]);
+  });
+
+  it('stays parked when its last redriven letter fails again between the walk and the end of the redrive', async () => {
+    let isMended = false;
+    const handled: number[] = [];
+    let runs = 0;
+    const walkIsOver = deferred();
+    consumers.router.consumer(
+      consumers.exchange,
+      '#',
+    )(async (_routingKey, body) => {
+      runs += 1;
+      if (runs === 2) await walkIsOver.promise;
+      if (!isMended) throw new Error('stuck');
+      handled.push((body as { n: number }).n);
+    });
+    const consumer = await consumers.start({
+      options: { retry: { attempts: 1 }, inboxByDefault: true },
+      parts: { inbox },
+    });
+    const send = (n: number) => consumers.send('x', { n }, { [HEADER.key]: 'again' });
+    const dead = (reason: 'attempts' | 'parked', count: number) =>
+      until(() => consumer.stats.deadLettered[reason] === count);
+    send(0);
+    await dead('attempts', 1);
+    const letters = deadLettersOf(consumers.queue, {
+      parking: {
+        parkedKeys: (queue) => inbox.parkedKeys(queue),
+        unparkKey: async (queue, key) => {
+          walkIsOver.resolve();
+          await dead('attempts', 2);
+          return inbox.unparkKey(queue, key);
+        },
+      },
+    });
+    expect(await letters.redrive({ filter: {} })).toMatchObject({ taken: 1, unparked: 0 });
+    isMended = true;
+    send(1);
+    await dead('parked', 1);
+    expect(await deadLettersOf(consumers.queue, { parking: inbox }).redrive({ filter: {} })).toMatchObject({
+      taken: 2,
+      unparked: 1,
+    });
+    await until(() => handled.length === 2);
+    expect(handled).toEqual([0, 1]);
   });
 });
