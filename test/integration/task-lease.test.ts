@@ -10,7 +10,7 @@ import { connectDatabase } from '../../src/database/connection.ts';
 import { OverMaxConcurrencyError, StartAbortedError, TaskLostError } from '../../src/errors.ts';
 import { measureIsolation } from '../../src/task/isolation.ts';
 import { TaskRun } from '../../src/task/run.ts';
-import { finishTasks } from '../../src/task/sql/finish.ts';
+import { type FinishedRun, finishTasks } from '../../src/task/sql/finish.ts';
 import { TaskProcess } from '../../src/task/task-process.ts';
 import { DEFAULT_WORKER_OPTIONS } from '../../src/task/worker-options.ts';
 import { LogLines } from '../support/broker-kit.ts';
@@ -223,37 +223,46 @@ describe('a process that waits for a task', () => {
 });
 
 describe('the row', () => {
-  it('takes no end of an attempt that is over, and none of a task that has ended', async () => {
-    const worker = kit.worker({ concurrency: 1 });
-    await worker.start();
-    const handle = await kit.tasks.submit('addition', { x: 1, y: 1 });
-    await handle.result({ timeout: 20 });
-    const end = { id: handle.id, state: 'FAILURE', result: null, error: null, log: null, retryMs: null } as const;
+  const started = async (attempt: number, owner: string) => {
+    const { id } = await kit.tasks.submit('nap', { ms: 1 }, { delay: '1h' });
+    const { pg, table } = kit.kit.db;
+    await pg.query(
+      `UPDATE ${table('svc_comm_task')} SET state = 'STARTED', attempt = $2, owner = $3,
+         lease_until = clock_timestamp() + interval '1 h' WHERE id = $1`,
+      [id, attempt, owner],
+    );
+    return id;
+  };
+  const ends = async () => {
     const { url, schema } = kit.kit.db;
     const db = await connectDatabase({ url });
-    for (const attempt of [0, 1, 2]) {
-      expect(await finishTasks(db, schema, randomUUID(), [{ ...end, attempt }])).toEqual(new Set());
+    onTestFinished(() => db.close());
+    const end = { result: null, error: null, log: null, retryMs: null };
+    return (owner: string, run: Pick<FinishedRun, 'id' | 'attempt' | 'state'>) =>
+      finishTasks(db, schema, owner, [{ ...end, ...run }]);
+  };
+
+  it('takes no end of an attempt that is over, and none of a task that has ended', async () => {
+    const owner = randomUUID();
+    const id = await started(2, owner);
+    const finish = await ends();
+    for (const attempt of [0, 1, 3]) {
+      expect(await finish(owner, { id, attempt, state: 'FAILURE' })).toEqual(new Set());
     }
-    expect((await handle.record()).state).toBe('SUCCESS');
-    await db.close();
-    await worker.stop();
+    expect((await kit.tasks.record(id)).state).toBe('STARTED');
+    expect(await finish(owner, { id, attempt: 2, state: 'SUCCESS' })).toEqual(new Set([id]));
+    for (const attempt of [1, 2, 3]) {
+      expect(await finish(owner, { id, attempt, state: 'FAILURE' })).toEqual(new Set());
+    }
+    expect((await kit.tasks.record(id)).state).toBe('SUCCESS');
   });
 
   it('takes no end of another worker, whose claim of the same attempt a fail-over has lost', async () => {
     const [first, second] = [randomUUID(), randomUUID()];
-    const { id } = await kit.tasks.submit('nap', { ms: 1 }, { delay: '1h' });
-    const { db: own } = kit.kit;
-    const { url, schema } = own;
-    await own.pg.query(
-      `UPDATE ${own.table('svc_comm_task')} SET state = 'STARTED', attempt = 1, owner = $2,
-         lease_until = clock_timestamp() + interval '1 h' WHERE id = $1`,
-      [id, second],
-    );
-    const db = await connectDatabase({ url });
-    onTestFinished(() => db.close());
-    const end = { id, attempt: 1, result: null, error: null, log: null, retryMs: null };
-    expect(await finishTasks(db, schema, first, [{ ...end, state: 'FAILURE' }])).toEqual(new Set());
-    expect(await finishTasks(db, schema, second, [{ ...end, state: 'SUCCESS', result: '1' }])).toEqual(new Set([id]));
+    const id = await started(1, second);
+    const finish = await ends();
+    expect(await finish(first, { id, attempt: 1, state: 'FAILURE' })).toEqual(new Set());
+    expect(await finish(second, { id, attempt: 1, state: 'SUCCESS' })).toEqual(new Set([id]));
     expect((await kit.tasks.record(id)).state).toBe('SUCCESS');
   });
 

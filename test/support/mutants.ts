@@ -398,6 +398,14 @@ export const MUTANTS: readonly Mutant[] = [
     title: 'late and foreign answers are counted and dropped, and a second answer settles nothing',
   },
   {
+    rule: 'the end of a run is for its own attempt',
+    file: 'task/sql/finish.ts',
+    takes: ' AND t.attempt = r.attempt',
+    puts: '',
+    testFile: 'integration/task-lease.test.ts',
+    title: 'the row takes no end of an attempt that is over, and none of a task that has ended',
+  },
+  {
     rule: 'a server is asked by its own name, or not at all',
     file: 'http/guard/hosts.ts',
     takes: "return isIP(name) !== 0 && name === localAddress?.replace(/^::ffff:/, '');",
