@@ -211,13 +211,21 @@ describe.each(GROUNDS)('the process API on %s', (ground) => {
   });
 
   it('makes one instance of two requests with one id at the same time, and runs its tasks once', async () => {
-    const id = randomUUID();
-    const answers = await Promise.all([1, 2, 3, 4].map(() => put(`/hello/${id}`, { foo: 'a', bar: 1 })));
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 201]);
-    await ended(id);
-    expect((await get('/hello/instances?limit=1000')).json).toMatchObject(
-      expect.arrayContaining([expect.objectContaining({ id, state: 'Complete' })]),
-    );
+    let runs = 0;
+    const counts = () => {
+      runs += 1;
+    };
+    kit.registry.add(defineProcess({ id: 'counts', tasksSync: [counts] }));
+    for (const process of ['hello', 'counts']) {
+      const id = randomUUID();
+      const answers = await Promise.all([1, 2, 3, 4].map(() => put(`/${process}/${id}`, { foo: 'a', bar: 1 })));
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 201]);
+      await ended(id);
+      expect((await get(`/${process}/instances?limit=1000`)).json).toMatchObject(
+        expect.arrayContaining([expect.objectContaining({ id, state: 'Complete' })]),
+      );
+    }
+    expect(runs).toBe(1);
   });
 
   it('takes an Idempotency-Key for the same', async () => {

@@ -1,6 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
+import { cancelFutureEvents } from '../../src/outbox/future-events.ts';
+import { Outbox } from '../../src/outbox/outbox.ts';
 import type { Relay } from '../../src/outbox/relay.ts';
 import { KEY_LOCK_NAMESPACE } from '../../src/outbox/sql/key-lock.ts';
+import type { Tags } from '../../src/outbox/validate.ts';
 import { sleep } from '../../src/util/sleep.ts';
 import { insertSql, RecordingPipe, type RelayKit, relayKit, until } from '../support/relay-kit.ts';
 
@@ -34,12 +38,6 @@ const plan = (rows: readonly FutureSpec[]) =>
        FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY e(r, n) ORDER BY n`,
     [JSON.stringify(rows)],
   );
-const cancel = async (body: string): Promise<number> => {
-  const { rowCount } = await kit.db.pg.query(`DELETE FROM ${kit.db.table('svc_comm_future')} WHERE tags @> $1::jsonb`, [
-    JSON.stringify({ n: body }),
-  ]);
-  return rowCount ?? 0;
-};
 
 describe('future events', () => {
   it('are sent when they are due and within a second, also those written sooner than all others', async () => {
@@ -66,6 +64,15 @@ describe('future events', () => {
   it('are each cancelled or sent, never both and never neither, when 1,000 cancels race two relays', async () => {
     const pipes = [new RecordingPipe(), new RecordingPipe()];
     for (const pipe of pipes) await started(pipe);
+    const { pool, schema } = kit.db;
+    const transactions = resolveTransactions(knexTransactions(), pool);
+    const outbox = new Outbox({ transactions, appId: 'things', schema });
+    const connection = await kit.connect();
+    onTestFinished(() => connection.close());
+    const cancel = (n: number, tags: Tags) =>
+      n % 3 === 0
+        ? cancelFutureEvents(connection, schema, { tags })
+        : outbox.cancelFutureAggregateEvent({ aggregate: 'thing', eventType: 'due', tags }, { transaction: 'own' });
     const bodies = Array.from({ length: 1000 }, (_, n) => `c${n}`);
     await plan(bodies.map((body, n) => ({ inMs: 300 + 4 * n, body, ...(n % 2 === 0 && { key: `k${n % 10}` }) })));
     const cancelled = new Set<string>();
@@ -74,7 +81,7 @@ describe('future events', () => {
       // around its own due time; on a machine that is late with all of them, some are early and some late all the same
       const early = n % 10 === 0 ? 10_000 : n % 10 === 1 ? -500 : 80 - Math.random() * 100;
       await sleep(Math.max(0, 300 + 4 * n - early - (performance.now() - from)));
-      const count = await cancel(body);
+      const count = await cancel(n, { n: body });
       expect(count).toBeLessThanOrEqual(1);
       if (count === 1) cancelled.add(body);
     });

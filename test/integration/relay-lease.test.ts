@@ -112,13 +112,17 @@ describe('relays together', () => {
 
   it('stop publishing when the lease cannot be renewed, before another may take over', async () => {
     const pipe = new RecordingPipe();
-    const { relay } = made(pipe, { leaseMs: 1000 });
+    const { relay } = made(pipe, { leaseMs: 3000 });
     await relay.start();
     // somebody holds the rows of the leases: renewals wait, and end by their lock timeout
     const client = await kit.db.pg.connect();
     await client.query('BEGIN');
     await client.query(`SELECT 1 FROM ${kit.db.table('svc_comm_relay_lease')} FOR UPDATE`);
     await until('no partition is held any more', () => relay.partitions.length === 0);
+    const { rows } = await kit.db.pg.query(
+      `SELECT count(*)::int AS mine FROM ${kit.db.table('svc_comm_relay_lease')} WHERE until > clock_timestamp()`,
+    );
+    expect(rows).toEqual([{ mine: 64 }]);
     const offered = pipe.offers.length;
     await kit.insert(rowsOf(50));
     expect(pipe.offers).toHaveLength(offered);
