@@ -203,6 +203,85 @@ describe('an authenticate hook', () => {
     expect([thrown.status, nameless.status]).toEqual([500, 500]);
     expect(thrown.text + nameless.text).not.toContain('c4n4ry');
   });
+
+  it('cannot be guessed at by many at once: the right one among them is refused when ten were wrong before it', async () => {
+    let asked = 0;
+    const gate = deferred<void>();
+    const server = await echo({
+      authenticate: async ({ headers }) => {
+        asked += 1;
+        await gate.promise;
+        return headers.authorization === 'Bearer right' ? 'ann' : undefined;
+      },
+    });
+    const ask = (token: string) => server.request('/look', { headers: { authorization: `Bearer ${token}` } });
+    const wrong = Array.from({ length: 100 }, (_, n) => ask(`before ${n}`));
+    await expect.poll(() => asked).toBe(100);
+    const right = ask('right');
+    await expect.poll(() => asked).toBe(101);
+    wrong.push(...Array.from({ length: 99 }, (_, n) => ask(`after ${n}`)));
+    await expect.poll(() => asked).toBe(200);
+    gate.resolve();
+    const statuses = (await Promise.all(wrong)).map(({ status }) => status).toSorted((a, b) => a - b);
+    expect(statuses).toEqual([...Array(10).fill(401), ...Array(189).fill(429)]);
+    expect((await right).status).toBe(429);
+  });
+
+  it('lets in any number at once who are right', async () => {
+    let asked = 0;
+    const gate = deferred<void>();
+    const server = await echo({
+      authenticate: async () => {
+        asked += 1;
+        await gate.promise;
+        return 'ann';
+      },
+    });
+    const answers = Array.from({ length: 100 }, () =>
+      server.request('/look', { headers: { authorization: 'Bearer right' } }),
+    );
+    await expect.poll(() => asked).toBe(100);
+    gate.resolve();
+    expect(new Set((await Promise.all(answers)).map(({ status }) => status))).toEqual(new Set([200]));
+  });
+
+  it.each([
+    ['x-api-key', {}],
+    ['x-auth-token', {}],
+    ['cookie', { credentialHeaders: ['Cookie'] }],
+  ])('cannot be guessed at in the header %s', async (header, options) => {
+    const server = await echo({
+      ...options,
+      authenticate: async ({ headers }) => (headers[header] === 'right' ? 'ann' : undefined),
+    });
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 12; guess += 1) {
+      statuses.push((await server.request('/look', { headers: { [header]: `${guess}` } })).status);
+    }
+    expect(statuses).toEqual([...Array(10).fill(401), 429, 429]);
+    expect((await server.request('/look', { headers: { [header]: 'right' } })).status).toBe(429);
+  });
+
+  it('is guessed at also where it throws what is answered with 401, as @fastify/jwt does', async () => {
+    const server = await echo({
+      authenticate: async () => {
+        throw Object.assign(new Error('invalid'), { code: 'FST_JWT_AUTHORIZATION_TOKEN_INVALID', statusCode: 401 });
+      },
+    });
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 11; guess += 1) {
+      statuses.push((await server.request('/look', { headers: { authorization: `Bearer ${guess}` } })).status);
+    }
+    expect(statuses).toEqual([...Array(10).fill(401), 429]);
+  });
+
+  it('does not lock out a browser that has no session: neither nothing nor a cookie is a guess', async () => {
+    const server = await echo({ authenticate: ({ headers }) => headers.authorization });
+    for (let n = 0; n < 15; n += 1) {
+      expect((await server.request('/look', { headers: n % 2 ? { cookie: 'session=over' } : {} })).status).toBe(401);
+    }
+    expect((await server.request('/look', { headers: { authorization: 'ann' } })).status).toBe(200);
+  });
 });
 
 describe('a foreign Host', () => {
@@ -436,6 +515,7 @@ describe('options of a guard', () => {
   it.each([
     { token: '' },
     { token: 'two words' },
+    { credentialHeaders: ['x api key'] },
     { allowedHosts: ['https://x.example'] },
     { allowedHosts: ['x.example:80'] },
     { allowedOrigins: ['x.example'] },

@@ -2,11 +2,18 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import { DEFAULT_JSON_LIMITS } from '../../wire/json.ts';
 import { EVERYBODY, setCaller } from '../caller.ts';
 import { openApi } from '../openapi/collector.ts';
-import { answerError, HttpProblem } from '../problem.ts';
+import { answerError, HttpProblem, problemOf } from '../problem.ts';
 import { bodyProblem, parseBodies } from './body.ts';
 import { hasTwoHosts, isAllowedHost } from './hosts.ts';
 import { refuseOpenAddress } from './listen.ts';
-import { callerFrom, type GuardOptions, type ResolvedGuard, resolveGuard } from './options.ts';
+import {
+  type Authenticate,
+  callerFrom,
+  type GuardOptions,
+  type Identity,
+  type ResolvedGuard,
+  resolveGuard,
+} from './options.ts';
 import { isForeignOrigin } from './origin.ts';
 import { basicPassword, bearerToken, tokenCheck } from './token.ts';
 import { TokenBuckets } from './token-bucket.ts';
@@ -101,26 +108,50 @@ function requestGuard(options: ResolvedGuard): Hook {
 function authentication({
   tokens,
   authenticate,
+  credentialHeaders,
 }: ResolvedGuard): ((request: FastifyRequest) => Promise<void>) | undefined {
   if (tokens.length === 0 && !authenticate) return undefined;
   const isToken = tokenCheck(tokens);
   const guesses = new TokenBuckets(GUESSES_PER_MINUTE / 60, GUESSES_PER_MINUTE);
   return async (request) => {
-    const { authorization } = request.headers;
+    const { headers, ip } = request;
+    const { authorization } = headers;
     const takesBasic = request.routeOptions.config?.svcComm?.takesBasic ?? false;
-    if (authorization !== undefined) {
-      // Also for the right one: who guesses must not see by the answer that it was.
-      const retryAfter = guesses.wait(request.ip);
-      if (retryAfter > 0) throw new HttpProblem(429, 'too many wrong credentials from this address', { retryAfter });
-    }
+    const isGuess = credentialHeaders.some((name) => headers[name] !== undefined);
+    // Also for the right one: who guesses must not see by the answer that it was.
+    if (isGuess) assertNoGuesser(guesses.wait(ip));
     const token = bearerToken(authorization) ?? (takesBasic ? basicPassword(authorization) : undefined);
     if (token !== undefined && tokens.length > 0 && isToken(token)) return setCaller(request, EVERYBODY);
-    const identity = await authenticate?.(request);
-    if (identity !== undefined) return setCaller(request, callerFrom(identity));
-    if (authorization !== undefined) guesses.take(request.ip);
+    const identity = await identityOf(request, authenticate);
+    const isRefused = identity === undefined || identity instanceof HttpProblem;
+    // Looked at again: others of this address may have been found wrong while the hook was asked.
+    if (isGuess) assertNoGuesser(isRefused ? guesses.take(ip) : guesses.wait(ip));
+    if (!isRefused) return setCaller(request, callerFrom(identity));
+    if (identity !== undefined) throw identity;
     const scheme = takesBasic && tokens.length > 0 ? 'Basic realm="svc-comm"' : 'Bearer realm="svc-comm"';
     throw new HttpProblem(401, 'say who you are: Authorization: Bearer TOKEN', {
       headers: { 'www-authenticate': scheme },
     });
   };
+}
+
+function assertNoGuesser(retryAfter: number): void {
+  if (retryAfter > 0) throw new HttpProblem(429, 'too many wrong credentials from this address', { retryAfter });
+}
+
+/**
+ * What the hook names; also the 401 that it throws instead, as @fastify/jwt does.
+ * @throws whatever else the hook throws
+ */
+async function identityOf(
+  request: FastifyRequest,
+  authenticate: Authenticate | undefined,
+): Promise<Identity | HttpProblem | undefined> {
+  try {
+    return await authenticate?.(request);
+  } catch (error) {
+    const problem = problemOf(error);
+    if (problem.statusCode === 401) return problem;
+    throw error;
+  }
 }

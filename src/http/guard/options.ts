@@ -16,6 +16,11 @@ export interface GuardOptions {
   /** Asked when no token is set, or the one sent is another. What it names as owner sees its own tasks only. @default none */
   readonly authenticate?: Authenticate | undefined;
   /**
+   * Headers besides `Authorization` in which `authenticate` finds who calls: what it refuses of them counts as a guess.
+   * @default ['x-api-key', 'x-auth-token']: not `cookie`, since a browser sends one that is over with all that it asks for
+   */
+  readonly credentialHeaders?: readonly string[] | undefined;
+  /**
    * Names by which the server is called, besides `localhost`, loopback addresses and the address that it listens on;
    * `['*']` for any, behind a proxy that looks at them. @default []
    */
@@ -31,6 +36,8 @@ export interface GuardOptions {
 export interface ResolvedGuard {
   readonly tokens: readonly string[];
   readonly authenticate: Authenticate | undefined;
+  /** In lower case, `authorization` among them. */
+  readonly credentialHeaders: readonly string[];
   readonly allowedHosts: ReadonlySet<string>;
   readonly allowedOrigins: ReadonlySet<string>;
   readonly rateLimit: number;
@@ -40,23 +47,34 @@ export interface ResolvedGuard {
 const NAMES = [
   'token',
   'authenticate',
+  'credentialHeaders',
   'allowedHosts',
   'allowedOrigins',
   'rateLimit',
   'bodyBytes',
 ] as const satisfies readonly (keyof GuardOptions)[];
 
-export const DEFAULT_GUARD = Object.freeze({ rateLimit: 1000, bodyBytes: 1024 * 1024 });
+export const DEFAULT_GUARD = Object.freeze({
+  credentialHeaders: Object.freeze(['x-api-key', 'x-auth-token']),
+  rateLimit: 1000,
+  bodyBytes: 1024 * 1024,
+});
 
 /** @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) */
 export function resolveGuard(options: GuardOptions): ResolvedGuard {
   assertPluginOptions('guard', options, NAMES);
   const { token = [], authenticate, allowedHosts = [], allowedOrigins = [] } = options;
   const { rateLimit = DEFAULT_GUARD.rateLimit, bodyBytes = DEFAULT_GUARD.bodyBytes } = options;
+  const { credentialHeaders = DEFAULT_GUARD.credentialHeaders } = options;
   const tokens = typeof token === 'string' ? [token] : [...token];
   for (const one of tokens) {
     if (!/^\S+$/.test(one))
       throw new InvalidArgumentError('token', 'a text without spaces', 'one that is empty or has them');
+  }
+  for (const header of credentialHeaders) {
+    // A field name (RFC 9110 §5.1).
+    if (/^[\w!#$%&'*+.^`|~-]+$/.test(header)) continue;
+    throw new InvalidArgumentError('credentialHeaders', 'names of headers', JSON.stringify(header));
   }
   for (const host of allowedHosts) {
     if (host === '*' || hostName(host) === host.toLowerCase()) continue;
@@ -76,6 +94,7 @@ export function resolveGuard(options: GuardOptions): ResolvedGuard {
   return {
     tokens,
     authenticate,
+    credentialHeaders: ['authorization', ...credentialHeaders.map((header) => header.toLowerCase())],
     allowedHosts: new Set(allowedHosts.map((host) => host.toLowerCase())),
     allowedOrigins: new Set(allowedOrigins),
     rateLimit,
