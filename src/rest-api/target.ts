@@ -39,7 +39,7 @@ export class BaseUrl {
    * The URL of a path below the base. One slash in front of it changes nothing.
    * @param query encoded, without the question mark
    * @throws InvalidArgumentError (SVC_COMM_INVALID_ARGUMENT) for whatever could leave the base: an absolute URL, `//`,
-   *   a backslash, dot segments however encoded, control characters
+   *   a backslash, dot segments however encoded and with whatever parameters, control characters
    */
   resolve(path: string, query = ''): Target {
     if (typeof path === 'string' && PLAIN_PATH.test(path)) {
@@ -81,7 +81,7 @@ function refusalOf(path: unknown): Refusal | undefined {
 function hasDotSegment(pathname: string): boolean {
   let text = pathname;
   for (let i = 0; i <= MOST_DECODINGS; i++) {
-    if (text.split(/[/\\]/).some((segment) => segment === '.' || segment === '..')) return true;
+    if (text.split(/[/\\]/).some(isDots)) return true;
     if (i > 0 && hasControl(text)) return true;
     if (!text.includes('%')) return false;
     const decoded = text.replaceAll(/%([0-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number(`0x${hex}`)));
@@ -90,6 +90,9 @@ function hasDotSegment(pathname: string): boolean {
   }
   return false;
 }
+
+/** Also with path parameters (RFC 3986 §3.3) behind them: Tomcat, Jetty and Spring take these out first. */
+const isDots = (segment: string): boolean => /^\.{1,2}(?:;|$)/.test(segment);
 
 const hasControl = (text: string): boolean => {
   for (let i = 0; i < text.length; i++) {

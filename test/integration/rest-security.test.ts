@@ -310,7 +310,10 @@ function vectors(target: string): string[] {
     `x HTTP/1.1\r\nHost: ${host}`,
     `x\nx-evil: 1`,
   ];
-  const dots = ['..', '.', '%2e%2e', '%2E%2e', '.%2e', '%2e.', '%252e%252e', '%25252e%25252e', '..%00', '%2e'];
+  const plain = ['..', '.', '%2e%2e', '%2E%2e', '.%2e', '%2e.', '%252e%252e', '%25252e%25252e', '..%00', '%2e'];
+  // Path parameters, which Tomcat, Jetty and Spring take out before they look at dots.
+  const parameters = ['..;', '.;', '..;x=1', '%2e%2e;', '%2e%2e;x', '..%3b', '..%3B;', '..%253bx', '%252e%252e%253b'];
+  const dots = [...plain, ...parameters];
   const slashes = ['/', '\\', '%2f', '%5c', '%252f', '%255c'];
   const climbs = dots.flatMap((dot) =>
     slashes.flatMap((slash) => [
@@ -324,11 +327,11 @@ function vectors(target: string): string[] {
 }
 
 describe('the base path', () => {
-  it('is not left by any of some 300 ways to write a path', async () => {
+  it('is not left by any of some 500 ways to write a path', async () => {
     const api = client({ authUrl: undefined, username: undefined, password: undefined });
     home.answer = (_, response) => json(response, {});
     const list = [...new Set(vectors(foreign.url))];
-    expect(list.length).toBeGreaterThanOrEqual(250);
+    expect(list.length).toBeGreaterThanOrEqual(450);
     let refused = 0;
     for (const path of list) {
       const outcome = await api.get(path, { timeoutMs: 2000 }).catch((error: Error) => error);
