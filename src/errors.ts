@@ -1,4 +1,5 @@
 import { inspect, types } from 'node:util';
+import { type Duration, MAX_KEPT_MS, parseDuration } from './parse-duration.ts';
 
 /**
  * Every failure that svc-comm reports is one of these classes: a stable `code` to switch on, the data as readonly
@@ -791,24 +792,22 @@ export class Reject extends SvcCommError {
   }
 }
 
-/** A hundred years: the time that comes of it can still be written. */
-const MAX_RETRY_MS = 36_500 * 86_400_000;
-
 /**
- * Thrown by a handler: try this message again after about `delayMs` milliseconds. One with a key waits at most for what is
- * left of `retry.inPlace` (10 s), its key waiting with it. One without waits in the database, if there is one, when that is
+ * Thrown by a handler: try this message again after about `delayMs` milliseconds, given as a duration (`'1m'`) or as their
+ * number. One with a key waits at most for what is left of `retry.inPlace` (10 s), its key waiting with it. One without waits in the database, if there is one, when that is
  * longer than every delay of `retry.delays`: only a running relay (`runpublisher`) brings it back.
  */
 export class RetryLater extends SvcCommError {
   readonly code = 'SVC_COMM_RETRY_LATER';
   readonly delayMs: number;
-  /** @param delayMs milliseconds, more than 0 and at most a hundred years */
-  constructor(delayMs: number, reason = `retry later, in ${delayMs} ms`, options?: ErrorOptions) {
-    super(reason, options);
-    if (!(Number.isFinite(delayMs) && delayMs > 0 && delayMs <= MAX_RETRY_MS)) {
-      const expected = 'a positive number of milliseconds, at most a hundred years';
-      throw new InvalidArgumentError('RetryLater delayMs', expected, String(delayMs));
+  /** @param delay a duration such as '1m', or milliseconds; more than 0 and at most a hundred years */
+  constructor(delay: Duration, reason?: string, options?: ErrorOptions) {
+    const delayMs = parseDuration(delay);
+    if (delayMs === undefined || delayMs === 0 || delayMs > MAX_KEPT_MS) {
+      const expected = "a duration such as '30s' or a number of milliseconds, above 0 and at most a hundred years";
+      throw new InvalidArgumentError('RetryLater delayMs', expected, String(delay));
     }
+    super(reason ?? `retry later, in ${delayMs} ms`, options);
     this.delayMs = delayMs;
   }
 }

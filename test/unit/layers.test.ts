@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest';
  * name, a file of src/ by its file name.
  */
 const LAYERS: readonly (readonly string[])[] = [
+  ['parse-duration.ts'],
   ['errors.ts'],
   ['util'],
   ['lifecycle', 'message', 'wire'],

@@ -23,6 +23,7 @@ import { type RawHandler, rawConsumer } from '../../src/router/raw-consumer.ts';
 import { MessageRouter } from '../../src/router/router.ts';
 import { currentCorrelation } from '../../src/util/correlation.ts';
 import { deferred } from '../../src/util/deferred.ts';
+import type { Duration } from '../../src/util/duration.ts';
 
 /** An inbox that keeps what a database would: which claims were committed, and what was rolled back. */
 class RecordingInbox implements Inbox {
@@ -124,6 +125,7 @@ describe('what a handler returns or throws becomes a verdict', () => {
       { kind: 'dead', reason: 'malformed' },
     ],
     ['RetryLater is retried after its delay', new RetryLater(1500), { kind: 'retry', delayMs: 1500 }],
+    ['RetryLater takes a duration with its unit', new RetryLater('1.5s'), { kind: 'retry', delayMs: 1500 }],
     ['anything else is retried as the settings say', new TypeError('oops'), { kind: 'retry' }],
     ['a busy pool is retried', new DatabaseBusyError(10_000, []), { kind: 'retry' }],
     ['no broker gives the message back', new BrokerUnavailableError([url], ''), { kind: 'release' }],
@@ -132,8 +134,18 @@ describe('what a handler returns or throws becomes a verdict', () => {
     expect(await run(throwing(error))).toEqual({ ...verdict, error });
   });
 
-  test.each([Number.MAX_VALUE, 1e17, Number.POSITIVE_INFINITY, Number.NaN, 0, -1])(
-    'RetryLater(%d), after which no message could come again, is refused, and is a failed run like any other',
+  test.each<Duration>([
+    Number.MAX_VALUE,
+    1e17,
+    Number.POSITIVE_INFINITY,
+    Number.NaN,
+    0,
+    -1,
+    '0s',
+    '36501d',
+    '1 week' as '1d',
+  ])(
+    'RetryLater(%s), after which no message could come again, is refused, and is a failed run like any other',
     async (delayMs) => {
       const handler = async () => {
         throw new RetryLater(delayMs);
