@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { UsageError } from '../errors.ts';
 import type { LogLevel } from '../lifecycle/logger.ts';
+import { parseDuration } from '../parse-duration.ts';
 import { addDlq } from './commands/dlq-usage.ts';
 import { addFuture } from './commands/future-usage.ts';
 import { addMessaging } from './commands/messaging-usage.ts';
@@ -106,7 +107,7 @@ export function createProgram(start: Start): Command {
     async () => (await import('./commands/checkpublisher.ts')).checkpublisher,
   )
     .option('--max-queue-size <n>', 'most events that may wait', wholeNumber, 1000)
-    .option('--max-delay <seconds>', 'longest time that a due event may wait', atLeastZero, 60);
+    .option('--max-delay <seconds>', 'longest time that a due event may wait, e.g. 60 or 5m', seconds, 60);
   add('runworker', 'run tasks, each in a process', async () => (await import('./commands/runworker.ts')).runworker);
   add(
     'devworker',
@@ -210,12 +211,10 @@ function wholeNumber(text: string): number {
   throw new InvalidArgumentError('It must be a whole number ≥ 0.');
 }
 
-function atLeastZero(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
-    throw new InvalidArgumentError('It must be a number ≥ 0.');
-  }
-  return value;
+function seconds(text: string): number {
+  const ms = parseDuration(text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text), 's');
+  if (ms === undefined) throw new InvalidArgumentError('It must be seconds, a number ≥ 0, or a duration such as 5m.');
+  return ms / 1000;
 }
 
 const withSubcommands = (command: Command): Command[] => [command, ...command.commands.flatMap(withSubcommands)];

@@ -64,6 +64,16 @@ describe('checkpublisher', () => {
     expect(tooOld.stdout).toMatch(/unhealthy: the oldest waits for [\d.]+ s, longer than 0 s \(--max-delay\)/);
   });
 
+  it.each([
+    ['60s', 60],
+    ['1.5m', 90],
+    ['90', 90],
+    ['500ms', 0.5],
+  ])('takes --max-delay %s for %d seconds', async (given, maxDelay) => {
+    const { stdout } = await project.cli('checkpublisher', '--max-delay', given, '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ maxDelay });
+  });
+
   it('fails when a future event has been due for longer, and no relay moves it', async () => {
     const database = new pg.Client({ connectionString: testDatabaseUrl() });
     await database.connect();

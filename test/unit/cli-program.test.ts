@@ -51,6 +51,7 @@ describe('the command line', () => {
     [['migrate', '--colour'], /unknown option '--colour'/],
     [['migrate', '--log-level', 'loud'], /one of debug, info, warn, error, silent/],
     [['checkpublisher', '--max-delay', '-1'], /a number ≥ 0/],
+    [['checkpublisher', '--max-delay', '1 week'], /a duration such as 5m/],
     [['checkpublisher', '--max-queue-size', 'many'], /a whole number ≥ 0/],
     [['checkpublisher', '--max-queue-size', '1.5'], /a whole number ≥ 0/],
     [['checkpublisher', '--max-queue-size', '1e3'], /a whole number ≥ 0/],
