@@ -10,9 +10,11 @@ export interface VitestPlugin {
 /**
  * Lets vitest compile standard decorators, which Vite 8's own compiler passes on as they are
  * (`SyntaxError: Invalid or unexpected token`). Not for projects with `experimentalDecorators`.
- * @example export default defineConfig({ plugins: [svcComm()] }); // vitest.config.ts, svcComm from 'svc-comm/vitest'
+ * @example
+ * import { svcComm } from 'svc-comm/vitest'; // vitest.config.ts
+ * export default defineConfig({ plugins: [svcComm()] });
  */
-export default function svcComm(): VitestPlugin {
+export function svcComm(): VitestPlugin {
   return {
     name: 'svc-comm:standard-decorators',
     enforce: 'pre',
@@ -24,3 +26,5 @@ export default function svcComm(): VitestPlugin {
     },
   };
 }
+
+export default svcComm;

@@ -5,6 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import pluginByDefault, { svcComm } from '../../src/vitest.ts';
 
 const run = promisify(execFile);
 const REPO = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -65,6 +66,10 @@ for (const dialect of ['standard', 'legacy'] as const) {
     });
   });
 }
+
+test('the plugin of svc-comm/vitest is exported by name, and as the default', () => {
+  expect(svcComm).toBe(pluginByDefault);
+});
 
 test('with legacy decorators too, types refuse wrong signatures, fields, getters and classes', async () => {
   await run(process.execPath, [bin('typescript/bin/tsc'), '-p', join(REPO, 'test/types/legacy')]);

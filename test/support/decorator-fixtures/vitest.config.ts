@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import svcComm from '../../../src/vitest.ts';
+import { svcComm } from '../../../src/vitest.ts';
 
 export default defineConfig({
   plugins: process.env.DIALECT === 'standard' ? [svcComm()] : [],
