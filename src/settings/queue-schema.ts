@@ -16,7 +16,10 @@ export const queueSchema = described(
         name: described(name().optional(), { ...text(NAME, 'The work queue’s name'), defaultText: 'the appId' }),
         type: described(
           z.enum(QUEUE_TYPES).prefault(DEFAULTS.queue.type),
-          choice(QUEUE_TYPES, 'Quorum queues are replicated and confirm faster'),
+          choice(
+            QUEUE_TYPES,
+            'Quorum queues are replicated and confirm faster; retry queues are of this type too, and a classic one can lose a message whose delay ends as the broker is killed',
+          ),
         ),
         singleActiveConsumer: described(
           z.boolean().prefault(DEFAULTS.queue.singleActiveConsumer),
