@@ -17,7 +17,7 @@ const idText = (id: WireCallId): string => (typeof id === 'bigint' ? String(id) 
 
 export interface WireCall {
   readonly id: WireCallId;
-  /** Exchange to which the answer goes. */
+  /** Exchange to which the answer goes; empty when the call names none. */
   readonly replyTo: string;
   readonly time: Date;
   readonly deadline: Date | undefined;
@@ -61,7 +61,8 @@ export function decodeCall(body: unknown): WireCall {
   const meta = requireObject(envelope.meta, 'meta');
   return {
     id: requireId(envelope, 'id'),
-    replyTo: requireString(meta, 'replyTo'),
+    // Callers that wait at AMQP's `reply_to` need none.
+    replyTo: (readField(meta, 'replyTo') ?? '') === '' ? '' : requireString(meta, 'replyTo'),
     time: parseTime(readField(meta, 'time'), 'meta.time'),
     deadline: readDeadline(meta),
     data: envelope.data,

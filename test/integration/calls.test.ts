@@ -493,6 +493,20 @@ test('a foreign caller gets its correlation id back as it is, also one that is t
   expect(seen).toEqual([correlationId]);
 });
 
+test.each([
+  ['no', {}],
+  ['a null', { replyTo: null }],
+])('a foreign caller with reply_to and %s meta.replyTo has its answer', async (_what, replyTo) => {
+  const { queue } = await kit.channel.assertQueue('', { exclusive: true });
+  const answer = deferred<ConsumeMessage | null>();
+  await kit.channel.consume(queue, answer.resolve, { noAck: true });
+  const body = { id: 1, meta: { ...replyTo, time: new Date().toISOString() }, data: { n: 4 } };
+  kit.channel.publish(pricingName, 'double', Buffer.from(JSON.stringify(body)), { correlationId: 'c', replyTo: queue });
+  const { content, properties } = (await answer.promise) ?? expect.fail('the queue is gone');
+  expect(properties.correlationId).toBe('c');
+  expect(JSON.parse(content.toString())).toMatchObject({ id: 1, data: { result: 8 } });
+});
+
 test('an answer makes no exchange: one that its caller names and that is gone stays gone, and the answer reaches nobody', async () => {
   const relay = pricing.relay();
   await relay.start();

@@ -70,6 +70,13 @@ describe('messages recorded from a running Python peer', () => {
   });
 });
 
+test('a call’s replyTo may be missing or null; what is no text is refused', () => {
+  const read = (replyTo: object) =>
+    decodeCall({ id: 1, meta: { ...replyTo, time: '2026-11-22T10:00:00Z' }, data: {} }).replyTo;
+  expect([read({}), read({ replyTo: null }), read({ reply_to: 'r' })]).toEqual(['', '', 'r']);
+  expect(() => read({ replyTo: 7 })).toThrow(/replyTo is no string/);
+});
+
 describe('ids beyond 2^53', () => {
   const call = (id: string, before = '') =>
     decodeCall(
