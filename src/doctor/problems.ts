@@ -46,6 +46,13 @@ export const PROBLEMS = {
       'A handler may run longer than RabbitMQ lets a delivery go unacked (30 min unless the broker says otherwise).',
     todo: 'lower handlerTimeout below 30 min, or raise consumer_timeout of the broker',
   },
+  'plain-text': {
+    area: 'settings',
+    status: 'warning',
+    meaning:
+      'Broker or database is another machine, and what goes there, passwords and messages, is plain text or encrypted for a server that nobody verifies (`amqp://`; no `sslmode`, `sslmode=no-verify`, libpq’s `require`).',
+    todo: 'amqps:// in brokerUrl, sslmode=verify-full in databaseUrl (docs/settings.md); leave it where the network between is your own and closed',
+  },
   'consumers-broken': {
     area: 'consumers',
     status: 'wrong',

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isLoopback } from '../../util/is-loopback.ts';
 
 /** The name of a `Host` header without its port; undefined when it is none (RFC 9110 §7.2). */
 export function hostName(header: string | undefined): string | undefined {
@@ -17,12 +18,6 @@ export function hasTwoHosts(rawHeaders: readonly string[]): boolean {
     if (name?.length === 4 && name.toLowerCase() === 'host') found += 1;
   }
   return found > 1;
-}
-
-/** Whether an address reaches this machine only. */
-export function isLoopback(host: string): boolean {
-  const name = host.toLowerCase();
-  return name === 'localhost' || name === '::1' || /^(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(name);
 }
 
 /**

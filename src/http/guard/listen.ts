@@ -1,6 +1,6 @@
 import type { Server } from 'node:net';
 import { OpenAddressError } from '../../errors.ts';
-import { isLoopback } from './hosts.ts';
+import { isLoopback } from '../../util/is-loopback.ts';
 
 const guarded = new WeakSet<object>();
 
