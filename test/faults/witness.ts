@@ -150,7 +150,8 @@ export class Witness {
 
 export const isEnqueue = (sql = ''): boolean => sql.includes('INSERT INTO') && sql.includes('svc_comm_outbox');
 const isMark = (sql = ''): boolean => sql.includes('svc_comm_inbox') && sql.includes("'dead')");
-export const isClaim = (sql = ''): boolean => sql.includes('AS claimed') && sql.includes('svc_comm_inbox');
+export const isClaim = (sql = ''): boolean =>
+  sql.includes('INSERT INTO') && sql.includes('svc_comm_inbox') && sql.includes("'done'") && !sql.includes('unnest');
 
 export const isRead = (sql = ''): boolean => sql.includes('bytes_before');
 export const isDelete = (sql = ''): boolean =>
