@@ -74,8 +74,11 @@ it('a producer whose own statement is refused gets on by itself when another ser
       (trx as KnexTransaction).raw(`INSERT INTO ${kit.table('effect')} VALUES ('produced')`),
     );
   await writable(false);
-  for (const outcome of await Promise.allSettled([1, 2, 3].map(insert)))
-    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: '25006' } });
+  // The first to be refused has the connections closed that nobody has, and that one of the others may just be given.
+  const refusals = ['25006', 'SVC_COMM_DATABASE_UNAVAILABLE'];
+  for (const outcome of await Promise.allSettled([1, 2, 3].map(insert))) {
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { code: expect.toBeOneOf(refusals) } });
+  }
   await writable(true);
   await until(() =>
     insert().then(
