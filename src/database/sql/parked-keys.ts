@@ -26,7 +26,8 @@ export async function unparkKey(
 
 /** Keys that are parked now. */
 export async function parkedKeys(executor: SqlExecutor, schema: string, queue: string): Promise<ParkedKey[]> {
-  const sql = `SELECT order_key AS "orderKey", ${PARKED_AT} AS "parkedAt"
+  const sql = `SELECT order_key AS key, ${PARKED_AT} AS parked
     FROM ${qualified(schema, 'svc_comm_parked_key')} WHERE queue = $1::text`;
-  return executor.query<ParkedKey>(sql, [queue]);
+  const rows = await executor.query<{ key: string; parked: string }>(sql, [queue]);
+  return rows.map(({ key, parked }) => ({ orderKey: key, parkedAt: parked }));
 }
