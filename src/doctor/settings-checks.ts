@@ -2,7 +2,7 @@ import { unprotected } from '../database/transport.ts';
 import { describeOrigin } from '../router/route.ts';
 import { routedBy, topologySpec } from '../settings/parts.ts';
 import { isLoopback } from '../util/is-loopback.ts';
-import { maskUrl } from '../util/mask.ts';
+import { maskWholeUrl } from '../util/mask.ts';
 import type { Examination } from './examination.ts';
 import { type Finding, ok, problem } from './problems.ts';
 
@@ -39,9 +39,9 @@ function plainTextFindings(
   for (const url of embedded.broker ? [] : brokerUrls) {
     const { protocol, hostname } = new URL(url);
     if (protocol !== 'amqp:' || isLoopback(hostname.replaceAll(/[[\]]/g, ''))) continue;
-    findings.push(problem('plain-text', `plain text to the broker at ${maskUrl(url)}`));
+    findings.push(problem('plain-text', `plain text to the broker at ${maskWholeUrl(url)}`));
   }
   const lack = databaseUrl === undefined || embedded.database ? undefined : unprotected(databaseUrl);
-  if (lack) findings.push(problem('plain-text', `${lack} to the database at ${maskUrl(databaseUrl ?? '')}`));
+  if (lack) findings.push(problem('plain-text', `${lack} to the database at ${maskWholeUrl(databaseUrl ?? '')}`));
   return findings;
 }

@@ -33,3 +33,9 @@ it.each([
   expect(found).toEqual(expected.map((text) => expect.stringContaining(text)));
   expect(found.join()).not.toContain('u:p@');
 });
+
+it('doctor shows no password of what leaves the machine unprotected, whatever ends a URL in other texts', async () => {
+  const found = await plainText('amqp://svc@corp:a"SECRET@broker.invalid', 'postgres://app:my SECRET@db.invalid/x');
+  expect(found).toHaveLength(2);
+  expect(found.join()).not.toContain('SECRET');
+});
