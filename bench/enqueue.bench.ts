@@ -18,7 +18,7 @@ Cheating would be: no checks of the payload, no ids of our own, synchronous_comm
 
 const SINGLE = Number(process.env.SVC_COMM_BENCH_ENQUEUE_EVENTS ?? 500);
 const HUNDREDS = 10;
-const COMMITS = Number(process.env.SVC_COMM_BENCH_COMMITS ?? 3_000);
+const COMMITS = Number(process.env.SVC_COMM_BENCH_COMMITS ?? 6_000);
 const TABLE = 'svc_comm_outbox';
 
 export async function run(rounds: number): Promise<Row[]> {
