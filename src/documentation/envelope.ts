@@ -19,7 +19,7 @@ export function enveloped(kind: EnvelopeKind, { schema = {} }: Pick<MessageConte
     case 'call':
       return object({
         id: ID,
-        meta: meta({ replyTo: { type: 'string' }, time: TIME }),
+        meta: meta({ time: TIME }, { replyTo: { type: 'string' } }),
         data: inside('/properties/data'),
       });
     case 'call-response':
@@ -39,13 +39,19 @@ export function replyEnvelope(output: JsonSchema = {}): JsonSchema {
   return { ...answer, properties: { ...(answer.properties as object), error } };
 }
 
-/** Only with a deadline is there an expiredTime. */
-const meta = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
-  ...object(properties),
-  properties: { ...properties, expiredTime: { ...TIME, description: 'It is not executed any more then.' } },
+type Properties = Readonly<Record<string, JsonSchema>>;
+
+/** Only with a deadline is there an expiredTime; a call that bears the property reply_to needs no replyTo. */
+const meta = (required: Properties, optional: Properties = {}): JsonSchema => ({
+  ...object(required),
+  properties: {
+    ...required,
+    ...optional,
+    expiredTime: { ...TIME, description: 'It is not executed any more then.' },
+  },
 });
 
-const object = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
+const object = (properties: Properties): JsonSchema => ({
   type: 'object',
   properties,
   ...(Object.keys(properties).length === 0 ? {} : { required: Object.keys(properties) }),

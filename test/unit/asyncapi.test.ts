@@ -128,6 +128,14 @@ describe('the AsyncAPI document', () => {
     expect(check('command.sms.send', encodeCommand({ arguments: { id: 1 }, deadline: undefined }))).not.toEqual([]);
   });
 
+  test('takes a call without meta.replyTo, which the property reply_to stands for, and none without a time', () => {
+    const { components } = everything();
+    const isCall = ajv.compile({ ...components.schemas['call.pricing.quote'], components });
+    const call = { id: '01890a5d-ac96-774b-bcce-b302099a8057', meta: { time: '2026-01-01T00:00:00Z' }, data: 'a' };
+    expect([isCall(call), isCall.errors]).toEqual([true, null]);
+    expect(isCall({ ...call, meta: {} })).toBe(false);
+  });
+
   test('has examples that its schemas take', () => {
     const { components } = everything();
     let seen = 0;
