@@ -15,13 +15,15 @@ A quorum queue is filled, then emptied; the time is from the first handler run t
 hand over the payload. Ours: consumer of a service as 'svc-comm runconsumer' has it: router, envelope checks, correlation,
 time limit, 20 handlers at once; amqplib: a bare callback, acks one by one or the last of a turn with 'multiple'.
 Inbox: the handler writes a row; beside it a loop without any broker of the same four statements (BEGIN, claim, insert,
-COMMIT) by 20 at once. Once with pg on both sides (ours: the setting 'transactions' with a pool of pg), once with knex.
+COMMIT) by 20 at once. Once with pg on both sides (ours: the setting 'transactions' with a pool of pg), once with knex. 'by
+hand': amqplib with prefetch 20, the same four statements by pg, then the ack; no retries, no dead letters, no time limit.
 'shared': the handler's option group: 20 at concurrency 80, so four transactions at once; beside the same loop.
 Cheating would be: noAck, acks before the handler, no parse, other prefetch, synchronous_commit off on one side.`;
 
 const COUNT = Number(process.env.SVC_COMM_BENCH_CONSUME_MESSAGES ?? 10_000);
 const INBOX_COUNT = Number(process.env.SVC_COMM_BENCH_INBOX_MESSAGES ?? 2_000);
 const CONCURRENCY = 20;
+const BY_HAND = 'amqplib and pg, by hand';
 
 /** Starts at the first call and stops at the last, resolving `done`. */
 class Count {
@@ -175,17 +177,39 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
   const shared = { group: 20, concurrency: 80 };
   const sharedKnex = side('inbox shared, knex', knexTransactions(), writeByKnex, shared);
   const sharedPg = side('inbox shared, pg', pgTransactions, writeByPg, shared);
-  const key = (messageId: string) => ({ queue, source: 'bench', messageId });
-  const pgLoop = loopSide('pg', async (id, worker) => {
-    const client = clients[worker];
+  const key = (messageId: string, source = 'bench') => ({ queue, source, messageId });
+  const once = async (client: pg.Client | undefined, id: string, total: unknown, source?: string) => {
     if (!client) throw new Error('no client');
     await client.query('BEGIN');
     const query = async <Row extends object>(text: string, values: readonly (string | null)[], name?: string) =>
       (await client.query<Row>({ text, values: [...values], ...(name === undefined ? {} : { name }) })).rows;
-    await claimNewInbox({ query }, schema, key(id), null, 600_000);
-    await client.query(insertSql, [id, 208.95]);
+    await claimNewInbox({ query }, schema, key(id, source), null, 600_000);
+    await client.query(insertSql, [id, total]);
     await client.query('COMMIT');
-  });
+  };
+  const pgLoop = loopSide('pg', (id, worker) => once(clients[worker], id, 208.95));
+  const byHand: Side = {
+    name: BY_HAND,
+    async run() {
+      await refill(broker, queue, INBOX_COUNT);
+      const counted = new Count(INBOX_COUNT);
+      const channel = await broker.model.createChannel();
+      await channel.prefetch(CONCURRENCY);
+      const free = [...clients];
+      await channel.consume(queue, async (message) => {
+        if (!message) return;
+        const { payload } = JSON.parse(message.content.toString());
+        const client = free.pop();
+        await once(client, message.properties.messageId, payload.total, 'by hand');
+        channel.ack(message);
+        if (client) free.push(client);
+        counted.handled(payload);
+      });
+      const result = await counted.done;
+      await channel.close();
+      return result;
+    },
+  };
   const knexLoop = loopSide('knex', (id) =>
     knex.transaction(async (trx) => {
       const query = async <Row>(text: string, values: readonly (string | null)[]): Promise<Row[]> => {
@@ -200,10 +224,12 @@ async function withInbox(broker: BenchBroker, queue: string, rounds: number): Pr
     }),
   );
   try {
-    const figures = await interleave([pgLoop, withPg, sharedPg, knexLoop, withKnex, sharedKnex], rounds);
+    const figures = await interleave([pgLoop, byHand, withPg, sharedPg, knexLoop, withKnex, sharedKnex], rounds);
     const bench = 'consume with inbox';
     return [
       ...judge(figures, { bench, ours: 'inbox, pg', beside: 'pg', throughput: 0.85 }),
+      ...judge(figures, { bench, ours: 'inbox, pg', beside: BY_HAND, throughput: 0 }),
+      ...judge(figures, { bench, ours: 'inbox shared, pg', beside: BY_HAND, throughput: 0 }),
       ...judge(figures, { bench, ours: 'inbox, knex', beside: 'knex', throughput: 0.85 }),
       ...judge(figures, { bench, ours: 'inbox, knex', beside: 'pg', throughput: 0 }),
       ...judge(figures, { bench, ours: 'inbox shared, pg', beside: 'pg', throughput: 2.5 }),
