@@ -45,6 +45,13 @@ const isFailure = (value: unknown): value is Failure => {
   return [time, code, message, host].every((field) => typeof field === 'string');
 };
 
+/** Of messages that did not get as far as a handler. */
+const BEFORE_HANDLERS: ReadonlySet<string> = new Set(['SVC_COMM_UNHANDLED_MESSAGE', 'SVC_COMM_MALFORMED_MESSAGE']);
+
+/** Whether a handler has had the message, or it waited behind one of its key: those behind it have to wait for it. */
+export const hasHeldItsKey = (failures: readonly Failure[]): boolean =>
+  failures.some(({ code }) => !BEFORE_HANDLERS.has(code));
+
 /** Cuts at a character, never inside one. */
 function cut(text: string, maxBytes: number): string {
   if (Buffer.byteLength(text) <= maxBytes) return text;

@@ -16,7 +16,8 @@ export interface RetryOptions {
   /**
    * What a keyed message does to its key when its handler gives it up: out of time, out of attempts, or rejected.
    * `park`: those behind it go to the dead letters too, in order, until it is redriven. `skip`: they go on. A message that
-   * cannot be read, or that no handler takes, never parks its key. No effect without keys.
+   * cannot be read, or that no handler takes, parks its key only when a handler had given it up before. No effect without
+   * keys.
    */
   readonly keyed: (typeof KEYED_FAILURES)[number];
   /**
@@ -33,7 +34,10 @@ export interface ConsumeOptions {
   /** Most handlers that run at once, ≥ 1; more than `prefetch` has no effect. */
   readonly concurrency: number;
   readonly retry: RetryOptions;
-  /** What becomes of messages that no handler takes; counted, and warned about once a route, in either case. */
+  /**
+   * What becomes of messages that no handler takes; counted, and warned about once a route, in either case. Copies of ours
+   * (a retry, or what was put back from the dead letters) are kept in either case.
+   */
   readonly unhandled: (typeof UNHANDLED_POLICIES)[number];
   /** A run longer than this fails, its signal aborted. Keep it well below the broker's consumer timeout of 30 min. */
   readonly handlerTimeoutMs: number;

@@ -4,10 +4,11 @@ import type { Logger } from '../lifecycle/logger.ts';
 import type { AckOutcome, DeadReason } from '../message/handler.ts';
 import type { Inbox } from '../message/inbox.ts';
 import { inboxKeyOf } from '../message/inbox-key.ts';
+import { HEADER } from '../message/message.ts';
 import type { Scheduler } from '../message/schedule.ts';
 import { retryQueueName } from '../message/topology.ts';
 import { deadCopy, retryCopy } from './copy.ts';
-import { failureOf } from './failures.ts';
+import { failureOf, hasHeldItsKey, parseFailures } from './failures.ts';
 import { type Forwarder, persist } from './forward.ts';
 import type { InFlight } from './in-flight.ts';
 import { messageFields } from './message-fields.ts';
@@ -98,12 +99,13 @@ export class Settler {
   }
 
   /**
-   * A copy to the dead letters; then it is marked as given up, and its key is parked where that is asked for; then the
-   * ack. Resolves when it is settled, or was taken from us meanwhile.
+   * A copy to the dead letters; then its key is parked where that is asked for, and it is marked as given up; then the
+   * ack. What was redriven and is back holds its key as before, also when no handler takes it any more. Resolves when it
+   * is settled, or was taken from us meanwhile.
    * @returns whether it is there, and not in its queue any more
    */
   async deadLetter(message: InFlight, reason: DeadReason, error: Error): Promise<boolean> {
-    const { retry, clock, forwarder, parked, counters, inboxOf } = this.#options;
+    const { retry, clock, forwarder, parked, counters } = this.#options;
     const { queue } = message.delivery;
     const ran = reason === 'attempts' || reason === 'rejected' || reason === 'crashed';
     const deaths = error instanceof CrashingMessageError ? error.deaths - 1 : 0;
@@ -117,23 +119,25 @@ export class Settler {
       'message goes to the dead letters',
     );
     if (!(await forwarder.forward(copy, message.abandoned))) return false;
-    const parksKey = message.key !== undefined && (reason === 'parked' || (ran && retry.keyed === 'park'));
-    if (parksKey && message.key !== undefined) parked.park(message.key, message.isRedriven);
-    const inbox = ran || reason === 'parked' ? inboxOf(message) : undefined;
-    if (inbox && !(await this.#remember(message, inbox, parksKey && ran))) return false;
+    const holdsKey = ran || hasHeldItsKey(parseFailures(message.copyHeaders?.[HEADER.failures]));
+    const orderKey = reason === 'parked' || (holdsKey && retry.keyed === 'park') ? message.key : undefined;
+    if (orderKey !== undefined) parked.park(orderKey, message.isRedriven);
+    const isMarked = ran || reason === 'parked';
+    if (!(await this.#remember(message, reason === 'parked' ? undefined : orderKey, isMarked))) return false;
     if (!this.#end(message, undefined)) return false;
     counters.deadLettered[reason] += 1;
     return true;
   }
 
   /** Parks before it marks: a copy that comes again after a crash in between finds its key parked, never its key open. */
-  #remember(message: InFlight, inbox: Inbox, parksKey: boolean): Promise<boolean> {
-    const { logger } = this.#options;
+  async #remember(message: InFlight, orderKey: string | undefined, isMarked: boolean): Promise<boolean> {
+    const { logger, inboxOf } = this.#options;
+    const inbox = inboxOf(message);
     const { queue } = message.delivery;
-    const orderKey = message.key;
-    const key = inboxKeyOf(message, message.route?.hasEventId ?? false);
+    const key = isMarked ? inboxKeyOf(message, message.route?.hasEventId ?? false) : undefined;
+    if (!inbox || (orderKey === undefined && key === undefined)) return true;
     const mark = async () => {
-      if (parksKey && orderKey !== undefined) await inbox.parkKey(queue, orderKey);
+      if (orderKey !== undefined) await inbox.parkKey(queue, orderKey);
       if (key) await inbox.markDead(key);
     };
     return persist(mark, { what: 'marking a dead letter', logger, signal: message.abandoned });

@@ -1,10 +1,13 @@
 import { UnhandledMessageError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
-import type { Incoming, Verdict } from '../message/handler.ts';
+import type { Verdict } from '../message/handler.ts';
+import type { InFlight } from './in-flight.ts';
 import type { ConsumeOptions } from './options.ts';
 
 /** Routing keys may hold ids, so there can be more routes than anyone wants warnings. */
 const MAX_WARNINGS = 1_000;
+
+type Unrouted = Pick<InFlight, 'exchange' | 'routingKey'> & Partial<Pick<InFlight, 'copyHeaders'>>;
 
 /** What becomes of messages that no handler takes. */
 export class Unhandled {
@@ -17,19 +20,23 @@ export class Unhandled {
     this.#logger = logger;
   }
 
-  /** Warns once for each route. */
-  verdict({ exchange, routingKey }: Pick<Incoming, 'exchange' | 'routingKey'>): Verdict {
-    const route = JSON.stringify([exchange, routingKey]);
+  /**
+   * A copy of ours is kept, whatever is set: it was taken over from a handler, which the next version may have again.
+   * Warns once for each route, and fate.
+   */
+  verdict({ exchange, routingKey, copyHeaders }: Unrouted): Verdict {
+    const isKept = this.#policy === 'dead-letter' || copyHeaders !== undefined;
+    const route = JSON.stringify([exchange, routingKey, isKept]);
     if (this.#warned.size < MAX_WARNINGS && !this.#warned.has(route)) {
       this.#warned.add(route);
-      const fate = this.#policy === 'ack' ? 'dropped' : 'kept in the dead letters';
+      const fate = isKept ? 'kept in the dead letters' : 'dropped';
       const isLast = this.#warned.size === MAX_WARNINGS ? '; no further route is warned about' : '';
       this.#logger.warn(
         { exchange, routingKey },
         `no consumer takes this message: such are ${fate} (see \`svc-comm explain\`)${isLast}`,
       );
     }
-    if (this.#policy === 'ack') return { kind: 'ack', outcome: 'unhandled' };
+    if (!isKept) return { kind: 'ack', outcome: 'unhandled' };
     return { kind: 'dead', reason: 'unhandled', error: new UnhandledMessageError(exchange, routingKey) };
   }
 }

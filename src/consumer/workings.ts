@@ -71,7 +71,7 @@ export function createWorkings(given: HandlingOptions): Workings {
   const options = { ...DEFAULT_CONSUMER_OPTIONS, ...given.options };
   const { handlerTimeoutMs, inboxByDefault, inboxGroup, concurrency, retry } = options;
   const counters = createCounters();
-  const inboxOf = ({ route }: InFlight) => (route && (route.options.inbox ?? inboxByDefault) ? inbox : undefined);
+  const inboxOf = ({ route }: InFlight) => ((route?.options.inbox ?? inboxByDefault) ? inbox : undefined);
   const parked = new ParkedKeys((key) => {
     logger.error(
       { key },
@@ -108,7 +108,9 @@ export function createWorkings(given: HandlingOptions): Workings {
     unhandled: new Unhandled(options.unhandled, logger),
     parked,
     asksInbox: (message) =>
-      inboxOf(message) !== undefined && inboxKeyOf(message, message.route?.hasEventId ?? false) !== undefined,
+      message.route !== undefined &&
+      inboxOf(message) !== undefined &&
+      inboxKeyOf(message, message.route.hasEventId) !== undefined,
     logger,
   });
   const settler = new Settler({ forwarder, inboxOf, scheduler, parked, counters, retry, clock, logger });

@@ -1,3 +1,4 @@
+import { hasHeldItsKey } from '../consumer/failures.ts';
 import { InvalidArgumentError, MessageTooLargeError, PublishRefusedError } from '../errors.ts';
 import type { ParkedKey } from '../message/inbox.ts';
 import type { OpenQueue, QueueReader } from '../message/queue-reader.ts';
@@ -35,7 +36,7 @@ export interface SweepParts {
   readonly parked: readonly ParkedKey[];
 }
 
-/** Only these park a key; one that could not be read was never in its key's way. */
+/** Only these park a key; one that could not be read was never in its key's way, unless it was one of these before. */
 const PARKING: ReadonlySet<string | undefined> = new Set(['attempts', 'rejected', 'crashed', 'parked']);
 
 const MAX_UNDER_WAY = 200;
@@ -188,8 +189,8 @@ export class Sweep {
     this.#stay(letter);
   }
 
-  #stay({ key, reason }: DeadLetter): void {
-    if (key !== undefined && PARKING.has(reason)) this.#stuck.add(key);
+  #stay({ key, reason, failures }: DeadLetter): void {
+    if (key !== undefined && (PARKING.has(reason) || hasHeldItsKey(failures))) this.#stuck.add(key);
   }
 }
 

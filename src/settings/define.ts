@@ -102,7 +102,7 @@ export interface Settings {
    * `(work) => prisma.$transaction((tx) => work(tx))`. @default knexTransactions()
    */
   readonly transactions?: TransactionsSetting | undefined;
-  /** What becomes of a message that no consumer takes. @default 'ack' */
+  /** What becomes of a message that no consumer takes, nor has taken: what a handler has had is kept. @default 'ack' */
   readonly unhandled?: 'ack' | 'dead-letter' | undefined;
   /** A handler that runs longer has failed; a number is seconds. @default '10m' */
   readonly handlerTimeout?: Duration | undefined;

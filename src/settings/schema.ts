@@ -137,7 +137,10 @@ export const settingsSchema = z.strictObject({
   }),
   unhandled: described(
     z.enum(['ack', 'dead-letter']).prefault(DEFAULTS.unhandled),
-    choice(['ack', 'dead-letter'], 'What becomes of a message that no consumer takes; it is counted either way'),
+    choice(
+      ['ack', 'dead-letter'],
+      'What becomes of a message that no consumer takes; it is counted either way. One that a handler has had is kept',
+    ),
   ),
   handlerTimeout: described(
     timeoutMs().prefault(DEFAULTS.handlerTimeout),

@@ -1,7 +1,9 @@
+import type { Options } from 'amqplib';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { MessageTooLargeError, Reject, RetryLater } from '../../src/errors.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
 import { HEADER, type Message } from '../../src/message/message.ts';
+import { MessageRouter } from '../../src/router/router.ts';
 import { LogLines } from '../support/broker-kit.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 
@@ -211,6 +213,45 @@ test('without a future table, a longer RetryLater waits in the largest retry que
   await until(() => consumer.stats.handled === 1);
   await consumer.stop();
 });
+
+test.each([
+  ['failed and waits for its next run', undefined],
+  ['was put off, in the future table', 60_000],
+])(
+  'a message that %s goes to the dead letters when no handler takes it any more, unhandled: ack or not',
+  async (_, putOffMs) => {
+    const routingKey = `retry.gone.${putOffMs}`;
+    kit.router.consumer(
+      kit.exchange,
+      routingKey,
+    )(async () => {
+      throw putOffMs === undefined ? new Error('not yet') : new RetryLater(putOffMs);
+    });
+    const scheduled: Message[] = [];
+    const scheduler = { schedule: async (message: Message) => void scheduled.push(message) };
+    const before = await kit.start({ parts: { scheduler }, options: { retry: { delaysMs: [1_000] } } });
+    kit.send(routingKey, { n: 1 });
+    await until(() => before.stats.retried === 1);
+    await before.stop();
+    const after = await kit.start({
+      parts: { router: new MessageRouter() },
+      options: { retry: { delaysMs: [1_000] } },
+    });
+    for (const { body, properties } of scheduled) {
+      kit.channel.sendToQueue(kit.queue, Buffer.from(body), properties as Options.Publish);
+    }
+    kit.send(routingKey, { n: 2 });
+    const dead = await kit.nextDead();
+    expect(JSON.parse(dead.content.toString())).toEqual({ n: 1 });
+    expect(dead.properties.headers).toMatchObject({
+      [HEADER.reason]: 'unhandled',
+      [HEADER.exchange]: kit.exchange,
+      [HEADER.routingKey]: routingKey,
+    });
+    await until(() => after.stats.unhandled === 1);
+    expect(after.stats.deadLettered.unhandled).toBe(1);
+  },
+);
 
 test('headers of ours that a foreign exchange brings are passed over', async () => {
   const seen: Seen[] = [];

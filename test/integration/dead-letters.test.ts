@@ -7,6 +7,7 @@ import { knexTransactions, resolveTransactions } from '../../src/database/transa
 import { DeadLetters, type DeadLettersParts } from '../../src/dead-letters/dead-letters.ts';
 import { HEADER, type Headers } from '../../src/message/message.ts';
 import { deadQueueName } from '../../src/message/topology.ts';
+import { MessageRouter } from '../../src/router/router.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { BrokerKit } from '../support/broker-kit.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
@@ -305,5 +306,39 @@ describe('a parked key', () => {
     });
     await until(() => handled.length === 2);
     expect(handled).toEqual([0, 1]);
+  });
+
+  it('is parked again by a redriven letter that no handler takes any more, and its letters keep their order', async () => {
+    const handled: string[] = [];
+    const record = async (_routingKey: string, body: unknown) => void handled.push((body as { n: string }).n);
+    const { exchange, queue } = consumers;
+    const [failing, rolledBack, mended] = [new MessageRouter(), new MessageRouter(), new MessageRouter()];
+    failing.consumer(exchange, 'new')(() => Promise.reject(new Error('stuck')));
+    mended.consumer(exchange, 'new')(record);
+    for (const router of [failing, rolledBack, mended]) router.consumer(exchange, 'old')(record);
+    const running = (router: MessageRouter) =>
+      consumers.start({ options: { retry: { attempts: 1 } }, parts: { inbox, router } });
+    const send = (route: string, n: string) => consumers.send(route, { n }, { [HEADER.key]: 'back' });
+    const letters = deadLettersOf(queue, { parking: inbox });
+
+    let consumer = await running(failing);
+    for (const n of ['1', '2']) send('new', n);
+    await until(() => consumer.stats.deadLettered.parked === 1);
+    await consumer.stop();
+
+    consumer = await running(rolledBack);
+    expect(await letters.redrive({ filter: {} })).toMatchObject({ taken: 2 });
+    await until(() => consumer.stats.deadLettered.unhandled === 2);
+    expect(await inbox.parkedKeys(queue)).toMatchObject([{ orderKey: 'back' }]);
+    send('old', '3');
+    await until(() => consumer.stats.deadLettered.parked === 1);
+    expect(await letters.redrive({ filter: { reasons: ['parked'] } })).toMatchObject({ taken: 0, heldBack: 1 });
+    await consumer.stop();
+
+    consumer = await running(mended);
+    expect(await letters.redrive({ filter: {} })).toMatchObject({ taken: 3, unparked: 1 });
+    await until(() => handled.length === 3);
+    expect(handled).toEqual(['1', '2', '3']);
+    expect(await inbox.parkedKeys(queue)).toEqual([]);
   });
 });

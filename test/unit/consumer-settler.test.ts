@@ -9,7 +9,7 @@ import { Unhandled } from '../../src/consumer/unhandled.ts';
 import { DeliveryLostError } from '../../src/errors.ts';
 import { systemClock } from '../../src/lifecycle/clock.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
-import { HEADER, type Message } from '../../src/message/message.ts';
+import { HEADER, type Headers, type Message } from '../../src/message/message.ts';
 import type { Route } from '../../src/router/route.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { DEFAULT_JSON_LIMITS } from '../../src/wire/json.ts';
@@ -49,15 +49,15 @@ function setup(publish: (message: Message) => Promise<void> = async () => undefi
     clock: systemClock,
     logger: silentLogger,
   });
-  const message = (key?: string, { body = '{}', messageId = 'm' } = {}) => {
+  const message = (key?: string, { body = '{}', messageId = 'm', copy = undefined as Headers | undefined } = {}) => {
     const settling = new InFlight(
       {
         queue: 'q',
-        exchange: 'x',
-        routingKey: 'r',
+        exchange: copy ? '' : 'x',
+        routingKey: copy ? 'q' : 'r',
         redelivered: false,
         body: Buffer.from(body),
-        properties: { messageId, headers: key === undefined ? {} : { [HEADER.key]: key } },
+        properties: { messageId, headers: { ...copy, ...(key === undefined ? {} : { [HEADER.key]: key }) } },
         lost: new AbortController().signal,
         ack: () => log.push('ack') > 0,
         release: () => log.push('release') > 0,
@@ -93,6 +93,24 @@ test('a message that cannot be read neither parks its key nor is marked', async 
   await settler.deadLetter(message('k'), 'malformed', new Error('x'));
   expect(log).toEqual(['copy to q.dead', 'ack']);
 });
+
+const redriven = (...codes: string[]): Headers => ({
+  [HEADER.exchange]: 'x',
+  [HEADER.routingKey]: 'r',
+  [HEADER.redriven]: 'now',
+  [HEADER.failures]: JSON.stringify(codes.map((code) => ({ time: 't', code, message: 'm', host: 'h' }))),
+});
+
+test.each(['unhandled', 'malformed'] as const)(
+  'a redriven message that is %s parks its key again when a handler has had it, and does not when none ever had',
+  async (reason) => {
+    const { log, settler, message } = setup();
+    const seen = redriven('Error', 'SVC_COMM_UNHANDLED_MESSAGE');
+    const unseen = redriven('SVC_COMM_UNHANDLED_MESSAGE', 'SVC_COMM_MALFORMED_MESSAGE');
+    for (const copy of [seen, unseen]) await settler.deadLetter(message('k', { copy }), reason, new Error('x'));
+    expect(log).toEqual(['copy to q.dead', 'park k', 'ack', 'copy to q.dead', 'ack']);
+  },
+);
 
 test('while its copy is not confirmed a message is not acked; once its channel is lost no copy counts', async () => {
   const gate = deferred();
@@ -145,4 +163,15 @@ test('an unhandled route is warned about once, and at most 1,000 routes are', ()
     expect(unhandled.verdict(route)).toEqual({ kind: 'ack', outcome: 'unhandled' });
   }
   expect(warnings).toHaveLength(1_000);
+});
+
+test('what a handler of ours has had is kept whatever is set, and each fate of a route is warned about', () => {
+  const warnings: string[] = [];
+  const unhandled = new Unhandled('ack', { ...silentLogger, warn: (_fields, text) => warnings.push(text) });
+  const route = { exchange: 'x', routingKey: 'r' };
+  for (let n = 0; n < 2; n++) {
+    expect(unhandled.verdict({ ...route, copyHeaders: {} })).toMatchObject({ kind: 'dead', reason: 'unhandled' });
+    expect(unhandled.verdict(route)).toMatchObject({ kind: 'ack' });
+  }
+  expect(warnings).toEqual([expect.stringContaining('kept'), expect.stringContaining('dropped')]);
 });
