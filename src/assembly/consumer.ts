@@ -4,7 +4,7 @@ import { Consumer } from '../consumer/consumer.ts';
 import { InboxRetention } from '../database/inbox-retention.ts';
 import type { Service } from '../lifecycle/service.ts';
 import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
-import { consumeOptions, liveTopologySpec } from '../settings/parts.ts';
+import { consumeOptions, startedTopologySpec } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
 import { consumerReadings, queueSource } from './readings.ts';
@@ -17,7 +17,7 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
   const publishing = assembly.connection('publish');
   const publisher = assembly.publisher(publishing);
   const topology = new BrokerTopology({ connection: consuming, declare: settings.declare, logger });
-  const spec = liveTopologySpec(settings, () => router.bindings());
+  const spec = startedTopologySpec(settings, () => router.bindings());
   const ensureTopology = () => topology.ensure(spec);
   const rebind = () => topology.rebind(spec);
   const main = new Consumer({

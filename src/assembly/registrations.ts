@@ -1,20 +1,20 @@
 import { InvalidConsumerError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service } from '../lifecycle/service.ts';
-import type { TopologySpec } from '../message/topology.ts';
 import { messageRouter } from '../router/default-router.ts';
 import { describeOrigin } from '../router/route.ts';
 import type { MessageRouter } from '../router/router.ts';
-import { routedBy } from '../settings/parts.ts';
+import { routedBy, type StartedTopologySpec } from '../settings/parts.ts';
 
 /**
- * Looks at a consumer's registrations before it takes its first message: what no handler takes is acked, and gone. A
+ * Looks at a consumer's registrations before it takes its first message, and has it bind what they are now: what no handler takes is acked, and gone. A
  * service has a router of its own unless it is given one; what `@messageRouter.consumer` of the package registers is on
  * another.
  * @throws InvalidConsumerError at the start, when all is registered on the other
  */
-export function registrations(router: MessageRouter, spec: TopologySpec, logger: Logger): Service {
+export function registrations(router: MessageRouter, spec: StartedTopologySpec, logger: Logger): Service {
   const start = async () => {
+    spec.renew();
     const isForgotten = router !== messageRouter && isEmpty(router) && !isEmpty(messageRouter);
     if (isForgotten) {
       throw new InvalidConsumerError(

@@ -42,6 +42,34 @@ export function liveTopologySpec(settings: ResolvedSettings, derived: () => read
   };
 }
 
+/** A spec that does not change under those who declare by it again and again. */
+export interface StartedTopologySpec extends TopologySpec {
+  /** Takes the bindings as they are now: at each start. */
+  renew(): void;
+}
+
+/**
+ * The same, with the bindings of the last start: what is registered later was not looked at, and is bound by the next one.
+ */
+export function startedTopologySpec(
+  settings: ResolvedSettings,
+  derived: () => readonly BindSpec[],
+): StartedTopologySpec {
+  let current = topologySpec(settings, derived());
+  return {
+    ...current,
+    get exchanges() {
+      return current.exchanges;
+    },
+    get binds() {
+      return current.binds;
+    },
+    renew() {
+      current = topologySpec(settings, derived());
+    },
+  };
+}
+
 export const exchangeTypes = (settings: ResolvedSettings): Record<string, ExchangeType> =>
   Object.fromEntries(settings.exchanges.map(({ name, type }) => [name, type]));
 

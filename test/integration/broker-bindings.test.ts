@@ -33,13 +33,13 @@ afterAll(async () => {
   await embedded.stop();
 });
 
-async function reachesAQueue(model: ChannelModel, exchange: string): Promise<boolean> {
+async function reachesAQueue(model: ChannelModel, exchange: string, routingKey = 'probe'): Promise<boolean> {
   const channel = await model.createConfirmChannel();
   let isReturned = false;
   channel.on('return', () => {
     isReturned = true;
   });
-  channel.publish(exchange, 'probe', Buffer.from('probe'), { mandatory: true });
+  channel.publish(exchange, routingKey, Buffer.from('probe'), { mandatory: true });
   await channel.waitForConfirms();
   await channel.close();
   return !isReturned;
@@ -82,6 +82,28 @@ describe('a service', () => {
     await services.log.seen('an exchange had gone');
     const model = await connect(testBrokerUrl());
     await until('it is bound', () => reachesAQueue(model, aggregate));
+    await model.close();
+  });
+
+  it('binds what it had at its start again, and leaves what was registered since to its next start', async () => {
+    const [exchange, last] = [services.exchangeName('order'), services.exchangeName('last')];
+    const shop = services.service('shop', { databaseUrl: undefined, brokerUrl: proxy.url(testBrokerUrl()) });
+    const register = (name: string, key: string) =>
+      shop.messageRouter.consumer(name, key)(eventConsumer(() => undefined));
+    register(exchange, 'made');
+    register(last, 'made');
+    const consumer = shop.consumer();
+    await consumer.start();
+    register(exchange, 'late');
+    for (const name of [exchange, last]) await services.channel.deleteExchange(name);
+    proxy.cut();
+    await until('both were looked at', () => services.log.count('an exchange had gone') === 2);
+    const model = await connect(testBrokerUrl());
+    const isBound = (key: string) => reachesAQueue(model, exchange, key);
+    expect([await isBound('made'), await isBound('late')]).toEqual([true, false]);
+    await consumer.stop();
+    await consumer.start();
+    expect(await isBound('late')).toBe(true);
     await model.close();
   });
 });
