@@ -165,13 +165,22 @@ export class Pipeline {
       return;
     }
     this.#running += 1;
-    const verdict = this.#parts.runner.run(message);
+    const verdict = this.#run(message);
     if (!(verdict instanceof Promise)) this.#onVerdict(message, verdict);
     else {
       verdict.then(
         (value) => this.#onVerdict(message, value),
         (error: unknown) => this.#onVerdict(message, { kind: 'retry', error: asError(error) }),
       );
+    }
+  }
+
+  /** What it throws would go to whoever brought the message, and its slot would never be free again. */
+  #run(message: InFlight): Verdict | Promise<Verdict> {
+    try {
+      return this.#parts.runner.run(message);
+    } catch (error) {
+      return { kind: 'retry', error: asError(error) };
     }
   }
 

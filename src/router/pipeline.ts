@@ -10,7 +10,7 @@ import { deadline, deadlineAgain } from './middleware/deadline.ts';
 import { inbox } from './middleware/inbox.ts';
 import { observe } from './middleware/observe.ts';
 import { type AsOutage, outage } from './middleware/outage.ts';
-import { recover } from './middleware/recover.ts';
+import { asError, recover } from './middleware/recover.ts';
 import { timeout } from './middleware/timeout.ts';
 import { describeOrigin, type Route } from './route.ts';
 import type { Routes } from './routes.ts';
@@ -62,24 +62,35 @@ export type HandlerLookup = (exchange: string, routingKey: string) => RoutedHand
 
 /**
  * Finds the route of a message and its layers: each route has its own chain of them, built once. The order is that of
- * `Handler` in src/message/handler.ts.
+ * `Handler` in src/message/handler.ts. The look-up never throws.
  * @throws InvalidConsumerError when a route asks for the inbox and there is none
  */
 export function handlerLookup(routes: Routes, options: PipelineOptions): HandlerLookup {
-  const built = new Map<Route, RoutedHandler>();
+  const built = new Map<Route, RoutedHandler>(
+    routes.list.map((route) => [route, { route, handle: buildChain(route, options) }]),
+  );
   const handlerOf = (route: Route): RoutedHandler => {
     let routed = built.get(route);
     if (!routed) {
-      routed = { route, handle: buildChain(route, options) };
+      routed = { route, handle: lateChain(route, options) };
       built.set(route, routed);
     }
     return routed;
   };
-  for (const route of routes.list) handlerOf(route);
   return (exchange, routingKey) => {
     const route = routes.resolve(exchange, routingKey);
     return route && handlerOf(route);
   };
+}
+
+/** Of a route that was registered since the start, which refused nothing of it: its messages fail instead. */
+function lateChain(route: Route, options: PipelineOptions): Handler {
+  try {
+    return buildChain(route, options);
+  } catch (thrown) {
+    const error = asError(thrown);
+    return async () => ({ kind: 'retry', error });
+  }
 }
 
 function buildChain(route: Route, options: PipelineOptions): Handler {

@@ -3,6 +3,7 @@ import type { Consumer } from '../../src/consumer/consumer.ts';
 import { DeliveryLostError } from '../../src/errors.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
 import { HEADER } from '../../src/message/message.ts';
+import type { HandlerLookup } from '../../src/router/pipeline.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 
@@ -36,6 +37,19 @@ test('a retry whose queue was deleted meanwhile runs once it is made again', asy
   await kit.channel.deleteQueue(`${kit.queue}.retry.50`);
   kit.send('faults.retry', {});
   await until(() => consumer.stats.handled === 1);
+});
+
+test('what throws before its handler runs is a failed run, and leaves its slot to the others', async () => {
+  const handlers = (): HandlerLookup => () => {
+    throw new Error('no handler can be made');
+  };
+  const options = { concurrency: 1, retry: { attempts: 1, delaysMs: [] } };
+  consumer = await kit.start({ parts: { router: { handlers } }, options });
+  for (let n = 0; n < 3; n++) kit.send('faults.look-up', { n });
+  for (let n = 0; n < 3; n++) expect((await kit.nextDead()).properties.headers?.[HEADER.reason]).toBe('attempts');
+  const since = performance.now();
+  await consumer.stop();
+  expect(performance.now() - since).toBeLessThan(5_000);
 });
 
 test('when its queue is deleted, the consumer makes it again and consumes within 5 s', async () => {

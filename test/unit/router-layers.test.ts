@@ -511,4 +511,14 @@ describe('layers of the user', () => {
     const context = { headers: {} } as MessageContext;
     expect(await lookup('x', 'late')?.handle({} as Incoming, context)).toMatchObject({ value: 'late' });
   });
+
+  test('a route registered after the start that asks for what is not there fails its messages, and no look-up throws', async () => {
+    const router = new MessageRouter();
+    const lookup = router.handlers({ logger: silentLogger });
+    router.consumer('x', 'late')(rawConsumer(() => undefined, { inbox: true }));
+    for (let n = 0; n < 2; n++) {
+      const verdict = await lookup('x', 'late')?.handle({} as Incoming, {} as MessageContext);
+      expect(verdict).toMatchObject({ kind: 'retry', error: { code: 'SVC_COMM_INVALID_CONSUMER' } });
+    }
+  });
 });
