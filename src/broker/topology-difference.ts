@@ -70,6 +70,7 @@ function plainValue(text: string): string {
 
 function remedy({ kind, name }: Declaration): string {
   return kind === 'queue'
-    ? `set queue to what is there, or empty "${name}", delete it and start again`
+    ? 'set queue to what is there, or stop all its consumers, old ones too, and what publishes to it, ' +
+        `empty "${name}", delete it, and start the consumers first`
     : `name its type in exchanges, or delete "${name}" and start again`;
 }

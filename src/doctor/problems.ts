@@ -131,7 +131,7 @@ export const PROBLEMS = {
     area: 'topology',
     status: 'wrong',
     meaning: 'A queue or exchange exists with other arguments or of another type than the settings want.',
-    todo: 'see the end of the line: set it as it is, or delete it (empty) and let it be made again',
+    todo: 'see the end of the line: set it as it is, or delete it (empty) and let it be made again (docs/operations.md, Changing the queue)',
   },
   'topology-missing': {
     area: 'topology',

@@ -66,6 +66,13 @@ describe('a difference', () => {
     expect(differenceOf(queue, error)).toMatchObject({ what: 'queue "q"', wanted, found });
   });
 
+  test('of a queue says that its consumers and what publishes to it are stopped before it is deleted', () => {
+    const text =
+      "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': received 'a' but current is 'b'";
+    const { todo } = differenceOf(queue, refusal(406, text));
+    expect(todo).toMatch(/what is there, or stop all its consumers, old ones too, .*publishes .* empty "q", delete it/);
+  });
+
   test.each([
     [403, "ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'", /grant/],
     [405, "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q'", /another name/],
