@@ -72,6 +72,22 @@ function raw(
   });
 }
 
+/** The statuses of requests that are sent in one piece over one connection; each has these credentials. */
+async function inOnePiece(url: string, credentials: readonly string[]): Promise<number[]> {
+  const { port, hostname } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  const requests = credentials.map((one, n) => {
+    const last = n === credentials.length - 1 ? 'Connection: close\r\n' : '';
+    return `GET /look HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${one}\r\n${last}\r\n`;
+  });
+  socket.write(requests.join(''));
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  return [...text.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status));
+}
+
+const bearers = (count: number): string[] => Array.from({ length: count }, (_, n) => `Bearer guess${n}`);
+
 describe('a server without a token', () => {
   it.each(['0.0.0.0', '::', '10.0.0.1', 'example.com'])('does not start on %s', async (host) => {
     const server = new HttpServer({ host, port: 0, logger: silentLogger, register: () => undefined });
@@ -183,6 +199,29 @@ describe('a token', () => {
     expect([right.status, Number(right.headers.get('retry-after'))]).toEqual([429, expect.any(Number)]);
     expect((await server.request('/look')).status).toBe(401);
   });
+
+  it('cannot be guessed by many that come in one piece', async () => {
+    const { url } = await echo({ token: 'secret' });
+    const statuses = await inOnePiece(url, [...bearers(20), 'Bearer secret', ...bearers(5)]);
+    expect(statuses).toEqual([...Array(10).fill(401), ...Array(16).fill(429)]);
+  });
+
+  it('cannot be guessed behind a hook that is still asked for the wrong ones', async () => {
+    let asked = 0;
+    const gate = deferred<void>();
+    const { url } = await echo({
+      token: 'secret',
+      authenticate: async () => {
+        asked += 1;
+        await gate.promise;
+        return undefined;
+      },
+    });
+    const statuses = inOnePiece(url, [...bearers(50), 'Bearer secret', ...bearers(5)]);
+    await expect.poll(() => asked).toBe(55);
+    gate.resolve();
+    expect(await statuses).toEqual([...Array(10).fill(401), ...Array(46).fill(429)]);
+  });
 });
 
 describe('an authenticate hook', () => {
@@ -225,6 +264,21 @@ describe('an authenticate hook', () => {
     const statuses = (await Promise.all(wrong)).map(({ status }) => status).toSorted((a, b) => a - b);
     expect(statuses).toEqual([...Array(10).fill(401), ...Array(189).fill(429)]);
     expect((await right).status).toBe(429);
+  });
+
+  it('cannot be guessed at where it knows the right one sooner than that the others are wrong', async () => {
+    let asked = 0;
+    const gate = deferred<void>();
+    const { url } = await echo({
+      authenticate: ({ headers }) => {
+        asked += 1;
+        return headers.authorization === 'Bearer right' ? 'ann' : gate.promise.then(() => undefined);
+      },
+    });
+    const statuses = inOnePiece(url, [...bearers(50), 'Bearer right', ...bearers(5)]);
+    await expect.poll(() => asked).toBe(56);
+    gate.resolve();
+    expect(await statuses).toEqual([...Array(10).fill(401), ...Array(46).fill(429)]);
   });
 
   it('lets in any number at once who are right', async () => {

@@ -4,16 +4,10 @@ import { EVERYBODY, setCaller } from '../caller.ts';
 import { openApi } from '../openapi/collector.ts';
 import { answerError, HttpProblem, problemOf } from '../problem.ts';
 import { bodyProblem, parseBodies } from './body.ts';
+import { Guesses, type Verdict } from './guesses.ts';
 import { hasTwoHosts, isAllowedHost } from './hosts.ts';
 import { refuseOpenAddress } from './listen.ts';
-import {
-  type Authenticate,
-  callerFrom,
-  type GuardOptions,
-  type Identity,
-  type ResolvedGuard,
-  resolveGuard,
-} from './options.ts';
+import { type Authenticate, callerFrom, type GuardOptions, type ResolvedGuard, resolveGuard } from './options.ts';
 import { isForeignOrigin } from './origin.ts';
 import { basicPassword, bearerToken, tokenCheck } from './token.ts';
 import { TokenBuckets } from './token-bucket.ts';
@@ -36,7 +30,6 @@ export interface RouteTraits {
 
 const GUARDED = Symbol('svc-comm guard');
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
-const GUESSES_PER_MINUTE = 10;
 
 const HEADERS = Object.entries({
   'x-content-type-options': 'nosniff',
@@ -112,43 +105,38 @@ function authentication({
 }: ResolvedGuard): ((request: FastifyRequest) => Promise<void>) | undefined {
   if (tokens.length === 0 && !authenticate) return undefined;
   const isToken = tokenCheck(tokens);
-  const guesses = new TokenBuckets(GUESSES_PER_MINUTE / 60, GUESSES_PER_MINUTE);
+  const guesses = new Guesses();
   return async (request) => {
     const { headers, ip } = request;
     const { authorization } = headers;
     const takesBasic = request.routeOptions.config?.svcComm?.takesBasic ?? false;
-    const isGuess = credentialHeaders.some((name) => headers[name] !== undefined);
-    // Also for the right one: who guesses must not see by the answer that it was.
-    if (isGuess) assertNoGuesser(guesses.wait(ip));
-    const token = bearerToken(authorization) ?? (takesBasic ? basicPassword(authorization) : undefined);
-    if (token !== undefined && tokens.length > 0 && isToken(token)) return setCaller(request, EVERYBODY);
-    const identity = await identityOf(request, authenticate);
-    const isRefused = identity === undefined || identity instanceof HttpProblem;
-    // Looked at again: others of this address may have been found wrong while the hook was asked.
-    if (isGuess) assertNoGuesser(isRefused ? guesses.take(ip) : guesses.wait(ip));
-    if (!isRefused) return setCaller(request, callerFrom(identity));
-    if (identity !== undefined) throw identity;
     const scheme = takesBasic && tokens.length > 0 ? 'Basic realm="svc-comm"' : 'Bearer realm="svc-comm"';
-    throw new HttpProblem(401, 'say who you are: Authorization: Bearer TOKEN', {
-      headers: { 'www-authenticate': scheme },
-    });
+    const nobody = () =>
+      new HttpProblem(401, 'say who you are: Authorization: Bearer TOKEN', { headers: { 'www-authenticate': scheme } });
+    const ask = (): Verdict | Promise<Verdict> => {
+      const token = bearerToken(authorization) ?? (takesBasic ? basicPassword(authorization) : undefined);
+      if (token !== undefined && tokens.length > 0 && isToken(token)) return EVERYBODY;
+      return authenticate ? askHook(request, authenticate, nobody) : nobody();
+    };
+    const isGuess = credentialHeaders.some((name) => headers[name] !== undefined);
+    const verdict = await (isGuess ? guesses.judge(ip, ask) : ask());
+    if (!(verdict instanceof HttpProblem)) return setCaller(request, verdict);
+    throw verdict;
   };
-}
-
-function assertNoGuesser(retryAfter: number): void {
-  if (retryAfter > 0) throw new HttpProblem(429, 'too many wrong credentials from this address', { retryAfter });
 }
 
 /**
  * What the hook names; also the 401 that it throws instead, as @fastify/jwt does.
  * @throws whatever else the hook throws
  */
-async function identityOf(
+async function askHook(
   request: FastifyRequest,
-  authenticate: Authenticate | undefined,
-): Promise<Identity | HttpProblem | undefined> {
+  authenticate: Authenticate,
+  nobody: () => HttpProblem,
+): Promise<Verdict> {
   try {
-    return await authenticate?.(request);
+    const identity = await authenticate(request);
+    return identity === undefined ? nobody() : callerFrom(identity);
   } catch (error) {
     const problem = problemOf(error);
     if (problem.statusCode === 401) return problem;

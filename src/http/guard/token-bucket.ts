@@ -36,6 +36,11 @@ export class TokenBuckets {
     return tokens < 1 ? (1 - tokens) / this.#perSecond : 0;
   }
 
+  /** How many can be taken at once. */
+  left(client: string): number {
+    return Math.floor(this.#bucket(client).tokens);
+  }
+
   #bucket(client: string): Bucket {
     const now = this.#now();
     const known = this.#buckets.get(client);

@@ -1,0 +1,115 @@
+import { type Deferred, deferred } from '../../util/deferred.ts';
+import type { Caller } from '../caller.ts';
+import { HttpProblem } from '../problem.ts';
+import { TokenBuckets } from './token-bucket.ts';
+
+const WRONG_PER_MINUTE = 10;
+/** A hook that asks our own database, and finds it down, knows after 10 s: that is no wrong answer. */
+const PATIENCE_MS = 30_000;
+
+/** Who calls, or why they are refused. */
+export type Verdict = Caller | HttpProblem;
+
+/** Credentials that are looked at, or are right and wait for those before them. */
+interface Question {
+  isRight: boolean;
+  readonly letIn: Deferred<void>;
+  readonly refused: Deferred<never>;
+}
+
+/**
+ * Keeps an address from trying more than ten wrong credentials in a minute, also when it sends them all at once. Right
+ * ones are let in as soon as those asked before them that have no answer yet are fewer than the wrong ones that are left:
+ * had they come one by one, these could not have kept them out. Nobody waits to be asked, only for the end of it.
+ *
+ *     open ──right──► waits ──fewer open before it than left──► let in
+ *      │                └────────────────┐
+ *      ├──wrong (refused), or open for 30 s: one less is left──none──► 429, for all that are open or wait
+ *      └──fault──► answered with it
+ */
+export class Guesses {
+  readonly #left = new TokenBuckets(WRONG_PER_MINUTE / 60, WRONG_PER_MINUTE);
+  /** By address, in the order in which they were asked. */
+  readonly #questions = new Map<string, Set<Question>>();
+
+  /**
+   * A verdict that is no promise is counted before this returns.
+   * @param ask is not called when none is left
+   * @throws HttpProblem (429) when none is left; what `ask` throws
+   */
+  async judge(address: string, ask: () => Verdict | Promise<Verdict>): Promise<Verdict> {
+    assertLeft(this.#left.wait(address));
+    const answer = ask();
+    if (answer instanceof HttpProblem) {
+      assertLeft(this.#count(address));
+      return answer;
+    }
+    if (!(answer instanceof Promise) && !this.#questions.has(address)) return answer;
+    const question: Question = { isRight: false, letIn: deferred(), refused: deferred() };
+    this.#of(address).add(question);
+    try {
+      return await this.#inTurn(address, question, answer);
+    } finally {
+      if (this.#questions.get(address)?.delete(question)) this.#letIn(address);
+    }
+  }
+
+  async #inTurn(address: string, question: Question, answer: Verdict | Promise<Verdict>): Promise<Verdict> {
+    const { letIn, refused } = question;
+    const timer = setTimeout(() => this.#count(address, question), PATIENCE_MS).unref();
+    const verdict = await Promise.race([answer, refused.promise]).finally(() => clearTimeout(timer));
+    // Counted already, since it took too long.
+    if (!this.#questions.get(address)?.has(question)) assertLeft(this.#left.wait(address));
+    else if (verdict instanceof HttpProblem) assertLeft(this.#count(address, question));
+    else {
+      question.isRight = true;
+      this.#letIn(address);
+      await Promise.race([letIn.promise, refused.promise]);
+    }
+    return verdict;
+  }
+
+  /**
+   * One less is left. After the last all are refused at the same moment, right or wrong, answered or not: by when each
+   * was, it could be seen which of them would have been let in.
+   * @returns the seconds until there is one, when none was left
+   */
+  #count(address: string, question?: Question): number {
+    const questions = this.#questions.get(address);
+    if (question) questions?.delete(question);
+    const wait = this.#left.take(address);
+    const next = this.#left.wait(address);
+    if (next === 0) {
+      this.#letIn(address);
+      return wait;
+    }
+    this.#questions.delete(address);
+    for (const { refused } of questions ?? []) refused.reject(tooMany(next));
+    return wait;
+  }
+
+  #letIn(address: string): void {
+    const questions = this.#questions.get(address);
+    if (questions?.size === 0) this.#questions.delete(address);
+    const left = this.#left.left(address);
+    let open = 0;
+    for (const { isRight, letIn } of questions ?? []) {
+      if (open >= left) return;
+      if (isRight) letIn.resolve();
+      else open += 1;
+    }
+  }
+
+  #of(address: string): Set<Question> {
+    const known = this.#questions.get(address) ?? new Set();
+    this.#questions.set(address, known);
+    return known;
+  }
+}
+
+const tooMany = (retryAfter: number): HttpProblem =>
+  new HttpProblem(429, 'too many wrong credentials from this address', { retryAfter });
+
+function assertLeft(wait: number): void {
+  if (wait > 0) throw tooMany(wait);
+}
