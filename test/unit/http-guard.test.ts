@@ -9,7 +9,12 @@ import {
   fastify,
 } from 'fastify';
 import { afterEach, describe, expect, it } from 'vitest';
-import { InvalidArgumentError, OpenAddressError, OverMaxConcurrencyError } from '../../src/errors.ts';
+import {
+  InvalidArgumentError,
+  OpenAddressError,
+  OverMaxConcurrencyError,
+  RestApiLoginError,
+} from '../../src/errors.ts';
 import { asyncResource } from '../../src/http/async-resource/async-resource.ts';
 import { callerOf } from '../../src/http/caller.ts';
 import { docs } from '../../src/http/docs/docs.ts';
@@ -23,7 +28,7 @@ import { HttpProblem } from '../../src/http/problem.ts';
 import { processApi } from '../../src/http/process-api/process-api.ts';
 import { HttpServer } from '../../src/http/server.ts';
 import { services } from '../../src/http/services.ts';
-import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { type Logger, silentLogger } from '../../src/lifecycle/logger.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { json, startServer, type TestServer } from '../support/fastify-kit.ts';
 
@@ -33,7 +38,7 @@ afterEach(async () => {
 });
 
 /** Echoes what it gets. */
-async function echo(options: GuardOptions = {}): Promise<TestServer> {
+async function echo(options: GuardOptions = {}, logger: Logger = silentLogger): Promise<TestServer> {
   const server = await startServer(
     (app) => {
       app.get('/look', (request, reply) => reply.send({ caller: callerOf(request) }));
@@ -46,7 +51,7 @@ async function echo(options: GuardOptions = {}): Promise<TestServer> {
       });
       void app.register(health);
     },
-    { guard: options },
+    { guard: options, logger },
   );
   running.push(server);
   return server;
@@ -316,17 +321,78 @@ describe('an authenticate hook', () => {
     expect((await server.request('/look', { headers: { [header]: 'right' } })).status).toBe(429);
   });
 
-  it('is guessed at also where it throws what is answered with 401, as @fastify/jwt does', async () => {
-    const server = await echo({
-      authenticate: async () => {
-        throw Object.assign(new Error('invalid'), { code: 'FST_JWT_AUTHORIZATION_TOKEN_INVALID', statusCode: 401 });
-      },
-    });
+  it.each([
+    ['as @fastify/jwt does', 401, { code: 'FST_JWT_AUTHORIZATION_TOKEN_INVALID' }],
+    ['as @fastify/jwt does of a token without a signature', 401, { code: 'FAST_JWT_MISSING_SIGNATURE' }],
+    ['as http-errors and @fastify/sensible do', 401, {}],
+    ['of a user who is blocked', 403, {}],
+    ['of what is no token at all', 400, { code: 'FST_JWT_BAD_REQUEST' }],
+  ])('is guessed at also where it throws what refuses, %s: %i', async (_name, statusCode, more) => {
+    const logged: unknown[] = [];
+    const authenticate = async () => {
+      throw Object.assign(new Error('for the log'), { statusCode, ...more });
+    };
+    const server = await echo({ authenticate }, { ...silentLogger, error: (fields) => void logged.push(fields) });
     const statuses: number[] = [];
     for (let guess = 0; guess < 11; guess += 1) {
       statuses.push((await server.request('/look', { headers: { authorization: `Bearer ${guess}` } })).status);
     }
-    expect(statuses).toEqual([...Array(10).fill(401), 429]);
+    expect(statuses).toEqual([...Array(10).fill(statusCode), 429]);
+    expect(logged).toEqual([]);
+  });
+
+  it.each([
+    ['an error without a status', () => new Error('c4n4ry')],
+    ['a status that is none of a refusal', () => Object.assign(new Error('c4n4ry'), { statusCode: 503 })],
+    ['a status that is none', () => Object.assign(new Error('c4n4ry'), { statusCode: 400.5 })],
+    ['a login of this server elsewhere', () => new RestApiLoginError({ method: 'POST', url: 'x' }, 401, 'c4n4ry')],
+  ])('refuses nobody by %s, which is a fault of ours', async (_name, thrown) => {
+    const server = await echo({
+      authenticate: () => {
+        throw thrown();
+      },
+    });
+    for (let n = 0; n < 15; n += 1) {
+      const { status, text } = await server.request('/look', { headers: { authorization: `Bearer ${n}` } });
+      expect([status, text.includes('c4n4ry')]).toEqual([500, false]);
+    }
+  });
+
+  it('knows nobody by null either, as a look-up in a database gives it', async () => {
+    const server = await echo({ authenticate: async () => null });
+    expect((await server.request('/look')).status).toBe(401);
+  });
+
+  it('shows nothing of what a refusal that it throws says of the credentials', async () => {
+    for (const statusCode of [400, 401, 403, 404, 429]) {
+      const server = await echo({
+        authenticate: ({ headers }) => {
+          throw Object.assign(new Error(`c4n4ry ${headers.authorization}`), { statusCode });
+        },
+      });
+      const { status, text } = await server.request('/look', { headers: { authorization: 'Bearer c4n4ry' } });
+      expect([status, text.includes('c4n4ry')]).toEqual([statusCode, false]);
+    }
+  });
+
+  it('that throws a 401 has a browser ask for the token all the same, and says what it wants otherwise', async () => {
+    const server = await startServer((app) => void app.register(docs, { title: 'orders', version: '1.2.3' }), {
+      guard: {
+        token: 'secret',
+        authenticate: ({ headers }) => {
+          if (headers['x-user'] === 'own') throw new HttpProblem(401, 'x', { headers: { 'www-authenticate': 'Own' } });
+          throw Object.assign(new Error('no'), { statusCode: 401, code: 'FST_JWT_NO_AUTHORIZATION_IN_HEADER' });
+        },
+      },
+    });
+    running.push(server);
+    const asked = async (path: string, headers = {}) => {
+      const answer = await server.request(path, { headers });
+      return [answer.status, answer.headers.get('www-authenticate')];
+    };
+    expect(await asked('/docs')).toEqual([401, 'Basic realm="svc-comm"']);
+    expect(await asked('/else')).toEqual([401, 'Bearer realm="svc-comm"']);
+    expect(await asked('/else', { 'x-user': 'own' })).toEqual([401, 'Own']);
   });
 
   it('does not lock out a browser that has no session: neither nothing nor a cookie is a guess', async () => {

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { RestApiLoginError } from '../../errors.ts';
 import { DEFAULT_JSON_LIMITS } from '../../wire/json.ts';
 import { EVERYBODY, setCaller } from '../caller.ts';
 import { openApi } from '../openapi/collector.ts';
@@ -110,36 +111,52 @@ function authentication({
     const { headers, ip } = request;
     const { authorization } = headers;
     const takesBasic = request.routeOptions.config?.svcComm?.takesBasic ?? false;
-    const scheme = takesBasic && tokens.length > 0 ? 'Basic realm="svc-comm"' : 'Bearer realm="svc-comm"';
-    const nobody = () =>
-      new HttpProblem(401, 'say who you are: Authorization: Bearer TOKEN', { headers: { 'www-authenticate': scheme } });
     const ask = (): Verdict | Promise<Verdict> => {
       const token = bearerToken(authorization) ?? (takesBasic ? basicPassword(authorization) : undefined);
       if (token !== undefined && tokens.length > 0 && isToken(token)) return EVERYBODY;
-      return authenticate ? askHook(request, authenticate, nobody) : nobody();
+      return authenticate ? askHook(request, authenticate) : new HttpProblem(401, SAY_WHO);
     };
     const isGuess = credentialHeaders.some((name) => headers[name] !== undefined);
     const verdict = await (isGuess ? guesses.judge(ip, ask) : ask());
     if (!(verdict instanceof HttpProblem)) return setCaller(request, verdict);
-    throw verdict;
+    throw challenging(verdict, takesBasic && tokens.length > 0 ? 'Basic' : 'Bearer');
   };
 }
 
-/**
- * What the hook names; also the 401 that it throws instead, as @fastify/jwt does.
- * @throws whatever else the hook throws
- */
-async function askHook(
-  request: FastifyRequest,
-  authenticate: Authenticate,
-  nobody: () => HttpProblem,
-): Promise<Verdict> {
+const SAY_WHO = 'say who you are: Authorization: Bearer TOKEN';
+
+/** @throws what the hook throws, unless that says itself that it refuses */
+async function askHook(request: FastifyRequest, authenticate: Authenticate): Promise<Verdict> {
   try {
-    const identity = await authenticate(request);
-    return identity === undefined ? nobody() : callerFrom(identity);
+    const identity = (await authenticate(request)) ?? undefined;
+    return identity === undefined ? new HttpProblem(401, SAY_WHO) : callerFrom(identity);
   } catch (error) {
-    const problem = problemOf(error);
-    if (problem.statusCode === 401) return problem;
+    const refusal = refusalOf(error);
+    if (refusal) return refusal;
     throw error;
   }
+}
+
+/** Of an error with a status of 4xx, as @fastify/jwt, @fastify/sensible and http-errors make them; undefined of others. */
+function refusalOf(error: unknown): HttpProblem | undefined {
+  const problem = problemOf(error);
+  if (isRefusal(problem.statusCode)) return problem;
+  // Its status is that of another server, which refused us and not the caller.
+  if (error instanceof RestApiLoginError) return undefined;
+  if (typeof error !== 'object' || error === null || !('statusCode' in error)) return undefined;
+  const { statusCode } = error;
+  // Not its text, which was written for a log: it may name a user, or quote the credentials.
+  const detail = statusCode === 401 ? SAY_WHO : 'refused by the check of who calls';
+  return isRefusal(statusCode) ? new HttpProblem(statusCode, detail) : undefined;
+}
+
+const isRefusal = (status: unknown): status is number =>
+  Number.isInteger(status) && (status as number) >= 400 && (status as number) < 500;
+
+/** A 401 says what is asked for (RFC 9110 §15.5.2): without it a browser does not ask its user. */
+function challenging(refusal: HttpProblem, scheme: 'Basic' | 'Bearer'): HttpProblem {
+  const { statusCode, message, extras } = refusal;
+  if (statusCode !== 401) return refusal;
+  const headers = { 'www-authenticate': `${scheme} realm="svc-comm"`, ...extras.headers };
+  return new HttpProblem(401, message, { ...extras, headers });
 }

@@ -7,8 +7,13 @@ import { hostName } from './hosts.ts';
 /** The owner; or the owner and whether they see the tasks of all. */
 export type Identity = string | { readonly owner: string; readonly seesAll?: boolean };
 
-/** Says who calls; nothing: nobody that we know, which is answered with 401. */
-export type Authenticate = (request: FastifyRequest) => Identity | undefined | Promise<Identity | undefined>;
+/**
+ * Says who calls; nothing: nobody that we know, which is answered with 401. An error that has a `statusCode` of 4xx is
+ * answered with that, and without its text; any other is a fault.
+ */
+export type Authenticate = (
+  request: FastifyRequest,
+) => Identity | null | undefined | Promise<Identity | null | undefined>;
 
 export interface GuardOptions {
   /** A bearer token that callers send, or several of which each is good. Who has it sees everything. @default none */
