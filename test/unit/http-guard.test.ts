@@ -205,6 +205,16 @@ describe('a token', () => {
     expect((await server.request('/look')).status).toBe(401);
   });
 
+  it('is looked for in Authorization alone: other headers, which nobody reads here, are no guess', async () => {
+    const server = await echo({ token: 'secret', credentialHeaders: ['x-api-key', 'cookie'] });
+    const foreign = { 'x-api-key': 'of the proxy', 'x-auth-token': 'of the proxy', cookie: 'session=over' };
+    for (let n = 0; n < 15; n += 1) {
+      expect((await server.request('/look', { headers: foreign })).status).toBe(401);
+    }
+    const right = await server.request('/look', { headers: { ...foreign, authorization: 'Bearer secret' } });
+    expect(right.status).toBe(200);
+  });
+
   it('cannot be guessed by many that come in one piece', async () => {
     const { url } = await echo({ token: 'secret' });
     const statuses = await inOnePiece(url, [...bearers(20), 'Bearer secret', ...bearers(5)]);

@@ -22,6 +22,7 @@ export interface GuardOptions {
   readonly authenticate?: Authenticate | undefined;
   /**
    * Headers besides `Authorization` in which `authenticate` finds who calls: what it refuses of them counts as a guess.
+   * No effect without it: nobody else reads them.
    * @default ['x-api-key', 'x-auth-token']: not `cookie`, since a browser sends one that is over with all that it asks for
    */
   readonly credentialHeaders?: readonly string[] | undefined;
@@ -99,7 +100,7 @@ export function resolveGuard(options: GuardOptions): ResolvedGuard {
   return {
     tokens,
     authenticate,
-    credentialHeaders: ['authorization', ...credentialHeaders.map((header) => header.toLowerCase())],
+    credentialHeaders: ['authorization', ...(authenticate ? credentialHeaders : []).map((name) => name.toLowerCase())],
     allowedHosts: new Set(allowedHosts.map((host) => host.toLowerCase())),
     allowedOrigins: new Set(allowedOrigins),
     rateLimit,
