@@ -93,6 +93,7 @@ export interface ServiceParts {
 export class SvcCommService {
   readonly settings: ResolvedSettings;
   readonly messageRouter: MessageRouter;
+  readonly processRegistry: ProcessRegistry;
   readonly #assembly: Assembly;
   readonly #roles: Roles;
 
@@ -103,6 +104,7 @@ export class SvcCommService {
     this.settings = settings;
     this.messageRouter = parts.messageRouter ?? new MessageRouter();
     this.#assembly = new Assembly(settings, { ...parts, logger, messageRouter: this.messageRouter });
+    this.processRegistry = this.#assembly.processRegistry;
     this.#roles = new Roles(this.#assembly);
   }
 

@@ -2,8 +2,12 @@ import './task-door.ts';
 import { coreServicesOf, useCoreServices } from './process/core/services.ts';
 import { useProcesses } from './process/process-source.ts';
 
-useCoreServices(async () => coreServicesOf(await (await import('./default-service.ts')).defaultService()));
-useProcesses(async () => (await (await import('./default-service.ts')).defaultService()).processes());
+const defaultService = async () => (await import('./default-service.ts')).defaultService();
+useCoreServices(async () => coreServicesOf(await defaultService()));
+useProcesses({
+  processes: async () => (await defaultService()).processes(),
+  registry: async () => (await defaultService()).processRegistry,
+});
 
 export {
   DuplicateProcessError,

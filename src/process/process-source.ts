@@ -1,12 +1,24 @@
 import { NotRunningError } from '../errors.ts';
 import type { Processes } from './processes.ts';
+import type { ProcessRegistry } from './registry.ts';
 
-let source: () => Promise<Processes> = () =>
-  Promise.reject(new NotRunningError('processes', 'not set: import svc-comm/process'));
-
-/** Says where the process API finds what creates instances, when nobody gave it one. */
-export function useProcesses(get: () => Promise<Processes>): void {
-  source = get;
+export interface ProcessSource {
+  /** What creates instances: it starts with the first call, for which the database must answer. */
+  readonly processes: () => Promise<Processes>;
+  /** Which processes there are. Nothing starts for it. */
+  readonly registry: () => Promise<ProcessRegistry>;
 }
 
-export const defaultProcesses = (): Promise<Processes> => source();
+const notSet = () => Promise.reject(new NotRunningError('processes', 'not set: import svc-comm/process'));
+
+let source: ProcessSource = { processes: notSet, registry: notSet };
+
+/** Says where the process API finds processes, when nobody gave it any. */
+export function useProcesses(given: ProcessSource): void {
+  source = given;
+}
+
+export const defaultProcesses: ProcessSource = Object.freeze({
+  processes: () => source.processes(),
+  registry: () => source.registry(),
+});

@@ -5,6 +5,7 @@ import { ASKED_MS } from '../../src/database/link.ts';
 import { leaveDefault, useAsDefault } from '../../src/default-service.ts';
 import { DatabaseUnavailableError, TaskRevokedError } from '../../src/errors.ts';
 import { asyncResource } from '../../src/http/async-resource/async-resource.ts';
+import { docs } from '../../src/http/docs/docs.ts';
 import { functionServer } from '../../src/http/function-server/function-server.ts';
 import { processApi } from '../../src/http/process-api/process-api.ts';
 import { SERVER_OPTIONS } from '../../src/http/server.ts';
@@ -208,6 +209,24 @@ describe('an application whose first request comes while the database is down', 
     await proxy.listen();
     const statuses = async () => (await ask()).map(({ status }) => status);
     await expect.poll(statuses, { timeout: 60_000 }).toEqual([200, 200, 202, 201]);
+  });
+
+  it('starts with routes of the processes that are registered, and tells what they are', {
+    timeout: 60_000,
+  }, async () => {
+    const other = fastify(SERVER_OPTIONS);
+    await other.register(processApi, { prefix: '/processes', serves: 'registered' });
+    await other.register(docs, { title: 'outage', version: '1' });
+    const began = performance.now();
+    const origin = await other.listen({ port: 0 });
+    expect(await request(`${origin}/processes/quick`)).toMatchObject({ status: 200, json: { id: 'quick' } });
+    const { json: described } = await request(`${origin}/openapi.json`);
+    expect(described).toMatchObject({ paths: { '/processes/quick': { post: { summary: expect.any(String) } } } });
+    expect((await request(`${url}/processes`)).json).toMatchObject([{ id: 'quick' }]);
+    expect(performance.now() - began).toBeLessThan(ASKED_MS);
+    const created = await request(`${origin}/processes/quick`, json({}));
+    expect(created).toMatchObject({ status: 503, json: { code: 'SVC_COMM_DATABASE_UNAVAILABLE' } });
+    await other.close();
   });
 
   it('closes: requests that wait are answered 503, and not waited for', { timeout: 60_000 }, async () => {

@@ -10,6 +10,7 @@ import {
 } from '../../process/instance.ts';
 import { defaultProcesses } from '../../process/process-source.ts';
 import type { CreateOptions, Processes } from '../../process/processes.ts';
+import type { ProcessRegistry } from '../../process/registry.ts';
 import { type Duration, durationMs } from '../../util/duration.ts';
 import { callerOf } from '../caller.ts';
 import { FirstStart } from '../first-start.ts';
@@ -56,7 +57,7 @@ export class Instances {
   readonly #headers: readonly string[];
   readonly #cancelWaitMs: number;
   readonly #closing = new AbortController();
-  readonly #ofDefault = new FirstStart(defaultProcesses, this.#closing.signal);
+  readonly #ofDefault = new FirstStart(defaultProcesses.processes, this.#closing.signal);
 
   constructor(scope: FastifyInstance, { processes, headers = DEFAULT_HEADERS, cancelWait }: InstancesOptions) {
     this.#scope = scope;
@@ -70,12 +71,12 @@ export class Instances {
   }
 
   async descriptions(): Promise<readonly ProcessDescription[]> {
-    return (await this.#processes()).registry.descriptions;
+    return (await this.#registry()).descriptions;
   }
 
   /** @throws UnknownProcessError */
   async description({ params }: OfProcess): Promise<ProcessDescription> {
-    return (await this.#processes()).registry.get(params.processId).description;
+    return (await this.#registry()).get(params.processId).description;
   }
 
   async create(request: OfProcess, reply: FastifyReply, id?: string): Promise<FastifyReply> {
@@ -143,6 +144,11 @@ export class Instances {
       throw new InstanceNotFoundError(instanceId);
     }
     return instance;
+  }
+
+  /** Not by `#processes`: an application registers its routes, and starts, while the database is down as well. */
+  async #registry(): Promise<ProcessRegistry> {
+    return this.#given?.registry ?? defaultProcesses.registry();
   }
 
   async #processes(): Promise<Processes> {
