@@ -237,6 +237,21 @@ describe('a token', () => {
     gate.resolve();
     expect(await statuses).toEqual([...Array(10).fill(401), ...Array(46).fill(429)]);
   });
+
+  it('cannot be guessed where the hook behind it fails: what is not the token has been tried, whatever else is wrong', async () => {
+    const server = await echo({
+      token: 'secret',
+      authenticate: () => {
+        throw new Error('jwt malformed');
+      },
+    });
+    const ask = async (headers: Record<string, string>) => (await server.request('/look', { headers })).status;
+    const statuses: number[] = [];
+    for (let n = 0; n < 20; n += 1) statuses.push(await ask({ 'x-api-key': 'is no try of the token' }));
+    for (let n = 0; n < 12; n += 1) statuses.push(await ask({ authorization: `Bearer ${n}` }));
+    expect(statuses).toEqual([...Array(30).fill(500), 429, 429]);
+    expect(await ask({ authorization: 'Bearer secret' })).toBe(429);
+  });
 });
 
 describe('an authenticate hook', () => {

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { EVERYBODY } from '../../src/http/caller.ts';
-import { Guesses, type Verdict } from '../../src/http/guard/guesses.ts';
+import { Guesses, isRefusal, type Verdict } from '../../src/http/guard/guesses.ts';
 import { HttpProblem } from '../../src/http/problem.ts';
 import { type Deferred, deferred } from '../../src/util/deferred.ts';
 
 const RIGHT: Verdict = EVERYBODY;
-const WRONG: Verdict = new HttpProblem(401, 'nobody');
+const WRONG: Verdict = { reason: new HttpProblem(401, 'nobody'), isWrong: true };
+const FAILED: Verdict = { reason: new HttpProblem(500, 'the database is down'), isWrong: false };
 const HERE = '192.0.2.1';
 
 let guesses: Guesses;
@@ -18,10 +19,10 @@ afterEach(() => {
 });
 
 /** 200, or the status of the refusal. */
-const statusOf = (verdict: Promise<Verdict>): Promise<number> =>
-  verdict.then(
-    (given) => (given instanceof HttpProblem ? given.statusCode : 200),
-    (error: unknown) => (error instanceof HttpProblem ? error.statusCode : 500),
+const statusOf = (judged: Promise<Verdict>): Promise<number> =>
+  judged.then(
+    (verdict) => (isRefusal(verdict) ? (verdict.reason as HttpProblem).statusCode : 200),
+    (error: HttpProblem) => error.statusCode,
   );
 
 /** So many that a hook was asked for, and has not answered. */
@@ -83,7 +84,7 @@ describe('right credentials', () => {
   it('are let in when what was asked for before them fails: that is no wrong answer', async () => {
     const before = open(10);
     const held = right();
-    for (const { answer } of before) answer.reject(new Error('the database is down'));
+    for (const { answer } of before) answer.resolve(FAILED);
     expect(await allNow([...before, { status: held }])).toEqual([...Array(10).fill(500), 200]);
   });
 

@@ -5,7 +5,7 @@ import { EVERYBODY, setCaller } from '../caller.ts';
 import { openApi } from '../openapi/collector.ts';
 import { answerError, HttpProblem, problemOf } from '../problem.ts';
 import { bodyProblem, parseBodies } from './body.ts';
-import { Guesses, type Verdict } from './guesses.ts';
+import { Guesses, isRefusal, type Refusal, type Verdict } from './guesses.ts';
 import { hasTwoHosts, isAllowedHost } from './hosts.ts';
 import { refuseOpenAddress } from './listen.ts';
 import { type Authenticate, callerFrom, type GuardOptions, type ResolvedGuard, resolveGuard } from './options.ts';
@@ -113,50 +113,50 @@ function authentication({
     const takesBasic = request.routeOptions.config?.svcComm?.takesBasic ?? false;
     const ask = (): Verdict | Promise<Verdict> => {
       const token = bearerToken(authorization) ?? (takesBasic ? basicPassword(authorization) : undefined);
-      if (token !== undefined && tokens.length > 0 && isToken(token)) return EVERYBODY;
-      return authenticate ? askHook(request, authenticate) : new HttpProblem(401, SAY_WHO);
+      const isTried = token !== undefined && tokens.length > 0;
+      if (isTried && isToken(token)) return EVERYBODY;
+      return authenticate ? askHook(request, authenticate, isTried) : NOBODY;
     };
     const isGuess = credentialHeaders.some((name) => headers[name] !== undefined);
     const verdict = await (isGuess ? guesses.judge(ip, ask) : ask());
-    if (!(verdict instanceof HttpProblem)) return setCaller(request, verdict);
-    throw challenging(verdict, takesBasic && tokens.length > 0 ? 'Basic' : 'Bearer');
+    if (!isRefusal(verdict)) return setCaller(request, verdict);
+    throw challenging(verdict.reason, takesBasic && tokens.length > 0 ? 'Basic' : 'Bearer');
   };
 }
 
 const SAY_WHO = 'say who you are: Authorization: Bearer TOKEN';
+const NOBODY: Refusal = Object.freeze({ reason: new HttpProblem(401, SAY_WHO), isWrong: true });
 
-/** @throws what the hook throws, unless that says itself that it refuses */
-async function askHook(request: FastifyRequest, authenticate: Authenticate): Promise<Verdict> {
+/** @param isTried whether what is asked about is no token of the server: that much of it is known, also when the hook fails */
+async function askHook(request: FastifyRequest, authenticate: Authenticate, isTried: boolean): Promise<Verdict> {
   try {
     const identity = (await authenticate(request)) ?? undefined;
-    return identity === undefined ? new HttpProblem(401, SAY_WHO) : callerFrom(identity);
+    return identity === undefined ? NOBODY : callerFrom(identity);
   } catch (error) {
-    const refusal = refusalOf(error);
-    if (refusal) return refusal;
-    throw error;
+    const problem = refusalOf(error);
+    return { reason: problem ?? error, isWrong: problem !== undefined || isTried };
   }
 }
 
 /** Of an error with a status of 4xx, as @fastify/jwt, @fastify/sensible and http-errors make them; undefined of others. */
 function refusalOf(error: unknown): HttpProblem | undefined {
   const problem = problemOf(error);
-  if (isRefusal(problem.statusCode)) return problem;
+  if (is4xx(problem.statusCode)) return problem;
   // Its status is that of another server, which refused us and not the caller.
   if (error instanceof RestApiLoginError) return undefined;
   if (typeof error !== 'object' || error === null || !('statusCode' in error)) return undefined;
   const { statusCode } = error;
   // Not its text, which was written for a log: it may name a user, or quote the credentials.
   const detail = statusCode === 401 ? SAY_WHO : 'refused by the check of who calls';
-  return isRefusal(statusCode) ? new HttpProblem(statusCode, detail) : undefined;
+  return is4xx(statusCode) ? new HttpProblem(statusCode, detail) : undefined;
 }
 
-const isRefusal = (status: unknown): status is number =>
+const is4xx = (status: unknown): status is number =>
   Number.isInteger(status) && (status as number) >= 400 && (status as number) < 500;
 
 /** A 401 says what is asked for (RFC 9110 §15.5.2): without it a browser does not ask its user. */
-function challenging(refusal: HttpProblem, scheme: 'Basic' | 'Bearer'): HttpProblem {
-  const { statusCode, message, extras } = refusal;
-  if (statusCode !== 401) return refusal;
-  const headers = { 'www-authenticate': `${scheme} realm="svc-comm"`, ...extras.headers };
-  return new HttpProblem(401, message, { ...extras, headers });
+function challenging(reason: unknown, scheme: 'Basic' | 'Bearer'): unknown {
+  if (!(reason instanceof HttpProblem) || reason.statusCode !== 401) return reason;
+  const headers = { 'www-authenticate': `${scheme} realm="svc-comm"`, ...reason.extras.headers };
+  return new HttpProblem(401, reason.message, { ...reason.extras, headers });
 }

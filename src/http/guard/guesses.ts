@@ -7,8 +7,16 @@ const WRONG_PER_MINUTE = 10;
 /** A hook that asks our own database, and finds it down, knows after 10 s: that is no wrong answer. */
 const PATIENCE_MS = 30_000;
 
-/** Who calls, or why they are refused. */
-export type Verdict = Caller | HttpProblem;
+export interface Refusal {
+  /** What they are answered. */
+  readonly reason: unknown;
+  /** Not where it could not be found out. */
+  readonly isWrong: boolean;
+}
+
+/** Who calls, or why they are not let in. */
+export type Verdict = Caller | Refusal;
+export const isRefusal = (verdict: Verdict): verdict is Refusal => 'reason' in verdict;
 
 /** Credentials that are looked at, or are right and wait for those before them. */
 interface Question {
@@ -25,7 +33,7 @@ interface Question {
  *     open ──right──► waits ──fewer open before it than left──► let in
  *      │                └────────────────┐
  *      ├──wrong (refused), or open for 30 s: one less is left──none──► 429, for all that are open or wait
- *      └──fault──► answered with it
+ *      └──not found out──► refused
  */
 export class Guesses {
   readonly #left = new TokenBuckets(WRONG_PER_MINUTE / 60, WRONG_PER_MINUTE);
@@ -35,13 +43,13 @@ export class Guesses {
   /**
    * A verdict that is no promise is counted before this returns.
    * @param ask is not called when none is left
-   * @throws HttpProblem (429) when none is left; what `ask` throws
+   * @throws HttpProblem (429) when none is left
    */
   async judge(address: string, ask: () => Verdict | Promise<Verdict>): Promise<Verdict> {
     assertLeft(this.#left.wait(address));
     const answer = ask();
-    if (answer instanceof HttpProblem) {
-      assertLeft(this.#count(address));
+    if (!(answer instanceof Promise) && isRefusal(answer)) {
+      if (answer.isWrong) assertLeft(this.#count(address));
       return answer;
     }
     if (!(answer instanceof Promise) && !this.#questions.has(address)) return answer;
@@ -60,8 +68,9 @@ export class Guesses {
     const verdict = await Promise.race([answer, refused.promise]).finally(() => clearTimeout(timer));
     // Counted already, since it took too long.
     if (!this.#questions.get(address)?.has(question)) assertLeft(this.#left.wait(address));
-    else if (verdict instanceof HttpProblem) assertLeft(this.#count(address, question));
-    else {
+    else if (isRefusal(verdict)) {
+      if (verdict.isWrong) assertLeft(this.#count(address, question));
+    } else {
       question.isRight = true;
       this.#letIn(address);
       await Promise.race([letIn.promise, refused.promise]);
