@@ -18,6 +18,10 @@ export function showingErrors(logger: Logger): Logger {
   return Object.fromEntries(LEVELS.map((level) => [level, at(level)])) as unknown as Logger;
 }
 
-/** The error itself, with what it is as JSON: a logger that knows errors finds one. */
+/** The error itself, with what it is as JSON: a logger that knows errors finds one, and all that it has. */
 const shown = (error: Error): Error =>
-  Object.create(error, { toJSON: { value: () => errorJson(error), configurable: true, writable: true } });
+  new Proxy(error, {
+    get: (_, name) => (name === 'toJSON' ? () => errorJson(error) : Reflect.get(error, name)),
+    // pino marks those that it has seen, and a frozen one takes no mark.
+    set: (_, name, value) => Reflect.set(error, name, value) || true,
+  });

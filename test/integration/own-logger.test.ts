@@ -2,12 +2,16 @@ import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { createService } from '../../src/assemble.ts';
 import { createTerminalLogger } from '../../src/cli/terminal-logger.ts';
+import { CallLostError } from '../../src/errors.ts';
 import type { Logger } from '../../src/lifecycle/logger.ts';
 import { eventConsumer } from '../../src/router/event-consumer.ts';
 import { withCorrelation } from '../../src/util/correlation.ts';
 
+const fire = () =>
+  Object.assign(new RangeError('the printer is on fire', { cause: new Error('paper') }), { code: 'PRINTER' });
+
 /** Has a handler fail, and waits for the line that says so. */
-async function failing(logger: Logger, hasSaid: () => boolean, attempts = 1): Promise<void> {
+async function failing(logger: Logger, hasSaid: () => boolean, attempts = 1, failure: Error = fire()): Promise<void> {
   const appId = 'own-logger';
   const service = createService(
     { appId, brokerUrl: 'embedded:memory', retry: { attempts, delays: attempts > 1 ? ['50ms'] : [] } },
@@ -19,7 +23,7 @@ async function failing(logger: Logger, hasSaid: () => boolean, attempts = 1): Pr
     'fails',
   )(
     eventConsumer(() => {
-      throw Object.assign(new RangeError('the printer is on fire', { cause: new Error('paper') }), { code: 'PRINTER' });
+      throw failure;
     }),
   );
   await service.consumer().start();
@@ -43,6 +47,18 @@ test.each([
   const find = () => lines.find((line) => line.includes(DEAD));
   await failing(pino(options, { write: (line: string) => void lines.push(line) }), () => find() !== undefined);
   expect(JSON.parse(find() ?? '')).toMatchObject({ msg: DEAD, error: FAILURE });
+});
+
+test('a pino of the project with a serialiser that takes what an error has writes the data of ours', async () => {
+  const data = { service: 'pricing', method: 'quote', callId: 'c' };
+  const lines: string[] = [];
+  const find = () => lines.find((line) => line.includes(DEAD));
+  const logger = pino(
+    { serializers: { error: (error: Error) => ({ ...error }) } },
+    { write: (line: string) => void lines.push(line) },
+  );
+  await failing(logger, () => find() !== undefined, 1, new CallLostError(data));
+  expect(JSON.parse(find() ?? '')).toMatchObject({ msg: DEAD, error: data });
 });
 
 test('a logger that writes JSON and knows nothing of errors does too', async () => {

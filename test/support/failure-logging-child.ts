@@ -1,6 +1,8 @@
-/** A process that logs what a request of axios failed with. Arguments: the URL, a secret that the request has. */
+/** A process that logs what a request of axios failed with, and an error of ours. Arguments: the URL, a secret that the request has. */
 import axios from 'axios';
+import { CallLostError } from '../../src/errors.ts';
 import { createLogger } from '../../src/lifecycle/logger.ts';
+import { showingErrors } from '../../src/lifecycle/shown-errors.ts';
 
 const [, , url = '', secret = ''] = process.argv;
 const request = axios.post(
@@ -17,4 +19,8 @@ const logger = createLogger();
 logger.error({ error }, 'failed');
 logger.error({ err: error }, 'failed');
 Reflect.apply(logger.error, logger, [error]);
+// As roles of the command line have it, and the server of `svc-comm serve`.
+for (const shown of [logger, showingErrors(logger), showingErrors(showingErrors(logger))]) {
+  shown.error({ error: new CallLostError({ service: 'pricing', method: 'quote', callId: 'c' }) }, 'lost');
+}
 process.disconnect();

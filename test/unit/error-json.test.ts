@@ -69,17 +69,21 @@ describe('the request and the answer of an HTTP client’s error', () => {
     expect(lines.join('')).not.toContain(CANARY);
   });
 
-  test('are not in the lines of a service, whichever of its fields has it', async () => {
+  test('are not in the lines of a service, whichever of its fields has it, while the data of our errors are', async () => {
     const child = fork(new URL('../support/failure-logging-child.ts', import.meta.url), [url, CANARY], {
       execArgv: ['--import', 'tsx'],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     const lines = (await text(child.stderr as Readable)).trim().split('\n');
     const told = { ...TOLD, stack: expect.any(String) };
+    const lost = { error: { service: 'pricing', method: 'quote', callId: 'c' }, msg: 'lost' };
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([
       { error: told, msg: 'failed' },
       { err: told, msg: 'failed' },
       { error: told, msg: TOLD.message },
+      lost,
+      lost,
+      lost,
     ]);
     expect(lines.join('')).not.toContain(CANARY);
   });
@@ -117,6 +121,19 @@ describe('an error in a line of JSON', () => {
   test('has the data of one of ours', () => {
     const error = new CallLostError({ service: 'pricing', method: 'quote', callId: 'c' });
     expect(errorJson(error)).toMatchObject({ code: error.code, service: 'pricing', method: 'quote', callId: 'c' });
+  });
+
+  test('is the error itself to a serialiser of the project, with all that it has, be it frozen or one of the platform', () => {
+    const lines: string[] = [];
+    const write = (line: string) => void lines.push(line);
+    const own = showingErrors(pino({ serializers: { error: (error: Error) => ({ ...error }) } }, { write }));
+    const pinos = showingErrors(pino({ serializers: { error: pino.stdSerializers.err } }, { write }));
+    const data = { service: 'pricing', method: 'quote', callId: 'c' };
+    own.error({ error: new CallLostError(data) }, 'lost');
+    for (const error of [Object.freeze(new Error('frozen')), AbortSignal.abort().reason])
+      pinos.error({ error }, 'failed');
+    const told = [data, { type: 'Error', message: 'frozen' }, { type: 'DOMException' }];
+    expect(lines.map((line) => JSON.parse(line).error)).toMatchObject(told);
   });
 
   test('whose members throw is told of all the same', () => {
