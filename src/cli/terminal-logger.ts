@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { fieldsJson } from '../lifecycle/error-json.ts';
 import { logLine } from '../lifecycle/log-line.ts';
 import { LOG_LEVELS, type Logger, type LogLevel } from '../lifecycle/logger.ts';
 import { maskUrl } from '../util/mask.ts';
@@ -49,10 +50,11 @@ function detail(name: string, value: unknown, withStack: boolean): string {
 
 /** What JSON cannot carry (a BigInt, what contains itself) is no reason to fail whoever logs it. */
 function shown(value: unknown): string {
+  const { told } = fieldsJson({ told: value });
   try {
-    return JSON.stringify(value) ?? String(value);
+    return JSON.stringify(told) ?? String(told);
   } catch {
-    return inspect(value, { breakLength: Number.POSITIVE_INFINITY });
+    return inspect(told, { breakLength: Number.POSITIVE_INFINITY });
   }
 }
 

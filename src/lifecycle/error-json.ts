@@ -1,5 +1,6 @@
 import { SvcCommError } from '../errors.ts';
 import { isError } from '../util/thrown.ts';
+import { type Replacement, replaceErrors } from './replace-errors.ts';
 
 /** Of an error with its causes: they may be written into each other. */
 const MOST_ERRORS = 20;
@@ -20,6 +21,19 @@ export function errorJson(value: unknown): unknown {
     return { type: 'Error', message: 'it threw an error that cannot be read' };
   }
 }
+
+/** The fields of a line of JSON, each error in them as `errorJson` has it. */
+export const fieldsJson = (fields: object): Record<string, unknown> => replaceErrors(fields, AS_JSON);
+
+const AS_JSON: Replacement = {
+  by: errorJson,
+  // As JSON.stringify finds it. Bytes and times hold no error, and take long to be written.
+  open: (value) => {
+    if (ArrayBuffer.isView(value) || value instanceof Date) return undefined;
+    const { toJSON } = value as { readonly toJSON?: unknown };
+    return typeof toJSON === 'function' ? Reflect.apply(toJSON, value, []) : value;
+  },
+};
 
 /** @param seen errors that are in it already */
 function jsonOf(error: Error, seen: Set<unknown>): object {

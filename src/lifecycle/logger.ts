@@ -1,6 +1,6 @@
 import { destination, pino } from 'pino';
 import { maskJson } from '../util/mask.ts';
-import { errorJson } from './error-json.ts';
+import { errorJson, fieldsJson } from './error-json.ts';
 
 /** What we log to: pino's calling form, which bunyan and fastify's logger share. */
 export interface Logger {
@@ -25,7 +25,8 @@ export function createLogger(level: LogLevel = 'info', bindings: object = {}): L
   // Nobody who listened could be told; whoever does the work that is logged goes on.
   sink.on('error', () => undefined);
   return pino(
-    { level, base: bindings, errorKey: 'error', serializers: { error: errorJson, err: errorJson } },
+    // pino's own serialiser of `err` would take what we make of an error for another one.
+    { level, base: bindings, errorKey: 'error', formatters: { log: fieldsJson }, serializers: { err: errorJson } },
     { write: (line: string) => sink.write(maskJson(line)) },
   );
 }

@@ -19,8 +19,20 @@ const logger = createLogger();
 logger.error({ error }, 'failed');
 logger.error({ err: error }, 'failed');
 Reflect.apply(logger.error, logger, [error]);
+class Outcome {
+  readonly reason = error;
+}
+class Report {
+  toJSON(): object {
+    return { reason: error };
+  }
+}
+const circular: Record<string, unknown> = { error };
+circular.self = circular;
 // As roles of the command line have it, and the server of `svc-comm serve`.
 for (const shown of [logger, showingErrors(logger), showingErrors(showingErrors(logger))]) {
   shown.error({ error: new CallLostError({ service: 'pricing', method: 'quote', callId: 'c' }) }, 'lost');
+  shown.error({ failure: error, try: { error, all: [{ error }] } }, 'failed');
+  shown.error({ outcome: new Outcome(), report: new Report(), circular }, 'failed');
 }
 process.disconnect();

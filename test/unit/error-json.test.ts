@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import axios from 'axios';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createTerminalLogger } from '../../src/cli/terminal-logger.ts';
 import { CallLostError } from '../../src/errors.ts';
 import { errorJson } from '../../src/lifecycle/error-json.ts';
 import type { Logger } from '../../src/lifecycle/logger.ts';
@@ -50,9 +51,22 @@ describe('the request and the answer of an HTTP client’s error', () => {
     const plain = (fields: object, msg: string) => write(JSON.stringify({ ...fields, msg }));
     const loggers: Logger[] = [pino({}, { write }), { debug: plain, info: plain, warn: plain, error: plain }];
     const error = await refused();
-    for (const logger of loggers) showingErrors(logger).error({ error }, 'failed');
-    expect(lines.map((line) => JSON.parse(line))).toMatchObject(loggers.map(() => ({ error: TOLD, msg: 'failed' })));
+    for (const logger of loggers) showingErrors(logger).error({ error, failure: error, try: [{ error }] }, 'failed');
+    const told = { error: TOLD, failure: TOLD, try: [{ error: TOLD }], msg: 'failed' };
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject(loggers.map(() => told));
     expect(lines.join('')).not.toContain(CANARY);
+  });
+
+  test('are not in the lines on a terminal', async () => {
+    const lines: string[] = [];
+    const write = (line: string) => void lines.push(line);
+    const logger = createTerminalLogger('info', 'test', { write, hasColours: false });
+    const error = await refused();
+    const circular: Record<string, unknown> = { error };
+    circular.self = circular;
+    logger.error({ try: { error }, circular }, 'failed');
+    expect(lines.join('')).not.toContain(CANARY);
+    expect(lines.join('')).toMatch(/try=.*status code 400.* {2}circular=.*status code 400/);
   });
 
   test('are not in the lines of a task', async () => {
@@ -76,14 +90,18 @@ describe('the request and the answer of an HTTP client’s error', () => {
     });
     const lines = (await text(child.stderr as Readable)).trim().split('\n');
     const told = { ...TOLD, stack: expect.any(String) };
-    const lost = { error: { service: 'pricing', method: 'quote', callId: 'c' }, msg: 'lost' };
+    const others = [
+      { error: { service: 'pricing', method: 'quote', callId: 'c' }, msg: 'lost' },
+      { failure: told, try: { error: told, all: [{ error: told }] } },
+      { outcome: { reason: told }, report: { reason: told }, circular: { error: told } },
+    ];
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([
       { error: told, msg: 'failed' },
       { err: told, msg: 'failed' },
       { error: told, msg: TOLD.message },
-      lost,
-      lost,
-      lost,
+      ...others,
+      ...others,
+      ...others,
     ]);
     expect(lines.join('')).not.toContain(CANARY);
   });
@@ -143,5 +161,38 @@ describe('an error in a line of JSON', () => {
       },
     });
     expect(errorJson(error)).toEqual({ type: 'Error', message: 'it threw an error that cannot be read' });
+  });
+});
+
+describe('fields of a line', () => {
+  const given: object[] = [];
+  const note = (fields: object) => void given.push(fields);
+  const shown = showingErrors({ debug: note, info: note, warn: note, error: note });
+  const lastOf = (fields: object): unknown => {
+    shown.info(fields, 'a line');
+    return given.at(-1);
+  };
+
+  test('are those that were given when no error is in them, and of what has one in it the rest stays what it is', () => {
+    const at = new Date();
+    const plain = { n: 1, at, order: { lines: [{ n: 1 }, null], at } };
+    expect(lastOf(plain)).toBe(plain);
+    const error = new Error('no');
+    const mixed = { order: plain.order, inner: { at, list: [1, error] } };
+    expect(lastOf(mixed)).toEqual({ order: plain.order, inner: { at, list: [1, expect.any(Error)] } });
+    expect((given.at(-1) as typeof mixed).order).toBe(plain.order);
+    expect(mixed.inner.list[1]).toBe(error);
+  });
+
+  test('that have no end, or throw when they are looked at, are no reason to fail whoever logs them', () => {
+    const all: Record<string, unknown>[] = Array.from({ length: 12_000 }, () => ({}));
+    for (const [n, one] of all.entries()) Object.assign(one, { next: [all[(n + 1) % all.length], all[n >> 1]] });
+    expect(Object.keys(lastOf({ endless: all[0] }) as object)).toEqual(['endless']);
+    const throwing = {
+      get member(): never {
+        throw new Error('no');
+      },
+    };
+    expect(lastOf({ throwing, n: 1 })).toEqual({ throwing: 'a value that cannot be read', n: 1 });
   });
 });
