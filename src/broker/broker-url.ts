@@ -98,11 +98,12 @@ function decoded(text: string, what: string): string {
 }
 
 /** A password with a sign that is not percent-encoded is cut there, and what is behind it would be read as something else. */
-function assertParts({ username, password, pathname, hash }: URL): void {
+function assertParts({ pathname, hash }: URL): void {
   if (hash !== '') {
     throw new InvalidArgumentError('brokerUrl', 'no "#": in a password it is written %23', 'one');
   }
-  if (username === '' && password === '' && pathname.includes('@')) {
+  // Of `user@tenant:2024/rest@host` the user's "@" is taken for the one before the host.
+  if (pathname.includes('@')) {
     throw new InvalidArgumentError(
       'brokerUrl',
       'a "/" of a password as %2F, an "@" of a virtual host as %40',

@@ -19,6 +19,7 @@ describe('a broker URL', () => {
     ['amqp://localhost/', 5672, 'guest', '/'],
     ['amqp://localhost/%2F', 5672, 'guest', '/'],
     ['amqp://a:b@[::1]:1/v', 1, 'a', 'v'],
+    ['amqp://a%40b:c@localhost/v%40w', 5672, 'a@b', 'v@w'],
   ])('%s has port %i, user %s and virtual host %s', (url, port, username, vhost) => {
     expect(parsed(url)).toMatchObject({ port, username, vhost });
   });
@@ -68,6 +69,9 @@ describe('a broker URL', () => {
     'amqp://u:12?hunter2@host',
     'amqp://u:12#hunter2@host',
     'amqp://u:12/hunter2@host',
+    // The same behind what such a password, or a user with an "@", is read as: 2024/hunter2, 12@tenant/hunter2.
+    'amqp://user@tenant:2024/hunter2@host',
+    'amqp://u:12@tenant/hunter2@host',
     'amqp://u:12?heartbeat=hunter2@host',
     'amqp://u:12?auth_mechanism=hunter2@host',
     'amqps://u:12?verify=hunter2@host',

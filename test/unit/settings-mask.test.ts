@@ -39,6 +39,7 @@ describe('credentials', () => {
     ['a URL whose password is read as port and path', { databaseUrl: `postgres://app:2024/${CANARY}@db/x` }, {}],
     ['a URL whose password is read so, and has a space', { databaseUrl: `postgres://app:2024/a ${CANARY}@db/x` }, {}],
     ['a URL whose password is read so behind an @', { databaseUrl: `postgres://a@b:2024/${CANARY}@db/x` }, {}],
+    ['a broker URL whose password is read so behind an @', { brokerUrl: `amqp://a@b:2024/${CANARY}@mq` }, {}],
     ['an API host whose password has a space', { restApi: { host: `http://user:my ${CANARY}@host` } }, {}],
     ['a list with one wrong URL', { brokerUrl: [`amqp://u:${CANARY}@a`, `http://u:${CANARY}@b`] }, {}],
     ['a DSN', { databaseUrl: `host=localhost user=me password=${CANARY}` }, {}],
