@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { sleep } from '../util/sleep.ts';
+import { codeOf } from '../util/thrown.ts';
 import type { IsolationLevel } from './isolation.ts';
 
 /** How often it is looked whether a killed group has gone. */
@@ -105,20 +106,31 @@ function ownBytes(pid: number): number {
   }
 }
 
-/** One that has ended and that nobody has waited for still takes signals: whose parent is gone waits for process 1. */
+/** @returns true as well where it cannot be seen: it is looked again */
 function hasLiving(group: number): boolean {
   if (process.platform !== 'linux') return true;
-  return readdirSync('/proc').some((pid) => {
-    if (!/^\d+$/.test(pid)) return false;
-    try {
-      // Behind the name, which may hold anything: state, parent, group.
-      const [, state, , of] = /^.*\) (\S) (\d+) (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
-      return Number(of) === group && state !== 'Z' && state !== 'X';
-    } catch {
-      return false;
-    }
-  });
+  try {
+    return readdirSync('/proc').some((pid) => /^\d+$/.test(pid) && isLivingOf(group, pid));
+  } catch {
+    return true;
+  }
 }
+
+/** One that has ended and that nobody has waited for still takes signals: whose parent is gone waits for process 1. */
+function isLivingOf(group: number, pid: string): boolean {
+  try {
+    // Behind the name, which may hold anything: state, parent, group.
+    const [, state, , of] = /^.*\) (\S) (\d+) (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+    return Number(of) === group && state !== 'Z' && state !== 'X';
+  } catch (error) {
+    // Without a file descriptor left nothing is known of it; else it has gone, or is hidden, and so not ours.
+    if (NO_DESCRIPTOR.has(codeOf(error))) throw error;
+    return false;
+  }
+}
+
+/** Of this process, and of the machine. */
+const NO_DESCRIPTOR: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE']);
 
 const signalGroup = (leader: number, name: NodeJS.Signals): boolean => signal(-leader, name);
 
