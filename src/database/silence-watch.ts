@@ -85,6 +85,8 @@ export class SilenceWatch {
     try {
       const backends = await this.#look(silent.map(([client]) => client));
       for (const [client, wait] of silent) this.#judge(client, wait, backends?.get(client));
+    } catch {
+      // Of the logger's: the next tick looks again.
     } finally {
       this.#isLooking = false;
     }
@@ -103,20 +105,18 @@ export class SilenceWatch {
     if (wait.looks < LOOKS) return;
     const why = backend ? 'and PostgreSQL does nothing for it' : 'and none on a new connection either';
     const message = `no answer for ${Math.round((performance.now() - wait.since) / 1000)} s, ${why}`;
-    this.#options.logger.warn({ backend: client.processID }, `a database connection is given up: ${message}`);
     stream.destroy(Object.assign(new Error(message), { code: 'ETIMEDOUT' }));
+    this.#options.logger.warn({ backend: client.processID }, `a database connection is given up: ${message}`);
   }
 
   /** What PostgreSQL does for each. undefined: it does not answer. */
   async #look(clients: readonly WatchedClient[]): Promise<Map<WatchedClient, Backend> | undefined> {
-    const { url, connectTimeoutMs, applicationName, logger } = this.#options;
-    const client = new Client({
-      connectionString: url(),
-      connectionTimeoutMillis: connectTimeoutMs,
-      query_timeout: connectTimeoutMs,
-      application_name: `${applicationName} silence`,
-    });
-    client.on('error', () => undefined);
+    let client: Client;
+    try {
+      client = this.#client();
+    } catch (error) {
+      return this.#unknown(clients, error);
+    }
     try {
       await client.connect();
       const { rows } = await client.query<{ own: number; working: number[] }>(AT_WORK, [
@@ -129,11 +129,29 @@ export class SilenceWatch {
       return new Map(clients.map((one) => [one, backendOf(one)]));
     } catch (error) {
       if (isConnectionError(error) || isTimeout(error)) return undefined;
-      logger.debug({ error: errorText(error) }, 'silent database connections could not be looked into');
-      return new Map(clients.map((one) => [one, 'unknown']));
+      return this.#unknown(clients, error);
     } finally {
       client.end().catch(() => undefined);
     }
+  }
+
+  /** @throws when a certificate cannot be read, or a server of ours has stopped: that is none of PostgreSQL's answers */
+  #client(): Client {
+    const { url, connectTimeoutMs, applicationName } = this.#options;
+    const client = new Client({
+      connectionString: url(),
+      connectionTimeoutMillis: connectTimeoutMs,
+      query_timeout: connectTimeoutMs,
+      application_name: `${applicationName} silence`,
+    });
+    client.on('error', () => undefined);
+    return client;
+  }
+
+  #unknown(clients: readonly WatchedClient[], error: unknown): Map<WatchedClient, Backend> {
+    const said = { error: errorText(error) };
+    this.#options.logger.debug(said, 'silent database connections could not be looked into');
+    return new Map(clients.map((one) => [one, 'unknown']));
   }
 }
 

@@ -1,9 +1,10 @@
 import type { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { connectDatabase } from '../../src/database/connection.ts';
 import { DatabasePool } from '../../src/database/pool.ts';
 import { knexTransactions, resolveTransactions, type Transactions } from '../../src/database/transactions.ts';
-import { CommitAbortedError, DatabaseUnavailableError } from '../../src/errors.ts';
+import { CommitAbortedError, DatabaseUnavailableError, NotRunningError } from '../../src/errors.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
@@ -163,10 +164,66 @@ test('a database that takes new connections and says nothing is told of once, in
   expect((failure as Error).cause).toBeUndefined();
 });
 
+test('what waits for a silent database fails whatever the logger does that is told of it', async () => {
+  const warn = vi.fn(() => {
+    throw new Error('no room left on the disk of the log');
+  });
+  const url = proxy.url(database.url);
+  const logger = { ...silentLogger, warn };
+  const logged = new DatabasePool({ url, max: 1, silenceMs: SILENCE_MS, connectTimeoutMs: 1_000, logger });
+  await logged.start();
+  onTestFinished(() => logged.stop());
+  const client: Client = await logged.knex.client.acquireConnection();
+  try {
+    proxy.fallSilent();
+    expect(await failureOf(client.query('SELECT 1'))).toMatchObject({ message: expect.any(String) });
+  } finally {
+    await logged.knex.client.releaseConnection(client);
+  }
+  expect(warn).toHaveBeenCalledOnce();
+});
+
 test('a statement that takes its time is left alone', async () => {
   await expect(pool.knex.raw(`SELECT pg_sleep(${(SILENCE_MS * 6) / 1000}), 7 AS n`)).resolves.toMatchObject({
     rows: [{ n: 7 }],
   });
+});
+
+test.each([
+  [
+    'whose address is not known just then, an embedded server that has stopped',
+    () => {
+      throw new NotRunningError('the embedded database', 'closed');
+    },
+  ],
+  [
+    'whose certificate cannot be read just then',
+    (url: string) => `${url}?sslmode=verify-full&sslrootcert=/nowhere.pem`,
+  ],
+])('a statement of a database %s, is left alone', async (_, urlOf) => {
+  let later: ((url: string) => string) | undefined;
+  let asked = 0;
+  const moving = new DatabasePool({
+    url: () => {
+      if (!later) return database.url;
+      asked += 1;
+      return later(database.url);
+    },
+    max: 1,
+    silenceMs: SILENCE_MS,
+  });
+  await moving.start();
+  onTestFinished(() => moving.stop());
+  const client: Client = await moving.knex.client.acquireConnection();
+  try {
+    later = urlOf;
+    await expect(client.query(`SELECT pg_sleep(${(SILENCE_MS * 6) / 1000}), 7 AS n`)).resolves.toMatchObject({
+      rows: [{ n: 7 }],
+    });
+  } finally {
+    await moving.knex.client.releaseConnection(client);
+  }
+  expect(asked).toBeGreaterThan(1);
 });
 
 describe('a statement that waits for its client is left alone, as long as that takes for', () => {
