@@ -19,7 +19,7 @@ export interface RelayService extends Service {
 
 /** A worker with its connections, as one service. */
 export interface WorkerService extends Service {
-  /** Whether the broker delivers to it at the moment: for a readiness probe. */
+  /** Whether the broker delivers to it at the moment, and processes for all of its tasks can be made: for a readiness probe. */
   readonly isReady: boolean;
   readonly stats: Readonly<WorkerStats>;
 }

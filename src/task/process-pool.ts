@@ -1,11 +1,13 @@
+import { TaskProcessError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { aborted } from '../util/aborted.ts';
-import { backoffMs } from '../util/backoff.ts';
 import { maskUrl } from '../util/mask.ts';
+import { messageOf } from '../util/thrown.ts';
 import { ProcessGuard } from './guard.ts';
 import type { Isolation } from './isolation.ts';
-import { TaskProcess } from './task-process.ts';
+import { ProcessShelf } from './process-shelf.ts';
+import { TaskProcess, type TaskProcessOptions } from './task-process.ts';
 
 export interface ProcessPoolOptions {
   /** See `TaskProcessOptions`. */
@@ -25,6 +27,8 @@ export interface ProcessPoolOptions {
   readonly variables?: (() => Readonly<Record<string, string>>) | undefined;
   /** Lists of variables that tasks declare: processes are kept for each. */
   readonly environments: readonly (readonly string[])[];
+  /** Called when another answer of `isAble` is to be had. @default nobody is told */
+  readonly onChange?: () => void;
 }
 
 /** A process that is reused is replaced when it holds more than this share of the memory that a run may have. */
@@ -33,19 +37,10 @@ const RECYCLE_SHARE = 0.5;
 /** Of what a process printed that could not be made ready. */
 const SHOWN_CHARACTERS = 2_000;
 
-/** A spare that dies so long after the one before begins the count of deaths anew. */
-const CALM_MS = 60_000;
-
-/** What is kept for one list of environment variables. */
-interface Shelf {
-  /** Those that are ready first. None of them is over. */
-  readonly spares: TaskProcess[];
-  /** Times that spares died, one soon after the other. */
-  deaths: number;
-  diedMs: number;
-  /** Until then no spares are made: they would die again. */
-  refill: NodeJS.Timeout | undefined;
-}
+const KILLED = 'a process for tasks was killed before it was ready';
+const NOT_READY =
+  'a process for tasks could not be made ready; no task that needs one is begun here until one is: ' +
+  'see its output, and restart the worker if its files were replaced';
 
 /** Processes for tasks, forked ahead of need: a task does not wait for Node to start and files to load. */
 export class ProcessPool implements Service {
@@ -53,9 +48,11 @@ export class ProcessPool implements Service {
   readonly #options: ProcessPoolOptions;
   readonly #lifecycle: Lifecycle;
   /** By the environment that they were started with. */
-  readonly #shelves = new Map<string, Shelf>();
+  readonly #shelves = new Map<string, ProcessShelf>();
   readonly #all = new Set<TaskProcess>();
   #guard: ProcessGuard | undefined;
+  /** Shelves that are failing. */
+  #failing = 0;
   #isClosed = true;
 
   constructor(options: ProcessPoolOptions) {
@@ -70,6 +67,21 @@ export class ProcessPool implements Service {
   /** Processes that are not over. */
   get size(): number {
     return this.#all.size;
+  }
+
+  /** Whether it can make processes ready, as far as it knows, with each list of variables. */
+  get isWhole(): boolean {
+    return this.#failing === 0;
+  }
+
+  /** Whether it can with none. */
+  get isBroken(): boolean {
+    return this.#failing > 0 && this.#options.environments.every((environment) => !this.isAble(environment));
+  }
+
+  /** Whether it can make processes ready that have these variables, as far as it knows. */
+  isAble(environment: readonly string[]): boolean {
+    return this.#failing === 0 || !this.#shelfOf(environment).isFailing;
   }
 
   /**
@@ -92,11 +104,9 @@ export class ProcessPool implements Service {
    * @throws TaskProcessError (SVC_COMM_TASK_PROCESS); the signal's reason
    */
   async take(environment: readonly string[], signal: AbortSignal): Promise<TaskProcess> {
-    const { spares } = this.#shelfOf(environment);
-    const readyAt = spares.findIndex((one) => one.isReady);
-    const [taken] = spares.splice(Math.max(readyAt, 0), 1);
-    const one = taken ?? this.#fork(environment);
-    this.#refill(environment);
+    const shelf = this.#shelfOf(environment);
+    const one = shelf.take() ?? this.#fork(environment);
+    if (!this.#isClosed) shelf.refill();
     const loaded = one.ready.catch((error: unknown) => {
       if (!one.wasKilled) throw error;
     });
@@ -109,10 +119,10 @@ export class ProcessPool implements Service {
   /** Takes a process back after its run. */
   give(one: TaskProcess, environment: readonly string[]): void {
     const { reuse, memoryBytes, spare } = this.#options;
-    const { spares } = this.#shelfOf(environment);
-    const isFit = !this.#isClosed && !one.isOver && one.runs < reuse && spares.length < Math.max(spare, 1) * 2;
+    const shelf = this.#shelfOf(environment);
+    const isFit = !this.#isClosed && !one.isOver && one.runs < reuse && shelf.size < Math.max(spare, 1) * 2;
     const isLean = one.residentBytes < memoryBytes * RECYCLE_SHARE;
-    if (isFit && isLean) spares.unshift(one);
+    if (isFit && isLean) shelf.give(one);
     else void one.leave();
   }
 
@@ -122,30 +132,26 @@ export class ProcessPool implements Service {
     if (isolation.level === 'group') this.#guard = new ProcessGuard();
     const [first = [], ...others] = environments;
     const one = this.#fork(first);
-    this.#shelfOf(first).spares.push(one);
+    this.#shelfOf(first).give(one);
     await Promise.race([one.ready, aborted(signal)]);
     if (signal.aborted) return;
-    for (const environment of [first, ...others]) this.#refill(environment);
+    for (const environment of [first, ...others]) this.#shelfOf(environment).refill();
   }
 
   async #stop(): Promise<void> {
     this.#isClosed = true;
-    for (const { refill } of this.#shelves.values()) clearTimeout(refill);
+    for (const shelf of this.#shelves.values()) shelf.close();
     this.#shelves.clear();
+    this.#failing = 0;
     await Promise.all([...this.#all].map((one) => one.kill()));
     this.#guard?.close();
     this.#guard = undefined;
   }
 
-  #refill(environment: readonly string[]): void {
-    const { spares, refill } = this.#shelfOf(environment);
-    if (refill) return;
-    while (!this.#isClosed && spares.length < this.#options.spare) spares.push(this.#fork(environment));
-  }
-
-  #shelfOf(environment: readonly string[]): Shelf {
+  #shelfOf(environment: readonly string[]): ProcessShelf {
     const key = environment.join(' ');
-    const shelf = this.#shelves.get(key) ?? { spares: [], deaths: 0, diedMs: -CALM_MS, refill: undefined };
+    const { spare } = this.#options;
+    const shelf = this.#shelves.get(key) ?? new ProcessShelf({ spare, fork: () => this.#fork(environment) });
     this.#shelves.set(key, shelf);
     return shelf;
   }
@@ -153,49 +159,80 @@ export class ProcessPool implements Service {
   /** Those that are ended on purpose are no spares by then; one that had not loaded its files is told of by them. */
   #exited(one: TaskProcess, environment: readonly string[], wasReady: boolean): void {
     const shelf = this.#shelfOf(environment);
-    if (!shelf.spares.includes(one)) return;
-    shelf.spares.splice(shelf.spares.indexOf(one), 1);
-    if (!wasReady) return;
+    if (!shelf.remove(one) || !wasReady) return;
     void one.over.then(() => {
       const { pid, ending } = one;
       this.#options.logger.warn({ pid, ending }, 'a process for tasks died while it waited for one; it is replaced');
     });
-    this.#refillLater(shelf, environment);
+    shelf.refillLater();
   }
 
-  /** What killed it may kill the next one: a database that restarts, what its files do when they have been loaded. */
-  #refillLater(shelf: Shelf, environment: readonly string[]): void {
-    if (shelf.refill) return;
-    const now = performance.now();
-    shelf.deaths = now - shelf.diedMs < CALM_MS ? shelf.deaths + 1 : 0;
-    shelf.diedMs = now;
-    // Nobody else waits for the same thing: the whole delay, no part of it by chance.
-    const delayMs = backoffMs(shelf.deaths, undefined, () => 0);
-    shelf.refill = setTimeout(() => {
-      shelf.refill = undefined;
-      this.#refill(environment);
-    }, delayMs).unref();
-  }
-
+  /** @throws TaskProcessError of what Node tells by throwing */
   #fork(env: readonly string[]): TaskProcess {
-    const { nodeArguments, load, isolation, memoryBytes, processes, logBytes, onOutput, logger } = this.#options;
+    const { nodeArguments, load, isolation, memoryBytes, processes, logBytes, onOutput } = this.#options;
     const guard = this.#guard;
     const limits = { memoryBytes, processes };
     const variables = this.#options.variables?.() ?? {};
     const onExit = (wasReady: boolean) => this.#exited(one, env, wasReady);
     const options = { nodeArguments, load, env, variables, isolation, guard, limits, logBytes, onOutput, onExit };
-    const one = new TaskProcess(options);
+    const one = this.#spawn(options);
     this.#all.add(one);
     void one.over.then(() => this.#all.delete(one));
-    one.ready.catch((error: unknown) => {
-      // It is replaced when the next one is taken, not at once: it would fail again.
-      const { spares } = this.#shelfOf(env);
-      if (spares.includes(one)) spares.splice(spares.indexOf(one), 1);
-      // Not in the error: that becomes the task's, and Node prints lines of the source with their secrets.
-      const output = maskUrl(one.takeOutput() ?? '').slice(-SHOWN_CHARACTERS);
-      if (!this.#isClosed) logger.error({ error, output }, 'a process for tasks could not be made ready');
-      void one.kill();
-    });
+    one.ready.then(
+      () => this.#madeReady(env),
+      (error: unknown) => this.#notReady(one, env, error),
+    );
     return one;
+  }
+
+  #spawn(options: TaskProcessOptions): TaskProcess {
+    try {
+      return new TaskProcess(options);
+    } catch (error) {
+      // Without memory, and with a root that is a file; of other reasons the process tells.
+      const failure = new TaskProcessError(messageOf(error), { cause: error });
+      this.#options.logger.error({ error: failure }, NOT_READY);
+      this.#fails(options.env);
+      throw failure;
+    }
+  }
+
+  #notReady(one: TaskProcess, environment: readonly string[], error: unknown): void {
+    void one.kill();
+    const shelf = this.#shelfOf(environment);
+    shelf.remove(one);
+    if (this.#isClosed) return;
+    // Not in the error, which whoever starts a worker shows: Node prints lines of the source with their secrets.
+    const output = maskUrl(one.takeOutput() ?? '').slice(-SHOWN_CHARACTERS);
+    this.#options.logger.error({ error, output }, one.wasKilled ? KILLED : NOT_READY);
+    if (!one.wasKilled) this.#fails(environment);
+    // It was to show whether others can.
+    else if (shelf.isFailing) shelf.refillLater();
+  }
+
+  /** The next would fail as well, most likely: one is tried from time to time. */
+  #fails(environment: readonly string[]): void {
+    const shelf = this.#shelfOf(environment);
+    const isNew = !shelf.isFailing;
+    this.#suspect(shelf);
+    if (!isNew) return;
+    // What has come over it may have come over all: those that wait say nothing of packages that are gone since.
+    for (const other of this.#options.environments) this.#suspect(this.#shelfOf(other));
+    this.#options.onChange?.();
+  }
+
+  #suspect(shelf: ProcessShelf): void {
+    if (!shelf.isFailing) this.#failing += 1;
+    shelf.isFailing = true;
+    shelf.refillLater();
+  }
+
+  #madeReady(environment: readonly string[]): void {
+    const shelf = this.#shelfOf(environment);
+    if (!shelf.isFailing || this.#isClosed) return;
+    shelf.isFailing = false;
+    this.#failing -= 1;
+    if (this.#failing === 0) this.#options.logger.info({}, 'processes for tasks are made ready again');
+    this.#options.onChange?.();
   }
 }

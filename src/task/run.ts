@@ -5,7 +5,10 @@ import type { TaskFailure } from './state.ts';
 import type { RunEnd, TaskProcess } from './task-process.ts';
 import type { WorkerOptions } from './worker-options.ts';
 
-/** Why a run is ended from outside. `lost`: it is not ours any more, so nothing of it is written. */
+/**
+ * Why a run is ended from outside. `lost`: it is not ours any more, so nothing of it is written. `stop`: it is given back,
+ * for another worker to start it anew.
+ */
 export type EndReason = 'timeout' | 'cancel' | 'stop' | 'lost';
 
 export interface RunParts {
@@ -89,7 +92,13 @@ export class TaskRun {
     }
   }
 
-  /** It did not come to a run: its process could not be made ready. */
+  /** It did not come to a run, and would not here: for another worker, or for later. It has failed no more than before. */
+  givenBack(): FinishedRun | undefined {
+    this.end('stop');
+    return this.#finished(undefined, undefined);
+  }
+
+  /** It did not come to a run: whatever process has it ends. */
   failed(error: TaskFailure): FinishedRun | undefined {
     return this.#finished({ kind: 'failed', error }, undefined);
   }
@@ -102,7 +111,6 @@ export class TaskRun {
         return undefined;
       case 'cancel':
         return { ...base, state: 'REVOKED' };
-      // Given back as it was: another worker starts it anew.
       case 'stop':
         return { ...base, state: 'LOST', retryMs: 0, log: null };
       case 'timeout': {

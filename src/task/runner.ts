@@ -1,3 +1,4 @@
+import { TaskProcessError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { backoffMs } from '../util/backoff.ts';
@@ -63,8 +64,9 @@ export class Runner {
 
   /** How many more it would take. */
   get room(): number {
-    if (this.#isDraining) return 0;
-    const { concurrency } = this.#parts.options;
+    const { pool, options } = this.#parts;
+    if (this.#isDraining || pool.isBroken) return 0;
+    const { concurrency } = options;
     return Math.min(concurrency - this.#busy, concurrency + MOST_UNWRITTEN - this.#busy - this.#writing);
   }
 
@@ -190,7 +192,10 @@ export class Runner {
         await sleep(backoffMs(taken - 1), ended);
       }
     } catch (error) {
-      return run.failed(failureOf(error));
+      // Nothing of the task has to do with it: packages that a deploy took away, a machine that has no room for processes.
+      if (!(error instanceof TaskProcessError)) return run.failed(failureOf(error));
+      logger.warn({ error, taskId: task.id }, 'no process for a task could be made ready; it is given back');
+      return run.givenBack();
     }
   }
 

@@ -87,9 +87,10 @@ export class Worker implements Service {
   get isolation(): Isolation | undefined {
     return this.#isolation;
   }
-  /** Whether the broker delivers to it at the moment. */
+  /** Whether the broker delivers to it at the moment, and processes for all of its tasks can be made. */
   get isReady(): boolean {
-    return this.state === 'running' && this.#subscription?.isConsuming === true;
+    const isConsuming = this.#subscription?.isConsuming === true;
+    return this.state === 'running' && isConsuming && this.#workings?.pool.isWhole === true;
   }
 
   /**

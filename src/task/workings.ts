@@ -50,8 +50,14 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     onOutput: onOutput ?? (() => undefined),
     logger,
     environments: [...new Map(registry.definitions.map(({ env }) => [env.join(' '), env])).values()],
+    onChange: () => {
+      runner.fill();
+      lookForWork();
+    },
   });
-  const ledger = new Ledger({ db, ends, schema, owner, leaseMs, definitions: () => registry.definitions });
+  // Others are left to workers that can run them, or until this one can.
+  const definitions = () => registry.definitions.filter(({ env }) => pool.isAble(env));
+  const ledger = new Ledger({ db, ends, schema, owner, leaseMs, definitions });
   const peers = new Peers(owner);
   const presence = new Presence((word) => announceWorker(db, word, owner, queue));
   const intake = new Intake(
@@ -67,8 +73,11 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
   const lookForMissed = async () => {
     if (!intake.hasFound) await look(MISSED_MS, options.concurrency);
   };
-  const lookForWork = async (name: string) => {
-    if (runner.room > 0 && intake.size === 0) await look(0, runner.room, name);
+  const lookForWork = (name?: string) => {
+    if (runner.room <= 0 || intake.size > 0) return;
+    look(0, runner.room, name).catch((error: unknown) => {
+      logger.warn({ error, task: name }, 'could not look for tasks that could begin');
+    });
   };
   const runner: Runner = new Runner({
     ledger,
@@ -84,11 +93,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     onBegin: (id, sinceMs) => housekeeping.begun(id, sinceMs),
     isOver: (id) => db.isClosed || housekeeping.isOver(id),
     onRoom: (isFull) => presence.changed(isFull),
-    onPlaceFree: (name) => {
-      lookForWork(name).catch((error: unknown) => {
-        logger.warn({ error, task: name }, 'could not look for tasks that wait for a place');
-      });
-    },
+    onPlaceFree: lookForWork,
   });
   const housekeeping: Housekeeping = new Housekeeping({
     db,

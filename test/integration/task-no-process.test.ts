@@ -1,0 +1,130 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { LogLines } from '../support/broker-kit.ts';
+import { WorkerKit } from '../support/task-kit.ts';
+
+let kit: WorkerKit;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'svc-comm-no-process-'));
+  kit = await WorkerKit.create();
+});
+afterAll(async () => {
+  await kit.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const preload = (code: string) => [
+  '--import',
+  `data:text/javascript,${encodeURIComponent(code)}`,
+  ...kit.nodeArguments,
+];
+
+/** Processes of a worker that end at once while the file `gone` is there, each with a line in `forks` unless it has a variable. */
+function breakable(name: string) {
+  vi.stubEnv('TASK_TEST_DECLARED', 'declared');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const [gone, forks] = [join(folder, `${name}-gone`), join(folder, `${name}-forks`)];
+  const code = `import { appendFileSync, existsSync } from 'node:fs';
+    if (existsSync('${gone}')) {
+      if (!process.env.TASK_TEST_DECLARED) appendFileSync('${forks}', Date.now() + '\\n');
+      throw new Error('its packages are gone');
+    }`;
+  return {
+    nodeArguments: preload(code),
+    break: () => writeFileSync(gone, ''),
+    mend: () => rmSync(gone),
+    times: () => (existsSync(forks) ? readFileSync(forks, 'utf8').trim().split('\n').map(Number) : []),
+  };
+}
+
+const submit = (x: number) => kit.tasks.submit('addition', { x, y: 1 });
+
+describe('a worker that can make no process ready any more', () => {
+  it('fails no task, takes no more and is not ready, until it can again', { timeout: 90_000 }, async () => {
+    const log = new LogLines();
+    const files = breakable('all');
+    const worker = kit.worker({ concurrency: 2, spare: 1 }, { logger: log, nodeArguments: files.nodeArguments });
+    await worker.start();
+    expect(worker.isReady).toBe(true);
+    files.break();
+    const handles = await Promise.all([1, 2, 3, 4, 5].map(submit));
+    await expect.poll(() => worker.isReady).toBe(false);
+    await log.seen('is given back');
+    expect(log.lines.find(({ text }) => text.includes('could not be made ready'))).toMatchObject({
+      level: 'error',
+      text: expect.stringContaining('restart the worker'),
+    });
+    await expect.poll(() => files.times().length, { interval: 100 }).toBeGreaterThanOrEqual(8);
+    const rows = await Promise.all(handles.map(({ id }) => kit.kit.row(id)));
+    // The spare that was ready before may have had one.
+    expect(rows.filter(({ state }) => state === 'PENDING').length).toBeGreaterThanOrEqual(4);
+    expect(rows.filter(({ state }) => state !== 'PENDING' && state !== 'SUCCESS')).toEqual([]);
+    files.mend();
+    for (const [n, handle] of handles.entries()) expect(await handle.result({ timeout: 60 })).toBe(n + 2);
+    for (const { id } of handles) expect(await kit.kit.row(id)).toMatchObject({ failures: 0, losses: 0 });
+    expect(worker.isReady).toBe(true);
+    await worker.stop();
+    // At first those of both tasks that had begun, and the spares behind them; then one alone, ever later.
+    const [earlier = 0, last = 0] = files.times().slice(-2);
+    expect(last - earlier).toBeGreaterThanOrEqual(400);
+  });
+
+  it('leaves them to a worker that can', { timeout: 60_000 }, async () => {
+    const files = breakable('other');
+    const broken = kit.worker({ concurrency: 4, spare: 1 }, { nodeArguments: files.nodeArguments });
+    await broken.start();
+    files.break();
+    const handles = await Promise.all([1, 2, 3].map(submit));
+    await expect.poll(() => broken.isReady).toBe(false);
+    const healthy = kit.worker({ concurrency: 4, spare: 1 });
+    await healthy.start();
+    handles.push(...(await Promise.all([4, 5, 6, 7, 8].map(submit))));
+    for (const [n, handle] of handles.entries()) expect(await handle.result({ timeout: 30 })).toBe(n + 2);
+    // It has begun none of those.
+    for (const { id } of handles.slice(3)) expect(await kit.kit.row(id)).toMatchObject({ attempt: 1 });
+    expect(healthy.isReady).toBe(true);
+    await broken.stop();
+    await healthy.stop();
+  });
+
+  it.each([
+    ['is gone', () => undefined],
+    ['is a file', (root: string) => writeFileSync(root, '')],
+  ])('since its folder %s goes on when it is back', { timeout: 60_000 }, async (_what, put) => {
+    const root = join(folder, 'root');
+    mkdirSync(root);
+    const worker = kit.worker({ concurrency: 2, spare: 1 }, { load: { root, files: [] } });
+    await worker.start();
+    rmSync(root, { recursive: true });
+    put(root);
+    const handles = await Promise.all([1, 2, 3].map(submit));
+    await expect.poll(() => worker.isReady).toBe(false);
+    rmSync(root, { force: true });
+    mkdirSync(root);
+    for (const [n, handle] of handles.entries()) expect(await handle.result({ timeout: 50 })).toBe(n + 2);
+    await expect.poll(() => worker.isReady).toBe(true);
+    await worker.stop();
+    rmSync(root, { recursive: true });
+  });
+});
+
+describe('a worker that can make no process ready that has a variable', () => {
+  it('goes on with tasks that do not name it, and is not ready', { timeout: 60_000 }, async () => {
+    vi.stubEnv('TASK_TEST_DECLARED', 'declared');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const code = `if (process.env.TASK_TEST_DECLARED) throw new Error('it cannot be used')`;
+    const worker = kit.worker({ concurrency: 2, spare: 1, pollMs: 100 }, { nodeArguments: preload(code) });
+    await worker.start();
+    await expect.poll(() => worker.isReady).toBe(false);
+    const waiting = await kit.tasks.submit('whoami', {});
+    for (const x of [1, 2, 3]) expect(await (await submit(x)).result({ timeout: 20 })).toBe(x + 1);
+    expect(await kit.kit.row(waiting.id)).toMatchObject({ state: 'PENDING', failures: 0 });
+    expect(worker.isReady).toBe(false);
+    await worker.stop();
+    await waiting.cancel();
+  });
+});
