@@ -2,10 +2,12 @@ import type { BrokerConnection } from '../broker/connection.ts';
 import { QueueAdmin } from '../broker/queue-admin.ts';
 import type { CallStats } from '../call/pending-calls.ts';
 import type { ConsumerStats } from '../consumer/stats.ts';
+import type { SqlExecutor } from '../database/executor.ts';
 import type { Service } from '../lifecycle/service.ts';
 import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
 import { readBacklog } from '../outbox/backlog.ts';
 import type { Relay } from '../outbox/relay.ts';
+import { oldestWaitingTaskMs } from '../task/sql/waiting.ts';
 import type { WorkerStats } from '../task/worker-stats.ts';
 import type { Labels, Reading, Source } from '../telemetry/metrics.ts';
 import type { Assembly } from './assembly.ts';
@@ -88,8 +90,13 @@ export function outboxSource(assembly: Assembly, relay: readonly Pick<Service, '
   const { schema } = assembly.settings;
   return async () => {
     if (relay.every(({ state }) => state === 'idle')) return [];
-    const backlog = await assembly.withConnection('backlog', (connection) => readBacklog(connection, schema));
+    const [backlog, ofTasks] = await assembly.withConnection('backlog', async (connection) => [
+      await readBacklog(connection, schema),
+      // Where no worker runs nobody else tells of them. A relay needs no rights on the tables of tasks.
+      await waitingReadings(connection, schema).catch(() => []),
+    ]);
     return [
+      ...ofTasks,
       reading('svc_comm.outbox.rows', backlog.rows),
       reading('svc_comm.outbox.oldest_age', backlog.oldestMs / 1000),
       reading('svc_comm.outbox.failing', backlog.failing),
@@ -99,6 +106,19 @@ export function outboxSource(assembly: Assembly, relay: readonly Pick<Service, '
     ];
   };
 }
+
+/** How long tasks wait. Tells nothing while the database cannot be asked, nor for a worker that was stopped. */
+export function waitingSource(assembly: Assembly, worker: Pick<Service, 'state'>): Source {
+  const { schema } = assembly.settings;
+  return async () => {
+    if (worker.state === 'idle') return [];
+    return assembly.withConnection('backlog', (connection) => waitingReadings(connection, schema));
+  };
+}
+
+const waitingReadings = async (db: SqlExecutor, schema: string): Promise<Reading[]> => [
+  reading('svc_comm.task.oldest_age', (await oldestWaitingTaskMs(db, schema)) / 1000),
+];
 
 export function callReadings({ pending, lateReplies, foreignReplies, ...ended }: CallStats): Reading[] {
   const { answered, failed, unreadable, notSent, aborted, timedOut, lost } = ended;

@@ -7,7 +7,7 @@ import { Worker, type WorkerParts } from '../task/worker.ts';
 import { isSource, ownFile } from '../util/own-files.ts';
 import type { Assembled } from './assembled.ts';
 import type { Assembly } from './assembly.ts';
-import { workerReadings } from './readings.ts';
+import { waitingSource, workerReadings } from './readings.ts';
 
 export interface WorkerProject {
   /** Absolute: the files that define the tasks. Each task's process loads them. */
@@ -60,6 +60,7 @@ export function assembleWorker(assembly: Assembly, { files, onOutput }: WorkerPr
     options: workerOptions(settings),
   });
   assembly.meters.add(() => workerReadings(main.stats));
+  assembly.meters.add(waitingSource(assembly, main));
   return { main, services: [consuming, instanceSweeper(assembly), main] };
 }
 

@@ -4,6 +4,7 @@ import { MIGRATIONS_TABLE, pendingMigrations } from '../database/migrate.ts';
 import { DatabaseAccessRefusedError, DatabaseUnavailableError, EmbeddedStateError } from '../errors.ts';
 import { readBacklog } from '../outbox/backlog.ts';
 import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
+import { readWaiting } from '../task/sql/waiting.ts';
 import { countText } from '../util/count-text.ts';
 import { forPeople } from '../util/for-people.ts';
 import { messageOf } from '../util/thrown.ts';
@@ -14,8 +15,9 @@ const OLDEST_MAJOR = 14;
 const CLOCK_MS = 2_000;
 const NOTIFY_MS = 2_000;
 const LATE_MS = 60_000;
-/** Without a right on one of these nothing is read of the outbox. */
+/** Without a right on one of these nothing is read of the outbox, or of tasks. */
 const TABLES_OF_OUTBOX = [MIGRATIONS_TABLE, 'svc_comm_outbox', 'svc_comm_future', 'svc_comm_relay'];
+const TABLES_OF_TASKS = [MIGRATIONS_TABLE, 'svc_comm_task'];
 
 export interface DatabaseFindings {
   readonly findings: readonly Finding[];
@@ -43,6 +45,7 @@ export async function databaseFindings(examination: Examination): Promise<Databa
     findings.push(...(await serverFindings(examination, connection)));
     const tables = await tableFinding(examination, connection);
     findings.push(tables.finding);
+    if (tables.hasTasks) findings.push(...(await taskFindings(examination, connection)));
     if (!tables.hasOutbox) return { findings, oldestMs: undefined };
     findings.push(...(await outboxFindings(examination, connection)));
     return { findings, oldestMs: await oldestWaitingMs(connection, settings.schema) };
@@ -93,6 +96,8 @@ interface TableFinding {
   readonly finding: Finding;
   /** The outbox can be looked at. */
   readonly hasOutbox: boolean;
+  /** Tasks can. */
+  readonly hasTasks: boolean;
 }
 
 async function tableFinding({ settings }: Examination, db: DatabaseConnection): Promise<TableFinding> {
@@ -102,14 +107,23 @@ async function tableFinding({ settings }: Examination, db: DatabaseConnection): 
   const pending = refused.includes(MIGRATIONS_TABLE) ? [] : await pendingMigrations(db, { schema });
   if (pending.length > 0) {
     const text = `not run in schema ${schema}: ${pending.join(', ')}`;
-    return { finding: problem('migrations-missing', text), hasOutbox: false };
+    return { finding: problem('migrations-missing', text), hasOutbox: false, hasTasks: false };
   }
   if (refused.length > 0) {
     const text = `not all rights on ${refused.join(', ')} of schema ${schema}`;
-    const hasOutbox = !TABLES_OF_OUTBOX.some((table) => refused.includes(table));
-    return { finding: problem('table-rights', text), hasOutbox };
+    const hasAll = (tables: readonly string[]) => !tables.some((table) => refused.includes(table));
+    const finding = problem('table-rights', text);
+    return { finding, hasOutbox: hasAll(TABLES_OF_OUTBOX), hasTasks: hasAll(TABLES_OF_TASKS) };
   }
-  return { finding: ok('tables', `up to date in schema ${schema}`), hasOutbox: true };
+  return { finding: ok('tables', `up to date in schema ${schema}`), hasOutbox: true, hasTasks: true };
+}
+
+async function taskFindings({ settings }: Examination, db: DatabaseConnection): Promise<Finding[]> {
+  const waiting = await readWaiting(db, settings.schema, LATE_MS);
+  return waiting.map(({ name, count, oldest, oldestMs }) => {
+    const text = `${name}: ${count} due and not begun, the oldest since ${oldest.toISOString()} (${forPeople(oldestMs)})`;
+    return problem('tasks-waiting', text);
+  });
 }
 
 async function outboxFindings({ settings }: Examination, db: DatabaseConnection): Promise<Finding[]> {

@@ -78,6 +78,13 @@ export const PROBLEMS = {
     meaning: 'A task or a step of a process names an environment variable that is not set here.',
     todo: 'set it where `serve` and `runworker` run, or take it out of `env`',
   },
+  'tasks-waiting': {
+    area: 'tasks',
+    status: 'warning',
+    meaning:
+      'Tasks have been due for more than a minute and have not begun: no worker runs, none of those that run knows the task (it was renamed or removed, or they are older), they have too much to do, or can start no processes, or all places of the task are taken.',
+    todo: 'start `svc-comm runworker` of a version that has the task, and look at the log of those that run; start more, or raise maxConcurrency; what nobody is to run any more ends with `svc-comm task cancel --all NAME`',
+  },
   'broker-unreachable': {
     area: 'broker',
     status: 'wrong',

@@ -32,6 +32,14 @@ export const METRICS = Object.freeze({
     attributes: ['svc_comm.task.name', 'svc_comm.task.state'],
     description: 'Runs of tasks, without their wait',
   },
+  'svc_comm.task.oldest_age': {
+    kind: 'gauge',
+    unit: 's',
+    attributes: [],
+    several: 'max',
+    description:
+      'How long the task that waits longest has been due, by the clock of the database; each worker and each relay tells it of all',
+  },
   'svc_comm.ready': {
     kind: 'gauge',
     unit: '{role}',

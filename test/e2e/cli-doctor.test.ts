@@ -268,6 +268,19 @@ describe('doctor', () => {
       text: /the oldest event waits for 2 h/,
       also: ['outbox-refused'],
     },
+    {
+      code: 'tasks-waiting',
+      plant: async () => {
+        await database.query(
+          `INSERT INTO ${table('svc_comm_task')} (id, name, state, args, queue, result_ttl_ms, due_at)
+           SELECT gen_random_uuid(), name, state, '{}', 'nobody.tasks', 1000, now() + due::interval
+             FROM (VALUES ('young', 'PENDING', '-10 s'), ('later', 'PENDING', '1 h'), ('runs', 'STARTED', '-1 h'),
+               ('ended', 'SUCCESS', '-1 h'), ('renamed', 'PENDING', '-2 min'), ('renamed', 'PENDING', '-2 h')) AS t(name, state, due)`,
+        );
+        return () => database.query(`DELETE FROM ${table('svc_comm_task')}`);
+      },
+      text: /^renamed: 2 due and not begun, the oldest since \S+Z \(2 h\)$/,
+    },
   ];
 
   const find = async ({ code, environment, plant, text, also = [] }: Fault): Promise<void> => {

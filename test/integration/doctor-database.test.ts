@@ -69,6 +69,26 @@ it('doctor finds a database that is not UTF8', async () => {
   expect((await found(url.href)).get('database-encoding')).toBe('its encoding is LATIN1');
 }, 120_000);
 
+it('doctor names tasks that nobody begins, unless it may not look at them', async () => {
+  const schema = 'waiting_tasks';
+  const service = createService({ appId: 'doctor', databaseUrl: own.url, schema, logLevel: 'silent' });
+  await service.migrate();
+  await service.close();
+  expect([...(await found(own.url, schema)).keys()]).not.toContain('tasks-waiting');
+  await client.query(`INSERT INTO ${schema}.svc_comm_task (id, name, args, queue, result_ttl_ms, due_at)
+    VALUES (gen_random_uuid(), 'renamed', '{}', 'q', 1, now() - interval '3 h')`);
+  const text = /^renamed: 1 due and not begun, the oldest since \S+Z \(3 h\)$/;
+  expect((await found(own.url, schema)).get('tasks-waiting')).toMatch(text);
+  await client.query(`CREATE ROLE ${schema} LOGIN; GRANT USAGE ON SCHEMA ${schema} TO ${schema};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${schema};
+    REVOKE ALL ON ${schema}.svc_comm_task FROM ${schema}`);
+  const url = new URL(own.url);
+  url.username = schema;
+  const codes = [...(await found(url.href, schema)).keys()];
+  expect(codes).toContain('table-rights');
+  expect(codes).not.toContain('tasks-waiting');
+}, 120_000);
+
 it.each([
   ['of another table', 'svc_comm_inbox', ['table-rights', 'no-publisher']],
   ['of the outbox', 'svc_comm_outbox', ['table-rights']],

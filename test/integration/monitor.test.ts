@@ -113,6 +113,40 @@ describe('GET /metrics', () => {
     expect([...now.keys()].filter((name) => name.startsWith('nodejs_eventloop_lag'))).not.toEqual([]);
   });
 
+  test('of a worker and of a relay tell how long the task waits that has been due for longest', async () => {
+    const { service, metrics } = await watched('waits');
+    // The queue that the worker declares.
+    kit.exchangeName('waits.tasks');
+    await service.migrate();
+    const oldest = 'svc_comm_task_oldest_age_seconds';
+    const submit = (due: string) =>
+      kit.pg.query(`INSERT INTO ${kit.table('svc_comm_task')} (id, name, args, queue, result_ttl_ms, due_at)
+        VALUES (gen_random_uuid(), 'unknown', '{}', 'nobody.tasks', 1000, now() + interval '${due}')`);
+    onTestFinished(async () => void (await kit.pg.query(`DELETE FROM ${kit.table('svc_comm_task')}`)));
+    await submit('1 h');
+    for (const role of [service.relay(), service.worker({ files: [] })]) {
+      expect((await metrics()).has(oldest)).toBe(false);
+      await role.start();
+      expect((await metrics()).get(oldest)).toBe(0);
+      await submit('-2 h');
+      await submit('-1 h');
+      expect((await metrics()).get(oldest)).toSatisfy((s: number) => s >= 7200 && s < 7200 + 600);
+      await kit.pg.query(`DELETE FROM ${kit.table('svc_comm_task')} WHERE due_at < now()`);
+      await role.stop();
+    }
+  });
+
+  test('of a relay that may not look at tasks tell of the outbox', async () => {
+    await kit.service('owner').migrate();
+    const { role, databaseUrl } = await kit.role();
+    await kit.pg.query(`REVOKE ALL ON ${kit.table('svc_comm_task')} FROM ${role}`);
+    const { service, metrics } = await watched('without-tasks', { databaseUrl });
+    await service.relay().start();
+    const now = await metrics();
+    expect(now.get('svc_comm_outbox_rows')).toBe(0);
+    expect(now.has('svc_comm_task_oldest_age_seconds')).toBe(false);
+  });
+
   test('says nothing of an outbox that it cannot ask for, rather than a zero', async () => {
     const proxy = await TcpProxy.to(testDatabaseUrl());
     onTestFinished(() => proxy.close());
