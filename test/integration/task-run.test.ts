@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TaskFailedError, TaskRevokedError, TaskTimeoutError } from '../../src/errors.ts';
+import { type Arguments, arg } from '../../src/task/argument.ts';
+import { task } from '../../src/task/definition.ts';
+import { TaskRegistry } from '../../src/task/registry.ts';
 import type { Worker } from '../../src/task/worker.ts';
 import { processesWith } from '../support/processes.ts';
 import { WorkerKit } from '../support/task-kit.ts';
@@ -209,6 +212,30 @@ describe('a task', () => {
     expect(await handle.result({ timeout: 20 })).toBe(2);
     const { startedAt, createdAt } = await handle.record();
     expect(Number(startedAt) - Number(createdAt)).toBeGreaterThanOrEqual(700);
+  });
+});
+
+describe('a task of which the submitter has another version than the worker', () => {
+  const submitBy = async (args: Arguments, given: object) => {
+    const other = task({ name: 'addition', args }, () => undefined);
+    const tasks = await kit.kit.tasks({ registry: new TaskRegistry() });
+    return tasks.startTask(other.definition, given);
+  };
+  const x = arg.integer();
+
+  it('runs without an argument that the worker does not know', async () => {
+    const handle = await submitBy({ x, y: x, z: x }, { x: 1, y: 2, z: 3 });
+    expect(await handle.result({ timeout: 20 })).toBe(3);
+  });
+
+  it('has failed, and says of which, when an argument is missing that the worker requires', async () => {
+    const handle = await submitBy({ x }, { x: 1 });
+    await expect(handle.result({ timeout: 20 })).rejects.toMatchObject({
+      errorName: 'InvalidTaskArgumentsError',
+      reason: expect.stringContaining('y'),
+    });
+    const { error } = await kit.kit.row(handle.id);
+    expect(JSON.parse(String(error))).toMatchObject({ code: 'SVC_COMM_INVALID_TASK_ARGUMENTS' });
   });
 });
 
