@@ -1,8 +1,9 @@
 import type { Service } from '../lifecycle/service.ts';
 import type { Message } from '../message/message.ts';
 import type { Publisher, PublishOptions } from '../message/publisher.ts';
+import { unlessAborted } from '../util/unless-aborted.ts';
 import type { BrokerConnection } from './connection.ts';
-import { unlessAborted, within } from './within.ts';
+import { within } from './within.ts';
 
 export interface OnDemandPublisherOptions {
   readonly publisher: Publisher;

@@ -4,6 +4,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { ReplyListener } from '../message/replies.ts';
 import type { DeclareMode } from '../message/topology.ts';
+import { unlessAborted } from '../util/unless-aborted.ts';
 import { brokerText, REPLY, replyCode } from './amqp-error.ts';
 import type { BrokerConnection } from './connection.ts';
 import type { ExchangeDeclaration } from './declarations.ts';
@@ -12,7 +13,7 @@ import { ExchangeCheck } from './exchange-check.ts';
 import { REBIND_MS, RebindWatch } from './rebind-watch.ts';
 import { TemporaryQueue } from './temporary-queue.ts';
 import { differenceOf } from './topology-difference.ts';
-import { unlessAborted, within } from './within.ts';
+import { within } from './within.ts';
 
 export interface ReplyQueueOptions {
   readonly connection: BrokerConnection;
@@ -49,6 +50,7 @@ export class ReplyQueue implements Service {
   #warned: string | undefined;
   /** The broker's name of the queue that was bound last. */
   #bound = '';
+  #deciding: Promise<void> | undefined;
   #watching = new AbortController();
   #unlisten: () => void = () => undefined;
 
@@ -159,7 +161,15 @@ export class ReplyQueue implements Service {
     return !missing;
   }
 
-  async #decided(): Promise<void> {
+  /** The same promise for all who ask meanwhile. */
+  #decided(): Promise<void> {
+    this.#deciding ??= this.#isDecided().finally(() => {
+      this.#deciding = undefined;
+    });
+    return this.#deciding;
+  }
+
+  async #isDecided(): Promise<void> {
     while (this.#queue.decided) await this.#queue.decided;
   }
 

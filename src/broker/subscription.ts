@@ -7,6 +7,7 @@ import type { Delivery, SubscribeOptions, Subscription } from '../message/subscr
 import { backoffMs } from '../util/backoff.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
+import { unlessAborted } from '../util/unless-aborted.ts';
 import { brokerText, replyCode } from './amqp-error.ts';
 import { answered, openChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
@@ -14,7 +15,6 @@ import type { OpenConnection } from './connection-listener.ts';
 import { DeliveryChannel, type DeliveryStats } from './delivery-channel.ts';
 import { RebindWatch } from './rebind-watch.ts';
 import { type StallOptions, StallWatch } from './stall-watch.ts';
-import { unlessAborted } from './within.ts';
 
 export interface SubscriptionContext {
   readonly connection: BrokerConnection;

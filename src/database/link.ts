@@ -2,6 +2,7 @@ import { DatabaseAccessRefusedError, NotRunningError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { backoffMs } from '../util/backoff.ts';
 import { type Deferred, deferred } from '../util/deferred.ts';
+import { leavable } from '../util/leavable.ts';
 import { linkedSignal } from '../util/linked-signal.ts';
 import { sleep } from '../util/sleep.ts';
 import { type Waits, waitsUntilMs } from '../util/waits.ts';
@@ -101,7 +102,7 @@ export class DatabaseLink implements SqlExecutor {
 
   async #connectedWithin(ms: number): Promise<DatabaseConnection> {
     if (this.#connection && this.isConnected) return this.#connection;
-    const opened = this.#connected(this.#closed.signal, () => false);
+    const opened = leavable(this.#connected(this.#closed.signal, () => false));
     const failure = this.#failure;
     const over = new AbortController();
     const late = async (): Promise<never> => {
@@ -111,14 +112,16 @@ export class DatabaseLink implements SqlExecutor {
       throw failure.latest;
     };
     try {
-      return await Promise.race([opened, late()]);
+      return await Promise.race([opened.promise, late()]);
     } finally {
+      opened.leave();
       over.abort();
     }
   }
 
-  async #connected(signal: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {
-    if (this.#connection && !this.#connection.lost.aborted) return this.#connection;
+  /** The same promise for all who ask while there is no connection. */
+  #connected(signal: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {
+    if (this.#connection && !this.#connection.lost.aborted) return Promise.resolve(this.#connection);
     if (!this.#opening) {
       const { signal: ended, unlink } = linkedSignal(signal, this.#closed.signal);
       this.#opening = this.#open(ended, isFatal).finally(() => {
@@ -126,7 +129,7 @@ export class DatabaseLink implements SqlExecutor {
         this.#opening = undefined;
       });
     }
-    return await this.#opening;
+    return this.#opening;
   }
 
   async #open(ended: AbortSignal, isFatal: (error: unknown) => boolean): Promise<DatabaseConnection> {

@@ -1,5 +1,6 @@
 import { StartAbortedError } from '../errors.ts';
 import { deferred } from '../util/deferred.ts';
+import { leavable } from '../util/leavable.ts';
 import type { Service } from './service.ts';
 
 /** A service that several others need: it runs from the start of the first until the stop of the last. */
@@ -25,11 +26,14 @@ export class SharedService<S extends Service> {
         users.add(user);
         const left = deferred<never>();
         giveUp = left.reject;
+        const started = leavable(service.start());
         try {
-          await Promise.race([service.start(), left.promise]);
+          await Promise.race([started.promise, left.promise]);
         } catch (error) {
           users.delete(user);
           throw error;
+        } finally {
+          started.leave();
         }
       },
       async stop() {

@@ -30,6 +30,7 @@ export class TaskWatch {
   readonly #listeners = new Map<string, Set<WatchListener>>();
   readonly #everything = new Set<(notice: TaskNotice | WorkerNotice) => void>();
   #link: DatabaseLink | undefined;
+  #reconnecting: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
   #isOpen = false;
@@ -108,11 +109,18 @@ export class TaskWatch {
     }, ms);
   }
 
+  /** One attempt at a time: it goes on until there is a connection, or the link is closed. */
+  #reconnect(link: DatabaseLink): void {
+    const ended = () => {
+      this.#reconnecting = undefined;
+    };
+    this.#reconnecting ??= link.connected().then(ended, ended);
+  }
+
   async #look(): Promise<void> {
     this.#isLooking = true;
     try {
-      // A statement makes a lost connection anew.
-      if (this.#link && !this.#link.isConnected) this.#link.query('SELECT 1 AS one', []).catch(() => undefined);
+      if (this.#link && !this.#link.isConnected) this.#reconnect(this.#link);
       const ended = await readEnded(this.#options.db, this.#options.schema, [...this.#listeners.keys()]);
       for (const id of ended) this.#tell({ kind: 'look', id });
       if (!this.#link?.isConnected) for (const id of this.#listeners.keys()) this.#tell({ kind: 'deaf', id });

@@ -1,3 +1,4 @@
+import { leavable } from '../util/leavable.ts';
 import { sleep } from '../util/sleep.ts';
 import type { Reading, Source } from './metrics.ts';
 
@@ -23,9 +24,11 @@ export function asked(source: Source): () => Promise<readonly Reading[]> {
   return async () => {
     pending ??= ask();
     const over = new AbortController();
+    const answer = leavable(pending);
     try {
-      return await Promise.race([pending, sleep(SOURCE_MS, over.signal).then(() => [])]);
+      return await Promise.race([answer.promise, sleep(SOURCE_MS, over.signal).then(() => [])]);
     } finally {
+      answer.leave();
       over.abort();
     }
   };
