@@ -6,7 +6,7 @@ import { type Deferred, deferred } from '../util/deferred.ts';
 import { sleep } from '../util/sleep.ts';
 import { isError } from '../util/thrown.ts';
 import { brokerText, replyCode } from './amqp-error.ts';
-import { answered, closeChannel, openChannel } from './channels.ts';
+import { answered, closeChannel, openChannel, withChannel } from './channels.ts';
 import type { BrokerConnection } from './connection.ts';
 import type { OpenConnection } from './connection-listener.ts';
 import { within } from './within.ts';
@@ -178,9 +178,11 @@ export class TemporaryQueue implements Service {
   async #receive(open: OpenConnection): Promise<void> {
     const { connection, bind, prefetch, onMessage } = this.#options;
     const channel = await openChannel(connection, open);
+    let declared: string | undefined;
     const consume = async (): Promise<void> => {
-      const declared = { exclusive: true, durable: false, autoDelete: true, arguments: this.#options.arguments ?? {} };
-      const { queue } = await channel.assertQueue('', declared);
+      const options = { exclusive: true, durable: false, autoDelete: true, arguments: this.#options.arguments ?? {} };
+      const { queue } = await channel.assertQueue('', options);
+      declared = queue;
       await bind(channel, queue);
       this.#bound = channel;
       channel.once('close', () => {
@@ -192,10 +194,16 @@ export class TemporaryQueue implements Service {
         message ? onMessage(message, channel) : void closeChannel(channel).catch(() => undefined);
       await channel.consume(queue, take, { exclusive: true, noAck: prefetch === undefined });
     };
-    await answered(connection, open, consume()).catch((error: unknown) => {
+    try {
+      await answered(connection, open, consume());
+    } catch (error) {
       closeChannel(channel).catch(() => undefined);
+      const queue = declared;
+      // One that had no consumer yet does not go with its last: it would stay as long as the connection, one for each try.
+      if (queue !== undefined)
+        await withChannel(connection, open, (other) => other.deleteQueue(queue)).catch(() => undefined);
       throw error;
-    });
+    }
     if (this.#stop.signal.aborted || connection.current !== open) {
       closeChannel(channel).catch(() => undefined);
       return;
