@@ -1,5 +1,5 @@
 import type { Channel } from 'amqplib';
-import { TopologyMismatchError } from '../errors.ts';
+import { type TopologyDifference, TopologyMismatchError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import type { ReplyListener } from '../message/replies.ts';
@@ -125,17 +125,24 @@ export class ReplyQueue implements Service {
     this.#bound = queue;
   }
 
-  /** @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH), what the broker refuses the binding with */
+  /**
+   * @throws TopologyMismatchError (SVC_COMM_TOPOLOGY_MISMATCH) for an exchange that is missing or of another type, and what
+   * the broker refuses the binding with
+   */
   async #rebind(): Promise<void> {
     const open = this.#connection.current;
     if (!open) return;
     const looking = new DeclareChannel(this.#connection, open, true);
     try {
-      const isMade = await this.#look(looking);
-      if (this.#queue.isGivenUp) return isMade ? await this.#queue.tryAgain() : undefined;
-      const refused = await looking.refusal((channel) => channel.bindQueue(this.#bound, this.#exchange.name, '#'));
-      if (refused) throw refused;
-      if (this.#queue.isReceiving) this.#warned = undefined;
+      const { isThere, difference } = await this.#look(looking);
+      if (this.#queue.isGivenUp) {
+        if (isThere) await this.#queue.tryAgain();
+      } else {
+        const refused = await looking.refusal((channel) => channel.bindQueue(this.#bound, this.#exchange.name, '#'));
+        if (refused) throw refused;
+        if (this.#queue.isReceiving) this.#warned = undefined;
+      }
+      if (difference) throw new TopologyMismatchError([difference]);
     } catch (error) {
       if (this.#connection.current === open) throw error;
     } finally {
@@ -143,22 +150,28 @@ export class ReplyQueue implements Service {
     }
   }
 
-  /** Makes the exchange where it may. @returns false while it is given up and has none */
-  async #look(looking: DeclareChannel): Promise<boolean> {
+  /** Makes the exchange where it may. While it is given up it may have none. */
+  async #look(looking: DeclareChannel): Promise<{ isThere: boolean; difference?: TopologyDifference }> {
     const { name, type } = this.#exchange;
     const { isGivenUp } = this.#queue;
-    let missing = await looking.refusal((channel) => channel.checkExchange(name));
-    if (replyCode(missing) !== REPLY.notFound) missing = undefined;
-    if (missing && this.#declare === 'create') {
-      missing = await looking.refusal((channel) => channel.assertExchange(name, type, { durable: true }));
-      const fields = { exchange: name };
-      if (!missing && !isGivenUp) {
-        this.#logger.warn(fields, 'an exchange had gone, and all that was bound to it; made it again');
+    const unseen = await looking.refusal((channel) => channel.checkExchange(name));
+    let missing = replyCode(unseen) === REPLY.notFound ? unseen : undefined;
+    if (this.#declare === 'create') {
+      const refused = await looking.refusal((channel) => channel.assertExchange(name, type, { durable: true }));
+      if (refused && replyCode(refused) === REPLY.preconditionFailed) {
+        this.#refusal = undefined;
+        // It lets us bind, and may bring nothing.
+        const todo = `delete "${name}": it is made again within a minute or so`;
+        return { isThere: true, difference: { ...differenceOf(this.#exchange, refused), todo } };
       }
+      if (missing && !refused && !isGivenUp) {
+        this.#logger.warn({ exchange: name }, 'an exchange had gone, and all that was bound to it; made it again');
+      }
+      if (missing) missing = refused;
     }
     this.#refusal = missing && brokerText(missing);
     if (missing && !isGivenUp) throw new TopologyMismatchError([differenceOf(this.#exchange, missing)]);
-    return !missing;
+    return { isThere: !missing };
   }
 
   /** The same promise for all who ask meanwhile. */

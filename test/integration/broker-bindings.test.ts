@@ -366,6 +366,19 @@ describe.each([
     await until('it is answered', () => isAnswered(bodies));
   });
 
+  it('an exchange for answers that is made again with another type is told once, until it is as it was', async () => {
+    const { bodies } = await receivingReplies('create', REBIND_MS);
+    await channel.deleteExchange(exchange);
+    await channel.assertExchange(exchange, 'direct', { durable: true });
+    await log.seen('not as wanted');
+    const [told] = log.lines.filter(({ text }) => text.includes('not as wanted'));
+    expect(told?.fields).toMatchObject({ error: expect.any(TopologyMismatchError) });
+    await channel.deleteExchange(exchange);
+    await log.seen('as wanted again');
+    await until('it is answered', () => isAnswered(bodies));
+    expect(log.count('not as wanted')).toBe(1);
+  });
+
   it("with declare: 'verify' answers come to their exchange as soon as somebody has made it, and each time anew", async () => {
     const { replies, bodies } = await receivingReplies('verify', REBIND_MS);
     expect(replies.address).toBeUndefined();
