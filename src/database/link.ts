@@ -90,7 +90,12 @@ export class DatabaseLink implements SqlExecutor {
 
   /** Ends the connection on purpose, as broken; the next statement makes a new one. */
   async reset(): Promise<void> {
-    await this.#connection?.close();
+    const connection = this.#connection;
+    if (!connection || connection.lost.aborted) return;
+    // While it ends it looks like one that lives, and rejects whatever it is given.
+    this.#connection = undefined;
+    this.#options.onLost?.();
+    await connection.close();
   }
 
   /** For good: whoever waits for a connection is rejected. */
@@ -164,6 +169,9 @@ export class DatabaseLink implements SqlExecutor {
       throw error;
     }
     this.#connection = connection;
-    connection.lost.addEventListener('abort', () => this.#options.onLost?.(), { once: true });
+    const onLost = () => {
+      if (this.#connection === connection) this.#options.onLost?.();
+    };
+    connection.lost.addEventListener('abort', onLost, { once: true });
   }
 }
