@@ -6,6 +6,7 @@ import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { SharedService } from '../lifecycle/shared.ts';
 import type { EmbeddedUrl } from '../util/embedded-url.ts';
+import { onAbort } from '../util/on-abort.ts';
 import { messageOf } from '../util/thrown.ts';
 
 export interface EmbeddedServerOptions {
@@ -37,9 +38,15 @@ export class EmbeddedServer implements Service {
   constructor(options: EmbeddedServerOptions) {
     this.#options = options;
     this.#lifecycle = new Lifecycle(`embedded ${options.kind}`, {
-      start: async () => {
-        const server = await this.#begin();
-        await options.onStarted?.(server.url);
+      start: async (signal) => {
+        // It may be waiting for whoever has the lock to serve.
+        const forget = onAbort(signal, () => void this.#server?.stop().catch(() => undefined));
+        try {
+          const server = await this.#begin(signal);
+          await options.onStarted?.(server.url);
+        } finally {
+          forget();
+        }
       },
       stop: async () => {
         await this.#server?.stop();
@@ -67,16 +74,17 @@ export class EmbeddedServer implements Service {
     return this.#server?.url ?? '';
   }
 
-  async #begin(): Promise<Service & { readonly url: string }> {
+  async #begin(signal: AbortSignal): Promise<Service & { readonly url: string }> {
     const { given, kind, url, root } = this.#options;
     try {
       const server = given ?? (await (url === 'embedded:' ? this.#shared() : this.#inMemory()));
       this.#server = server;
+      signal.throwIfAborted();
       await server.start();
       return server;
     } catch (cause) {
       // What is left is the file system's, or PostgreSQL's about what it found there.
-      if (given || url !== 'embedded:' || cause instanceof SvcCommError) throw cause;
+      if (given || url !== 'embedded:' || signal.aborted || cause instanceof SvcCommError) throw cause;
       const why = messageOf(cause);
       throw new EmbeddedStateError(kind, stateFolder(root), why, { cause });
     }

@@ -4,6 +4,7 @@ import { type Logger, silentLogger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
 import { type BackoffOptions, backoffMs, RECONNECT_BACKOFF } from '../util/backoff.ts';
 import { sleep } from '../util/sleep.ts';
+import { unlessAborted } from '../util/unless-aborted.ts';
 import { type Waits, waitsUntilMs } from '../util/waits.ts';
 import { type BrokerNode, parseBrokerUrls } from './broker-url.ts';
 import { closeModel, destroySocket } from './close-model.ts';
@@ -148,7 +149,7 @@ export class BrokerConnection implements Service {
     signal.addEventListener('abort', abort, { once: true });
     if (signal.aborted) abort();
     try {
-      await this.#options.ready();
+      await unlessAborted(this.#options.ready(), run.signal);
       await this.#connect(run.signal, false);
     } finally {
       signal.removeEventListener('abort', abort);

@@ -4,6 +4,7 @@ import type { HttpServer } from '../http/server.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle } from '../lifecycle/service.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
+import { onAbort } from '../util/on-abort.ts';
 import { isMissingModule } from '../util/thrown.ts';
 import type { WholeProject } from './project.ts';
 
@@ -42,11 +43,13 @@ export function projectServer(service: SvcCommService, parts: ServerParts): Life
   let running: HttpServer | undefined;
   const server = new Lifecycle('HTTP server', {
     async start(signal) {
-      // The database may be down, and waited for.
-      const giveUp = () => void service.close();
-      signal.addEventListener('abort', giveUp, { once: true });
-      running = await startServer(service, parts);
-      signal.removeEventListener('abort', giveUp);
+      // The database may be down, and waited for. What goes wrong here goes wrong again when the service is closed.
+      const forget = onAbort(signal, () => void service.close().catch(() => undefined));
+      try {
+        running = await startServer(service, parts, signal);
+      } finally {
+        forget();
+      }
       const { url } = running;
       parts.logger.info({ url }, `listening on ${url}; for people: ${url}/docs`);
     },
@@ -72,9 +75,9 @@ async function endInstances(service: SvcCommService, logger: Logger): Promise<vo
   }
 }
 
-async function startServer(service: SvcCommService, parts: ServerParts): Promise<HttpServer> {
+async function startServer(service: SvcCommService, parts: ServerParts, signal: AbortSignal): Promise<HttpServer> {
   const { settings, takesOtherPort, logger } = parts;
-  const server = await createServer(service, parts);
+  const server = await createServer(service, parts, signal);
   try {
     await server.start();
     return server;
@@ -83,17 +86,24 @@ async function startServer(service: SvcCommService, parts: ServerParts): Promise
     logger.warn({ port: settings.http.port }, 'the port of the setting http.port is taken: listening on another');
     await server.stop();
     const http = { ...settings.http, port: 0 };
-    return startServer(service, { ...parts, settings: { ...settings, http }, takesOtherPort: false });
+    return startServer(service, { ...parts, settings: { ...settings, http }, takesOtherPort: false }, signal);
   }
 }
 
-async function createServer(service: SvcCommService, { settings, project, logger }: ServerParts): Promise<HttpServer> {
+async function createServer(
+  service: SvcCommService,
+  { settings, project, logger }: ServerParts,
+  signal: AbortSignal,
+): Promise<HttpServer> {
   const { HttpServer, docs, functionServer, health, metrics, processApi, services } = await loadDoor();
   const { leadPeopleToDocs } = await import('../http/docs/home.ts');
   const { packageVersion } = await import('../settings/project.ts');
   const { exchangeTypes } = await import('../settings/parts.ts');
   const { http, appId, worker, instances, brokerUrls, root, tests } = settings;
+  // A service that was closed starts again what it is asked for.
+  signal.throwIfAborted();
   const tasks = await service.tasks();
+  signal.throwIfAborted();
   const processes = await service.processes();
   const cancelWait = worker.graceMs + 1000;
   const hasTasks = tasks.definitions.length > 0;

@@ -5,6 +5,7 @@ import { type Deferred, deferred } from '../util/deferred.ts';
 import { leavable } from '../util/leavable.ts';
 import { linkedSignal } from '../util/linked-signal.ts';
 import { sleep } from '../util/sleep.ts';
+import { unlessAborted } from '../util/unless-aborted.ts';
 import { type Waits, waitsUntilMs } from '../util/waits.ts';
 import type { DatabaseConnection } from './connection.ts';
 import type { SqlExecutor } from './executor.ts';
@@ -143,7 +144,7 @@ export class DatabaseLink implements SqlExecutor {
     this.#failure = failure;
     for (let attempt = 0; !ended.aborted; attempt++) {
       try {
-        const connection = await this.#options.connect();
+        const connection = await this.#connect(ended);
         await this.#adopt(connection, ended);
         if (attempt > 0) logger.info({ connection: name }, 'the database is back');
         return connection;
@@ -157,6 +158,17 @@ export class DatabaseLink implements SqlExecutor {
       }
     }
     throw new NotRunningError(`database connection ${name}`, 'closed');
+  }
+
+  /** Whoever closes need not wait for one that takes its time; it is closed again when it comes. */
+  async #connect(ended: AbortSignal): Promise<DatabaseConnection> {
+    const connecting = this.#options.connect();
+    try {
+      return await unlessAborted(connecting, ended);
+    } catch (error) {
+      connecting.then((late) => late.close()).catch(() => undefined);
+      throw error;
+    }
   }
 
   async #adopt(connection: DatabaseConnection, ended: AbortSignal): Promise<void> {

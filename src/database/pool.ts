@@ -4,6 +4,7 @@ import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service
 import { backoffMs } from '../util/backoff.ts';
 import { maskWholeUrl } from '../util/mask.ts';
 import { sleep } from '../util/sleep.ts';
+import { unlessAborted } from '../util/unless-aborted.ts';
 import { waitsUntilMs } from '../util/waits.ts';
 import {
   errorText,
@@ -111,7 +112,7 @@ export class DatabasePool implements Service {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    await this.options.ready();
+    await unlessAborted(this.options.ready(), signal);
     const knex = await this.#create();
     this.#knex = knex;
     const untilMs = waitsUntilMs(this.options.wait);
