@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import * as errors from '../../src/errors.ts';
 import { retryAfterMs } from '../../src/rest-api/retry.ts';
 import { createRestClient, type RestClient, type RestClientOptions } from '../../src/rest-api-door.ts';
@@ -468,6 +468,31 @@ describe('the breaker', () => {
     expect(await failure(api.get('x', { signal: AbortSignal.abort() }))).toBeInstanceOf(errors.RestApiAbortedError);
     expect(await failure(api.get('x'))).toBeInstanceOf(errors.RestApiServerError);
     expect(await failure(api.get('x'))).toBeInstanceOf(errors.RestApiCircuitOpenError);
+  });
+
+  it('leaves a host alone for its time and no longer, though the clock is set back', async () => {
+    const api = client({ breaker: { failures: 1, openFor: 50 }, retry: false });
+    server.answer = (_, response) => json(response, {}, 503);
+    await failure(api.get('x'));
+    expect(await failure(api.get('x'))).toBeInstanceOf(errors.RestApiCircuitOpenError);
+    const { now } = Date;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000);
+    onTestFinished(() => clock.mockRestore());
+    server.answer = (_, response) => json(response, { back: true });
+    await expect.poll(() => api.get('x').catch((error: Error) => error), { timeout: 10_000 }).toEqual({ back: true });
+  });
+
+  it('counts nothing of what was sent before it opened: neither for nor against the host', async () => {
+    const api = client({ breaker: { failures: 1, openFor: '1h' }, retry: false });
+    const answers: ((status: number) => void)[] = [];
+    server.answer = (_, response) => answers.push((status) => json(response, {}, status));
+    const calls = [503, 200, 503].map((status) => ({ status, call: api.get('x').catch((error: Error) => error) }));
+    await expect.poll(() => answers.length).toBe(3);
+    for (const [n, { status, call }] of calls.entries()) {
+      answers[n]?.(status);
+      await call;
+      expect(await failure(api.get('x'))).toBeInstanceOf(errors.RestApiCircuitOpenError);
+    }
   });
 
   it('does not open for what the host does not like: 4xx, 500, callers who go away', async () => {

@@ -49,7 +49,6 @@ const ONLY_IN: Readonly<Record<string, string>> = {
   knex: 'database',
   axios: 'rest-api',
   undici: 'rest-api',
-  cockatiel: 'rest-api',
   fastify: 'http',
   '@fastify/swagger-ui': 'http',
   '@electric-sql/pglite': 'embedded',
