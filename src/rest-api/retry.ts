@@ -44,9 +44,9 @@ export function retry(next: Send, options: ResolvedRetry): Send {
 }
 
 function delayFor(received: Received | undefined, attempt: number, options: ResolvedRetry): number {
-  const askedMs = retryAfterMs(received?.headers['retry-after']);
-  if (askedMs === undefined) return backoffMs(attempt, options);
-  return askedMs * (1 + Math.random() * RETRY_AFTER_JITTER);
+  const { 'retry-after': asked, date } = received?.headers ?? {};
+  const askedMs = retryAfterMs(asked, httpDateMs(date)) ?? 0;
+  return Math.max(backoffMs(attempt, options), askedMs * (1 + Math.random() * RETRY_AFTER_JITTER));
 }
 
 /**
@@ -55,11 +55,19 @@ function delayFor(received: Received | undefined, attempt: number, options: Reso
  */
 const HTTP_DATE = /^([A-Z][a-z]{2,8},? [\w :-]*\d)(?: GMT)?$/;
 
-/** Seconds or an HTTP date, RFC 9110 §10.2.3. @returns undefined for anything else */
-export function retryAfterMs(value: string | undefined, nowMs = Date.now()): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
-  const [, date] = HTTP_DATE.exec(value.trim()) ?? [];
+function httpDateMs(value: string | undefined): number | undefined {
+  const [, date] = HTTP_DATE.exec(value?.trim() ?? '') ?? [];
   const at = Date.parse(`${date} GMT`);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+  return Number.isNaN(at) ? undefined : at;
+}
+
+/**
+ * Seconds or an HTTP date, RFC 9110 §10.2.3.
+ * @param sentMs when the answer was sent, by the clock of whoever sent it: the date is by that one as well
+ * @returns undefined for anything else
+ */
+export function retryAfterMs(value: string | undefined, sentMs = Date.now()): number | undefined {
+  if (value !== undefined && /^\d+$/.test(value.trim())) return Number(value) * 1000;
+  const atMs = httpDateMs(value);
+  return atMs === undefined ? undefined : Math.max(0, atMs - sentMs);
 }

@@ -402,6 +402,22 @@ describe('repeating', () => {
     vi.unstubAllEnvs();
   });
 
+  it('waits as long as Retry-After says by the clock of who says it, and never for less than the back-off', async () => {
+    const theirs = Date.now() - 3_600_000;
+    const date = (ms: number) => new Date(ms).toUTCString();
+    server.answer = (_, response) =>
+      json(response, {}, 503, { date: date(theirs), 'retry-after': date(theirs + 60_000) });
+    const gaveUp = await failure(client().get('x'));
+    expect([gaveUp.statusCode, server.seen.length]).toEqual([503, 1]);
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0);
+    onTestFinished(() => random.mockRestore());
+    server.answer = (_, response) => json(response, {}, 503, { 'retry-after': '0' });
+    const backedOff = await timed(
+      failure(client({ retry: { attempts: 2, initialDelay: '200ms', maxDelay: '200ms' } }).get('y')),
+    );
+    expect(backedOff.ms).toBeGreaterThan(190);
+  });
+
   it('is not done after 500, 4xx or a rubbish answer', async () => {
     for (const status of [500, 501, 400, 404, 409]) {
       server.seen.length = 0;
