@@ -252,7 +252,6 @@ export class SvcCommService {
     const assembled = assembleConsumer(this.#assembly);
     const { main } = assembled;
     const role = this.#roles.add(assembled, main.name, consumerReport(this.#assembly, main));
-    this.#assembly.readiness.add(role, () => main.isReady);
     return roleService<Consumer, ConsumerService>(role, main, ['isReady', 'stats']);
   }
 
@@ -260,7 +259,6 @@ export class SvcCommService {
   relay(): RelayService {
     const assembled = assembleRelay(this.#assembly);
     const role = this.#roles.add(assembled, 'publisher', publisherReport());
-    this.#assembly.readiness.add(role, assembled.isReady);
     const relay = roleService<Relay, RelayService>(role, assembled.main, ['stats']);
     return Object.defineProperty(relay, 'isReady', { enumerable: true, get: assembled.isReady });
   }
@@ -270,7 +268,6 @@ export class SvcCommService {
     const assembled = assembleWorker(this.#assembly, project);
     const { main } = assembled;
     const role = this.#roles.add(assembled, main.name, workerReport(this.#assembly, main));
-    this.#assembly.readiness.add(role, () => main.isReady);
     return roleService<Worker, WorkerService>(role, main, ['isReady', 'stats']);
   }
 

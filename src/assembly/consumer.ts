@@ -34,11 +34,13 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
     clock: assembly.clock(),
     options: consumeOptions(settings),
   });
-  assembly.meters.add(() => consumerReadings(settings.queue.name, main.stats));
-  assembly.meters.add(queueSource(spec, consuming));
   const database = [...assembly.poolServices(), ...retention(assembly), ...assembly.clockServices()];
   const services = [registrations(router, spec, logger), ...database, publishing, publisher, consuming, main];
-  return { main, services };
+  const metrics = {
+    counts: () => consumerReadings(settings.queue.name, main.stats),
+    source: queueSource(spec, consuming),
+  };
+  return { main, services, isReady: () => main.isReady, metrics };
 }
 
 function retention(assembly: Assembly): Service[] {

@@ -23,12 +23,11 @@ export function assembleRelay(assembly: Assembly): Assembled<Relay> & { readonly
     logger,
     options: relayOptions(settings),
   });
-  assembly.meters.add(() => relayReadings(main));
   const services = [publishing, publisher, main];
-  assembly.meters.add(outboxSource(assembly, services));
   return {
     main,
     services,
     isReady: () => main.isConnected && publishing.current !== undefined,
+    metrics: { counts: () => relayReadings(main), source: outboxSource(assembly, services) },
   };
 }

@@ -87,12 +87,15 @@ export class Roles {
   }
 
   /**
-   * Parts in their order of start, as one service that ends with the others.
+   * Parts in their order of start, as one service that ends with the others. From its start metrics and readiness ask it.
    * @param report what other services are told of it. @default nothing
    */
-  add({ services }: Assembled<Service>, name: string, report?: RoleReport): Service {
+  add({ services, isReady, metrics }: Assembled<Service>, name: string, report?: RoleReport): Service {
     const told = report ? [this.discovery().report(report)] : [];
-    return this.#whileStarted(group(name, [...services, ...told]));
+    return this.#whileStarted(group(name, [...services, ...told]), (service) => {
+      if (metrics) this.#assembly.meters.enter(service, metrics);
+      if (isReady) this.#assembly.readiness.enter(service, isReady);
+    });
   }
 
   async stop(): Promise<void> {
@@ -104,7 +107,7 @@ export class Roles {
   }
 
   /** Known from each start until it has stopped: who watches an exchange now and then leaves nothing of it behind. */
-  #whileStarted(service: Service): Service {
+  #whileStarted(service: Service, onStart: (service: Service) => void): Service {
     const known = this.#services;
     let starts = 0;
     return {
@@ -118,8 +121,10 @@ export class Roles {
       async start() {
         const startsBefore = starts++;
         known.add(service);
+        const starting = service.start();
+        onStart(service);
         try {
-          await service.start();
+          await starting;
         } catch (error) {
           // It has stopped what it had started.
           if (starts === startsBefore + 1 && service.state !== 'running') known.delete(service);

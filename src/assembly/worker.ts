@@ -59,9 +59,9 @@ export function assembleWorker(assembly: Assembly, { files, onOutput }: WorkerPr
     listen: true,
     options: workerOptions(settings),
   });
-  assembly.meters.add(() => workerReadings(main.stats));
-  assembly.meters.add(waitingSource(assembly, main));
-  return { main, services: [consuming, instanceSweeper(assembly), main] };
+  const services = [consuming, instanceSweeper(assembly), main];
+  const metrics = { counts: () => workerReadings(main.stats), source: waitingSource(assembly, main) };
+  return { main, services, isReady: () => main.isReady, metrics };
 }
 
 /** Servers of instances die, and a worker may be all that is left. */

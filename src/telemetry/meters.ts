@@ -1,3 +1,4 @@
+import type { Service } from '../lifecycle/service.ts';
 import { hasOpenTelemetry } from '../util/open-telemetry.ts';
 import { quietly } from '../util/quietly.ts';
 import { asked } from './asked.ts';
@@ -7,9 +8,25 @@ import { type DurationName, type Labels, METRICS, type Reading, type Source } fr
 import { keepCounts, openTelemetryHistograms, tellOpenTelemetry } from './open-telemetry-meter.ts';
 import type { PrometheusPage } from './prometheus.ts';
 
+/** What a role tells of itself. */
+export interface RoleMetrics {
+  /** What it has counted since it was made, and what it has in hand. */
+  readonly counts: () => readonly Reading[];
+  /** What it asks servers for: no counters. @default nothing */
+  readonly source?: Source;
+}
+
+interface Entered extends Pick<RoleMetrics, 'counts'> {
+  readonly asks: readonly (() => Promise<readonly Reading[]>)[];
+}
+
 /** What a service tells of itself, to OpenTelemetry when it is set up, and to Prometheus when that asks. */
 export class Meters {
   readonly #sources: (() => Promise<readonly Reading[]>)[] = [];
+  readonly #roles = new Map<Pick<Service, 'state'>, Entered>();
+  /** What roles counted that are asked no more: all together, and each for when it is started again. */
+  #counted: readonly Reading[] = [];
+  readonly #countedOf = new WeakMap<object, readonly Reading[]>();
   readonly #bounded = new Bounded();
   /** Stands for this service at OpenTelemetry, which lives longer. */
   readonly #key = {};
@@ -19,7 +36,22 @@ export class Meters {
   /** Adds what a part knows, for as long as the service lives. */
   add(source: Source): void {
     this.#sources.push(asked(source));
-    if (hasOpenTelemetry()) quietly(() => tellOpenTelemetry(this.#key, () => this.#readings()));
+    this.#tellOpenTelemetry();
+  }
+
+  /**
+   * Adds what a role knows, at each of its starts. Roles that have stopped by then are asked no more: whoever makes another
+   * after each failure would have all of them asked for ever. What they counted stays counted.
+   */
+  enter(role: Pick<Service, 'state'>, { counts, source }: RoleMetrics): void {
+    for (const [other, { counts: last }] of this.#roles) {
+      if (other !== role && other.state === 'idle') this.#leave(other, last());
+    }
+    if (this.#roles.has(role)) return;
+    const before = this.#countedOf.get(role) ?? [];
+    this.#counted = joined([...this.#counted, ...before.map((reading) => ({ ...reading, value: -reading.value }))]);
+    this.#roles.set(role, { counts, asks: [asked(async () => counts()), ...(source ? [asked(source)] : [])] });
+    this.#tellOpenTelemetry();
   }
 
   /** Whether anybody would hear of a duration. */
@@ -51,7 +83,7 @@ export class Meters {
   /** OpenTelemetry asks no more. What was counted stays, in one place for all services that were closed. */
   async close(): Promise<void> {
     if (!hasOpenTelemetry()) return;
-    const counted = (await this.#readings()).filter(({ name, value }) => METRICS[name].kind === 'counter' && value > 0);
+    const counted = (await this.#readings()).filter(isCounted);
     quietly(() => keepCounts(this.#key, counted));
   }
 
@@ -64,7 +96,22 @@ export class Meters {
     return this.#page;
   }
 
+  #leave(role: Pick<Service, 'state'>, last: readonly Reading[]): void {
+    const counted = last.filter(isCounted);
+    this.#roles.delete(role);
+    this.#countedOf.set(role, counted);
+    this.#counted = joined([...this.#counted, ...counted]);
+  }
+
+  #tellOpenTelemetry(): void {
+    if (hasOpenTelemetry()) quietly(() => tellOpenTelemetry(this.#key, () => this.#readings()));
+  }
+
   async #readings(): Promise<Reading[]> {
-    return joined((await Promise.all(this.#sources.map((ask) => ask()))).flat());
+    const asks = [...this.#sources, ...[...this.#roles.values()].flatMap((role) => role.asks)];
+    const counted = this.#counted;
+    return joined([...counted, ...(await Promise.all(asks.map((ask) => ask()))).flat()]);
   }
 }
+
+const isCounted = ({ name, value }: Reading): boolean => METRICS[name].kind === 'counter' && value > 0;

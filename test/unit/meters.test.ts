@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import type { ServiceState } from '../../src/lifecycle/service.ts';
 import { Meters } from '../../src/telemetry/meters.ts';
 import type { Reading } from '../../src/telemetry/metrics.ts';
 import { deferred } from '../../src/util/deferred.ts';
@@ -147,5 +148,66 @@ describe('durations', () => {
     const text = await meters.prometheus();
     expect(text.match(/^messaging_client_operation_duration_seconds_count/gm)).toHaveLength(101);
     expect(text).toMatch(/^messaging_client_operation_duration_seconds_count\{.*error_type="_OTHER".*\} 900$/m);
+  });
+});
+
+describe('roles that are made again and again', () => {
+  function made() {
+    const meters = new Meters();
+    onTestFinished(() => meters.close());
+    const role = (received: number) => {
+      const one = { state: 'running' as ServiceState, received, asked: 0 };
+      const counts = () => part({ received: one.received, inFlight: 0, waiting: 0, ready: 1 });
+      const source = async () => {
+        one.asked += 1;
+        return [];
+      };
+      const start = () => {
+        one.state = 'running';
+        meters.enter(one, { counts, source });
+      };
+      start();
+      return Object.assign(one, { start });
+    };
+    const received = async () => (await page(meters)).svc_comm_consumer_received_total;
+    return { meters, role, received };
+  }
+
+  test('are asked while they run and until another starts; what they counted stays counted', async () => {
+    const { role, received } = made();
+    const roles = [];
+    for (let n = 0; n < 5; n += 1) {
+      const one = role(10);
+      one.state = 'idle';
+      roles.push(one);
+      expect(await received()).toBe(10 * (n + 1));
+    }
+    expect(roles.map(({ asked }) => asked)).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  test('are not counted twice when one is started again, nor when it stops again', async () => {
+    const { role, received } = made();
+    const first = role(10);
+    first.state = 'idle';
+    const second = role(1);
+    expect(await received()).toBe(11);
+    first.start();
+    first.received = 12;
+    expect(await received()).toBe(13);
+    first.state = 'idle';
+    second.state = 'idle';
+    role(100);
+    expect(await received()).toBe(113);
+    second.start();
+    expect(await received()).toBe(113);
+  });
+
+  test('tell OpenTelemetry what they counted, also when the service was closed', async () => {
+    const { meters, role } = made();
+    role(10).state = 'idle';
+    role(5);
+    expect(await known('svc_comm.consumer.received')).toEqual([15]);
+    await meters.close();
+    expect(await known('svc_comm.consumer.received')).toEqual([15]);
   });
 });

@@ -71,3 +71,49 @@ describe('two roles of one name', () => {
     expect(readiness.waiting).toEqual([]);
   });
 });
+
+describe('roles that are made again and again', () => {
+  function made() {
+    const { readiness } = setup();
+    let asked = 0;
+    const start = async (name: string, begin: () => Promise<void>) => {
+      const service = new Lifecycle(name, { start: begin, stop: async () => undefined });
+      const starting = service.start();
+      readiness.enter(service, () => {
+        asked += 1;
+        return true;
+      });
+      await starting.catch(() => undefined);
+      return service;
+    };
+    const asks = () => {
+      asked = 0;
+      return { told: readiness.readings.map(({ value }) => value), asked };
+    };
+    return { readiness, start, asks };
+  }
+  const works = async () => undefined;
+
+  test('are told of by the last of them, while their starts fail and when one works', async () => {
+    const { readiness, start, asks } = made();
+    for (let n = 0; n < 5; n += 1) await start('consumer', fails);
+    expect([readiness.waiting, asks()]).toEqual([['consumer'], { told: [0], asked: 0 }]);
+    const service = await start('consumer', works);
+    expect([readiness.waiting, asks()]).toEqual([[], { told: [1], asked: 1 }]);
+    await service.stop();
+    expect([readiness.waiting, asks()]).toEqual([[], { told: [], asked: 0 }]);
+  });
+
+  test('are asked again when one of them is started again', async () => {
+    const { readiness, start, asks } = made();
+    const first = await start('consumer', works);
+    await first.stop();
+    const second = await start('consumer', works);
+    const starting = first.start();
+    readiness.enter(first, () => true);
+    await starting;
+    expect(asks().told).toEqual([1, 1]);
+    await second.stop();
+    expect(asks().told).toEqual([1]);
+  });
+});
