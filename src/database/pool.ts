@@ -17,18 +17,19 @@ import {
 import { knexLog } from './knex-log.ts';
 import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool-options.ts';
 import { isBehindPooler } from './pooler.ts';
+import { type RefusableConnection, RefusedWrites } from './refused-writes.ts';
 import { SilenceWatch, type WatchedClient } from './silence-watch.ts';
 import { TransactionHolders } from './transaction-holders.ts';
 
 /** The part of knex's client that hands out connections. */
 interface KnexClient {
   readonly pool: { numUsed(): number };
-  acquireConnection(): Promise<unknown>;
+  acquireConnection(): Promise<RawConnection>;
+  releaseConnection(connection: RawConnection): Promise<void>;
 }
-interface RawConnection extends WatchedClient {
-  getTransactionStatus(): string | null;
+interface RawConnection extends WatchedClient, RefusableConnection {
+  readonly connection: WatchedClient['connection'] & RefusableConnection['connection'];
   end(): Promise<void>;
-  query(sql: string): Promise<{ rows: unknown[] }>;
 }
 
 /** As for connections outside the pool: without it the system waits for two hours. */
@@ -48,6 +49,7 @@ export class DatabasePool implements Service {
   readonly holders = new TransactionHolders();
   readonly #lifecycle: Lifecycle;
   readonly #connections = new Set<RawConnection>();
+  readonly #refusals = new RefusedWrites(this.#connections);
   readonly #silence: SilenceWatch;
   #knex: Knex | undefined;
   #isPooled = false;
@@ -101,14 +103,27 @@ export class DatabasePool implements Service {
   }
 
   /**
-   * Closes the connections that nobody uses: they lead to a server that refuses writes, and the address may lead to
-   * another by now. Those in use go when the next of them is refused.
+   * Commits what `work` does when it resolves, and rolls it back when it rejects.
+   * @throws what `work` throws; DatabaseUnavailableError instead of a refused write (25006) when the server refuses those
+   *   of the session, and not of this transaction alone, which `work` can have made READ ONLY
    */
-  closeIdle(): void {
-    for (const connection of this.#connections) {
-      if (connection.readyForQuery && connection.getTransactionStatus() === 'I')
-        connection.end().catch(() => undefined);
+  async transaction<T>(work: (transaction: Knex.Transaction) => Promise<T>): Promise<T> {
+    const { knex } = this;
+    const client = knex.client as KnexClient;
+    const connection = await client.acquireConnection();
+    this.#refusals.begin(connection);
+    try {
+      return await knex.transaction(work, { connection });
+    } catch (error) {
+      throw await this.#refusals.failure(connection, error, this.url);
+    } finally {
+      await client.releaseConnection(connection);
     }
+  }
+
+  /** Makes new connections from now on: those that there are lead to a server that refuses writes. */
+  leaveServer(): void {
+    this.#refusals.leaveServer();
   }
 
   async #start(signal: AbortSignal): Promise<void> {
@@ -170,10 +185,12 @@ export class DatabasePool implements Service {
       pool: {
         min: 0,
         max,
+        validate: (connection: RawConnection) => !this.#refusals.isLeft(connection),
         afterCreate: (connection: RawConnection & NodeJS.EventEmitter, done: (error?: Error) => void) => {
           this.#connections.add(connection);
           // Without sessions of their own there is nothing to ask about.
           if (prepare) this.#silence.add(connection);
+          this.#refusals.watch(connection);
           connection.once('end', () => {
             this.#connections.delete(connection);
             this.#silence.remove(connection);
@@ -203,10 +220,10 @@ export class DatabasePool implements Service {
 
   /** Waits for a connection; long waits name who holds them, because they are usually waiting for us. */
   async #watch(
-    acquire: () => Promise<unknown>,
+    acquire: () => Promise<RawConnection>,
     isFull: () => boolean,
     TimeoutError: new () => Error,
-  ): Promise<unknown> {
+  ): Promise<RawConnection> {
     const { busyWarningMs, logger, max } = this.options;
     const asked = performance.now();
     const timer = setTimeout(() => {

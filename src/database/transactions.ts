@@ -21,6 +21,7 @@ import {
   unavailable,
 } from './database-error.ts';
 import type { SqlExecutor } from './executor.ts';
+import { isOurs } from './outage-of-handler.ts';
 import type { DatabasePool } from './pool.ts';
 import { recogniseTransaction } from './recognise-transaction.ts';
 import { sessionIsReadOnly } from './sql/session-is-read-only.ts';
@@ -39,7 +40,7 @@ export interface TransactionsOptions {
   readonly prepare?: boolean;
   /** Named in warnings about held connections. */
   readonly holders?: TransactionHolders;
-  /** Called when the database has refused a write, ours or the work's own, after the rollback. @default nothing */
+  /** Called when the database was asked, and refuses writes. @default nothing */
   readonly onReadOnly?: () => void;
   /** Masked, for errors. @default '': that of a library of the user's */
   readonly url?: string;
@@ -129,7 +130,7 @@ export class Transactions {
    * @returns what `work` resolved to, after the commit
    * @throws what `work` throws, after the rollback
    * @throws DatabaseUnavailableError (SVC_COMM_DATABASE_UNAVAILABLE) when the connection was refused, or lost before
-   *   COMMIT: nothing was written
+   *   COMMIT, or its server takes no writes: nothing was written
    * @throws TransactionTimeoutError (SVC_COMM_TRANSACTION_TIMEOUT) when PostgreSQL ended it by a time limit: nothing was written
    * @throws CommitAbortedError (SVC_COMM_COMMIT_ABORTED) when it was lost at COMMIT, which did not take place. When it
    *   did, this resolves as ever.
@@ -219,7 +220,6 @@ export class Transactions {
       }
       if (opened.status === 'fulfilled') return this.#value(outcome);
       const { reason: error } = opened;
-      if (isReadOnly(error)) this.#options.onReadOnly?.();
       const limit = scope?.executor.timeLimit;
       if (!isDone(outcome) && limit !== undefined) throw this.#timedOut(limit, outcome);
       if (!isDone(outcome) || !isConnectionError(error)) throw this.#failure(error, outcome);
@@ -310,6 +310,8 @@ export class Transactions {
     if (outcome.kind === 'running' && !(error instanceof SvcCommError) && isAccessRefused(error)) {
       return new DatabaseAccessRefusedError(url, errorText(error), { cause: error });
     }
+    // Ours would have come as one of ours: the work has made its transaction READ ONLY.
+    if (outcome.kind === 'failed' && isReadOnly(error) && !isOurs(error)) return error;
     return isConnectionError(error) ? unavailable(url, error) : toDatabaseError(error);
   }
 }
@@ -333,12 +335,12 @@ export function resolveTransactions(
 ): Transactions {
   if (typeof setting === 'function') return new Transactions({ open: setting, schema, logger });
   return new Transactions({
-    open: (work) => pool.knex.transaction(work),
+    open: (work) => pool.transaction(work),
     get prepare() {
       return pool.prepares;
     },
     holders: pool.holders,
-    onReadOnly: () => pool.closeIdle(),
+    onReadOnly: () => pool.leaveServer(),
     schema,
     logger,
     get url() {

@@ -1,5 +1,7 @@
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import type { KnexTransaction } from '../../src/database/transactions.ts';
+import { HEADER } from '../../src/message/message.ts';
 import { rawConsumer } from '../../src/router/raw-consumer.ts';
 import { until } from '../support/consumer-kit.ts';
 import { testDatabaseUrl } from '../support/servers.ts';
@@ -119,4 +121,63 @@ it('a handler without inbox that writes in a transaction that it has begun READ 
   await until(() => consumer.stats.deadLettered.attempts === 5);
   await consumer.stop();
   await pool.end();
+});
+
+/** Of a handler without inbox that writes by `service.transaction()`. */
+function consumingInOurs(name: string, begin = '') {
+  const service = kit.service(name, { databaseUrl });
+  const exchange = kit.exchangeName(name);
+  const table = kit.table('effect');
+  service.messageRouter.consumer(
+    exchange,
+    'made',
+  )(
+    rawConsumer(
+      async (_routingKey, body) => {
+        const { id } = body as { id: string };
+        await service.transaction((trx) =>
+          (trx as KnexTransaction).raw(`${begin} INSERT INTO ${table} VALUES ('${id}')`),
+        );
+      },
+      { inbox: false },
+    ),
+  );
+  const send = (ids: readonly string[], headers = {}) => {
+    for (const id of ids) kit.channel.publish(exchange, 'made', Buffer.from(JSON.stringify({ id })), { headers });
+  };
+  /** Connections that the service's pool has from then on. */
+  const connect = () =>
+    Promise.all(
+      [1, 2, 3].map(() => service.transaction((trx) => (trx as KnexTransaction).raw('SELECT pg_sleep(0.1)'))),
+    );
+  return { consumer: service.consumer(), send, connect };
+}
+
+it.each([
+  { name: 'ours-free', headers: {} },
+  { name: 'ours-keyed', headers: { [HEADER.key]: 'a' } },
+])(
+  'a handler without inbox that makes a transaction of ours READ ONLY and writes has failed, whatever connections the pool has ($name)',
+  async ({ name, headers }) => {
+    const { consumer, send, connect } = consumingInOurs(name, 'SET TRANSACTION READ ONLY;');
+    await connect();
+    await consumer.start();
+    send([`${name}-0`, `${name}-1`], headers);
+    await until(() => consumer.stats.deadLettered.attempts + consumer.stats.deadLettered.parked === 2);
+    await consumer.stop();
+  },
+);
+
+it('messages of a handler without inbox that writes in a transaction of ours wait while our own connections lead to a server that refuses writes, though its address leads to another by now', async () => {
+  const { consumer, send, connect } = consumingInOurs('moved');
+  await kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = on`);
+  await consumer.start();
+  await connect();
+  await kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = off`);
+  const ids = Array.from({ length: 5 }, (_, n) => `moved-${n}`);
+  send(ids);
+  await until(async () => (await effects('moved')) === ids.length);
+  await consumer.stop();
+  expect(consumer.stats).toMatchObject({ handled: ids.length, retried: 0, failed: 0 });
+  expect(consumer.stats.rerunInPlace + consumer.stats.released).toBeGreaterThan(0);
 });
