@@ -8,7 +8,8 @@ const DEFAULT_PORT = 5432;
  * for it: whatever library it used. A code of PostgreSQL and the words of its clients are unmistakable; a connection that was
  * refused may be to anything, so it has to be to the database's port. One that was reset
  * does not say to where it led. PostgreSQL refuses a write in the same words when the handler has begun its transaction
- * READ ONLY, so whether it refuses those of others has to be asked.
+ * READ ONLY, so whether it refuses those of others has to be asked. A handler's own pool may lead to another server than
+ * ours, after a fail-over: then its error counts, since one of its own making would be tried for ever.
  * @param databaseUrl undefined: it is on PostgreSQL's own port
  * @param refusesWrites asks the database
  * @returns what says, of an error, that it is DatabaseUnavailableError; any other error stays as it is

@@ -123,6 +123,19 @@ it('a handler without inbox that writes in a transaction that it has begun READ 
   await pool.end();
 });
 
+it('a handler without inbox whose own pool has kept a connection to a server that refuses writes has failed once, when the database takes writes by now and the pool gives that connection up', async () => {
+  const { consumer, pool, send } = consuming('kept', false);
+  await kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = on`);
+  await pool.query('SELECT 1');
+  await kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = off`);
+  await consumer.start();
+  send();
+  await until(async () => (await effects('kept')) === 5);
+  await consumer.stop();
+  await pool.end();
+  expect(consumer.stats).toMatchObject({ handled: 5, retried: 1 });
+});
+
 /** Of a handler without inbox that writes by `service.transaction()`. */
 function consumingInOurs(name: string, begin = '') {
   const service = kit.service(name, { databaseUrl });
