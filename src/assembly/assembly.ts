@@ -32,6 +32,8 @@ import { sleep } from '../util/sleep.ts';
 import { Embedded, type EmbeddedServers } from './embedded.ts';
 
 const CLOCK_WAIT_MS = 1_000;
+/** Between two tries to measure the database's time, when one has failed. */
+const CLOCK_AGAIN_MS = 60_000;
 
 export interface Surroundings {
   readonly logger: Logger;
@@ -135,11 +137,21 @@ export class Assembly {
     return this.hasDatabase ? [this.#sharedClock().use()] : [];
   }
 
-  /** For those who send deadlines and need no database otherwise: one that is down holds them up only this once. */
+  #clockTriedMs = Number.NEGATIVE_INFINITY;
+
+  /**
+   * For those who send deadlines and need no database otherwise: one that is down holds them up only this once. They go
+   * on by this machine's time, and it is tried again beside what they send later.
+   */
   async clockKnown(): Promise<void> {
-    if (!this.hasDatabase || this.#clockService.isMade) return;
-    const known = this.#clockService().start();
-    await Promise.race([known.catch(() => undefined), sleep(CLOCK_WAIT_MS)]);
+    if (!this.hasDatabase) return;
+    const isFirst = !this.#clockService.isMade;
+    const clock = this.#clockService();
+    const hasFailed = clock.startError !== undefined && performance.now() - this.#clockTriedMs >= CLOCK_AGAIN_MS;
+    if (!isFirst && !hasFailed) return;
+    this.#clockTriedMs = performance.now();
+    const known = clock.start().catch(() => undefined);
+    if (isFirst) await Promise.race([known, sleep(CLOCK_WAIT_MS)]);
   }
 
   /** Gives back what all roles share. */
