@@ -3,6 +3,7 @@ import type { Clock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { LeaseGrant } from './lease-grant.ts';
 import { PARTITIONS } from './relay-options.ts';
+import { RelayRoster } from './relay-roster.ts';
 import { type LeaseRow, prepareLease } from './sql/lease.ts';
 import { prepareMembership } from './sql/membership.ts';
 
@@ -47,6 +48,7 @@ export class LeaseHolder {
   readonly #options: LeaseHolderOptions;
   readonly #leases: ReturnType<typeof prepareLease>;
   readonly #membership: ReturnType<typeof prepareMembership>;
+  readonly #roster: RelayRoster;
   readonly #granted = new Map<number, LeaseGrant>();
   readonly #draining = new Map<number, LeaseGrant>();
   #members: ReadonlySet<string> = new Set();
@@ -56,6 +58,7 @@ export class LeaseHolder {
     this.#options = options;
     this.#leases = prepareLease(options.schema);
     this.#membership = prepareMembership(options.schema);
+    this.#roster = new RelayRoster(options);
   }
 
   /** Relays that lived at the last look. */
@@ -77,8 +80,9 @@ export class LeaseHolder {
       await this.#renew();
     }
     await this.#handOver();
-    const { members, free } = await this.#membership.census(db);
-    this.#members = new Set(members);
+    const askedMs = clock.monotonicMs();
+    const { beats, free } = await this.#membership.census(db);
+    this.#members = this.#roster.look(beats, askedMs);
     const share = Math.ceil(PARTITIONS / Math.max(1, this.#members.size));
     this.#drainAbove(share);
     const wanted = share - this.#granted.size - this.#draining.size;

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type DatabaseConnection } from '../../src/database/connection.ts';
 import { DatabaseAccessRefusedError, DatabaseUnavailableError, MigrationRequiredError } from '../../src/errors.ts';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { Relay } from '../../src/outbox/relay.ts';
 import { prepareDeleteConfirmed } from '../../src/outbox/sql/delete-confirmed.ts';
 import { LogLines } from '../support/broker-kit.ts';
@@ -193,6 +194,43 @@ describe('relays together', () => {
     await until('all is gone', empty);
     expect(pipe.offers).toHaveLength(100);
     expect(relay.stats).toMatchObject({ deleted: 100, fencedOut: 0 });
+  });
+
+  it('keep the share of those that live when the clock of the database steps back to before one died', async () => {
+    const schema = `${kit.db.schema}_clock`;
+    const role = `${kit.db.schema}_role`;
+    const relays = kit.db.table('svc_comm_relay');
+    await kit.db.pg.query(`
+      CREATE SCHEMA ${schema};
+      CREATE TABLE ${schema}.step (back interval); INSERT INTO ${schema}.step VALUES ('0');
+      CREATE FUNCTION ${schema}.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+        AS 'SELECT pg_catalog.clock_timestamp() - back FROM ${schema}.step';
+      CREATE ROLE ${role} LOGIN SUPERUSER;
+      ALTER ROLE ${role} SET search_path = ${schema}, pg_catalog;`);
+    const url = new URL(kit.db.url);
+    url.username = role;
+    const relay = new Relay({
+      connect: ({ name, settings }) => connectDatabase({ url: url.href, applicationName: name, settings }),
+      pipe: new RecordingPipe(),
+      schema: kit.db.schema,
+      logger: silentLogger,
+      options: { leaseMs: 1000 },
+    });
+    stops.push(async () => {
+      await relay.stop();
+      await kit.db.pg.query(`DROP SCHEMA ${schema} CASCADE; DROP ROLE ${role}`);
+    });
+    await kit.db.pg.query(`
+      INSERT INTO ${relays} SELECT gen_random_uuid(), clock_timestamp() - n * interval '1 minute' FROM generate_series(1, 15) n`);
+    await relay.start();
+    expect(relay.partitions).toHaveLength(64);
+    await kit.db.pg.query(`UPDATE ${schema}.step SET back = '30 minutes'`);
+    const { rows } = await kit.db.pg.query(`SELECT ${schema}.clock_timestamp() AS stepped`);
+    await until('it has looked again, and beaten behind that', async () => {
+      const beats = `SELECT 1 FROM ${relays} WHERE until BETWEEN $1::timestamptz + interval '3 s' AND $1::timestamptz + interval '9 s'`;
+      return (await kit.db.pg.query(beats, [rows[0].stepped])).rowCount === 1;
+    });
+    expect(relay.partitions).toHaveLength(64);
   });
 
   it('survive the loss of every connection, and publish nothing twice that was confirmed before', async () => {

@@ -1,9 +1,18 @@
 import type { SqlExecutor } from '../../database/executor.ts';
 import { qualified } from '../../database/identifier.ts';
 
+/** What a relay said last. */
+export interface Beat {
+  readonly owner: string;
+  /** As the database writes it: it is another one with each beat. */
+  readonly until: string;
+  /** How far `until` lies ahead; below 0 when it has run out. */
+  readonly leftMs: number;
+}
+
 export interface Census {
-  /** Owners that live, this one included. */
-  readonly members: readonly string[];
+  /** Of all owners, this one and dead ones included. */
+  readonly beats: readonly Beat[];
   /** Partitions whose lease has run out. */
   readonly free: number;
 }
@@ -24,15 +33,16 @@ WITH dead AS (DELETE FROM ${relay} WHERE owner <> $1::uuid AND until < clock_tim
 INSERT INTO ${relay} (owner, until) VALUES ($1::uuid, clock_timestamp() + $2::float8 * interval '1 ms')
 ON CONFLICT (owner) DO UPDATE SET until = excluded.until`;
   const census = `
-SELECT coalesce((SELECT string_agg(owner::text, ',') FROM ${relay} WHERE until > clock_timestamp()), '') AS members,
+SELECT coalesce((SELECT json_agg(json_build_object('owner', owner, 'until', until,
+                   'leftMs', extract(epoch FROM until - clock_timestamp())::float8 * 1000)) FROM ${relay}), '[]')::text AS beats,
        (SELECT count(*)::int FROM ${lease} WHERE until < clock_timestamp()) AS free`;
   return {
     async beat(db, owner, leaseMs) {
       await db.query(beat, [owner, String(leaseMs)], 'svc_comm_beat');
     },
     async census(db) {
-      const [row] = await db.query<{ members: string; free: number }>(census, [], 'svc_comm_census');
-      return { members: row?.members ? row.members.split(',') : [], free: row?.free ?? 0 };
+      const [row] = await db.query<{ beats: string; free: number }>(census, [], 'svc_comm_census');
+      return { beats: JSON.parse(row?.beats ?? '[]'), free: row?.free ?? 0 };
     },
     async leave(db, owner) {
       await db.query(`DELETE FROM ${relay} WHERE owner = $1::uuid`, [owner]);
