@@ -14,10 +14,17 @@ export interface LeaseHolderOptions {
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Rows of a partition that are sent and not settled: a partition is given back when there are none. */
+  /** Rows of a partition that are sent and not settled: a partition is given back when there are none, or after a lease. */
   readonly unsettled: (part: number) => number;
   /** Partitions came or went: what was read under revoked grants is void, and the table must be read from its start. */
   readonly onChange: () => void;
+}
+
+/** A grant that is to be given back. */
+interface Draining {
+  readonly grant: LeaseGrant;
+  /** On the monotonic clock: then it is given back whatever is unsettled. */
+  readonly untilMs: number;
 }
 
 /** How much earlier than the lease ends we stop to publish: room for a message on its way to the broker. */
@@ -36,10 +43,13 @@ export const censusMs = (leaseMs: number): number => Math.min(CENSUS_MS, leaseMs
  * Which partitions this relay may work on. `runOnce` does all: it renews a third of the way through the lease, takes
  * what has run out up to a fair share of the relays that live, and hands over what is above it.
  *
- *            acquire                surplus                nothing unsettled
- *   (free) ──────────▶ granted ──────────────▶ draining ──────────────────▶ (given back)
+ *            acquire                surplus                nothing unsettled, or a lease later
+ *   (free) ──────────▶ granted ──────────────▶ draining ──────────────────────────────────▶ (given back)
  *     ▲                   │ renewal says: not ours     │
  *     └───────────────────┴────────────────────────────┘
+ *
+ * What is unsettled then is published again by whoever takes the partition, as after a death: nobody publishes a partition
+ * that drains, and what somebody has locked, or the broker does not confirm, may stay so for hours.
  *
  * A grant that was not renewed in time stops being live by itself; when a later renewal finds that nobody took the
  * partition, it begins a new grant.
@@ -50,7 +60,7 @@ export class LeaseHolder {
   readonly #membership: ReturnType<typeof prepareMembership>;
   readonly #roster: RelayRoster;
   readonly #granted = new Map<number, LeaseGrant>();
-  readonly #draining = new Map<number, LeaseGrant>();
+  readonly #draining = new Map<number, Draining>();
   #members: ReadonlySet<string> = new Set();
   #renewedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -92,7 +102,8 @@ export class LeaseHolder {
   /** Gives everything back; what is unsettled is published again by whoever takes it. */
   async releaseAll(): Promise<void> {
     const { db, owner, onChange } = this.#options;
-    const all = [...this.#granted.values(), ...this.#draining.values()];
+    const draining = [...this.#draining.values()].map(({ grant }) => grant);
+    const all = [...this.#granted.values(), ...draining];
     for (const grant of all) grant.revoke();
     this.#granted.clear();
     this.#draining.clear();
@@ -111,7 +122,7 @@ export class LeaseHolder {
     const epochs = new Map(renewed.map((lease) => [lease.part, lease.epoch]));
     let changed = false;
     for (const [part, epoch] of epochs) {
-      const grant = this.#granted.get(part) ?? this.#draining.get(part);
+      const grant = this.#granted.get(part) ?? this.#draining.get(part)?.grant;
       if (grant?.epoch === epoch && (grant.isLive(nowMs) || this.#draining.has(part))) {
         grant.deadlineMs = deadlineMs;
         continue;
@@ -137,24 +148,30 @@ export class LeaseHolder {
   }
 
   #drainAbove(share: number): void {
+    const { leaseMs, clock, onChange } = this.#options;
     const surplus = [...this.#granted.keys()].slice(share);
+    const untilMs = clock.monotonicMs() + leaseMs;
     for (const part of surplus) {
       const grant = this.#granted.get(part);
       if (!grant) continue;
       this.#granted.delete(part);
       grant.revoke();
-      this.#draining.set(part, grant);
+      this.#draining.set(part, { grant, untilMs });
     }
-    if (surplus.length > 0) this.#options.onChange();
+    if (surplus.length > 0) onChange();
   }
 
   async #handOver(): Promise<void> {
-    const { db, owner, unsettled, logger } = this.#options;
-    const quiet = [...this.#draining.values()].filter((grant) => unsettled(grant.part) === 0);
-    if (quiet.length === 0) return;
-    await this.#leases.release(db, owner, quiet);
-    for (const grant of quiet) this.#draining.delete(grant.part);
-    logger.info({ given: quiet.length, held: this.#granted.size }, 'gave partitions to other relays');
+    const { db, owner, unsettled, clock, logger } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const ended = [...this.#draining.values()].filter(
+      ({ grant, untilMs }) => unsettled(grant.part) === 0 || nowMs >= untilMs,
+    );
+    if (ended.length === 0) return;
+    const given = ended.map(({ grant }) => grant);
+    await this.#leases.release(db, owner, given);
+    for (const { part } of given) this.#draining.delete(part);
+    logger.info({ given: given.length, held: this.#granted.size }, 'gave partitions to other relays');
   }
 
   #grant({ part, epoch }: LeaseRow, deadlineMs: number): void {

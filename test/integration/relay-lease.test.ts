@@ -196,6 +196,49 @@ describe('relays together', () => {
     expect(relay.stats).toMatchObject({ deleted: 100, fencedOut: 0 });
   });
 
+  it('hand over partitions of which somebody holds the lock of a row that was sent: it goes out once more, each key stays in order', async () => {
+    const leaseMs = 3000;
+    const sent: { body: string; id: string }[] = [];
+    const pipeOf = () => {
+      const pipe = new RecordingPipe();
+      pipe.onOffer = ({ message }) => {
+        sent.push({ body: Buffer.from(message.body).toString(), id: String(message.properties.messageId) });
+      };
+      return pipe;
+    };
+    const outbox = kit.db.table('svc_comm_outbox');
+    const [one, two] = [made(pipeOf(), { leaseMs }), made(pipeOf(), { leaseMs })];
+    const keys = Array.from({ length: 400 }, (_, n) => ({ key: `k${n}`, body: `k${n}:0` }));
+    await kit.insert(keys);
+    const holder = await kit.db.pg.connect();
+    let locked: { message_id: string }[] = [];
+    try {
+      await holder.query('BEGIN');
+      const oneOfEach = `SELECT min(id) FROM ${outbox} GROUP BY part`;
+      locked = (await holder.query(`SELECT message_id FROM ${outbox} WHERE id IN (${oneOfEach}) FOR UPDATE`)).rows;
+      expect(locked).toHaveLength(64);
+      await one.relay.start();
+      await until('the others are gone', async () => (await kit.db.count('svc_comm_outbox')) === 64);
+      await two.relay.start();
+      await until('two share', () => one.relay.partitions.length === 32 && two.relay.partitions.length === 32);
+      await kit.insert(keys.map(({ key }) => ({ key, body: `${key}:1` })));
+      await until('what came later goes out', async () => (await kit.db.count('svc_comm_outbox')) === 64);
+    } finally {
+      await holder.query('ROLLBACK');
+      holder.release();
+    }
+    await until('all is gone', empty);
+    const ids = sent.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(800);
+    const again = ids.filter((id, n) => ids.indexOf(id) < n);
+    expect(locked.map(({ message_id }) => message_id)).toEqual(expect.arrayContaining(again));
+    expect(again.length).toBeGreaterThanOrEqual(32);
+    for (const { key } of keys) {
+      const first = sent.findIndex(({ body }) => body === `${key}:0`);
+      expect(sent.findIndex(({ body }) => body === `${key}:1`)).toBeGreaterThan(first);
+    }
+  });
+
   it('keep the share of those that live when the clock of the database steps back to before one died', async () => {
     const schema = `${kit.db.schema}_clock`;
     const role = `${kit.db.schema}_role`;
