@@ -3,13 +3,17 @@ import { isConnectionError, isDiskFull, isReadOnly, isRefusedAt, sqlState, unava
 
 const DEFAULT_PORT = 5432;
 
+/** How long after our connections were refused those of a handler's own may still lead to where they were, in ms. */
+const AFTERMATH_MS = 60_000;
+
 /**
  * Knows, of what a handler threw that runs in no transaction of ours, whether the database was down, full or read-only
  * for it: whatever library it used. A code of PostgreSQL and the words of its clients are unmistakable; a connection that was
  * refused may be to anything, so it has to be to the database's port. One that was reset
  * does not say to where it led. PostgreSQL refuses a write in the same words when the handler has begun its transaction
- * READ ONLY, so whether it refuses those of others has to be asked. A handler's own pool may lead to another server than
- * ours, after a fail-over: then its error counts, since one of its own making would be tried for ever.
+ * READ ONLY, so whether it refuses those of others has to be asked. After a fail-over a handler's own pool may still lead to
+ * the old server when ours leads to the new one: what it says is believed for a minute after ours was refused, and no
+ * longer, since what is of the handler's own making would be tried for ever.
  * @param databaseUrl undefined: it is on PostgreSQL's own port
  * @param refusesWrites asks the database
  * @returns what says, of an error, that it is DatabaseUnavailableError; any other error stays as it is
@@ -19,10 +23,15 @@ export function outageOfHandler(
   refusesWrites: () => Promise<boolean>,
 ): (error: unknown) => Promise<unknown> {
   const port = portOf(databaseUrl);
+  let refusedAtMs = Number.NEGATIVE_INFINITY;
+  const refuses = async () => {
+    // One that cannot be asked is down by now.
+    if (await refusesWrites().catch(() => true)) refusedAtMs = performance.now();
+    return performance.now() - refusedAtMs < AFTERMATH_MS;
+  };
   return async (error) => {
     if (isOurs(error)) return error;
-    // One that cannot be asked is down by now.
-    const isOut = isReadOnly(error) ? await refusesWrites().catch(() => true) : saysThatItIsDown(error, port);
+    const isOut = isReadOnly(error) ? await refuses() : saysThatItIsDown(error, port);
     return isOut ? unavailable('', error) : error;
   };
 }

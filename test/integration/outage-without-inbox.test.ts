@@ -39,14 +39,27 @@ const effects = (name: string) => kit.count('effect', `id LIKE '${name}-%'`);
 /**
  * Writes the id of each message, which has no id of its own: with the inbox it is handled without it as well.
  * @param begin begins the transaction in which it writes
+ * @param keeps whether its pool keeps connections on which a statement has failed
  */
-function consuming(name: string, inbox: boolean, begin = 'BEGIN') {
+function consuming(name: string, inbox: boolean, { begin = 'BEGIN', keeps = false } = {}) {
   const service = kit.service(name, { databaseUrl });
   const exchange = kit.exchangeName(name);
   const failures: unknown[] = [];
   /** The user's own, which we know nothing of. */
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 5 });
   pool.on('error', () => undefined);
+  const query = async (sql: string) => {
+    if (!keeps) return await pool.query(sql);
+    const client = await pool.connect();
+    try {
+      return await client.query(sql);
+    } finally {
+      await client.query('ROLLBACK').then(
+        () => client.release(),
+        (error: Error) => client.release(error),
+      );
+    }
+  };
   service.messageRouter.consumer(
     exchange,
     'made',
@@ -54,12 +67,10 @@ function consuming(name: string, inbox: boolean, begin = 'BEGIN') {
     rawConsumer(
       async (_routingKey, body) => {
         const { id } = body as { id: string };
-        await pool
-          .query(`${begin}; INSERT INTO ${kit.table('effect')} VALUES ('${id}'); COMMIT`)
-          .catch((error: unknown) => {
-            failures.push(error);
-            throw error;
-          });
+        await query(`${begin}; INSERT INTO ${kit.table('effect')} VALUES ('${id}'); COMMIT`).catch((error: unknown) => {
+          failures.push(error);
+          throw error;
+        });
       },
       { inbox },
     ),
@@ -78,9 +89,11 @@ const disk = {
     ),
   end: () => kit.pg.query(`DROP TRIGGER no_room ON ${kit.table('effect')}`),
 };
+const endSessions = () =>
+  kit.pg.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [role]);
 const writes = (are: 'taken' | 'refused') => async () => {
   await kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = ${are === 'taken' ? 'off' : 'on'}`);
-  await kit.pg.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [role]);
+  await endSessions();
 };
 const readOnly = { begin: writes('refused'), end: writes('taken') };
 const refused = {
@@ -115,12 +128,29 @@ it.each([
 );
 
 it('a handler without inbox that writes in a transaction that it has begun READ ONLY has failed: its database takes writes', async () => {
-  const { consumer, pool, send } = consuming('own', false, 'BEGIN READ ONLY');
+  const { consumer, pool, send } = consuming('own', false, { begin: 'BEGIN READ ONLY' });
   await consumer.start();
   send();
   await until(() => consumer.stats.deadLettered.attempts === 5);
   await consumer.stop();
   await pool.end();
+});
+
+it('messages of a handler without inbox wait as well when the database takes writes again and the pool of the handler has kept its connections to where it did not', async () => {
+  const { consumer, pool, send, failures } = consuming('keeps', false, { keeps: true });
+  await consumer.start();
+  await readOnly.begin();
+  send();
+  await until(() => failures.length >= 5);
+  await kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = off`);
+  const before = failures.length;
+  await until(() => failures.length >= before + 5);
+  expect(consumer.stats).toMatchObject({ handled: 0, retried: 0 });
+  await endSessions();
+  await until(async () => (await effects('keeps')) === 5);
+  await consumer.stop();
+  await pool.end();
+  expect(consumer.stats).toMatchObject({ handled: 5, retried: 0, failed: 0 });
 });
 
 it('a handler without inbox whose own pool has kept a connection to a server that refuses writes has failed once, when the database takes writes by now and the pool gives that connection up', async () => {
