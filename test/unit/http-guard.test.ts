@@ -13,6 +13,7 @@ import {
   InvalidArgumentError,
   OpenAddressError,
   OverMaxConcurrencyError,
+  RestApiForbiddenError,
   RestApiLoginError,
 } from '../../src/errors.ts';
 import { asyncResource } from '../../src/http/async-resource/async-resource.ts';
@@ -347,6 +348,7 @@ describe('an authenticate hook', () => {
   });
 
   it.each([
+    ['as NestJS and express-jwt do, by `status`', 401, { statusCode: undefined, status: 401 }],
     ['as @fastify/jwt does', 401, { code: 'FST_JWT_AUTHORIZATION_TOKEN_INVALID' }],
     ['as @fastify/jwt does of a token without a signature', 401, { code: 'FAST_JWT_MISSING_SIGNATURE' }],
     ['as http-errors and @fastify/sensible do', 401, {}],
@@ -371,6 +373,10 @@ describe('an authenticate hook', () => {
     ['a status that is none of a refusal', () => Object.assign(new Error('c4n4ry'), { statusCode: 503 })],
     ['a status that is none', () => Object.assign(new Error('c4n4ry'), { statusCode: 400.5 })],
     ['a login of this server elsewhere', () => new RestApiLoginError({ method: 'POST', url: 'x' }, 401, 'c4n4ry')],
+    [
+      'another server that refuses this one',
+      () => new RestApiForbiddenError({ method: 'GET', url: 'x' }, { statusCode: 403, body: 'c4n4ry' }),
+    ],
   ])('refuses nobody by %s, which is a fault of ours', async (_name, thrown) => {
     const server = await echo({
       authenticate: () => {
@@ -382,6 +388,24 @@ describe('an authenticate hook', () => {
       expect([status, text.includes('c4n4ry')]).toEqual([500, false]);
     }
   });
+
+  it.each([404, 409, 429])(
+    'that throws %i says nothing of the credentials: it is answered, and not counted',
+    async (statusCode) => {
+      const server = await echo({
+        token: 'secret',
+        authenticate: ({ headers }) => {
+          if (headers.authorization === undefined) return 'anybody';
+          throw Object.assign(new Error('later'), { statusCode });
+        },
+        credentialHeaders: ['x-user'],
+      });
+      const look = async (headers: Record<string, string>) => (await server.request('/look', { headers })).status;
+      for (let n = 0; n < 15; n += 1)
+        expect(await look({ 'x-user': `${n}`, authorization: 'Basic x' })).toBe(statusCode);
+      expect(await look({ authorization: 'Bearer secret' })).toBe(200);
+    },
+  );
 
   it('knows nobody by null either, as a look-up in a database gives it', async () => {
     const server = await echo({ authenticate: async () => null });

@@ -99,6 +99,20 @@ describe('right credentials', () => {
   });
 });
 
+describe('right credentials behind answers that do not come', () => {
+  it('are let in as soon as time has given back enough, whoever else says nothing', async () => {
+    const before = open(10);
+    const held = right();
+    for (const { answer } of before.slice(0, 9)) answer.resolve(WRONG);
+    expect(await now(held)).toBe('waits');
+    vi.advanceTimersByTime(5_000);
+    expect(await now(held)).toBe('waits');
+    vi.advanceTimersByTime(1_100);
+    expect(await now(held)).toBe(200);
+    expect(await now(before[9]?.status as Promise<number>)).toBe('waits');
+  });
+});
+
 describe('the tenth wrong answer', () => {
   it('refuses all that are not decided, right or wrong, at the same moment', async () => {
     const before = open(10);

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import { RestApiLoginError } from '../../errors.ts';
+import { RestApiError } from '../../errors.ts';
 import { DEFAULT_JSON_LIMITS } from '../../wire/json.ts';
 import { EVERYBODY, setCaller } from '../caller.ts';
 import { openApi } from '../openapi/collector.ts';
@@ -133,22 +133,26 @@ async function askHook(request: FastifyRequest, authenticate: Authenticate, isTr
     const identity = (await authenticate(request)) ?? undefined;
     return identity === undefined ? NOBODY : callerFrom(identity);
   } catch (error) {
-    const problem = refusalOf(error);
-    return { reason: problem ?? error, isWrong: problem !== undefined || isTried };
+    const reason = refusalOf(error);
+    return { reason: reason ?? error, isWrong: isTried || (reason !== undefined && SAY_WRONG.has(reason.statusCode)) };
   }
 }
+
+/** Others say nothing of the credentials: too many requests, too long a body, a state that does not fit. */
+const SAY_WRONG: ReadonlySet<number> = new Set([400, 401, 403]);
 
 /** Of an error with a status of 4xx, as @fastify/jwt, @fastify/sensible and http-errors make them; undefined of others. */
 function refusalOf(error: unknown): HttpProblem | undefined {
   const problem = problemOf(error);
   if (is4xx(problem.statusCode)) return problem;
-  // Its status is that of another server, which refused us and not the caller.
-  if (error instanceof RestApiLoginError) return undefined;
-  if (typeof error !== 'object' || error === null || !('statusCode' in error)) return undefined;
-  const { statusCode } = error;
+  // The status that it has is that of another server, which refused us and not the caller.
+  if (error instanceof RestApiError || typeof error !== 'object' || error === null) return undefined;
+  // As Fastify reads it; errors of NestJS and express-jwt have the second alone.
+  const { statusCode, status = statusCode } = error as { statusCode?: unknown; status?: unknown };
+  const code = is4xx(statusCode) ? statusCode : status;
   // Not its text, which was written for a log: it may name a user, or quote the credentials.
-  const detail = statusCode === 401 ? SAY_WHO : 'refused by the check of who calls';
-  return is4xx(statusCode) ? new HttpProblem(statusCode, detail) : undefined;
+  const detail = code === 401 ? SAY_WHO : 'refused by the check of who calls';
+  return is4xx(code) ? new HttpProblem(code, detail) : undefined;
 }
 
 const is4xx = (status: unknown): status is number =>

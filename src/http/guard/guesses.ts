@@ -18,7 +18,7 @@ export interface Refusal {
 export type Verdict = Caller | Refusal;
 export const isRefusal = (verdict: Verdict): verdict is Refusal => 'reason' in verdict;
 
-/** Credentials that are looked at, or are right and wait for those before them. */
+/** Credentials that are looked at, or are right and wait for those before them; those that were let in are none any more. */
 interface Question {
   isRight: boolean;
   readonly letIn: Deferred<void>;
@@ -39,6 +39,8 @@ export class Guesses {
   readonly #left = new TokenBuckets(WRONG_PER_MINUTE / 60, WRONG_PER_MINUTE);
   /** By address, in the order in which they were asked. */
   readonly #questions = new Map<string, Set<Question>>();
+  /** By address: of the look when one more is left. */
+  readonly #timers = new Map<string, NodeJS.Timeout>();
 
   /**
    * A verdict that is no promise is counted before this returns.
@@ -99,14 +101,31 @@ export class Guesses {
 
   #letIn(address: string): void {
     const questions = this.#questions.get(address);
-    if (questions?.size === 0) this.#questions.delete(address);
+    if (!questions) return;
     const left = this.#left.left(address);
     let open = 0;
-    for (const { isRight, letIn } of questions ?? []) {
-      if (open >= left) return;
-      if (isRight) letIn.resolve();
-      else open += 1;
+    for (const question of questions) {
+      if (open >= left) {
+        this.#letInLater(address);
+        return;
+      }
+      if (question.isRight) {
+        questions.delete(question);
+        question.letIn.resolve();
+      } else open += 1;
     }
+    if (questions.size === 0) this.#questions.delete(address);
+  }
+
+  /** Time gives back what wrong ones have taken. */
+  #letInLater(address: string): void {
+    const seconds = this.#left.untilNext(address);
+    if (seconds === 0 || this.#timers.has(address)) return;
+    const look = () => {
+      this.#timers.delete(address);
+      this.#letIn(address);
+    };
+    this.#timers.set(address, setTimeout(look, Math.ceil(seconds * 1000)).unref());
   }
 
   #of(address: string): Set<Question> {

@@ -41,6 +41,12 @@ export class TokenBuckets {
     return Math.floor(this.#bucket(client).tokens);
   }
 
+  /** The seconds until one more can be taken at once than now; 0 when that is never. */
+  untilNext(client: string): number {
+    const { tokens } = this.#bucket(client);
+    return tokens >= this.#burst ? 0 : (Math.floor(tokens) + 1 - tokens) / this.#perSecond;
+  }
+
   #bucket(client: string): Bucket {
     const now = this.#now();
     const known = this.#buckets.get(client);
