@@ -32,6 +32,8 @@ it('an alarm of the broker is what a call and a command that fail by it tell of,
   expect(await ask()).toBe(3);
   expect(await codes()).not.toContain('broker-alarm');
   await alarm(true);
+  // Its connections hear of it after the command has returned.
+  await expect.poll(codes, { timeout: 20_000 }).toContain('broker-alarm');
   const told = expect.stringMatching(/takes no publishes \(low on disk\).*rabbitmqctl status/);
   await expect(ask()).rejects.toMatchObject({ code: 'SVC_COMM_CALL_TIMEOUT', message: told });
   const send = () => service.sendCommand('alarmed', { x: 1 }, { commandName: 'sum', timeout: 5 });
