@@ -1,9 +1,9 @@
 import { isError } from '../util/thrown.ts';
 
-/** In what has more objects errors are not looked for before it is copied. */
-const MOST_LOOKED_AT = 1_000;
 /** What a field leads to may be all that the process has: a socket knows its server, and that its routes. */
-const MOST_COPIED = 10_000;
+const MOST_OBJECTS = 10_000;
+
+const UNREADABLE = 'a value that cannot be read';
 
 export interface Replacement {
   readonly by: (error: Error) => unknown;
@@ -18,48 +18,84 @@ export function replaceErrors(fields: object, replacement: Replacement): Record<
   if (isError(fields)) return Object(replacement.by(fields));
   let replaced: Record<string, unknown> | undefined;
   for (const name of Object.keys(given)) {
-    const value = given[name];
-    if (typeof value !== 'object' || value === null) continue;
-    const other = replacedIn(value, replacement);
-    if (other === value) continue;
-    replaced ??= { ...given };
-    replaced[name] = other;
+    const value = memberOf(given, name);
+    if (!isObject(value) || !leadsToError(value, replacement)) continue;
+    replaced ??= Object.fromEntries(Object.keys(given).map((each) => [each, memberOf(given, each)]));
+    replaced[name] = copyOf(value, replacement);
   }
   return replaced ?? given;
 }
 
-function replacedIn(value: object, replacement: Replacement): unknown {
-  try {
-    return hasErrors(value, replacement, { left: MOST_LOOKED_AT }) ? copyOf(value, replacement, new Map()) : value;
-  } catch {
-    // Its members are code of whoever logs it.
-    return 'a value that cannot be read';
-  }
-}
-
-/** @returns true as well for what has too many objects, or contains itself */
-function hasErrors(value: object, replacement: Replacement, look: { left: number }): boolean {
-  if (isError(value) || look.left === 0) return true;
-  look.left -= 1;
-  const opened = replacement.open(value);
-  if (typeof opened !== 'object' || opened === null) return false;
-  for (const member of Array.isArray(opened) ? opened : Object.values(opened)) {
-    if (typeof member === 'object' && member !== null && hasErrors(member, replacement, look)) return true;
+/** The nearest first, and each object once: values lead to each other. */
+function leadsToError(value: object, replacement: Replacement): boolean {
+  const found = new Set([value]);
+  for (const one of found) {
+    const inside = insideOf(one, replacement);
+    if (inside instanceof Found) return true;
+    if (!isObject(inside)) continue;
+    for (const member of Array.isArray(inside) ? inside : namesOf(inside).map((name) => memberOf(inside, name))) {
+      if (isObject(member) && found.size < MOST_OBJECTS) found.add(member);
+    }
   }
   return false;
 }
 
 /** Of what contains itself the copy does, too: how that is written is the logger's. */
-function copyOf(value: unknown, replacement: Replacement, copies: Map<object, unknown>): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (isError(value)) return replacement.by(value);
-  if (copies.has(value)) return copies.get(value);
-  if (copies.size >= MOST_COPIED) return '[Object]';
-  const opened = replacement.open(value);
-  if (opened === undefined) return value;
-  if (typeof opened !== 'object' || opened === null) return opened;
-  const copy: Record<string, unknown> = Array.isArray(opened) ? ([] as never) : {};
-  copies.set(value, copy);
-  for (const [name, member] of Object.entries(opened)) copy[name] = copyOf(member, replacement, copies);
-  return copy;
+function copyOf(value: object, replacement: Replacement): unknown {
+  const copies = new Map<object, unknown>();
+  const begun: { readonly inside: object; readonly copy: Record<string, unknown> }[] = [];
+  const copied = (one: unknown): unknown => {
+    if (!isObject(one)) return one;
+    if (copies.has(one)) return copies.get(one);
+    if (copies.size >= MOST_OBJECTS) return '[Object]';
+    const inside = insideOf(one, replacement);
+    let copy: unknown = inside === undefined ? one : inside;
+    if (inside instanceof Found) copy = replacement.by(inside.error);
+    else if (isObject(inside)) {
+      copy = Array.isArray(inside) ? [] : {};
+      begun.push({ inside, copy: copy as Record<string, unknown> });
+    }
+    copies.set(one, copy);
+    return copy;
+  };
+  const whole = copied(value);
+  for (const { inside, copy } of begun) {
+    for (const name of namesOf(inside)) copy[name] = copied(memberOf(inside, name));
+  }
+  return whole;
 }
+
+class Found {
+  readonly error: Error;
+  constructor(error: Error) {
+    this.error = error;
+  }
+}
+
+/** What is looked at is code of whoever logs it, and may throw. */
+function insideOf(value: object, { open }: Replacement): unknown {
+  try {
+    const inside = isError(value) ? value : open(value);
+    return isError(inside) ? new Found(inside) : inside;
+  } catch {
+    return undefined;
+  }
+}
+
+function namesOf(value: object): readonly string[] {
+  try {
+    return Object.keys(value);
+  } catch {
+    return [];
+  }
+}
+
+function memberOf(value: object, name: string): unknown {
+  try {
+    return (value as Readonly<Record<string, unknown>>)[name];
+  } catch {
+    return UNREADABLE;
+  }
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;

@@ -184,15 +184,56 @@ describe('fields of a line', () => {
     expect(mixed.inner.list[1]).toBe(error);
   });
 
-  test('that have no end, or throw when they are looked at, are no reason to fail whoever logs them', () => {
+  const THROWING = Object.defineProperty({ n: 1 }, 'member', {
+    enumerable: true,
+    get() {
+      throw new Error('no');
+    },
+  });
+  const endless = (): Record<string, unknown>[] => {
     const all: Record<string, unknown>[] = Array.from({ length: 12_000 }, () => ({}));
     for (const [n, one] of all.entries()) Object.assign(one, { next: [all[(n + 1) % all.length], all[n >> 1]] });
-    expect(Object.keys(lastOf({ endless: all[0] }) as object)).toEqual(['endless']);
-    const throwing = {
-      get member(): never {
-        throw new Error('no');
-      },
-    };
-    expect(lastOf({ throwing, n: 1 })).toEqual({ throwing: 'a value that cannot be read', n: 1 });
+    return all;
+  };
+
+  test('without an error are those that were given, however many, without an end, or throwing when they are looked at', () => {
+    const [first] = endless();
+    const rows = Array.from({ length: 12_000 }, (_, n) => ({ n }));
+    const deep = rows.reduceRight<object>((next, { n }) => ({ n, next }), {});
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    for (const fields of [{ first }, { rows }, { deep }, { THROWING, n: 1 }, { proxy }, THROWING])
+      expect(lastOf(fields) === fields).toBe(true);
+  });
+
+  test('with an error have an end, and what is beside it stays, but for what throws', () => {
+    const error = new Error('no');
+    const [first] = endless();
+    Object.assign(first as object, { error });
+    const { first: copy } = lastOf({ first }) as { first: { error: unknown } };
+    expect(copy === first).toBe(false);
+    expect(copy.error === error).toBe(false);
+    expect(lastOf({ inner: { error, THROWING } })).toEqual({
+      inner: { error: expect.any(Error), THROWING: { n: 1, member: 'a value that cannot be read' } },
+    });
+    const beside = Object.defineProperty(
+      { error },
+      'member',
+      Object.getOwnPropertyDescriptor(THROWING, 'member') ?? {},
+    );
+    expect(lastOf(beside)).toEqual({ error: expect.any(Error), member: 'a value that cannot be read' });
+  });
+});
+
+describe('a logger of the project', () => {
+  test('whose level is off is not asked to write, and what would be written is not looked at', () => {
+    let looks = 0;
+    const watched = Object.defineProperty({}, 'member', { enumerable: true, get: () => (looks += 1) });
+    const lines: string[] = [];
+    const logger = showingErrors(pino({ level: 'info' }, { write: (line: string) => void lines.push(line) }));
+    logger.debug({ watched }, 'off');
+    expect(looks).toBe(0);
+    logger.info({ n: 1 }, 'on');
+    expect(lines.map((line) => JSON.parse(line).msg)).toEqual(['on']);
   });
 });
