@@ -1,12 +1,9 @@
-import { SvcCommError } from '../errors.ts';
 import { isError } from '../util/thrown.ts';
+import { errorData } from './error-data.ts';
 import { type Replacement, replaceErrors } from './replace-errors.ts';
 
 /** Of an error with its causes: they may be written into each other. */
 const MOST_ERRORS = 20;
-
-/** What else our own errors have is told by what they are called. */
-const TOLD: readonly string[] = ['type', 'name', 'message', 'stack', 'code', 'cause', 'errors'];
 
 /**
  * What an error is in a line of JSON: type, message, stack, code, its cause and an AggregateError's errors alike, and the
@@ -43,7 +40,6 @@ function jsonOf(error: Error, seen: Set<unknown>): object {
     if (typeof value === 'string') return value;
     return isError(value) && !seen.has(value) && seen.size < MOST_ERRORS ? jsonOf(value, seen) : undefined;
   };
-  const own = error instanceof SvcCommError ? Object.entries(error).filter(([member]) => !TOLD.includes(member)) : [];
   return {
     type: typeof error.constructor === 'function' ? error.constructor.name : textOf(name),
     message: textOf(message),
@@ -51,7 +47,7 @@ function jsonOf(error: Error, seen: Set<unknown>): object {
     code: typeof code === 'number' ? code : textOf(code),
     cause: inner(cause),
     errors: Array.isArray(errors) ? errors.slice(0, MOST_ERRORS).map(inner).filter(Boolean) : undefined,
-    ...Object.fromEntries(own.map(([member, value]) => [member, isError(value) ? inner(value) : value])),
+    ...errorData(error, { by: inner, open: AS_JSON.open }),
   };
 }
 

@@ -8,7 +8,7 @@ import axios from 'axios';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createTerminalLogger } from '../../src/cli/terminal-logger.ts';
-import { CallLostError } from '../../src/errors.ts';
+import { CallLostError, ContractViolationError, Reject } from '../../src/errors.ts';
 import { errorJson } from '../../src/lifecycle/error-json.ts';
 import type { Logger } from '../../src/lifecycle/logger.ts';
 import { showingErrors } from '../../src/lifecycle/shown-errors.ts';
@@ -54,6 +54,23 @@ describe('the request and the answer of an HTTP client’s error', () => {
     for (const logger of loggers) showingErrors(logger).error({ error, failure: error, try: [{ error }] }, 'failed');
     const told = { error: TOLD, failure: TOLD, try: [{ error: TOLD }], msg: 'failed' };
     expect(lines.map((line) => JSON.parse(line))).toMatchObject(loggers.map(() => told));
+    expect(lines.join('')).not.toContain(CANARY);
+  });
+
+  test('are not in what is told of one of our errors that has it as a member', async () => {
+    const error = await refused();
+    const { response } = error as Error & { readonly response: unknown };
+    class Declined extends Reject {
+      readonly sku = 'A 1';
+      readonly amount = 12n;
+      readonly response = response;
+    }
+    const declined = Object.assign(new Declined('declined'), { attempts: [error], error });
+    const lines: string[] = [];
+    const plain = (fields: object, msg: string) => void lines.push(JSON.stringify({ ...fields, msg }));
+    const logger = showingErrors({ debug: plain, info: plain, warn: plain, error: plain });
+    logger.error({ error: declined }, 'declined');
+    expect(JSON.parse(lines[0] ?? '').error).toMatchObject({ sku: 'A 1', amount: '12', error: TOLD });
     expect(lines.join('')).not.toContain(CANARY);
   });
 
@@ -139,6 +156,8 @@ describe('an error in a line of JSON', () => {
   test('has the data of one of ours', () => {
     const error = new CallLostError({ service: 'pricing', method: 'quote', callId: 'c' });
     expect(errorJson(error)).toMatchObject({ code: error.code, service: 'pricing', method: 'quote', callId: 'c' });
+    const violation = new ContractViolationError('order', ['no id']);
+    expect(errorJson(violation)).toMatchObject({ issues: ['no id'] });
   });
 
   test('is the error itself to a serialiser of the project, with all that it has, be it frozen or one of the platform', () => {
