@@ -3,7 +3,7 @@ import { errorData } from './error-data.ts';
 import { type Replacement, replaceErrors } from './replace-errors.ts';
 
 /** Of an error with its causes: they may be written into each other. */
-const MOST_ERRORS = 20;
+export const MOST_ERRORS = 20;
 
 /**
  * What an error is in a line of JSON: type, message, stack, code, its cause and an AggregateError's errors alike, and the

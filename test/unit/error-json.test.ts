@@ -4,6 +4,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { inspect } from 'node:util';
+import { deserialize, serialize } from 'node:v8';
 import axios from 'axios';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -57,6 +59,21 @@ describe('the request and the answer of an HTTP client’s error', () => {
     expect(lines.join('')).not.toContain(CANARY);
   });
 
+  test('are not in the lines of what shows errors as the console does, as causes and in an AggregateError neither', async () => {
+    const lines: string[] = [];
+    const write = (fields: object, msg: string) => void lines.push(inspect({ ...fields, msg }, { depth: 20 }));
+    const logger = showingErrors({ debug: write, info: write, warn: write, error: write });
+    const error = await refused();
+    const { response } = error as Error & { readonly response: unknown };
+    const all = new AggregateError([error, response], 'all', { cause: new Error('no', { cause: error }) });
+    const lost = new CallLostError({ service: 'pricing', method: 'quote', callId: 'c' });
+    const others = { all, behind: new Error('behind', { cause: response }), lost: Object.assign(lost, { error }) };
+    logger.error({ error, inner: [{ error }], ...others }, 'failed');
+    expect(lines.join('')).not.toContain(CANARY);
+    expect(lines.join('').match(/AxiosError: Request failed with status code 400\n {4,}at /g)).toHaveLength(4);
+    expect(lines.join('')).toMatch(/ service: 'pricing'/);
+  });
+
   test('are not in what is told of one of our errors that has it as a member', async () => {
     const error = await refused();
     const { response } = error as Error & { readonly response: unknown };
@@ -68,9 +85,11 @@ describe('the request and the answer of an HTTP client’s error', () => {
     const declined = Object.assign(new Declined('declined'), { attempts: [error], error });
     const lines: string[] = [];
     const plain = (fields: object, msg: string) => void lines.push(JSON.stringify({ ...fields, msg }));
-    const logger = showingErrors({ debug: plain, info: plain, warn: plain, error: plain });
-    logger.error({ error: declined }, 'declined');
+    const seen = (fields: object) => void lines.push(inspect(fields, { depth: 20 }));
+    for (const write of [plain, seen])
+      showingErrors({ debug: write, info: write, warn: write, error: write }).error({ error: declined }, 'declined');
     expect(JSON.parse(lines[0] ?? '').error).toMatchObject({ sku: 'A 1', amount: '12', error: TOLD });
+    expect(lines[1]).toContain("sku: 'A 1'");
     expect(lines.join('')).not.toContain(CANARY);
   });
 
@@ -158,6 +177,28 @@ describe('an error in a line of JSON', () => {
     expect(errorJson(error)).toMatchObject({ code: error.code, service: 'pricing', method: 'quote', callId: 'c' });
     const violation = new ContractViolationError('order', ['no id']);
     expect(errorJson(violation)).toMatchObject({ issues: ['no id'] });
+  });
+
+  test('is one that can be cloned, and has what its class alone can read', () => {
+    const given: { error: Error & { readonly secret: number } }[] = [];
+    const note = (fields: object) => void given.push(fields as never);
+    const logger = showingErrors({ debug: note, info: note, warn: note, error: note });
+    class Sealed extends RangeError {
+      readonly #secret = 7;
+      get secret(): number {
+        return this.#secret;
+      }
+    }
+    const error = new Sealed('sealed', { cause: new Error('behind') });
+    (error.cause as Error).cause = error;
+    for (const one of [error, AbortSignal.abort().reason]) logger.error({ error: one }, 'failed');
+    expect(given[0]?.error).toBeInstanceOf(Sealed);
+    expect(given[0]?.error.secret).toBe(7);
+    for (const copy of [(value: unknown) => structuredClone(value), (value: unknown) => deserialize(serialize(value))])
+      expect(given.map((fields) => copy(fields))).toMatchObject([
+        { error: { message: 'sealed', stack: error.stack, cause: { message: 'behind' } } },
+        { error: { message: 'This operation was aborted' } },
+      ]);
   });
 
   test('is the error itself to a serialiser of the project, with all that it has, be it frozen or one of the platform', () => {
