@@ -11,7 +11,12 @@ const fire = () =>
   Object.assign(new RangeError('the printer is on fire', { cause: new Error('paper') }), { code: 'PRINTER' });
 
 /** Has a handler fail, and waits for the line that says so. */
-async function failing(logger: Logger, hasSaid: () => boolean, attempts = 1, failure: Error = fire()): Promise<void> {
+async function failing(
+  logger: Logger,
+  hasSaid: () => boolean,
+  attempts = 1,
+  failure: () => Error = fire,
+): Promise<void> {
   const appId = 'own-logger';
   const service = createService(
     { appId, brokerUrl: 'embedded:memory', retry: { attempts, delays: attempts > 1 ? ['50ms'] : [] } },
@@ -23,7 +28,7 @@ async function failing(logger: Logger, hasSaid: () => boolean, attempts = 1, fai
     'fails',
   )(
     eventConsumer(() => {
-      throw failure;
+      throw failure();
     }),
   );
   await service.consumer().start();
@@ -57,7 +62,12 @@ test('a pino of the project with a serialiser that takes what an error has write
     { serializers: { error: (error: Error) => ({ ...error }) } },
     { write: (line: string) => void lines.push(line) },
   );
-  await failing(logger, () => find() !== undefined, 1, new CallLostError(data));
+  await failing(
+    logger,
+    () => find() !== undefined,
+    1,
+    () => new CallLostError(data),
+  );
   expect(JSON.parse(find() ?? '')).toMatchObject({ msg: DEAD, error: data });
 });
 
@@ -80,6 +90,24 @@ test('the lines of a failed message tell by which correlation and trace the rest
   const ids = { correlationId: 'order 7', traceId, messageId: expect.any(String) };
   expect(JSON.parse(find('is tried again') ?? '')).toMatchObject({ ...ids, attempt: 1 });
   expect(JSON.parse(find(DEAD) ?? '')).toMatchObject({ ...ids, attempt: 2 });
+});
+
+test.each([
+  ['clones what it is given, as one does that hands lines to a thread', structuredClone],
+  [
+    'throws on whatever has an error',
+    (fields: object) => {
+      if ('error' in fields) throw new Error('no disk');
+    },
+  ],
+])('one that %s loses no message', async (_, take: (fields: object) => unknown) => {
+  const log = (fields: object) => void take(fields);
+  let runs = 0;
+  const fails = () => {
+    runs += 1;
+    return Object.assign(fire(), { work: () => undefined });
+  };
+  await failing({ debug: log, info: log, warn: log, error: log }, () => runs === 2, 2, fails);
 });
 
 test('one that knows errors finds an error', async () => {

@@ -286,6 +286,38 @@ describe('fields of a line', () => {
 });
 
 describe('a logger of the project', () => {
+  const none = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+  test.each<[string, (fields: object) => unknown]>([
+    ['clones them', structuredClone],
+    ['writes them as JSON', (fields) => JSON.parse(JSON.stringify(fields))],
+  ])('that %s is given fields that it can take when it throws on those of the line', (_, take) => {
+    const taken: unknown[] = [];
+    const logger = showingErrors({ ...none, warn: (fields) => void taken.push(take(fields)) });
+    const circular: Record<string, unknown> = { error: new RangeError('behind') };
+    circular.self = circular;
+    logger.warn({ n: 1, big: 12n, work: () => 1, error: new RangeError('no') }, 'failed');
+    logger.warn({ circular, work: () => 1, big: 12n }, 'failed');
+    expect(taken).toMatchObject([
+      { n: 1, big: '12', error: { type: 'RangeError', message: 'no' } },
+      { fields: expect.stringContaining('behind') },
+    ]);
+  });
+
+  test('that throws whatever it is given fails nobody who logs, and is told of once', async () => {
+    const warned = once(process, 'warning');
+    const warn = vi.spyOn(process, 'emitWarning');
+    const logger = showingErrors({
+      ...none,
+      error: () => {
+        throw new Error('no disk');
+      },
+    });
+    for (const _ of [1, 2]) logger.error({ error: new Error('no') }, 'failed');
+    expect(warn).toHaveBeenCalledTimes(1);
+    expect(String((await warned)[0])).toContain('no disk');
+  });
+
   test('whose level is off is not asked to write, and what would be written is not looked at', () => {
     let looks = 0;
     const watched = Object.defineProperty({}, 'member', { enumerable: true, get: () => (looks += 1) });
