@@ -45,12 +45,23 @@ const isFailure = (value: unknown): value is Failure => {
   return [time, code, message, host].every((field) => typeof field === 'string');
 };
 
+const UNHANDLED = 'SVC_COMM_UNHANDLED_MESSAGE';
+const MALFORMED = 'SVC_COMM_MALFORMED_MESSAGE';
+const KEY_PARKED = 'SVC_COMM_KEY_PARKED';
 /** Of messages that did not get as far as a handler. */
-const BEFORE_HANDLERS: ReadonlySet<string> = new Set(['SVC_COMM_UNHANDLED_MESSAGE', 'SVC_COMM_MALFORMED_MESSAGE']);
+const BEFORE_HANDLERS: ReadonlySet<string> = new Set([UNHANDLED, MALFORMED, KEY_PARKED]);
 
-/** Whether a handler has had the message, or it waited behind one of its key: those behind it have to wait for it. */
-export const hasHeldItsKey = (failures: readonly Failure[]): boolean =>
+/** Whether a handler has had the message, and given it up. */
+export const hasRun = (failures: readonly Failure[]): boolean =>
   failures.some(({ code }) => !BEFORE_HANDLERS.has(code));
+
+/**
+ * Whether those behind the message have to wait for it: a handler has had it, or it waited behind one of its key. Only
+ * what had a handler then waits so, and a version that has the handler again would find it overtaken. Who waits is not
+ * read, though: what turned out since to be malformed no version could have taken.
+ */
+export const hasHeldItsKey = (failures: readonly Failure[]): boolean =>
+  hasRun(failures) || failures.findLast(({ code }) => code !== UNHANDLED)?.code === KEY_PARKED;
 
 /** Cuts at a character, never inside one. */
 function cut(text: string, maxBytes: number): string {

@@ -16,8 +16,8 @@ export interface RetryOptions {
   /**
    * What a keyed message does to its key when its handler gives it up: out of time, out of attempts, or rejected.
    * `park`: those behind it go to the dead letters too, in order, until it is redriven. `skip`: they go on. A message that
-   * cannot be read, or that no handler takes, parks its key only when a handler had given it up before. No effect without
-   * keys.
+   * cannot be read, or that no handler takes, parks its key only when a handler had given it up before; or when it waited
+   * behind one of its key, and no handler takes it any more. No effect without keys.
    */
   readonly keyed: (typeof KEYED_FAILURES)[number];
   /**

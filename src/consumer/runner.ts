@@ -11,7 +11,7 @@ export interface RunnerOptions {
   readonly handlers: HandlerLookup;
   readonly unhandled: Unhandled;
   readonly parked: ParkedKeys;
-  /** Whether the inbox will look at its key: not without a handler, nor for what cannot be told from other messages. */
+  /** Whether the inbox will look at its key: not for what cannot be told from other messages. */
   readonly asksInbox: (message: InFlight) => boolean;
   readonly logger: Logger;
 }
@@ -28,10 +28,11 @@ export class Runner {
   run(message: InFlight): Verdict | Promise<Verdict> {
     const { unhandled, logger } = this.#options;
     const routed = this.#route(message);
+    // Before its key is asked: in the history of what no handler ever had, nothing may say that it waited for one.
+    if (!routed) return unhandled.verdict(message);
     if (message.key !== undefined && this.#isParked(message, message.key)) {
       return { kind: 'dead', reason: 'parked', error: new KeyParkedError(message.key) };
     }
-    if (!routed) return unhandled.verdict(message);
     const context = new RunContext(message, logger);
     message.context = context;
     return routed.handle(message, context);

@@ -8,7 +8,7 @@ import { HEADER } from '../message/message.ts';
 import type { Scheduler } from '../message/schedule.ts';
 import { retryQueueName } from '../message/topology.ts';
 import { deadCopy, retryCopy } from './copy.ts';
-import { failureOf, hasHeldItsKey, parseFailures } from './failures.ts';
+import { failureOf, hasHeldItsKey, hasRun, parseFailures } from './failures.ts';
 import { type Forwarder, persist } from './forward.ts';
 import type { InFlight } from './in-flight.ts';
 import { messageFields } from './message-fields.ts';
@@ -100,8 +100,8 @@ export class Settler {
 
   /**
    * A copy to the dead letters; then its key is parked where that is asked for, and it is marked as given up; then the
-   * ack. What was redriven and is back holds its key as before, also when no handler takes it any more. Resolves when it
-   * is settled, or was taken from us meanwhile.
+   * ack. What was redriven and is back holds its key as before, also when no handler takes it any more; what only waited
+   * behind its key, and cannot be read, lets it go. Resolves when it is settled, or was taken from us meanwhile.
    * @returns whether it is there, and not in its queue any more
    */
   async deadLetter(message: InFlight, reason: DeadReason, error: Error): Promise<boolean> {
@@ -119,13 +119,16 @@ export class Settler {
       'message goes to the dead letters',
     );
     if (!(await forwarder.forward(copy, message.abandoned))) return false;
-    const holdsKey = ran || hasHeldItsKey(parseFailures(message.copyHeaders?.[HEADER.failures]));
+    const before = parseFailures(message.copyHeaders?.[HEADER.failures]);
+    const heldKey = hasHeldItsKey(before);
+    const holdsKey = ran || (reason === 'malformed' ? hasRun(before) : heldKey);
     const orderKey = reason === 'parked' || (holdsKey && retry.keyed === 'park') ? message.key : undefined;
     if (orderKey !== undefined) parked.park(orderKey, message.isRedriven);
     const isMarked = ran || reason === 'parked';
     if (!(await this.#remember(message, reason === 'parked' ? undefined : orderKey, isMarked))) return false;
     if (!this.#end(message, undefined)) return false;
     counters.deadLettered[reason] += 1;
+    if (message.isRedriven && heldKey && !holdsKey && message.key !== undefined) parked.settle(message.key);
     return true;
   }
 

@@ -101,6 +101,17 @@ test('a keyed message that keeps failing parks its key: it and those behind it g
   expect(runs.filter((run) => run.startsWith('a')).slice(4)).toEqual(['a1#1', 'a2#1', 'a3#1', 'a4#1', 'a5#1']);
 });
 
+test('behind a parked key a message that no handler takes is like any other that none takes', async () => {
+  kit.router.consumer(kit.exchange, 'taken')(() => Promise.reject(new Reject('no')));
+  consumer = await kit.start({ options: { unhandled: 'ack' } });
+  kit.send('taken', { n: 0 }, keyed('c'));
+  await kit.nextDead();
+  kit.send('untaken', { n: 1 }, keyed('c'));
+  kit.send('taken', { n: 2 }, keyed('c'));
+  expect(JSON.parse((await kit.nextDead()).content.toString())).toEqual({ n: 2 });
+  expect(consumer.stats).toMatchObject({ unhandled: 1, deadLettered: { rejected: 1, parked: 1, unhandled: 0 } });
+});
+
 test('a keyed message whose handler throws an Error without a readable text parks its key like any other', async () => {
   kit.router.consumer(
     kit.exchange,

@@ -341,4 +341,42 @@ describe('a parked key', () => {
     expect(handled).toEqual(['1', '2', '3']);
     expect(await inbox.parkedKeys(queue)).toEqual([]);
   });
+
+  it('comes free with the letter that parked it, whatever becomes of one behind it that no handler ever could take', async () => {
+    const handled: number[] = [];
+    let isMended = false;
+    const { exchange, queue, router } = consumers;
+    router.consumer(
+      exchange,
+      'x',
+    )(async (_routingKey, body) => {
+      if (!isMended) throw new Error('stuck');
+      handled.push((body as { n: number }).n);
+    });
+    const consumer = await consumers.start({
+      options: { retry: { attempts: 1 }, unhandled: 'dead-letter' },
+      parts: { inbox },
+    });
+    const send = (route: string, body: unknown) => consumers.send(route, body, { [HEADER.key]: 'behind' });
+    const dead = (reason: 'attempts' | 'malformed' | 'parked' | 'unhandled', count: number) =>
+      until(() => consumer.stats.deadLettered[reason] === count);
+    send('x', { n: 1 });
+    await dead('attempts', 1);
+    send('x', Buffer.from('no JSON'));
+    send('nobody', {});
+    await dead('parked', 1);
+    await dead('unhandled', 1);
+    isMended = true;
+
+    const letters = deadLettersOf(queue, { parking: inbox });
+    for (let times = 1; times <= 2; times++) {
+      await letters.redrive({ filter: {} });
+      await dead('malformed', times);
+      await dead('unhandled', 1 + times);
+      expect(await inbox.parkedKeys(queue)).toEqual([]);
+      send('x', { n: 1 + times });
+      await until(() => handled.length === 1 + times);
+    }
+    expect(handled).toEqual([1, 2, 3]);
+  });
 });

@@ -112,6 +112,39 @@ test.each(['unhandled', 'malformed'] as const)(
   },
 );
 
+test('what only waited behind its key parks it again while no handler takes it, and no more once it turns out that it cannot be read', async () => {
+  const { log, settler, message } = setup();
+  const copies = [
+    redriven('SVC_COMM_KEY_PARKED'),
+    redriven('SVC_COMM_KEY_PARKED', 'SVC_COMM_UNHANDLED_MESSAGE'),
+    redriven('SVC_COMM_KEY_PARKED', 'SVC_COMM_MALFORMED_MESSAGE'),
+  ];
+  const letters: string[][] = [];
+  for (const copy of copies) {
+    for (const reason of ['unhandled', 'malformed'] as const) {
+      await settler.deadLetter(message('k', { copy }), reason, new Error('x'));
+      letters.push(log.splice(0));
+    }
+  }
+  const [holding, free] = [
+    ['copy to q.dead', 'park k', 'ack'],
+    ['copy to q.dead', 'ack'],
+  ];
+  expect(letters).toEqual([holding, free, holding, free, free, free]);
+});
+
+test('a redriven letter that cannot be read frees its key of the handlers without inbox, once', async () => {
+  const { parked, settler, message } = setup();
+  for (let n = 0; n < 2; n++) parked.park('k', false);
+  const cannotBeRead = (...codes: string[]) =>
+    settler.deadLetter(message('k', { copy: redriven(...codes) }), 'malformed', new Error('x'));
+  await cannotBeRead('SVC_COMM_KEY_PARKED', 'SVC_COMM_MALFORMED_MESSAGE');
+  await cannotBeRead('SVC_COMM_KEY_PARKED');
+  expect(parked.has('k')).toBe(true);
+  await cannotBeRead('SVC_COMM_KEY_PARKED');
+  expect(parked.has('k')).toBe(false);
+});
+
 test('while its copy is not confirmed a message is not acked; once its channel is lost no copy counts', async () => {
   const gate = deferred();
   const { log, counters, settler, message } = setup(() => gate.promise);
