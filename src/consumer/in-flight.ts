@@ -1,7 +1,7 @@
 import type { Incoming } from '../message/handler.ts';
 import type { Headers } from '../message/message.ts';
 import type { Delivery } from '../message/subscriber.ts';
-import type { Route } from '../router/route.ts';
+import type { HandledRoute } from '../router/pipeline.ts';
 import type { Linked } from '../util/linked-set.ts';
 import type { JsonLimits } from '../wire/json.ts';
 import { decodeBody } from './decode.ts';
@@ -51,7 +51,7 @@ export class InFlight implements Incoming, LaneItem<InFlight>, Linked<InFlight> 
   /** It has been with a consumer before, which may have died of it; until it has run alone. */
   isSuspect: boolean;
   /** Of its handler, from its first run on; undefined when none takes it. */
-  route: Route | undefined = undefined;
+  route: HandledRoute | undefined = undefined;
   /** Of the run under way. */
   context: RunContext | undefined = undefined;
   /** When it failed first here, on the monotonic clock; retries in place are counted from it. */

@@ -3,7 +3,13 @@ import type { Logger } from '../lifecycle/logger.ts';
 import type { Handler, Middleware, Verdict } from '../message/handler.ts';
 import type { Inbox } from '../message/inbox.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import { type AnsweringLayers, type AnsweringParts, type NextRunMs, timerMs } from './kind.ts';
+import {
+  type AnsweringLayers,
+  type AnsweringParts,
+  type NextRunMs,
+  type ResolvedConsumerOptions,
+  timerMs,
+} from './kind.ts';
 import { compose } from './middleware/compose.ts';
 import { correlation } from './middleware/correlation.ts';
 import { deadline, deadlineAgain } from './middleware/deadline.ts';
@@ -52,9 +58,12 @@ export const DEFAULT_PIPELINE_OPTIONS = Object.freeze({
   nextRunMs: (_incoming, requestedMs) => requestedMs ?? 0,
 } satisfies Partial<PipelineOptions>);
 
+/** What is known of a message by its route. */
+export type HandledRoute = Pick<Route, 'name' | 'options' | 'hasEventId'>;
+
 /** A route together with its layers. `handle` never throws. */
 export interface RoutedHandler {
-  readonly route: Route;
+  readonly route: HandledRoute;
   readonly handle: Handler;
 }
 
@@ -62,7 +71,7 @@ export type HandlerLookup = (exchange: string, routingKey: string) => RoutedHand
 
 /**
  * Finds the route of a message and its layers: each route has its own chain of them, built once. The order is that of
- * `Handler` in src/message/handler.ts. The look-up never throws.
+ * `Handler` in src/message/handler.ts. Neither the look-up throws nor the route that it gives.
  * @throws InvalidConsumerError when a route asks for the inbox and there is none
  */
 export function handlerLookup(routes: Routes, options: PipelineOptions): HandlerLookup {
@@ -72,7 +81,7 @@ export function handlerLookup(routes: Routes, options: PipelineOptions): Handler
   const handlerOf = (route: Route): RoutedHandler => {
     let routed = built.get(route);
     if (!routed) {
-      routed = { route, handle: lateChain(route, options) };
+      routed = lateHandler(route, options);
       built.set(route, routed);
     }
     return routed;
@@ -83,15 +92,28 @@ export function handlerLookup(routes: Routes, options: PipelineOptions): Handler
   };
 }
 
-/** Of a route that was registered since the start, which refused nothing of it: its messages fail instead. */
-function lateChain(route: Route, options: PipelineOptions): Handler {
+/**
+ * Of a route that was registered since the start, which refused nothing of it: its messages fail instead. Its options may
+ * be what cannot be read, and whoever settles its messages needs some.
+ */
+function lateHandler(route: Route, options: PipelineOptions): RoutedHandler {
   try {
-    return buildChain(route, options);
+    return { route, handle: buildChain(route, options) };
   } catch (thrown) {
     const error = asError(thrown);
-    return async () => ({ kind: 'retry', error });
+    const { name } = route;
+    return {
+      route: { name, options: DEFAULT_ROUTE_OPTIONS, hasEventId: false },
+      handle: async () => ({ kind: 'retry', error }),
+    };
   }
 }
+
+const DEFAULT_ROUTE_OPTIONS: ResolvedConsumerOptions = Object.freeze({
+  inbox: undefined,
+  timeoutMs: undefined,
+  group: undefined,
+});
 
 function buildChain(route: Route, options: PipelineOptions): Handler {
   const { handlerTimeoutMs = DEFAULT_PIPELINE_OPTIONS.handlerTimeoutMs } = options;

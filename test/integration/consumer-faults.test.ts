@@ -1,9 +1,14 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Consumer } from '../../src/consumer/consumer.ts';
 import { DeliveryLostError } from '../../src/errors.ts';
+import { event } from '../../src/message/contract.ts';
 import type { MessageContext } from '../../src/message/handler.ts';
 import { HEADER } from '../../src/message/message.ts';
+import { commandConsumer } from '../../src/router/command-consumer.ts';
+import type { MethodMark } from '../../src/router/kind-decorator.ts';
 import type { HandlerLookup } from '../../src/router/pipeline.ts';
+import { MessageRouter } from '../../src/router/router.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
 
@@ -50,6 +55,22 @@ test('what throws before its handler runs is a failed run, and leaves its slot t
   const since = performance.now();
   await consumer.stop();
   expect(performance.now() - since).toBeLessThan(5_000);
+});
+
+test('a message of a consumer registered late whose kind is not that of its contract ends in one dead letter', async () => {
+  const router = new MessageRouter();
+  consumer = await kit.start({ parts: { router }, options: { retry: { attempts: 1, delaysMs: [] } } });
+  class Late {
+    @router.consumer(event(kit.exchange, 'faults.kind', z.object({})))
+    @(commandConsumer as MethodMark<() => void>)
+    static onLate() {}
+  }
+  expect(Late.name).toBe('Late');
+  kit.send('faults.kind', {});
+  const { headers } = (await kit.nextDead()).properties;
+  expect(headers).toMatchObject({ [HEADER.reason]: 'attempts', [HEADER.handler]: 'Late.onLate' });
+  await until(() => consumer.stats.deadLettered.attempts === 1);
+  expect(consumer.stats).toMatchObject({ received: 1, released: 0 });
 });
 
 test('when its queue is deleted, the consumer makes it again and consumes within 5 s', async () => {
