@@ -251,7 +251,7 @@ export class SvcCommService {
   consumer(): ConsumerService {
     const assembled = assembleConsumer(this.#assembly);
     const { main } = assembled;
-    const role = this.#roles.add(assembled, main.name, consumerReport(this.#assembly, main));
+    const role = this.#roles.add(assembled, main.name, consumerReport(this.#assembly, assembled));
     return roleService<Consumer, ConsumerService>(role, main, ['isReady', 'stats']);
   }
 

@@ -3,6 +3,7 @@ import { BrokerTopology } from '../broker/topology.ts';
 import { Consumer } from '../consumer/consumer.ts';
 import { InboxRetention } from '../database/inbox-retention.ts';
 import type { Service } from '../lifecycle/service.ts';
+import type { TopologySpec } from '../message/topology.ts';
 import { oldestWaitingMs } from '../outbox/sql/oldest-waiting.ts';
 import { consumeOptions, startedTopologySpec } from '../settings/parts.ts';
 import type { Assembled } from './assembled.ts';
@@ -10,8 +11,13 @@ import type { Assembly } from './assembly.ts';
 import { consumerReadings, queueSource } from './readings.ts';
 import { registrations } from './registrations.ts';
 
+export interface AssembledConsumer extends Assembled<Consumer> {
+  /** What its queue was bound to at the last start. */
+  readonly spec: TopologySpec;
+}
+
 /** What `svc-comm runconsumer` runs. */
-export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
+export function assembleConsumer(assembly: Assembly): AssembledConsumer {
   const { settings, logger, messageRouter: router } = assembly;
   const consuming = assembly.connection('consume');
   const publishing = assembly.connection('publish');
@@ -40,7 +46,7 @@ export function assembleConsumer(assembly: Assembly): Assembled<Consumer> {
     counts: () => consumerReadings(settings.queue.name, main.stats),
     source: queueSource(spec, consuming),
   };
-  return { main, services, isReady: () => main.isReady, metrics };
+  return { main, services, isReady: () => main.isReady, metrics, spec };
 }
 
 function retention(assembly: Assembly): Service[] {

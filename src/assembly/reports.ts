@@ -1,27 +1,31 @@
-import type { Consumer } from '../consumer/consumer.ts';
 import { EMPTY_OFFER, type Offer, type ProcessBrief, type TaskBrief } from '../discovery/description.ts';
 import type { RoleReport } from '../discovery/presence.ts';
 import { contractRegistry } from '../message/contract-registry.ts';
 import type { ProcessDescription } from '../process/description.ts';
 import { messageCatalogue } from '../router/message-catalogue.ts';
-import { topologySpec } from '../settings/parts.ts';
 import { argumentsSchema } from '../task/arguments-schema.ts';
 import type { Worker } from '../task/worker.ts';
 import type { Assembly } from './assembly.ts';
+import type { AssembledConsumer } from './consumer.ts';
 
 /** What each role tells other services of itself. */
 
-export function consumerReport(assembly: Assembly, consumer: Consumer): RoleReport {
-  const { settings, messageRouter: router } = assembly;
+/** @param spec what the queue was bound to at the start: what is registered later is brought nothing, though it is there */
+export function consumerReport(
+  { messageRouter: router }: Assembly,
+  { main, spec }: Pick<AssembledConsumer, 'main' | 'spec'>,
+): RoleReport {
   return {
     role: 'consumer',
-    isWorking: () => consumer.isReady,
-    stamp: () => `${router.routes.length} ${sentStamp()}`,
+    isWorking: () => main.isReady,
+    stamp() {
+      const binds = spec.binds.map(({ exchange, pattern }) => `${exchange} ${pattern}`);
+      return `${router.routes.length} ${sentStamp()} ${binds.join()}`;
+    },
     offer() {
       const { consumed, sent } = messageCatalogue(router);
       const consumes = consumed.map(({ file: _, ...one }) => one);
-      const { binds } = topologySpec(settings, router.bindings());
-      return { ...EMPTY_OFFER, binds, consumes, publishes: sent };
+      return { ...EMPTY_OFFER, binds: spec.binds, consumes, publishes: sent };
     },
   };
 }

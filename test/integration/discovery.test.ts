@@ -168,6 +168,33 @@ describe('services on one broker', () => {
     expect(later.map(({ routingKey }) => routingKey)).toEqual(['a', 'b']);
   });
 
+  test('know that a consumer that was registered late is brought nothing before its next start', async () => {
+    const orders = `${name}.orders`;
+    const late = event(orders, 'late', z.object({}));
+    const router = new MessageRouter();
+    router.consumer(orders, 'a')(eventConsumer(async () => undefined));
+    const consumer = service('orders', router, quick).consumer();
+    await consumer.start();
+    const billingRouter = new MessageRouter();
+    billingRouter.consumer(orders, 'a')(eventConsumer(async () => undefined));
+    const looker = service('billing', billingRouter, quick);
+    await looker.consumer().start();
+    const unheardWith = (listeners: number) =>
+      eventually(`${listeners} listeners`, async () => {
+        const seen = await seenBy(looker);
+        return seen.services.length === 2 && seen.listeners.length === listeners && seen.unheard;
+      });
+    const isUnheard = [{ exchange: orders, routingKey: 'late' }];
+    expect(await unheardWith(1)).toMatchObject(isUnheard);
+
+    router.consumer(late)(() => undefined);
+    expect(await unheardWith(2)).toMatchObject(isUnheard);
+
+    await consumer.stop();
+    await consumer.start();
+    await eventually('it is bound', async () => (await seenBy(looker)).unheard.length === 0);
+  });
+
   test('know each other again when the broker is back, and keep the list as it was in between', async () => {
     const proxy = await TcpProxy.to(testBrokerUrl());
     const brokerUrl = proxy.url(testBrokerUrl());
