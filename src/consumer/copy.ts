@@ -2,7 +2,7 @@ import { carryUnwritable } from '../message/carried-properties.ts';
 import type { DeadReason } from '../message/handler.ts';
 import { HEADER, type Headers, type HeaderValue, type Message, type MessageProperties } from '../message/message.ts';
 import { deadQueueName } from '../message/topology.ts';
-import { type Failure, MAX_FAILURES, parseFailures } from './failures.ts';
+import { type Failure, lastFailures, parseFailures } from './failures.ts';
 import type { InFlight } from './in-flight.ts';
 import { COPY_HEADERS, isDeathMark } from './original.ts';
 
@@ -177,7 +177,7 @@ export function headerBytes(value: HeaderValue): number {
 }
 
 function historyOf(message: InFlight): readonly Failure[] {
-  return [...parseFailures(message.copyHeaders?.[HEADER.failures]), ...message.failures].slice(-MAX_FAILURES);
+  return lastFailures([...parseFailures(message.copyHeaders?.[HEADER.failures]), ...message.failures]);
 }
 
 function redrivenMark(message: InFlight): HeaderValue {

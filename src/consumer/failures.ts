@@ -63,6 +63,15 @@ export const hasRun = (failures: readonly Failure[]): boolean =>
 export const hasHeldItsKey = (failures: readonly Failure[]): boolean =>
   hasRun(failures) || failures.findLast(({ code }) => code !== UNHANDLED)?.code === KEY_PARKED;
 
+/**
+ * The last ones. Of a letter that is redriven again and again in vain the same is said once, with the latest time: else it
+ * would take the place of what says that a handler has had the message.
+ */
+export const lastFailures = (failures: readonly Failure[]): readonly Failure[] =>
+  failures
+    .filter(({ code }, index) => !BEFORE_HANDLERS.has(code) || failures[index + 1]?.code !== code)
+    .slice(-MAX_FAILURES);
+
 /** Cuts at a character, never inside one. */
 function cut(text: string, maxBytes: number): string {
   if (Buffer.byteLength(text) <= maxBytes) return text;

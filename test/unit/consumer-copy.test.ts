@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { deadCopy, headerBytes, retryCopy, withoutForeignHeaders, withoutHistory } from '../../src/consumer/copy.ts';
-import { failureOf, MAX_FAILURES, parseFailures } from '../../src/consumer/failures.ts';
+import { failureOf, hasHeldItsKey, MAX_FAILURES, parseFailures } from '../../src/consumer/failures.ts';
 import { InFlight } from '../../src/consumer/in-flight.ts';
+import { UnhandledMessageError } from '../../src/errors.ts';
 import { HEADER, type Headers, type MessageProperties } from '../../src/message/message.ts';
 import type { Delivery } from '../../src/message/subscriber.ts';
 import { DEFAULT_JSON_LIMITS } from '../../src/wire/json.ts';
@@ -40,6 +41,8 @@ const returned = (properties: MessageProperties) =>
     '',
     QUEUE,
   );
+
+const GIVEN_UP = { reason: 'unhandled', handler: undefined, failedRuns: 1 } as const;
 
 const fail = (message: InFlight) => message.addFailure(failureOf(new Error('failed'), 0));
 
@@ -89,6 +92,19 @@ test('history holds the last 10 failures over all copies, oldest first', () => {
   expect(failures.map((failure) => failure.message)).toEqual(
     Array.from({ length: MAX_FAILURES }, (_, i) => `run ${i + 5}`),
   );
+});
+
+test('of a letter that is redriven again and again without a handler, history still says that one has had it', () => {
+  let message = inFlight({});
+  fail(message);
+  for (let redrive = 1; redrive <= MAX_FAILURES + 1; redrive++) {
+    message = inFlight({ ...deadCopy(message, GIVEN_UP).properties, messageId: 'm' }, '', QUEUE);
+    message.addFailure(failureOf(new UnhandledMessageError('user', 'update.base'), redrive));
+  }
+  const { headers = {} } = deadCopy(message, GIVEN_UP).properties;
+  const failures = parseFailures(headers[HEADER.failures]);
+  expect(hasHeldItsKey(failures)).toBe(true);
+  expect(failures.at(-1)?.time).toBe(new Date(MAX_FAILURES + 1).toISOString());
 });
 
 test('a failure keeps at most 1 KiB of its message, cut between characters', () => {
