@@ -1,13 +1,21 @@
 /** About 10 MiB of keys. */
 const MAX_KEYS = 100_000;
+/** Letters of a key that are told from each other; more are only counted. */
+const MAX_LETTERS = 1_000;
+/** Stands for those that are only counted. */
+const OTHERS = Symbol('others');
+
+/** How often each letter of a key lies in the dead letters. */
+type Letters = Map<string | typeof OTHERS, number>;
 
 /**
  * Keys of one queue that wait in the dead letters, as far as this process knows. It serves handlers without an inbox;
- * with one, the inbox keeps them, for all processes. A key comes free when as many redriven copies of it were settled as
- * went to the dead letters, or when the process restarts.
+ * with one, the inbox keeps them, for all processes. A key comes free when each letter that went to the dead letters was
+ * redriven and settled, or when the process restarts. One that another process has parked is not in a key's way here, and
+ * frees nothing when it is settled.
  */
 export class ParkedKeys {
-  readonly #deadLetters = new Map<string, number>();
+  readonly #keys = new Map<string, Letters>();
   readonly #onForgotten: (key: string) => void;
 
   /** @param onForgotten the oldest key had to be forgotten, since memory is bounded: its order is no longer kept */
@@ -16,25 +24,37 @@ export class ParkedKeys {
   }
 
   has(key: string): boolean {
-    return this.#deadLetters.has(key);
+    return this.#keys.has(key);
   }
 
-  /** One more message of it went to the dead letters. @param isRedriven one that had been there before */
-  park(key: string, isRedriven: boolean): void {
-    const count = this.#deadLetters.get(key);
-    this.#deadLetters.set(key, (count ?? 0) + (isRedriven && count !== undefined ? 0 : 1));
-    if (this.#deadLetters.size <= MAX_KEYS) return;
-    const [oldest] = this.#deadLetters.keys();
+  /**
+   * A message of it went to the dead letters.
+   * @param letter what tells it from others of its key; those that cannot be told apart are counted
+   * @param isRedriven it had been there before
+   */
+  park(key: string, letter: string, isRedriven: boolean): void {
+    const letters: Letters = this.#keys.get(key) ?? new Map();
+    const isKnown = letters.has(letter) || (letters.has(OTHERS) && isRedriven);
+    if (!(isRedriven && isKnown)) {
+      const at = letters.has(letter) || letters.size < MAX_LETTERS ? letter : OTHERS;
+      letters.set(at, (letters.get(at) ?? 0) + 1);
+    }
+    this.#keys.set(key, letters);
+    if (this.#keys.size <= MAX_KEYS) return;
+    const [oldest] = this.#keys.keys();
     if (oldest === undefined) return;
-    this.#deadLetters.delete(oldest);
+    this.#keys.delete(oldest);
     this.#onForgotten(oldest);
   }
 
-  /** A redriven message of it came through. */
-  settle(key: string): void {
-    const count = this.#deadLetters.get(key);
-    if (count === undefined) return;
-    if (count > 1) this.#deadLetters.set(key, count - 1);
-    else this.#deadLetters.delete(key);
+  /** A redriven message of it came through, or turned out not to be in its way. */
+  settle(key: string, letter: string): void {
+    const letters = this.#keys.get(key);
+    if (!letters) return;
+    const at = letters.has(letter) ? letter : OTHERS;
+    const count = letters.get(at) ?? 0;
+    if (count > 1) letters.set(at, count - 1);
+    else letters.delete(at);
+    if (letters.size === 0) this.#keys.delete(key);
   }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { CrashingMessageError } from '../errors.ts';
 import type { Clock } from '../lifecycle/clock.ts';
 import type { Logger } from '../lifecycle/logger.ts';
@@ -42,7 +43,7 @@ export class Settler {
   /** The broker forgets it. */
   ack(message: InFlight, outcome: AckOutcome): void {
     this.#end(message, OUTCOME_COUNTERS[outcome]);
-    if (message.isRedriven && message.key !== undefined) this.#options.parked.settle(message.key);
+    if (message.isRedriven) this.#letGo(message);
   }
 
   /** Given back to the queue, untouched. Whatever is under way about it is given up. */
@@ -120,16 +121,21 @@ export class Settler {
     );
     if (!(await forwarder.forward(copy, message.abandoned))) return false;
     const before = parseFailures(message.copyHeaders?.[HEADER.failures]);
-    const heldKey = hasHeldItsKey(before);
-    const holdsKey = ran || (reason === 'malformed' ? hasRun(before) : heldKey);
+    const holdsKey = ran || (reason === 'malformed' ? hasRun(before) : hasHeldItsKey(before));
     const orderKey = reason === 'parked' || (holdsKey && retry.keyed === 'park') ? message.key : undefined;
-    if (orderKey !== undefined) parked.park(orderKey, message.isRedriven);
+    if (orderKey !== undefined) parked.park(orderKey, letterOf(message), message.isRedriven);
     const isMarked = ran || reason === 'parked';
     if (!(await this.#remember(message, reason === 'parked' ? undefined : orderKey, isMarked))) return false;
     if (!this.#end(message, undefined)) return false;
     counters.deadLettered[reason] += 1;
-    if (message.isRedriven && heldKey && !holdsKey && message.key !== undefined) parked.settle(message.key);
+    if (message.isRedriven && reason !== 'parked' && !holdsKey) this.#letGo(message);
     return true;
+  }
+
+  /** It is not in its key's way any more. */
+  #letGo(message: InFlight): void {
+    const { parked } = this.#options;
+    if (message.key !== undefined && parked.has(message.key)) parked.settle(message.key, letterOf(message));
   }
 
   /** Parks before it marks: a copy that comes again after a crash in between finds its key parked, never its key open. */
@@ -158,6 +164,12 @@ export class Settler {
   #log(level: 'warn' | 'error', message: InFlight, fields: object, text: string): void {
     this.#options.logger[level]({ ...fields, ...messageFields(message) }, text);
   }
+}
+
+/** What a message and its copies have in common: sender and message id, or else the body. */
+function letterOf({ delivery: { properties, body } }: InFlight): string {
+  const { appId = '', messageId } = properties;
+  return messageId ? `${appId}/${messageId}` : createHash('sha256').update(body).digest('base64');
 }
 
 type SimpleCounter = Exclude<keyof Counters, 'deadLettered' | 'received' | 'rerunInPlace' | 'unanswered'>;

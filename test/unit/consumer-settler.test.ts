@@ -135,13 +135,25 @@ test('what only waited behind its key parks it again while no handler takes it, 
 
 test('a redriven letter that cannot be read frees its key of the handlers without inbox, once', async () => {
   const { parked, settler, message } = setup();
-  for (let n = 0; n < 2; n++) parked.park('k', false);
-  const cannotBeRead = (...codes: string[]) =>
-    settler.deadLetter(message('k', { copy: redriven(...codes) }), 'malformed', new Error('x'));
-  await cannotBeRead('SVC_COMM_KEY_PARKED', 'SVC_COMM_MALFORMED_MESSAGE');
-  await cannotBeRead('SVC_COMM_KEY_PARKED');
+  for (const letter of ['a', 'b']) parked.park('k', `/${letter}`, false);
+  const cannotBeRead = (messageId: string) =>
+    settler.deadLetter(message('k', { messageId, copy: redriven('SVC_COMM_KEY_PARKED') }), 'malformed', new Error('x'));
+  await cannotBeRead('a');
+  await cannotBeRead('a');
   expect(parked.has('k')).toBe(true);
-  await cannotBeRead('SVC_COMM_KEY_PARKED');
+  await cannotBeRead('b');
+  expect(parked.has('k')).toBe(false);
+});
+
+test('a redriven letter that another process had parked frees no key that one of this process holds', async () => {
+  const { parked, settler, message } = setup();
+  const failed = message('k', { messageId: 'a', copy: redriven('SVC_COMM_HANDLER_FAILED') });
+  await settler.deadLetter(failed, 'attempts', new Error('x'));
+  const behind = (messageId: string) => message('k', { messageId, copy: redriven('SVC_COMM_KEY_PARKED') });
+  await settler.deadLetter(behind('b'), 'malformed', new Error('x'));
+  settler.ack(behind('c'), 'handled');
+  expect(parked.has('k')).toBe(true);
+  settler.ack(message('k', { messageId: 'a', copy: redriven('SVC_COMM_HANDLER_FAILED') }), 'handled');
   expect(parked.has('k')).toBe(false);
 });
 
@@ -166,23 +178,34 @@ test('nothing is published for a message whose channel was lost before', async (
   expect(counters).toMatchObject({ lost: 1 });
 });
 
-test('a parked key comes free when as many redriven messages were settled as went to the dead letters', () => {
+test('a parked key comes free when each of its letters was redriven and settled, also those that look alike', () => {
   const parked = new ParkedKeys(() => undefined);
-  parked.park('k', false);
-  parked.park('k', false);
-  parked.park('k', true);
-  parked.settle('k');
+  parked.park('k', 'a', false);
+  parked.park('k', 'b', false);
+  parked.park('k', 'b', false);
+  parked.park('k', 'a', true);
+  for (const letter of ['a', 'a', 'of another process', 'b']) parked.settle('k', letter);
   expect(parked.has('k')).toBe(true);
-  parked.settle('k');
+  parked.settle('k', 'b');
   expect(parked.has('k')).toBe(false);
-  parked.settle('k');
+  parked.settle('k', 'b');
+  expect(parked.has('k')).toBe(false);
+});
+
+test('letters of a key beyond those that are remembered are counted', () => {
+  const parked = new ParkedKeys(() => undefined);
+  for (let n = 0; n < 2_000; n++) parked.park('k', `${n}`, false);
+  parked.park('k', '1999', true);
+  for (let n = 0; n < 1_999; n++) parked.settle('k', `${n}`);
+  expect(parked.has('k')).toBe(true);
+  parked.settle('k', '1999');
   expect(parked.has('k')).toBe(false);
 });
 
 test('parked keys are bounded: the oldest is forgotten, and said so', () => {
   const forgotten: string[] = [];
   const parked = new ParkedKeys((key) => forgotten.push(key));
-  for (let n = 0; n < 100_002; n++) parked.park(`k${n}`, false);
+  for (let n = 0; n < 100_002; n++) parked.park(`k${n}`, 'a', false);
   expect(forgotten).toEqual(['k0', 'k1']);
   expect(parked.has('k0')).toBe(false);
   expect(parked.has('k2')).toBe(true);
