@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import { AxiosError, type AxiosResponse } from 'axios';
 import {
   type FastifyError,
   type FastifyInstance,
@@ -353,6 +354,7 @@ describe('an authenticate hook', () => {
     ['as @fastify/jwt does of a token without a signature', 401, { code: 'FAST_JWT_MISSING_SIGNATURE' }],
     ['as http-errors and @fastify/sensible do', 401, {}],
     ['of a user who is blocked', 403, {}],
+    ['of a key that it does not find', 404, {}],
     ['of what is no token at all', 400, { code: 'FST_JWT_BAD_REQUEST' }],
   ])('is guessed at also where it throws what refuses, %s: %i', async (_name, statusCode, more) => {
     const logged: unknown[] = [];
@@ -373,6 +375,8 @@ describe('an authenticate hook', () => {
     ['a status that is none of a refusal', () => Object.assign(new Error('c4n4ry'), { statusCode: 503 })],
     ['a status that is none', () => Object.assign(new Error('c4n4ry'), { statusCode: 400.5 })],
     ['a login of this server elsewhere', () => new RestApiLoginError({ method: 'POST', url: 'x' }, 401, 'c4n4ry')],
+    ['an answer to its axios', () => new AxiosError('c4n4ry', 'x', undefined, {}, { status: 401 } as AxiosResponse)],
+    ['a status beside one of a fault', () => Object.assign(new Error('c4n4ry'), { statusCode: 502, status: 401 })],
     [
       'another server that refuses this one',
       () => new RestApiForbiddenError({ method: 'GET', url: 'x' }, { statusCode: 403, body: 'c4n4ry' }),
@@ -389,7 +393,7 @@ describe('an authenticate hook', () => {
     }
   });
 
-  it.each([404, 409, 429])(
+  it.each([409, 413, 429])(
     'that throws %i says nothing of the credentials: it is answered, and not counted',
     async (statusCode) => {
       const server = await echo({

@@ -134,26 +134,32 @@ async function askHook(request: FastifyRequest, authenticate: Authenticate, isTr
     return identity === undefined ? NOBODY : callerFrom(identity);
   } catch (error) {
     const reason = refusalOf(error);
-    return { reason: reason ?? error, isWrong: isTried || (reason !== undefined && SAY_WRONG.has(reason.statusCode)) };
+    return {
+      reason: reason ?? error,
+      isWrong: isTried || (reason !== undefined && !SAY_NOTHING.has(reason.statusCode)),
+    };
   }
 }
 
-/** Others say nothing of the credentials: too many requests, too long a body, a state that does not fit. */
-const SAY_WRONG: ReadonlySet<number> = new Set([400, 401, 403]);
+/** Of the credentials: a timeout, a state that does not fit, too long a body, too early, too many requests. */
+const SAY_NOTHING: ReadonlySet<number> = new Set([408, 409, 413, 425, 429]);
 
 /** Of an error with a status of 4xx, as @fastify/jwt, @fastify/sensible and http-errors make them; undefined of others. */
 function refusalOf(error: unknown): HttpProblem | undefined {
   const problem = problemOf(error);
   if (is4xx(problem.statusCode)) return problem;
-  // The status that it has is that of another server, which refused us and not the caller.
-  if (error instanceof RestApiError || typeof error !== 'object' || error === null) return undefined;
+  if (typeof error !== 'object' || error === null || isAnswerOfAnother(error)) return undefined;
   // As Fastify reads it; errors of NestJS and express-jwt have the second alone.
-  const { statusCode, status = statusCode } = error as { statusCode?: unknown; status?: unknown };
-  const code = is4xx(statusCode) ? statusCode : status;
+  const { statusCode, status } = error as { statusCode?: unknown; status?: unknown };
+  const code = statusCode ?? status;
   // Not its text, which was written for a log: it may name a user, or quote the credentials.
   const detail = code === 401 ? SAY_WHO : 'refused by the check of who calls';
   return is4xx(code) ? new HttpProblem(code, detail) : undefined;
 }
+
+/** The status of such an error is that of a server that has refused us, not the caller: axios and its like name the request. */
+const isAnswerOfAnother = (error: object): boolean =>
+  error instanceof RestApiError || 'request' in error || 'config' in error;
 
 const is4xx = (status: unknown): status is number =>
   Number.isInteger(status) && (status as number) >= 400 && (status as number) < 500;
