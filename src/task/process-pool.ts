@@ -74,14 +74,19 @@ export class ProcessPool implements Service {
     return this.#failing === 0;
   }
 
-  /** Whether it can with none. */
-  get isBroken(): boolean {
-    return this.#failing > 0 && this.#options.environments.every((environment) => !this.isAble(environment));
+  /** How many could be taken, as far as it knows: when it can make none ready, those that are. */
+  get capacity(): number {
+    if (this.#failing === 0) return Infinity;
+    const shelves = this.#options.environments.map((environment) => this.#shelfOf(environment));
+    if (shelves.some(({ isFailing }) => !isFailing)) return Infinity;
+    return shelves.reduce((sum, { ready }) => sum + ready, 0);
   }
 
-  /** Whether it can make processes ready that have these variables, as far as it knows. */
+  /** Whether a process that has these variables could be taken, as far as it knows. */
   isAble(environment: readonly string[]): boolean {
-    return this.#failing === 0 || !this.#shelfOf(environment).isFailing;
+    if (this.#failing === 0) return true;
+    const { isFailing, ready } = this.#shelfOf(environment);
+    return !isFailing || ready > 0;
   }
 
   /**
@@ -164,7 +169,7 @@ export class ProcessPool implements Service {
       const { pid, ending } = one;
       this.#options.logger.warn({ pid, ending }, 'a process for tasks died while it waited for one; it is replaced');
     });
-    shelf.refillLater();
+    shelf.died();
   }
 
   /** @throws TaskProcessError of what Node tells by throwing */
@@ -177,7 +182,11 @@ export class ProcessPool implements Service {
     const options = { nodeArguments, load, env, variables, isolation, guard, limits, logBytes, onOutput, onExit };
     const one = this.#spawn(options);
     this.#all.add(one);
-    void one.over.then(() => this.#all.delete(one));
+    void one.over.then(() => {
+      this.#all.delete(one);
+      // Those that had no run say nothing of room: with them it would try without end.
+      if (one.runs > 0 && !this.#isClosed) this.#shelfOf(env).roomCame();
+    });
     one.ready.then(
       () => this.#madeReady(env),
       (error: unknown) => this.#notReady(one, env, error),
@@ -207,32 +216,38 @@ export class ProcessPool implements Service {
     this.#options.logger.error({ error, output }, one.wasKilled ? KILLED : NOT_READY);
     if (!one.wasKilled) this.#fails(environment);
     // It was to show whether others can.
-    else if (shelf.isFailing) shelf.refillLater();
+    else if (shelf.isFailing) shelf.failed();
   }
 
   /** The next would fail as well, most likely: one is tried from time to time. */
   #fails(environment: readonly string[]): void {
     const shelf = this.#shelfOf(environment);
     const isNew = !shelf.isFailing;
-    this.#suspect(shelf);
+    shelf.failed();
     if (!isNew) return;
+    this.#failing += 1;
     // What has come over it may have come over all: those that wait say nothing of packages that are gone since.
     for (const other of this.#options.environments) this.#suspect(this.#shelfOf(other));
     this.#options.onChange?.();
   }
 
   #suspect(shelf: ProcessShelf): void {
-    if (!shelf.isFailing) this.#failing += 1;
-    shelf.isFailing = true;
-    shelf.refillLater();
+    if (shelf.isFailing) return;
+    this.#failing += 1;
+    shelf.suspected();
   }
 
   #madeReady(environment: readonly string[]): void {
+    if (this.#isClosed) return;
     const shelf = this.#shelfOf(environment);
-    if (!shelf.isFailing || this.#isClosed) return;
-    shelf.isFailing = false;
+    const wasFailing = shelf.isFailing;
+    shelf.madeReady();
+    if (!wasFailing) return;
     this.#failing -= 1;
     if (this.#failing === 0) this.#options.logger.info({}, 'processes for tasks are made ready again');
+    // The one that was tried may be one more than are to wait.
+    if (shelf.size > Math.max(this.#options.spare, 1)) void shelf.take()?.leave();
+    shelf.refill();
     this.#options.onChange?.();
   }
 }

@@ -8,7 +8,7 @@ export interface ProcessShelfParts {
   readonly fork: () => TaskProcess;
 }
 
-/** What dies or fails so long after the one before begins the count anew. */
+/** What dies so long after the one before begins the count anew. */
 const CALM_MS = 60_000;
 
 /** The processes that wait with one list of environment variables. */
@@ -18,7 +18,9 @@ export class ProcessShelf {
   readonly #parts: ProcessShelfParts;
   /** Those that are ready first. None of them is over. */
   readonly #spares: TaskProcess[] = [];
-  /** Times that they died, or could not be made ready, one soon after the other. */
+  /** Those that could not be made ready since one was. */
+  #failures = 0;
+  /** Those that died while they waited, one soon after the other: they had been ready. */
   #deaths = 0;
   #diedMs = -CALM_MS;
   /** Until then none are made: they would die again. */
@@ -31,6 +33,11 @@ export class ProcessShelf {
 
   get size(): number {
     return this.#spares.length;
+  }
+
+  /** Those that could have a task at once. */
+  get ready(): number {
+    return this.#spares.filter(({ isReady }) => isReady).length;
   }
 
   /** @returns undefined when none waits */
@@ -53,8 +60,9 @@ export class ProcessShelf {
 
   refill(): void {
     if (this.#timer || this.#isClosed) return;
-    // Only a new one shows that they can be made again.
-    const wanted = Math.max(this.#parts.spare, this.isFailing ? this.size + 1 : 0);
+    // Only a new one shows that they can be made again, and one is enough for that.
+    const isTried = this.#spares.some(({ isReady }) => !isReady);
+    const wanted = this.isFailing ? this.size + (isTried ? 0 : 1) : this.#parts.spare;
     try {
       while (this.size < wanted) this.#spares.push(this.#parts.fork());
     } catch {
@@ -62,22 +70,58 @@ export class ProcessShelf {
     }
   }
 
+  /** One could not be made ready: the next is tried later, and ever later, until one is. */
+  failed(): void {
+    this.isFailing = true;
+    if (!this.#timer) this.#refillIn(backoff(this.#failures++));
+  }
+
+  /** What came over others may have come over it. */
+  suspected(): void {
+    this.isFailing = true;
+    this.#refillIn(backoff(0));
+  }
+
+  madeReady(): void {
+    if (this.isFailing) this.#forget();
+    this.isFailing = false;
+    this.#failures = 0;
+  }
+
   /** What killed it may kill the next one: a database that restarts, what its files do when they have been loaded. */
-  refillLater(): void {
-    if (this.#timer || this.#isClosed) return;
+  died(): void {
+    if (this.#timer) return;
     const now = performance.now();
     this.#deaths = now - this.#diedMs < CALM_MS ? this.#deaths + 1 : 0;
     this.#diedMs = now;
-    // Nobody else waits for the same thing: the whole delay, no part of it by chance.
-    const delayMs = backoffMs(this.#deaths, undefined, () => 0);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.refill();
-    }, delayMs).unref();
+    this.#refillIn(backoff(this.#deaths));
+  }
+
+  /** A process has gone whose room the next one may need. */
+  roomCame(): void {
+    if (!this.isFailing) return;
+    this.#forget();
+    this.refill();
   }
 
   close(): void {
     this.#isClosed = true;
+    this.#forget();
+  }
+
+  #refillIn(delayMs: number): void {
+    if (this.#isClosed) return;
+    this.#timer ??= setTimeout(() => {
+      this.#forget();
+      this.refill();
+    }, delayMs).unref();
+  }
+
+  #forget(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 }
+
+/** Nobody else waits for the same thing: the whole delay, no part of it by chance. */
+const backoff = (attempt: number): number => backoffMs(attempt, undefined, () => 0);

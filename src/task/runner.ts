@@ -65,9 +65,10 @@ export class Runner {
   /** How many more it would take. */
   get room(): number {
     const { pool, options } = this.#parts;
-    if (this.#isDraining || pool.isBroken) return 0;
+    if (this.#isDraining) return 0;
     const { concurrency } = options;
-    return Math.min(concurrency - this.#busy, concurrency + MOST_UNWRITTEN - this.#busy - this.#writing);
+    const free = Math.min(concurrency - this.#busy, concurrency + MOST_UNWRITTEN - this.#busy - this.#writing);
+    return Math.max(0, Math.min(free, pool.capacity - this.#claiming.size));
   }
 
   /** Takes offers until it is full, or there is none. */

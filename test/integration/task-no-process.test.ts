@@ -2,8 +2,13 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { silentLogger } from '../../src/lifecycle/logger.ts';
+import { ProcessPool } from '../../src/task/process-pool.ts';
+import { TaskRegistry } from '../../src/task/registry.ts';
+import { DEFAULT_WORKER_OPTIONS } from '../../src/task/worker-options.ts';
 import { LogLines } from '../support/broker-kit.ts';
 import { WorkerKit } from '../support/task-kit.ts';
+import { addition } from '../support/task-project/tasks.ts';
 
 let kit: WorkerKit;
 let folder: string;
@@ -110,6 +115,79 @@ describe('a worker that can make no process ready any more', () => {
     await expect.poll(() => worker.isReady).toBe(true);
     await worker.stop();
     rmSync(root, { recursive: true });
+  });
+});
+
+describe('a worker of whose processes some cannot be made ready', () => {
+  it('tries the next one as soon after each of them', { timeout: 150_000 }, async () => {
+    const counted = join(folder, 'counted');
+    const nodeArguments = preload(`import { appendFileSync, statSync } from 'node:fs';
+      appendFileSync('${counted}', '.');
+      if (statSync('${counted}').size % 3 === 0) throw new Error('not this time');`);
+    const registry = new TaskRegistry();
+    registry.add(addition);
+    const worker = kit.worker({ concurrency: 1, spare: 1 }, { registry, nodeArguments });
+    await worker.start();
+    const handles = await Promise.all(Array.from({ length: 32 }, (_, n) => submit(n)));
+    for (const [n, handle] of handles.entries()) expect(await handle.result({ timeout: 60 })).toBe(n + 1);
+    const rows = await Promise.all(handles.map(({ id }) => kit.kit.row(id)));
+    expect(rows.filter(({ failures, losses }) => failures !== 0 || losses !== 0)).toEqual([]);
+    const begun = rows.map(({ started_at }) => (started_at as Date).getTime()).toSorted((a, b) => a - b);
+    // A back-off that went on would make it 12 s and more before the last of them.
+    expect(Math.max(...begun.slice(1).map((time, n) => time - (begun[n] ?? 0)))).toBeLessThan(5_000);
+    await worker.stop();
+  });
+});
+
+describe('processes that are tried since those of another list could not be made ready', () => {
+  it('do not add up', { timeout: 60_000 }, async () => {
+    vi.stubEnv('TASK_TEST_DECLARED', 'declared');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const gone = join(folder, 'adds-up');
+    const code = `import { existsSync } from 'node:fs';
+      if (!process.env.TASK_TEST_DECLARED && existsSync('${gone}')) throw new Error('its packages are gone');`;
+    const pool = new ProcessPool({
+      ...DEFAULT_WORKER_OPTIONS,
+      spare: 1,
+      nodeArguments: preload(code),
+      load: { root: process.cwd(), files: [] },
+      isolation: { level: 'group', command: [] },
+      onOutput: () => undefined,
+      logger: silentLogger,
+      environments: [[], ['TASK_TEST_DECLARED']],
+    });
+    onTestFinished(() => pool.stop());
+    await pool.start();
+    for (let n = 0; n < 4; n++) {
+      writeFileSync(gone, '');
+      const one = await pool.take([], AbortSignal.timeout(20_000));
+      await expect.poll(() => pool.isWhole).toBe(false);
+      rmSync(gone);
+      await one.kill();
+      await expect.poll(() => pool.isWhole).toBe(true);
+    }
+    await expect.poll(() => pool.size).toBe(2);
+  });
+});
+
+describe('a worker that has processes ready, and can make no more', () => {
+  it('runs tasks in those that are ready', { timeout: 60_000 }, async () => {
+    const files = breakable('ready');
+    const options = { concurrency: 4, spare: 2, reuse: 100 };
+    const worker = kit.worker(options, { nodeArguments: files.nodeArguments });
+    await worker.start();
+    const sleeping = (ms: number) => kit.tasks.submit('nap', { ms });
+    // At once: each has a process of its own, which waits for the next one then.
+    const naps = await Promise.all([1, 2, 3, 4].map(() => sleeping(2_000)));
+    for (const handle of naps) await handle.result({ timeout: 30 });
+    files.break();
+    const long = await Promise.all([1, 2, 3].map(() => sleeping(50_000)));
+    await expect.poll(() => worker.isReady).toBe(false);
+    expect(await (await submit(4)).result({ timeout: 10 })).toBe(5);
+    expect(worker.isReady).toBe(false);
+    for (const handle of long) await handle.cancel();
+    files.mend();
+    await worker.stop();
   });
 });
 
