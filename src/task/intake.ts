@@ -25,6 +25,8 @@ export class Intake {
   readonly #onOffer: () => void;
   readonly #told: ToldTasks;
   #isOpen = false;
+  /** When the last message came, on the monotonic clock. */
+  #receivedMs = 0;
 
   /**
    * @param onOffer called when there is something to take
@@ -40,6 +42,11 @@ export class Intake {
     return this.#offers.length;
   }
 
+  /** How long no message has come. */
+  get quietMs(): number {
+    return performance.now() - this.#receivedMs;
+  }
+
   open(): void {
     this.#isOpen = true;
   }
@@ -52,6 +59,7 @@ export class Intake {
   }
 
   receive(delivery: Delivery): void {
+    this.#receivedMs = performance.now();
     const id = taskIdOf(delivery.body);
     if (id === undefined) {
       this.#logger.error({ queue: delivery.queue, bytes: delivery.body.length }, 'no message of a task; dropped');

@@ -9,13 +9,12 @@ import { Peers } from './peers.ts';
 import { Presence } from './presence.ts';
 import { ProcessPool } from './process-pool.ts';
 import { Runner } from './runner.ts';
+import { Search } from './search.ts';
 import { announceWorker } from './sql/announce.ts';
 import { TaskWatch } from './watch.ts';
 import type { WorkerParts } from './worker.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
-/** A task that has waited for so long: its message is lost, or nobody publishes, or all have much to do. */
-const MISSED_MS = 3_000;
 /** A claim's plan is made when the outbox may be empty, and kept when it is not. */
 const CLAIM_SETTINGS = Object.freeze({ jit: 'off', enable_seqscan: 'off' });
 
@@ -52,7 +51,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     environments: [...new Map(registry.definitions.map(({ env }) => [env.join(' '), env])).values()],
     onChange: () => {
       runner.fill();
-      lookForWork();
+      search.forWork();
     },
   });
   // Others are left to workers that can run them, or until this one can.
@@ -65,20 +64,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     () => runner.fill(),
     (id) => peers.isOurs(id),
   );
-  const look = async (waitedMs: number, limit: number, name?: string) => {
-    const ids = await ledger.find(waitedMs, limit, name);
-    intake.found(ids.filter((id) => !runner.runs.has(id)));
-  };
-  // Also without room: one without a message would else wait for as long as others come with theirs.
-  const lookForMissed = async () => {
-    if (!intake.hasFound) await look(MISSED_MS, options.concurrency);
-  };
-  const lookForWork = (name?: string) => {
-    if (runner.room <= 0 || intake.size > 0) return;
-    look(0, runner.room, name).catch((error: unknown) => {
-      logger.warn({ error, task: name }, 'could not look for tasks that could begin');
-    });
-  };
+  const search = new Search({ ledger, intake, runner: () => runner, concurrency: options.concurrency, logger });
   const runner: Runner = new Runner({
     ledger,
     pool,
@@ -88,12 +74,18 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     telemetry: parts.telemetry ?? new Telemetry(),
     logger,
     next: () => intake.take(),
-    onClaimed: (offer, { task }) => intake.begun(offer, !task.isUnsent),
+    onClaimed: (offer, { task }) => {
+      intake.begun(offer, !task.isUnsent);
+      search.begun(offer);
+    },
     onAgain: (id) => intake.mayWait(id),
     onBegin: (id, sinceMs) => housekeeping.begun(id, sinceMs),
     isOver: (id) => db.isClosed || housekeeping.isOver(id),
-    onRoom: (isFull) => presence.changed(isFull),
-    onPlaceFree: lookForWork,
+    onRoom: (isFull) => {
+      presence.changed(isFull);
+      if (!isFull) search.hasRoom();
+    },
+    onPlaceFree: (name) => search.forWork(name),
   });
   const housekeeping: Housekeeping = new Housekeeping({
     db,
@@ -103,7 +95,7 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
     options,
     runs: runner.runs,
     stats,
-    lookForMissed,
+    lookForMissed: () => search.forMissed(),
     presence,
   });
   watch.watchAll((notice) => {

@@ -206,4 +206,25 @@ describe('a worker that can make no process ready that has a variable', () => {
     await worker.stop();
     await waiting.cancel();
   });
+
+  it('leaves tasks that name it to workers that can, which begin them without a message', {
+    timeout: 120_000,
+  }, async () => {
+    vi.stubEnv('TASK_TEST_DECLARED', 'declared');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const code = `if (process.env.TASK_TEST_DECLARED) throw new Error('it cannot be used')`;
+    const broken = kit.worker({ concurrency: 4, spare: 1 }, { nodeArguments: preload(code) });
+    await broken.start();
+    await expect.poll(() => broken.isReady).toBe(false);
+    const handles = await Promise.all(Array.from({ length: 100 }, () => kit.tasks.submit('whoami', {})));
+    // More than it has unsettled at once: what comes behind them is not held up.
+    expect(await (await submit(1)).result({ timeout: 20 })).toBe(2);
+    await expect.poll(() => broken.stats.passed).toBeGreaterThanOrEqual(handles.length);
+    const healthy = kit.worker({ concurrency: 4, spare: 1, reuse: 1_000, pollMs: 3_000 });
+    await healthy.start();
+    // Four with each look into the tables would make it 75 s.
+    await Promise.all(handles.map((handle) => handle.result({ timeout: 45 })));
+    await broken.stop();
+    await healthy.stop();
+  });
 });
