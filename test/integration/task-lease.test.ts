@@ -323,8 +323,10 @@ describe('a worker that stops', () => {
     const handle = await kit.tasks.submit('nap', { ms: 2000, file });
     await expect.poll(() => handle.state(), { timeout: 10_000 }).toBe('STARTED');
     await expect.poll(() => lines(file).length).toBe(1);
+    const { dueAt } = await handle.record();
     await first.stop();
-    expect(await handle.state()).toBe('PENDING');
+    // Since when it waits is told by that.
+    expect(await handle.record()).toMatchObject({ state: 'PENDING', dueAt });
     const second = kit.worker({ concurrency: 1 });
     await second.start();
     expect(await handle.result({ timeout: 20 })).toBe(2000);

@@ -21,7 +21,7 @@ export interface FinishedRun {
 /**
  * For several runs at once: compare and set on owner and attempt (a database that failed over may have lost a claim, and
  * another worker's has the same number then), the places come free, who waits is told. A run that somebody asked to end
- * meanwhile is not run again: it is REVOKED.
+ * meanwhile is not run again: it is REVOKED. One that is given back (LOST, to run again) has waited since it was due.
  */
 const finishStatement = statement('finish_tasks', (schema) => {
   const task = qualified(schema, 'svc_comm_task');
@@ -34,7 +34,7 @@ const finishStatement = statement('finish_tasks', (schema) => {
     state = CASE WHEN r.retry_ms IS NULL THEN r.state WHEN t.cancel_requested THEN 'REVOKED' ELSE 'PENDING' END,
     failures = t.failures + (r.state = 'FAILURE')::int, owner = NULL, lease_until = NULL,
     result = r.result, error = r.error, log = r.log,
-    due_at = CASE WHEN r.retry_ms IS NULL THEN t.due_at ELSE clock_timestamp() + r.retry_ms * interval '1 ms' END,
+    due_at = CASE WHEN r.retry_ms IS NULL OR r.state = 'LOST' THEN t.due_at ELSE clock_timestamp() + r.retry_ms * interval '1 ms' END,
     finished_at = CASE WHEN r.retry_ms IS NULL OR t.cancel_requested THEN clock_timestamp() END,
     expires_at = CASE WHEN r.retry_ms IS NULL OR t.cancel_requested THEN clock_timestamp() + t.result_ttl_ms * interval '1 ms' END
     FROM r WHERE t.id = r.id AND t.attempt = r.attempt AND t.owner = $8::uuid AND t.state = 'STARTED'
