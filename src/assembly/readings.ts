@@ -7,7 +7,7 @@ import type { Service } from '../lifecycle/service.ts';
 import { deadQueueName, retryQueueName, type TopologySpec } from '../message/topology.ts';
 import { readBacklog } from '../outbox/backlog.ts';
 import type { Relay } from '../outbox/relay.ts';
-import { oldestWaitingTaskMs } from '../task/sql/waiting.ts';
+import { mayReadWaiting, oldestWaitingTaskMs } from '../task/sql/waiting.ts';
 import type { WorkerStats } from '../task/worker-stats.ts';
 import type { Labels, Reading, Source } from '../telemetry/metrics.ts';
 import type { Assembly } from './assembly.ts';
@@ -93,7 +93,7 @@ export function outboxSource(assembly: Assembly, relay: readonly Pick<Service, '
     const [backlog, ofTasks] = await assembly.withConnection('backlog', async (connection) => [
       await readBacklog(connection, schema),
       // Where no worker runs nobody else tells of them. A relay needs no rights on the tables of tasks.
-      await waitingReadings(connection, schema).catch(() => []),
+      (await mayReadWaiting(connection, schema)) ? await waitingReadings(connection, schema).catch(() => []) : [],
     ]);
     return [
       ...ofTasks,

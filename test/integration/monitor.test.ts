@@ -136,13 +136,22 @@ describe('GET /metrics', () => {
     }
   });
 
-  test('of a relay that may not look at tasks tell of the outbox', async () => {
+  test('of a relay that may not look at tasks tell of the outbox, and the database logs no error', async () => {
     await kit.service('owner').migrate();
     const { role, databaseUrl } = await kit.role();
     await kit.pg.query(`REVOKE ALL ON ${kit.table('svc_comm_task')} FROM ${role}`);
-    const { service, metrics } = await watched('without-tasks', { databaseUrl });
+    const proxy = await TcpProxy.to(databaseUrl);
+    onTestFinished(() => proxy.close());
+    let refused = 0;
+    proxy.filterToClient = () => (bytes) => {
+      // insufficient_privilege
+      if (bytes.includes('C42501')) refused += 1;
+      return bytes;
+    };
+    const { service, metrics } = await watched('without-tasks', { databaseUrl: proxy.url(databaseUrl) });
     await service.relay().start();
     const now = await metrics();
+    expect(refused).toBe(0);
     expect(now.get('svc_comm_outbox_rows')).toBe(0);
     expect(now.has('svc_comm_task_oldest_age_seconds')).toBe(false);
   });

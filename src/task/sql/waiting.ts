@@ -32,6 +32,18 @@ export async function readWaiting(db: SqlExecutor, schema: string, dueForMs: num
   }));
 }
 
+/** Asked first: PostgreSQL logs each statement that it refuses. @returns false as well when there is no such table */
+export async function mayReadWaiting(db: SqlExecutor, schema: string): Promise<boolean> {
+  const [row] = await db.query<{ allowed: boolean }>(
+    `SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) AS allowed
+       FROM pg_namespace s JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = 'svc_comm_task'
+       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('id', 'state', 'due_at')
+      WHERE s.nspname = $1::text`,
+    [schema],
+  );
+  return row?.allowed === true;
+}
+
 /** How long the one that waits longest has been due, by the database's clock, in ms; 0 when none is. */
 export async function oldestWaitingTaskMs(db: SqlExecutor, schema: string): Promise<number> {
   const [row] = await db.query<{ age: number }>(
