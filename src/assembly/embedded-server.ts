@@ -19,8 +19,11 @@ export interface EmbeddedServerOptions {
   readonly logger: Logger;
   /** Used instead of one that is made. */
   readonly given?: (Service & { readonly url: string }) | undefined;
-  /** Called with its URL when it has started, or is served anew by this process, before anybody uses it. */
-  readonly onStarted?: (url: string) => Promise<void>;
+  /**
+   * Called with its URL when it has started, or is served anew by this process, before anybody uses it.
+   * @param signal aborts when it is stopped meanwhile, which waits for the end of the call
+   */
+  readonly onStarted?: (url: string, signal: AbortSignal) => Promise<void>;
 }
 
 /** Where a project's embedded servers keep their state. */
@@ -39,14 +42,8 @@ export class EmbeddedServer implements Service {
     this.#options = options;
     this.#lifecycle = new Lifecycle(`embedded ${options.kind}`, {
       start: async (signal) => {
-        // It may be waiting for whoever has the lock to serve.
-        const forget = onAbort(signal, () => void this.#server?.stop().catch(() => undefined));
-        try {
-          const server = await this.#begin(signal);
-          await options.onStarted?.(server.url);
-        } finally {
-          forget();
-        }
+        const server = await this.#begin(signal);
+        await options.onStarted?.(server.url, signal);
       },
       stop: async () => {
         await this.#server?.stop();
@@ -76,6 +73,8 @@ export class EmbeddedServer implements Service {
 
   async #begin(signal: AbortSignal): Promise<Service & { readonly url: string }> {
     const { given, kind, url, root } = this.#options;
+    // It may be waiting for whoever has the lock to serve.
+    const forget = onAbort(signal, () => void this.#server?.stop().catch(() => undefined));
     try {
       const server = given ?? (await (url === 'embedded:' ? this.#shared() : this.#inMemory()));
       this.#server = server;
@@ -87,6 +86,8 @@ export class EmbeddedServer implements Service {
       if (given || url !== 'embedded:' || signal.aborted || cause instanceof SvcCommError) throw cause;
       const why = messageOf(cause);
       throw new EmbeddedStateError(kind, stateFolder(root), why, { cause });
+    } finally {
+      forget();
     }
   }
 

@@ -7,7 +7,8 @@ import type { Logger } from '../lifecycle/logger.ts';
 import type { Service } from '../lifecycle/service.ts';
 import type { ResolvedSettings } from '../settings/resolved.ts';
 import { type EmbeddedUrl, isEmbeddedUrl } from '../util/embedded-url.ts';
-import { EmbeddedServer } from './embedded-server.ts';
+import { onAbort } from '../util/on-abort.ts';
+import { EmbeddedServer, type EmbeddedServerOptions } from './embedded-server.ts';
 
 /** Where broker and database answer. With credentials: not for logs. */
 export interface Endpoints {
@@ -52,7 +53,7 @@ export class Embedded {
 
   constructor(settings: ResolvedSettings, { canHost, logger, servers }: EmbeddedOptions) {
     const { root, brokerUrls, databaseUrl, schema } = settings;
-    const server = (kind: 'broker' | 'database', url: EmbeddedUrl, onStarted?: (url: string) => Promise<void>) =>
+    const server = (kind: 'broker' | 'database', url: EmbeddedUrl, onStarted?: EmbeddedServerOptions['onStarted']) =>
       new EmbeddedServer({
         kind,
         url,
@@ -67,9 +68,11 @@ export class Embedded {
     this.#hasGivenServers = servers !== undefined;
     this.broker = isEmbeddedUrl(brokerUrl) ? server('broker', brokerUrl) : undefined;
     this.database = isEmbeddedUrl(databaseUrl)
-      ? server('database', databaseUrl, async (url) => {
+      ? server('database', databaseUrl, async (url, signal) => {
           // Nothing else runs before a start: it waits for whoever has the database, as for one that is down.
-          this.#migrated = await withPool(url, (pool) => patiently(() => migrate(pool.knex, { schema, wait: false })));
+          this.#migrated = await withPool(url, signal, (pool) =>
+            patiently(() => migrate(pool.knex, { schema, wait: false })),
+          );
         })
       : undefined;
   }
@@ -112,12 +115,15 @@ export class Embedded {
   }
 }
 
-async function withPool<T>(url: string, work: (pool: DatabasePool) => Promise<T>): Promise<T> {
+async function withPool<T>(url: string, signal: AbortSignal, work: (pool: DatabasePool) => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
   const pool = new DatabasePool({ url, max: 1 });
-  await pool.start();
+  const forget = onAbort(signal, () => void pool.stop().catch(() => undefined));
   try {
+    await pool.start();
     return await work(pool);
   } finally {
+    forget();
     await pool.stop();
   }
 }

@@ -1,8 +1,11 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
+import { Embedded, type UrlService } from '../../src/assembly/embedded.ts';
 import { EmbeddedServer, stateFolder } from '../../src/assembly/embedded-server.ts';
 import { projectServer } from '../../src/cli/project-server.ts';
 import { HostLock } from '../../src/embedded/hosting/host-lock.ts';
@@ -74,6 +77,28 @@ describe('while whoever has the lock of an embedded server does not serve', () =
     await starting;
     await service.close();
   });
+});
+
+it('a stop ends the start of an embedded database that goes away before its tables are up to date', async () => {
+  const listening = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+  await once(listening, 'listening');
+  const { port } = listening.address() as AddressInfo;
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  const close = async () => void listening.close();
+  const gone: UrlService = { name: 'gone', state: 'running', url, start: async () => undefined, stop: close };
+  const settings = resolveSettings({ appId: 'stopped', logLevel: 'silent', databaseUrl: 'embedded:memory' });
+  const { database } = new Embedded(settings, {
+    canHost: true,
+    logger: silentLogger,
+    servers: { broker: gone, database: gone },
+  });
+  const asked = once(listening, 'connection');
+  const starting = expect(database?.start()).rejects.toBeInstanceOf(StartAbortedError);
+  await asked;
+  await database?.stop();
+  await starting;
+  expect(database?.state).toBe('idle');
+  expect(listening.listening).toBe(false);
 });
 
 describe('a server of a project that is stopped while its code is loaded', () => {

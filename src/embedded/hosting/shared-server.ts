@@ -21,8 +21,9 @@ export interface SharedServerOptions {
   /**
    * Called with the URL of a server that this process makes after its own start, before others know of it: the folder
    * may be a new one.
+   * @param signal aborts when it is stopped meanwhile, which waits for the end of the call
    */
-  readonly onServedAnew?: ((url: string) => Promise<void>) | undefined;
+  readonly onServedAnew?: ((url: string, signal: AbortSignal) => Promise<void>) | undefined;
   /** Whether this process may serve; else it waits for one that does. @default true */
   readonly canHost?: boolean;
   readonly logger: Logger;
@@ -151,7 +152,7 @@ export class SharedServer implements Service {
       this.#role = { kind: 'hosting', lock, server, isBroken: false };
       this.#lastUrl = server.url;
       this.#lastPort = server.port;
-      if (this.#hasStarted) await this.#options.onServedAnew?.(server.url);
+      if (this.#hasStarted) await this.#options.onServedAnew?.(server.url, signal);
       await lock.serving(server.url, server.port);
     } catch (error) {
       const release = () => lock.release(previous?.port);
