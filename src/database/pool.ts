@@ -105,7 +105,8 @@ export class DatabasePool implements Service {
   /**
    * Commits what `work` does when it resolves, and rolls it back when it rejects.
    * @throws what `work` throws; DatabaseUnavailableError instead of a refused write (25006) when the server refuses those
-   *   of the session, and not of this transaction alone, which `work` can have made READ ONLY
+   *   of the session, and not of this transaction alone, which `work` can have made READ ONLY; behind a pooler, which may
+   *   have another session asked, what a statement of ours has said stands
    */
   async transaction<T>(work: (transaction: Knex.Transaction) => Promise<T>): Promise<T> {
     const { knex } = this;
@@ -115,7 +116,7 @@ export class DatabasePool implements Service {
     try {
       return await knex.transaction(work, { connection });
     } catch (error) {
-      throw await this.#refusals.failure(connection, error, this.url);
+      throw await this.#refusals.failure(connection, error, { url: this.url, isPooled: this.#isPooled });
     } finally {
       await client.releaseConnection(connection);
     }

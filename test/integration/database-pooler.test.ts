@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
+import { InboxStore } from '../../src/database/inbox-store.ts';
+import { DatabasePool } from '../../src/database/pool.ts';
+import { type KnexTransaction, knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { LogLines } from '../support/broker-kit.ts';
 import { RecordingPipe, type RelayKit, relayKit, until } from '../support/relay-kit.ts';
@@ -66,4 +68,50 @@ it("behind a pooler in transaction mode a relay's settings hold for its own stat
     }),
   );
   expect(changed.flat()).toEqual([]);
+});
+
+it('behind a pooler in transaction mode a refused write is told as an outage when the session that is asked behind it takes writes', async () => {
+  const two = await TransactionPooler.to(testDatabaseUrl(), 2);
+  const pool = new DatabasePool({ url: two.url(testDatabaseUrl()), max: 1 });
+  onTestFinished(async () => {
+    await pool.stop();
+    await two.close();
+  });
+  await pool.start();
+  const { schema } = kit.db;
+  const transactions = resolveTransactions(knexTransactions(), pool, schema);
+  const outbox = new Outbox({ transactions, appId: 'orders', schema });
+  const inbox = new InboxStore({ transactions, schema });
+  // Of one of the two: the other takes writes, and they take turns.
+  await pool.knex.raw('SET default_transaction_read_only = on');
+  const publish = () => outbox.publishAggregateEvent({ aggregate: 'thing', eventType: 'made', payload: {} });
+  const refusals: unknown[] = [];
+  const handle = vi.fn(async () => undefined);
+  const tries = [
+    (n: number) => {
+      const key = { queue: 'refused', source: 'orders', messageId: String(n) };
+      return inbox.handle({ handler: 'refused', key, isRedriven: false }, handle);
+    },
+    () => transactions.run(publish),
+    () =>
+      transactions.run(async (trx) => {
+        await (trx as KnexTransaction).raw('SELECT 1');
+        await publish();
+      }),
+    () =>
+      transactions.run((trx) =>
+        (trx as KnexTransaction).raw(`DELETE FROM ${kit.db.table('svc_comm_outbox')} WHERE false`),
+      ),
+  ];
+  for (const attempt of tries) {
+    const outcomes = [];
+    for (let n = 0; n < 4; n += 1) outcomes.push(...(await Promise.allSettled([attempt(n)])));
+    const failed = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+    expect(failed.length).toBeGreaterThan(0);
+    refusals.push(...failed);
+  }
+  for (const refusal of refusals) {
+    expect(refusal).toMatchObject({ code: 'SVC_COMM_DATABASE_UNAVAILABLE', outage: 'read-only' });
+  }
+  expect(handle.mock.calls.length).toBeLessThan(4);
 });
