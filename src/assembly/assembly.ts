@@ -118,7 +118,7 @@ export class Assembly {
       inbox: this.inboxStore(),
       scheduler: outbox.scheduler(),
       inTransaction: outbox.bind('ambient', 'an answer'),
-      asOutage: outageOfHandler(this.settings.databaseUrl, () => this.transactions().refusesWrites()),
+      asOutage: outageOfHandler(this.settings.databaseUrl, this.transactions()),
     };
   }
 

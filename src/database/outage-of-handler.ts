@@ -6,6 +6,14 @@ const DEFAULT_PORT = 5432;
 /** How long after our connections were refused those of a handler's own may still lead to where they were, in ms. */
 const AFTERMATH_MS = 60_000;
 
+/** What our own transactions know of the database. */
+export interface KnownRefusals {
+  /** When a write was last refused as each would have been, by the monotonic clock, in ms. */
+  readonly refusedAtMs: number;
+  /** Asks the database. */
+  refusesWrites(): Promise<boolean>;
+}
+
 /**
  * Knows, of what a handler threw that runs in no transaction of ours, whether the database was down, full or read-only
  * for it: whatever library it used. A code of PostgreSQL and the words of its clients are unmistakable; a connection that was
@@ -15,19 +23,19 @@ const AFTERMATH_MS = 60_000;
  * the old server when ours leads to the new one: what it says is believed for a minute after ours was refused, and no
  * longer, since what is of the handler's own making would be tried for ever.
  * @param databaseUrl undefined: it is on PostgreSQL's own port
- * @param refusesWrites asks the database
+ * @param database the service's
  * @returns what says, of an error, that it is DatabaseUnavailableError; any other error stays as it is
  */
 export function outageOfHandler(
   databaseUrl: string | undefined,
-  refusesWrites: () => Promise<boolean>,
+  database: KnownRefusals,
 ): (error: unknown) => Promise<unknown> {
   const port = portOf(databaseUrl);
   let refusedAtMs = Number.NEGATIVE_INFINITY;
   const refuses = async () => {
     // One that cannot be asked is down by now.
-    if (await refusesWrites().catch(() => true)) refusedAtMs = performance.now();
-    return performance.now() - refusedAtMs < AFTERMATH_MS;
+    if (await database.refusesWrites().catch(() => true)) refusedAtMs = performance.now();
+    return performance.now() - Math.max(refusedAtMs, database.refusedAtMs) < AFTERMATH_MS;
   };
   return async (error) => {
     if (isOurs(error)) return error;

@@ -4,6 +4,7 @@ import {
   CommitAbortedError,
   CommitUnknownError,
   DatabaseAccessRefusedError,
+  DatabaseUnavailableError,
   InvalidArgumentError,
   SvcCommError,
   TransactionEndedInsideError,
@@ -87,6 +88,7 @@ export class Transactions {
   readonly #options: TransactionsOptions;
   readonly #fate: CommitFate | undefined;
   readonly #ambient = new AsyncLocalStorage<TransactionScope>();
+  #refusedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: TransactionsOptions) {
     if (typeof options.open !== 'function') {
@@ -97,7 +99,8 @@ export class Transactions {
       );
     }
     this.#options = options;
-    const { schema, onReadOnly: onStandby } = options;
+    const { schema } = options;
+    const onStandby = () => this.#leaveServer();
     const onFresh = <T>(work: (executor: SqlExecutor) => Promise<T>) => this.#onFresh(work);
     this.#fate = schema === undefined ? undefined : new CommitFate({ schema, onFresh, onStandby });
   }
@@ -252,11 +255,21 @@ export class Transactions {
     return new TransactionEndedInsideError(fate ?? 'unknown', { cause });
   }
 
+  /** When it was last seen that the database refuses what any transaction writes, by the monotonic clock, in ms. */
+  get refusedAtMs(): number {
+    return this.#refusedAtMs;
+  }
+
   /** Whether the database refuses what a transaction writes that begins now. */
   async refusesWrites(): Promise<boolean> {
     const refuses = await this.#onFresh(sessionIsReadOnly);
-    if (refuses) this.#options.onReadOnly?.();
+    if (refuses) this.#leaveServer();
     return refuses;
+  }
+
+  #leaveServer(): void {
+    this.#refusedAtMs = performance.now();
+    this.#options.onReadOnly?.();
   }
 
   /** A question to the database, in a transaction of its own with nothing ambient. */
@@ -302,8 +315,16 @@ export class Transactions {
     return isSymptom ? toDatabaseError(limit) : error;
   }
 
-  /** What the work threw stays as it is; what opening, committing or rolling back threw is about the database. */
   #failure(error: unknown, outcome: Outcome<unknown>): unknown {
+    const failure = this.#failureOf(error, outcome);
+    if (failure instanceof DatabaseUnavailableError && failure.outage === 'read-only') {
+      this.#refusedAtMs = performance.now();
+    }
+    return failure;
+  }
+
+  /** What the work threw stays as it is; what opening, committing or rolling back threw is about the database. */
+  #failureOf(error: unknown, outcome: Outcome<unknown>): unknown {
     if (outcome.kind === 'failed' && outcome.isUsers && error === outcome.error) return error;
     const { url = '' } = this.#options;
     // Of a transaction that never began: what one of its statements may not do says 42501 as well.

@@ -48,6 +48,8 @@ function consuming(name: string, inbox: boolean, { begin = 'BEGIN', keeps = fals
   /** The user's own, which we know nothing of. */
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 5 });
   pool.on('error', () => undefined);
+  // Of one that is lost while it is lent the pool hears nothing.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const query = async (sql: string) => {
     if (!keeps) return await pool.query(sql);
     const client = await pool.connect();
@@ -79,7 +81,7 @@ function consuming(name: string, inbox: boolean, { begin = 'BEGIN', keeps = fals
     const ids = Array.from({ length: 5 }, (_, n) => `${name}-${n}`);
     for (const id of ids) kit.channel.publish(exchange, 'made', Buffer.from(JSON.stringify({ id })));
   };
-  return { consumer: service.consumer(), pool, send, failures };
+  return { service, consumer: service.consumer(), pool, send, failures };
 }
 
 const disk = {
@@ -148,6 +150,26 @@ it('messages of a handler without inbox wait as well when the database takes wri
   expect(consumer.stats).toMatchObject({ handled: 0, retried: 0 });
   await endSessions();
   await until(async () => (await effects('keeps')) === 5);
+  await consumer.stop();
+  await pool.end();
+  expect(consumer.stats).toMatchObject({ handled: 5, retried: 0, failed: 0 });
+});
+
+it('messages of a handler without inbox wait for a minute as well after a transaction of ours was refused, which makes our next question one to another server', async () => {
+  const { service, consumer, pool, send } = consuming('aftermath', false, { keeps: true });
+  await kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = on`);
+  await Promise.all(Array.from({ length: 5 }, () => pool.query('SELECT pg_sleep(0.1)')));
+  await consumer.start();
+  const publish = () =>
+    service.transaction(() =>
+      service.publishAggregateEvent({ aggregate: kit.exchangeName('aftermath'), eventType: 'seen', payload: {} }),
+    );
+  await expect(publish()).rejects.toMatchObject({ outage: 'read-only' });
+  await kit.pg.query(`ALTER ROLE ${role} SET default_transaction_read_only = off`);
+  send();
+  await until(() => consumer.stats.released + consumer.stats.rerunInPlace + consumer.stats.retried > 0);
+  await endSessions();
+  await until(async () => (await effects('aftermath')) === 5);
   await consumer.stop();
   await pool.end();
   expect(consumer.stats).toMatchObject({ handled: 5, retried: 0, failed: 0 });

@@ -10,7 +10,10 @@ const refused = () => Object.assign(new Error('cannot execute INSERT in a read-o
 it('a write that a handler without inbox was refused waits while the database refuses writes and for a minute behind that, and no longer', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   let isRefusing = false;
-  const asOutage = outageOfHandler(undefined, async () => isRefusing);
+  const asOutage = outageOfHandler(undefined, {
+    refusesWrites: async () => isRefusing,
+    refusedAtMs: Number.NEGATIVE_INFINITY,
+  });
   const code = async () => ((await asOutage(refused())) as { code: string }).code;
   expect(await code()).toBe('25006');
   isRefusing = true;
@@ -23,5 +26,18 @@ it('a write that a handler without inbox was refused waits while the database re
     expect(await code()).toBe('SVC_COMM_DATABASE_UNAVAILABLE');
     vi.advanceTimersByTime(1_000);
   }
+  expect(await code()).toBe('25006');
+});
+
+it('a write that a handler without inbox was refused waits for a minute after a transaction of ours was refused, though nobody asked then', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  const database = { refusesWrites: async () => false, refusedAtMs: Number.NEGATIVE_INFINITY };
+  const asOutage = outageOfHandler(undefined, database);
+  const code = async () => ((await asOutage(refused())) as { code: string }).code;
+  expect(await code()).toBe('25006');
+  database.refusedAtMs = performance.now();
+  vi.advanceTimersByTime(59_000);
+  expect(await code()).toBe('SVC_COMM_DATABASE_UNAVAILABLE');
+  vi.advanceTimersByTime(1_000);
   expect(await code()).toBe('25006');
 });
