@@ -14,7 +14,8 @@ export function asked(source: Source): () => Promise<readonly Reading[]> {
   let pending: Promise<readonly Reading[]> | undefined;
   const ask = async (): Promise<readonly Reading[]> => {
     try {
-      return await source();
+      // Behind a turn: of one that throws at once the end would come before it is pending, and stay for ever.
+      return await Promise.resolve().then(source);
     } catch {
       return [];
     } finally {

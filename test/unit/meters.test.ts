@@ -134,6 +134,21 @@ describe('a source that has not answered yet', () => {
   });
 });
 
+describe('a source that throws before it has a promise', () => {
+  test('tells nothing then, and is asked again', async () => {
+    let asked = 0;
+    const meters = new Meters();
+    meters.add(() => {
+      asked += 1;
+      if (asked === 1) throw new Error('not yet');
+      return one();
+    });
+    expect(await page(meters)).toEqual({});
+    expect(await page(meters)).toMatchObject({ svc_comm_queue_messages: 7 });
+    await meters.close();
+  });
+});
+
 describe('durations', () => {
   test('keep no more than a hundred types of errors apart, however many there are', async () => {
     const meters = new Meters();
