@@ -27,6 +27,8 @@ export class Meters {
   /** What roles counted that are asked no more: all together, and each for when it is started again. */
   #counted: readonly Reading[] = [];
   readonly #countedOf = new WeakMap<object, readonly Reading[]>();
+  /** What OpenTelemetry keeps of before a close: the service may be used again. */
+  #kept: readonly Reading[] = [];
   readonly #bounded = new Bounded();
   /** Stands for this service at OpenTelemetry, which lives longer. */
   readonly #key = {};
@@ -47,10 +49,10 @@ export class Meters {
     for (const [other, { counts: last }] of this.#roles) {
       if (other !== role && other.state === 'idle') this.#leave(other, last());
     }
-    if (this.#roles.has(role)) return;
-    const before = this.#countedOf.get(role) ?? [];
-    this.#counted = joined([...this.#counted, ...before.map((reading) => ({ ...reading, value: -reading.value }))]);
-    this.#roles.set(role, { counts, asks: [asked(async () => counts()), ...(source ? [asked(source)] : [])] });
+    if (!this.#roles.has(role)) {
+      this.#counted = without(this.#counted, this.#countedOf.get(role) ?? []);
+      this.#roles.set(role, { counts, asks: [asked(async () => counts()), ...(source ? [asked(source)] : [])] });
+    }
     this.#tellOpenTelemetry();
   }
 
@@ -83,8 +85,10 @@ export class Meters {
   /** OpenTelemetry asks no more. What was counted stays, in one place for all services that were closed. */
   async close(): Promise<void> {
     if (!hasOpenTelemetry()) return;
-    const counted = (await this.#readings()).filter(isCounted);
-    quietly(() => keepCounts(this.#key, counted));
+    const counted = (await this.#untold()).filter(isCounted);
+    quietly(() => {
+      if (keepCounts(this.#key, counted)) this.#kept = joined([...this.#kept, ...counted]);
+    });
   }
 
   #prometheusPage(): Promise<PrometheusPage> {
@@ -104,7 +108,11 @@ export class Meters {
   }
 
   #tellOpenTelemetry(): void {
-    if (hasOpenTelemetry()) quietly(() => tellOpenTelemetry(this.#key, () => this.#readings()));
+    if (hasOpenTelemetry()) quietly(() => tellOpenTelemetry(this.#key, () => this.#untold()));
+  }
+
+  async #untold(): Promise<Reading[]> {
+    return without(await this.#readings(), this.#kept);
   }
 
   async #readings(): Promise<Reading[]> {
@@ -113,5 +121,8 @@ export class Meters {
     return joined([...counted, ...(await Promise.all(asks.map((ask) => ask()))).flat()]);
   }
 }
+
+const without = (readings: readonly Reading[], counted: readonly Reading[]): Reading[] =>
+  joined([...readings, ...counted.map((reading) => ({ ...reading, value: -reading.value }))]);
 
 const isCounted = ({ name, value }: Reading): boolean => METRICS[name].kind === 'counter' && value > 0;

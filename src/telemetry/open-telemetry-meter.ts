@@ -28,9 +28,15 @@ export function tellOpenTelemetry(key: object, ask: Ask): void {
   openTelemetryHistograms();
 }
 
-/** Has OpenTelemetry ask no more, and keep what was counted until then. @param last counters alone; nothing without `key` */
-export function keepCounts(key: object, last: readonly Reading[]): void {
-  if (asked.delete(key)) counted = joined([...counted, ...last]);
+/**
+ * Has OpenTelemetry ask no more, and keep what was counted until then.
+ * @param last counters alone; nothing without `key`
+ * @returns whether it keeps them
+ */
+export function keepCounts(key: object, last: readonly Reading[]): boolean {
+  const isKept = asked.delete(key);
+  if (isKept) counted = joined([...counted, ...last]);
+  return isKept;
 }
 
 /** Of the SDK that is set up now: those who come before it are given something that does nothing. */

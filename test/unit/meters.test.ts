@@ -217,6 +217,24 @@ describe('roles that are made again and again', () => {
     expect(await received()).toBe(113);
   });
 
+  test('tell OpenTelemetry once what they counted before a close, when the service is used again after it', async () => {
+    const { meters, role, received } = made();
+    const first = role(10);
+    await meters.close();
+    expect(await known('svc_comm.consumer.received')).toEqual([10]);
+    first.start();
+    first.received = 12;
+    expect(await known('svc_comm.consumer.received')).toEqual([12]);
+    first.state = 'idle';
+    role(5);
+    expect(await known('svc_comm.consumer.received')).toEqual([17]);
+    await Promise.all([meters.close(), meters.close()]);
+    expect(await known('svc_comm.consumer.received')).toEqual([17]);
+    role(1);
+    expect(await known('svc_comm.consumer.received')).toEqual([18]);
+    expect(await received()).toBe(18);
+  });
+
   test('tell OpenTelemetry what they counted, also when the service was closed', async () => {
     const { meters, role } = made();
     role(10).state = 'idle';
