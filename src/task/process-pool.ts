@@ -37,6 +37,9 @@ const RECYCLE_SHARE = 0.5;
 /** Of what a process printed that could not be made ready. */
 const SHOWN_CHARACTERS = 2_000;
 
+/** How long after a failure processes are made one after the other. */
+const CAREFUL_MS = 10_000;
+
 const KILLED = 'a process for tasks was killed before it was ready';
 const NOT_READY =
   'a process for tasks could not be made ready; no task that needs one is begun here until one is: ' +
@@ -53,6 +56,8 @@ export class ProcessPool implements Service {
   #guard: ProcessGuard | undefined;
   /** Shelves that are failing. */
   #failing = 0;
+  /** When one that could make processes ready failed to. */
+  #failedMs = Number.NEGATIVE_INFINITY;
   #isClosed = true;
 
   constructor(options: ProcessPoolOptions) {
@@ -74,19 +79,40 @@ export class ProcessPool implements Service {
     return this.#failing === 0;
   }
 
-  /** How many could be taken, as far as it knows: when it can make none ready, those that are. */
+  /**
+   * How many could be taken, as far as it knows: when it can make none ready, those that are; when it can again, no more
+   * for a while, since there may be room for one and not for more. Of whichever list those are that are taken.
+   */
   get capacity(): number {
-    if (this.#failing === 0) return Infinity;
-    const shelves = this.#options.environments.map((environment) => this.#shelfOf(environment));
-    if (shelves.some(({ isFailing }) => !isFailing)) return Infinity;
-    return shelves.reduce((sum, { ready }) => sum + ready, 0);
+    if (!this.#isLimited) return Infinity;
+    const ready = this.#lists.map((shelf) => shelf.ready).filter((count) => count > 0);
+    if (ready.length > 0) return Math.min(...ready);
+    const isTrying = [...this.#all].some((one) => !one.isReady && !one.isOver);
+    return isTrying || this.#areAllFailing ? 0 : 1;
   }
 
   /** Whether a process that has these variables could be taken, as far as it knows. */
   isAble(environment: readonly string[]): boolean {
-    if (this.#failing === 0) return true;
     const { isFailing, ready } = this.#shelfOf(environment);
-    return !isFailing || ready > 0;
+    if (!this.#isLimited) return !isFailing;
+    return ready > 0 || (!isFailing && this.#lists.every((shelf) => shelf.ready === 0));
+  }
+
+  /** Where some lists are well, and no failure is new, nothing is. */
+  get #isLimited(): boolean {
+    return this.#isCareful || (this.#failing > 0 && this.#areAllFailing);
+  }
+
+  get #areAllFailing(): boolean {
+    return this.#lists.every(({ isFailing }) => isFailing);
+  }
+
+  get #lists(): ProcessShelf[] {
+    return this.#options.environments.map((environment) => this.#shelfOf(environment));
+  }
+
+  get #isCareful(): boolean {
+    return performance.now() - this.#failedMs < CAREFUL_MS;
   }
 
   /**
@@ -156,7 +182,9 @@ export class ProcessPool implements Service {
   #shelfOf(environment: readonly string[]): ProcessShelf {
     const key = environment.join(' ');
     const { spare } = this.#options;
-    const shelf = this.#shelves.get(key) ?? new ProcessShelf({ spare, fork: () => this.#fork(environment) });
+    const shelf =
+      this.#shelves.get(key) ??
+      new ProcessShelf({ spare, fork: () => this.#fork(environment), isCareful: () => this.#isCareful });
     this.#shelves.set(key, shelf);
     return shelf;
   }
@@ -225,6 +253,7 @@ export class ProcessPool implements Service {
     const isNew = !shelf.isFailing;
     shelf.failed();
     if (!isNew) return;
+    this.#failedMs = performance.now();
     this.#failing += 1;
     // What has come over it may have come over all: those that wait say nothing of packages that are gone since.
     for (const other of this.#options.environments) this.#suspect(this.#shelfOf(other));
@@ -242,11 +271,11 @@ export class ProcessPool implements Service {
     const shelf = this.#shelfOf(environment);
     const wasFailing = shelf.isFailing;
     shelf.madeReady();
-    if (!wasFailing) return;
-    this.#failing -= 1;
-    if (this.#failing === 0) this.#options.logger.info({}, 'processes for tasks are made ready again');
+    if (!wasFailing && !this.#isCareful) return;
+    if (wasFailing) this.#failing -= 1;
+    if (wasFailing && this.#failing === 0) this.#options.logger.info({}, 'processes for tasks are made ready again');
     // The one that was tried may be one more than are to wait.
-    if (shelf.size > Math.max(this.#options.spare, 1)) void shelf.take()?.leave();
+    if (wasFailing && shelf.size > Math.max(this.#options.spare, 1)) void shelf.take()?.leave();
     shelf.refill();
     this.#options.onChange?.();
   }

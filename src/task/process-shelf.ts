@@ -6,6 +6,8 @@ export interface ProcessShelfParts {
   readonly spare: number;
   /** Starts one. What it throws it has told of. */
   readonly fork: () => TaskProcess;
+  /** Whether one could not be made ready a moment ago: the next is made when the one before it is ready. @default never */
+  readonly isCareful?: () => boolean;
 }
 
 /** What dies so long after the one before begins the count anew. */
@@ -62,7 +64,9 @@ export class ProcessShelf {
     if (this.#timer || this.#isClosed) return;
     // Only a new one shows that they can be made again, and one is enough for that.
     const isTried = this.#spares.some(({ isReady }) => !isReady);
-    const wanted = this.isFailing ? this.size + (isTried ? 0 : 1) : this.#parts.spare;
+    const { spare, isCareful } = this.#parts;
+    const next = this.size + (isTried ? 0 : 1);
+    const wanted = this.isFailing ? next : isCareful?.() ? Math.min(next, spare) : spare;
     try {
       while (this.size < wanted) this.#spares.push(this.#parts.fork());
     } catch {

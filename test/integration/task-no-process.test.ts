@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -135,6 +137,45 @@ describe('a worker of whose processes some cannot be made ready', () => {
     const begun = rows.map(({ started_at }) => (started_at as Date).getTime()).toSorted((a, b) => a - b);
     // A back-off that went on would make it 12 s and more before the last of them.
     expect(Math.max(...begun.slice(1).map((time, n) => time - (begun[n] ?? 0)))).toBeLessThan(5_000);
+    await worker.stop();
+  });
+});
+
+describe('a worker on a machine that has room for fewer processes than it would run tasks', () => {
+  it('makes about one in vain for each that ends, and gives no tasks back by the dozen', {
+    timeout: 150_000,
+  }, async () => {
+    // Three at once, while they live: what the machine would say by EAGAIN.
+    let [living, refused] = [0, 0];
+    const machine = createServer((socket) => {
+      const isRefused = living === 3;
+      if (isRefused) refused += 1;
+      else living += 1;
+      socket.on('error', () => undefined).resume();
+      socket.on('close', () => {
+        if (!isRefused) living -= 1;
+      });
+      socket.write(isRefused ? 'no' : 'yes');
+    });
+    await once(machine.listen(0, '127.0.0.1'), 'listening');
+    onTestFinished(() => void machine.close());
+    const { port } = machine.address() as AddressInfo;
+    const nodeArguments = preload(`import { once } from 'node:events';
+      import { connect } from 'node:net';
+      const socket = connect(${port}, '127.0.0.1');
+      const [answer] = await once(socket, 'data');
+      socket.unref().on('error', () => undefined);
+      if (String(answer) === 'no') throw new Error('no room');`);
+    const worker = kit.worker({ concurrency: 8, spare: 2 }, { nodeArguments });
+    await worker.start();
+    const handles = await Promise.all(Array.from({ length: 24 }, () => kit.tasks.submit('nap', { ms: 300 })));
+    for (const handle of handles) await handle.result({ timeout: 100 });
+    const rows = await Promise.all(handles.map(({ id }) => kit.kit.row(id)));
+    expect(rows.filter(({ failures, losses }) => failures !== 0 || losses !== 0)).toEqual([]);
+    const attempts = rows.reduce((sum, { attempt }) => sum + Number(attempt), 0);
+    expect(refused).toBeGreaterThan(0);
+    expect(refused).toBeLessThan(24 * 3);
+    expect(attempts).toBeLessThan(24 * 2);
     await worker.stop();
   });
 });
