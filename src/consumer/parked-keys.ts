@@ -1,8 +1,8 @@
 /** About 10 MiB of keys. */
 const MAX_KEYS = 100_000;
-/** Letters of a key that are told from each other; more are only counted. */
-const MAX_LETTERS = 1_000;
-/** Stands for those that are only counted. */
+/** About 10 MiB of letters, of all keys, that are told from each other; more are only counted. */
+const MAX_LETTERS = 100_000;
+/** Stands for those of a key that are only counted. */
 const OTHERS = Symbol('others');
 
 /** How often each letter of a key lies in the dead letters. */
@@ -16,6 +16,7 @@ type Letters = Map<string | typeof OTHERS, number>;
  */
 export class ParkedKeys {
   readonly #keys = new Map<string, Letters>();
+  #letters = 0;
   readonly #onForgotten: (key: string) => void;
 
   /** @param onForgotten the oldest key had to be forgotten, since memory is bounded: its order is no longer kept */
@@ -36,15 +37,19 @@ export class ParkedKeys {
     const letters: Letters = this.#keys.get(key) ?? new Map();
     const isKnown = letters.has(letter) || (letters.has(OTHERS) && isRedriven);
     if (!(isRedriven && isKnown)) {
-      const at = letters.has(letter) || letters.size < MAX_LETTERS ? letter : OTHERS;
+      const at = letters.has(letter) || this.#letters < MAX_LETTERS ? letter : OTHERS;
+      if (at === letter && !letters.has(letter)) this.#letters += 1;
       letters.set(at, (letters.get(at) ?? 0) + 1);
     }
     this.#keys.set(key, letters);
     if (this.#keys.size <= MAX_KEYS) return;
-    const [oldest] = this.#keys.keys();
-    if (oldest === undefined) return;
-    this.#keys.delete(oldest);
-    this.#onForgotten(oldest);
+    for (const [oldest, forgotten] of this.#keys) {
+      this.#keys.delete(oldest);
+      forgotten.delete(OTHERS);
+      this.#letters -= forgotten.size;
+      this.#onForgotten(oldest);
+      return;
+    }
   }
 
   /** A redriven message of it came through, or turned out not to be in its way. */
@@ -54,7 +59,7 @@ export class ParkedKeys {
     const at = letters.has(letter) ? letter : OTHERS;
     const count = letters.get(at) ?? 0;
     if (count > 1) letters.set(at, count - 1);
-    else letters.delete(at);
+    else if (letters.delete(at) && at !== OTHERS) this.#letters -= 1;
     if (letters.size === 0) this.#keys.delete(key);
   }
 }

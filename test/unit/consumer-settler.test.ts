@@ -192,14 +192,21 @@ test('a parked key comes free when each of its letters was redriven and settled,
   expect(parked.has('k')).toBe(false);
 });
 
-test('letters of a key beyond those that are remembered are counted', () => {
+test('letters beyond those that are remembered, of all keys, are counted', () => {
   const parked = new ParkedKeys(() => undefined);
-  for (let n = 0; n < 2_000; n++) parked.park('k', `${n}`, false);
-  parked.park('k', '1999', true);
-  for (let n = 0; n < 1_999; n++) parked.settle('k', `${n}`);
+  for (let n = 0; n < 100_000; n++) parked.park('many', `${n}`, false);
+  for (const letter of ['a', 'b', 'c']) parked.park('k', letter, false);
+  parked.park('k', 'c', true);
+  for (const letter of ['a', 'b']) parked.settle('k', letter);
   expect(parked.has('k')).toBe(true);
-  parked.settle('k', '1999');
+  parked.settle('k', 'c');
   expect(parked.has('k')).toBe(false);
+  for (let n = 0; n < 100_000; n++) parked.settle('many', `${n}`);
+  expect(parked.has('many')).toBe(false);
+  // There is room for them again: each is told from one of another process.
+  parked.park('k', 'a', false);
+  parked.settle('k', 'of another process');
+  expect(parked.has('k')).toBe(true);
 });
 
 test('parked keys are bounded: the oldest is forgotten, and said so', () => {
