@@ -7,9 +7,10 @@ import type { MessageRouter } from '../router/router.ts';
 import { routedBy, type StartedTopologySpec } from '../settings/parts.ts';
 
 /**
- * Looks at a consumer's registrations before it takes its first message, and has it bind what they are now: what no handler takes is acked, and gone. A
+ * Looks at a consumer's registrations before it takes its first message: what no handler takes is acked, and gone. A
  * service has a router of its own unless it is given one; what `@messageRouter.consumer` of the package registers is on
  * another.
+ * @param spec is bound to what is registered now, until the next start
  * @throws InvalidConsumerError at the start, when all is registered on the other
  */
 export function registrations(router: MessageRouter, spec: StartedTopologySpec, logger: Logger): Service {

@@ -31,16 +31,22 @@ const made = (pipe: RecordingPipe, options = {}) => {
   return relay;
 };
 
+/** Pipes for several relays, and what they all sent, in its order. */
+function recording() {
+  const sent: { body: string; id: string }[] = [];
+  const pipeOf = () => {
+    const pipe = new RecordingPipe();
+    pipe.onOffer = ({ message }) => {
+      sent.push({ body: Buffer.from(message.body).toString(), id: String(message.properties.messageId) });
+    };
+    return pipe;
+  };
+  return { sent, pipeOf };
+}
+
 describe('relays together', () => {
   it('share the partitions, and hand them over without sending anything twice or out of order', async () => {
-    const sent: { body: string; id: string }[] = [];
-    const pipeOf = () => {
-      const pipe = new RecordingPipe();
-      pipe.onOffer = ({ message }) => {
-        sent.push({ body: Buffer.from(message.body).toString(), id: String(message.properties.messageId) });
-      };
-      return pipe;
-    };
+    const { sent, pipeOf } = recording();
     const [one, two, three] = [made(pipeOf()), made(pipeOf()), made(pipeOf())];
     await one.relay.start();
     expect(one.relay.partitions).toHaveLength(64);
@@ -198,14 +204,7 @@ describe('relays together', () => {
 
   it('hand over partitions of which somebody holds the lock of a row that was sent: it goes out once more, each key stays in order', async () => {
     const leaseMs = 3000;
-    const sent: { body: string; id: string }[] = [];
-    const pipeOf = () => {
-      const pipe = new RecordingPipe();
-      pipe.onOffer = ({ message }) => {
-        sent.push({ body: Buffer.from(message.body).toString(), id: String(message.properties.messageId) });
-      };
-      return pipe;
-    };
+    const { sent, pipeOf } = recording();
     const outbox = kit.db.table('svc_comm_outbox');
     const [one, two] = [made(pipeOf(), { leaseMs }), made(pipeOf(), { leaseMs })];
     const keys = Array.from({ length: 400 }, (_, n) => ({ key: `k${n}`, body: `k${n}:0` }));
