@@ -1,6 +1,3 @@
-import { flushOpenTelemetry } from '../telemetry/flush.ts';
-import { endAtEarlySignals } from './early-signals.ts';
-
 /** For what the command has told OpenTelemetry, when its collector is down. */
 const FLUSH_MS = 2_000;
 
@@ -9,7 +6,6 @@ const FLUSH_MS = 2_000;
  * load nothing else, the rest is imported by the command that needs it.
  */
 export async function main(args: readonly string[]): Promise<void> {
-  endAtEarlySignals();
   let exitCode: number | undefined;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // Who reads it has seen enough, as `head` has: the command does its work all the same.
@@ -20,7 +16,6 @@ export async function main(args: readonly string[]): Promise<void> {
   // What was to be said there is lost; the work and its exit code are not.
   process.stderr.on('error', () => undefined);
   process.exitCode = await run(args);
-  await flushOpenTelemetry(FLUSH_MS);
   // What the user's files left open (timers, pools) must not keep a finished command alive; the output is written first.
   // A write that failed calls back before its stream says so.
   process.stdout.write('', () => setImmediate(() => process.exit(process.exitCode || exitCode || 0)));
@@ -32,7 +27,10 @@ async function run(args: readonly string[]): Promise<number> {
     if (first === '--help' || first === '-h' || first === 'help') return print((await import('./help-text.ts')).HELP);
     if (first === '--version' || first === '-V') return print(`${(await import('./version.ts')).version()}\n`);
   }
-  return (await import('./program.ts')).runProgram(args);
+  (await import('./early-signals.ts')).endAtEarlySignals();
+  const exitCode = await (await import('./program.ts')).runProgram(args);
+  await (await import('../telemetry/flush.ts')).flushOpenTelemetry(FLUSH_MS);
+  return exitCode;
 }
 
 function print(text: string): 0 {

@@ -1,6 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { bin, CliProject, repository } from '../support/cli-project.ts';
 
@@ -55,16 +57,44 @@ describe('svc-comm', () => {
     expect(shell(`${cli} --nonsense 2> /dev/full`)).toMatchObject({ status: 2 });
   });
 
+  it('loads three small files for its help, and no package', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'svc-comm-loaded-'));
+    try {
+      execFileSync(process.execPath, [bin, '--help'], {
+        stdio: 'ignore',
+        env: { ...process.env, NODE_V8_COVERAGE: folder },
+      });
+      const loaded = readdirSync(folder).flatMap((name) => {
+        const { result } = JSON.parse(readFileSync(join(folder, name), 'utf8')) as { result: { url: string }[] };
+        return result.map(({ url }) => url).filter((url) => url.startsWith('file:'));
+      });
+      expect(loaded).toContain(pathToFileURL(realpathSync(bin)).href);
+      expect(loaded.filter((url) => url.includes('/node_modules/'))).toEqual([]);
+      // The command, its help, and the bundler's own helper.
+      expect(loaded.length).toBeLessThanOrEqual(3);
+      const bytes = loaded.reduce((sum, url) => sum + statSync(fileURLToPath(url)).size, 0);
+      expect(bytes).toBeLessThan(16_384);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   it('prints its help in little more time than Node needs to start', () => {
     const time = (args: readonly string[]): number => {
       const started = performance.now();
       execFileSync(process.execPath, [...args], { stdio: 'ignore' });
       return performance.now() - started;
     };
-    const rounds = Array.from({ length: 9 }, () => ({ node: time(['-e', '0']), help: time([bin, '--help']) }));
     const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[4] ?? Number.NaN;
-    const node = median(rounds.map((round) => round.node));
-    const over = median(rounds.map((round) => round.help - round.node));
+    const measured = Array.from({ length: 3 }, () => {
+      const rounds = Array.from({ length: 9 }, () => ({ node: time(['-e', '0']), help: time([bin, '--help']) }));
+      return {
+        node: median(rounds.map((round) => round.node)),
+        over: median(rounds.map((round) => round.help - round.node)),
+      };
+    });
+    // A machine that changes its speed in the middle of a series only adds to it: the least of three is nearest to the cost.
+    const [{ node, over }] = measured.toSorted((a, b) => a.over - b.over) as [(typeof measured)[0]];
     console.log(`node -e 0: ${node.toFixed(0)} ms, svc-comm --help: ${over.toFixed(0)} ms over it`);
     // 25 ms where Node itself takes 100.
     expect(over).toBeLessThan(Math.max(25, node * 0.25));
