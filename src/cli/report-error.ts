@@ -52,7 +52,9 @@ export function errorReport(error: unknown, { command, isJson, withStack }: Repo
   }
   const who = command === undefined ? 'svc-comm' : `svc-comm ${command}`;
   const page = code?.startsWith('SVC_COMM_') ? ', see docs/errors.md' : '';
-  const title = code === undefined ? message : `${message}\n  ${code}${page}`;
+  const theirs = textOf(error, 'remoteCode');
+  const remote = theirs === undefined ? '' : `; the callee's code: ${theirs}`;
+  const title = code === undefined ? message : `${message}\n  ${code}${page}${remote}`;
   return maskUrl(printable(`${who}: ${title}\n${withStack ? stackOf(error) : ''}`));
 }
 
@@ -73,7 +75,10 @@ function stackOf(error: unknown): string {
   return lines.length > 0 ? `\n${lines.join('\n')}\n` : '';
 }
 
-function codeOf(error: unknown): string | undefined {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : undefined;
+const codeOf = (error: unknown): string | undefined => textOf(error, 'code');
+
+function textOf(error: unknown, field: 'code' | 'remoteCode'): string | undefined {
+  const value =
+    typeof error === 'object' && error !== null ? (error as Partial<Record<string, unknown>>)[field] : undefined;
+  return typeof value === 'string' ? value : undefined;
 }

@@ -19,8 +19,8 @@ import { TestDatabase } from './test-database.ts';
 
 export interface TestServiceOptions {
   /**
-   * As in `svc-comm.config.ts`; broker and database are the harness's own, and what is on the broker is declared
-   * whatever `declare` says. @default `{ appId: 'test' }`
+   * As in `svc-comm.config.ts`; broker and database are the harness's own, what is on the broker is declared
+   * whatever `declare` says, `discovery` is off, and `relay.poll` short. @default `{ appId: 'test' }`
    */
   readonly settings?: Omit<Settings, 'brokerUrl' | 'databaseUrl'>;
   /** Whose consumers run. @default the router of the package: what the imported files of the project have registered */

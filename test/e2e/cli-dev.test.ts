@@ -1,6 +1,7 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { bin, CliProject, CONSUMER, Running } from '../support/cli-project.ts';
@@ -112,6 +113,26 @@ it('devpublisher starts the publisher anew', async () => {
   project.write('package.json', JSON.stringify({ name: `${project.name}_renamed`, type: 'module' }));
   expect(await dev.line('publishing from the outbox', from)).toContain('_renamed');
   expect(await dev.stop()).toBe(0);
+});
+
+it('devpublisher, devconsumer and devworker answer no monitor: settings that give it a port let them run side by side', async () => {
+  const monitored = new CliProject({
+    'src/consumers.ts': CONSUMER,
+    'src/tasks.ts': "import { task } from 'svc-comm/task';\nexport const one = task({ name: 'one' }, () => 1);\n",
+  });
+  onTestFinished(() => monitored.remove());
+  expect(await monitored.cli('migrate')).toMatchObject({ code: 0 });
+  const taken = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void taken.close());
+  await once(taken, 'listening');
+  const monitor = { SVC_COMM_MONITOR_PORT: String((taken.address() as AddressInfo).port) };
+  const texts = { devpublisher: 'publishing from the outbox', devconsumer: READY, devworker: 'taking tasks' };
+  const started = Object.entries(texts).map(async ([command, text]) => {
+    const dev = monitored.start([bin, command, '--json'], monitor);
+    await dev.line(text);
+    return dev;
+  });
+  for (const dev of await Promise.all(started)) expect(await dev.stop()).toBe(0);
 });
 
 /** In a user namespace of its own, whose limits are nobody else's. */

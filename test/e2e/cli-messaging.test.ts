@@ -99,6 +99,8 @@ describe('svc-comm call', () => {
     expect(JSON.parse(failed.stdout)).toMatchObject({
       error: { code: 'SVC_COMM_REMOTE', remoteCode: 'NO_SUCH_THING', message: 'no such thing' },
     });
+    const inWords = await project.cli('call', exchange, 'quote', '--data', '{"n":0}');
+    expect(inWords.stderr).toMatch(/no such thing\n.*SVC_COMM_REMOTE.*NO_SUCH_THING/);
     const unanswered = await project.cli('call', exchange, 'send', '--timeout', '5');
     expect(unanswered.code).toBe(1);
     expect(unanswered.stderr).toMatch(/within 5000 ms.*\n.*SVC_COMM_CALL_TIMEOUT/);

@@ -27,7 +27,7 @@ export async function runconsumer(context: CommandContext): Promise<0 | 1> {
     settings,
     readyText,
     onReady: dev?.tellStarted,
-    monitor: monitorOf(service),
+    monitor: dev ? undefined : monitorOf(service),
     close: () => service.close(),
   });
 }

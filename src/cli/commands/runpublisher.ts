@@ -16,7 +16,7 @@ export async function runpublisher(context: CommandContext): Promise<0 | 1> {
     settings,
     readyText,
     onReady: dev?.tellStarted,
-    monitor: monitorOf(service),
+    monitor: dev ? undefined : monitorOf(service),
     close: () => service.close(),
   });
 }
