@@ -15,7 +15,7 @@ beforeAll(async () => {
   messageRouter.consumer('alarmed', 'sum')(callConsumer(async ({ x, y }: { x: number; y: number }) => x + y));
   callee = service.consumer();
   await callee.start();
-}, 120_000);
+});
 afterAll(async () => {
   await callee.stop();
   await service.close();
@@ -49,7 +49,7 @@ it('an alarm of the broker is what a call and a command that fail by it tell of,
   await alarm(false);
   await expect.poll(() => ask().catch(() => undefined)).toBe(3);
   expect(await codes()).not.toContain('broker-alarm');
-}, 120_000);
+});
 
 it('doctor that is refused the connection by which it asks for alarms says so, looks at the rest, and leaves none behind', async () => {
   await rabbit.ctl('add_user', 'limited', 'limited');
@@ -65,4 +65,4 @@ it('doctor that is refused the connection by which it asks for alarms says so, l
   expect(findings).toContainEqual(expect.objectContaining({ area: 'topology', status: 'ok' }));
   await limited.close();
   await expect.poll(() => rabbit.ctl('list_connections', 'user')).not.toContain('limited');
-}, 120_000);
+});

@@ -7,8 +7,6 @@ import { json, type TestServer } from '../support/fastify-kit.ts';
 import { ProcessKit } from '../support/process-kit.ts';
 import { GROUNDS } from '../support/seed-project.ts';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 });
-
 interface Instance {
   readonly id: string;
   readonly state: string;
@@ -22,14 +20,17 @@ describe.each(GROUNDS)('the process API on %s', (ground) => {
   let kit: ProcessKit;
   let processes: Processes;
   let server: TestServer;
+  /** The answer to a request while no worker runs: of its tasks it tells how they are then, and one may have begun them. */
+  let created: Awaited<ReturnType<TestServer['request']>>;
 
   beforeAll(async () => {
     vi.stubEnv('HIT_STORE', 'here').stubEnv('SECRET_OF_THE_SERVER', 'hush');
     kit = await ProcessKit.create(ground);
     const service = kit.service();
     processes = await service.processes();
-    await kit.startWorker(service);
     server = await kit.serve(processes);
+    created = await post('/hello?x=1', { foo: 'you', bar: 1, count: '7' });
+    await kit.startWorker(service);
   });
   afterAll(async () => {
     vi.unstubAllEnvs();
@@ -43,7 +44,6 @@ describe.each(GROUNDS)('the process API on %s', (ground) => {
   const ended = (id: string) => processes.ended(id, { timeout: 40 });
 
   it('creates an instance: synchronous results in the answer, asynchronous ones later', async () => {
-    const created = await post('/hello?x=1', { foo: 'you', bar: 1, count: '7' });
     expect(created).toMatchObject({
       status: 201,
       json: {

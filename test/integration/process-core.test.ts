@@ -14,8 +14,6 @@ import { ProcessKit } from '../support/process-kit.ts';
 import { GROUNDS } from '../support/seed-project.ts';
 import { testBrokerUrl } from '../support/servers.ts';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 });
-
 /** Steps of the package alone. `SYNC` and `ASYNC` of them do the same in the server and in a worker. */
 const document = (exchange: string, api: string) => `
 id: core-sync

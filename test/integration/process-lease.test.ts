@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SvcCommService } from '../../src/assemble.ts';
 import { connectDatabase } from '../../src/database/connection.ts';
 import { knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
@@ -8,8 +8,6 @@ import { defineProcess } from '../../src/process/definition.ts';
 import { Processes } from '../../src/process/processes.ts';
 import { ProcessKit } from '../support/process-kit.ts';
 import { stressService } from '../support/start-stop-stress.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 });
 
 describe('the lease of an instance', () => {
   let kit: ProcessKit;

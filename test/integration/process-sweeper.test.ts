@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase } from '../../src/database/connection.ts';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { InstanceSweeper } from '../../src/process/sweeper.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 describe('one look after the instances of processes', () => {
   let db: TestDatabase;

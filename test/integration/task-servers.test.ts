@@ -2,15 +2,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
 import { resolveSettings } from '../../src/settings/resolve.ts';
 import type { TaskHandle } from '../../src/task/handle.ts';
 import { TaskRegistry } from '../../src/task/registry.ts';
 import type { Tasks } from '../../src/task/tasks.ts';
 import { type OwnPostgres, type OwnRabbit, startOwnPostgres, startOwnRabbit } from '../support/own-servers.ts';
-
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const files = [fileURLToPath(new URL('../support/task-project/tasks.ts', import.meta.url))];
 let folder: string;

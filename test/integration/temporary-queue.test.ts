@@ -8,7 +8,7 @@ let rabbit: OwnRabbit;
 beforeAll(async () => {
   rabbit = await startOwnRabbit();
   await rabbit.ctl('add_user', 'limited', 'secret');
-}, 120_000);
+});
 afterAll(() => rabbit.remove());
 
 /** @param read of exchanges and queues: who may not read from an exchange may bind nothing to it */
@@ -45,4 +45,4 @@ it('a temporary queue that may not be bound does not stay, however often it is t
   expect(await queues()).toEqual(tried.slice(5));
   await queue.stop();
   await connection.stop();
-}, 120_000);
+});

@@ -1,4 +1,4 @@
-import { type Channel, type ChannelModel, type ConsumeMessage, connect } from 'amqplib';
+import { type ChannelModel, type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib';
 import type { Logger } from '../../src/lifecycle/logger.ts';
 import type { Message, MessageProperties } from '../../src/message/message.ts';
 import type { PublishOutcome } from '../../src/message/publisher.ts';
@@ -8,12 +8,12 @@ import { testBrokerUrl, uniqueName } from './servers.ts';
 /** Plain amqplib beside the code under test: it makes, looks at and removes what a test needs on the broker. */
 export class BrokerKit {
   readonly prefix: string;
-  readonly channel: Channel;
+  readonly channel: ConfirmChannel;
   readonly #model: ChannelModel;
   readonly #queues = new Set<string>();
   readonly #exchanges = new Set<string>();
 
-  private constructor(prefix: string, model: ChannelModel, channel: Channel) {
+  private constructor(prefix: string, model: ChannelModel, channel: ConfirmChannel) {
     this.prefix = prefix;
     this.#model = model;
     this.channel = channel;
@@ -21,7 +21,7 @@ export class BrokerKit {
 
   static async open(prefix: string): Promise<BrokerKit> {
     const model = await connect(testBrokerUrl());
-    return new BrokerKit(uniqueName(prefix), model, await model.createChannel());
+    return new BrokerKit(uniqueName(prefix), model, await model.createConfirmChannel());
   }
 
   /** A name of this test's; the queue of that name is removed at the end. */
@@ -51,6 +51,8 @@ export class BrokerKit {
 
   /** Bodies in the queue, in order; they are gone from it then. */
   async drain(queue: string): Promise<string[]> {
+    // A quorum queue counts a message when its nodes have agreed on it, which what is asked after it does not wait for.
+    await this.channel.waitForConfirms();
     const wanted = await this.count(queue);
     const bodies: string[] = [];
     if (wanted === 0) return bodies;

@@ -8,7 +8,7 @@ let rabbit: OwnRabbit;
 const services: SvcCommService[] = [];
 beforeAll(async () => {
   rabbit = await startOwnRabbit();
-}, 120_000);
+});
 afterAll(async () => {
   await Promise.all(services.map((service) => service.close()));
   await rabbit?.remove();
