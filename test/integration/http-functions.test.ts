@@ -1,4 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { functionServer } from '../../src/http/function-server/function-server.ts';
 import { health } from '../../src/http/health.ts';
@@ -19,12 +21,14 @@ interface Launched {
 }
 
 let kit: WorkerKit;
+let folder: string;
 let worker: Worker;
 let server: TestServer;
 /** Another one, which tells callers apart by a header. */
 let owned: TestServer;
 
 beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'svc-comm-functions-'));
   kit = await WorkerKit.create('http-project');
   const { tasks } = kit;
   server = await startServer(async (app) => {
@@ -41,6 +45,7 @@ afterAll(async () => {
   await server.stop();
   await owned.stop();
   await kit.close();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 const get = async (path: string) => (await server.request(path)).json;
@@ -294,9 +299,11 @@ describe('a server', () => {
   it('that stops ends the connections that it kept, and the function runs on', async () => {
     const tasks = await kit.kit.tasks();
     const other = await startServer((app) => void app.register(functionServer, { tasks }));
-    const kept = other.request('/nap/keep-connection', json({ ms: 700 }));
-    while ((await get('/function/running-count/nap')) !== 1) await sleep(20);
+    const until = join(folder, 'stopped');
+    const kept = other.request('/nap/keep-connection', json({ ms: 500, until }));
+    await expect.poll(() => get('/function/running-count/nap')).toBe(1);
     await other.stop();
+    writeFileSync(until, '');
     const { status, headers } = await kept;
     expect(status).toBe(503);
     const id = headers.get('task-id') ?? '';
@@ -305,11 +312,13 @@ describe('a server', () => {
 
   it('forgets a client that went away, and the function runs on', async () => {
     const gone = new AbortController();
-    const kept = server.request('/nap/keep-connection', { ...json({ ms: 500 }), signal: gone.signal });
+    const until = join(folder, 'gone');
+    const kept = server.request('/nap/keep-connection', { ...json({ ms: 500, until }), signal: gone.signal });
     kept.catch(() => undefined);
-    while ((await get('/function/running-count/nap')) !== 1) await sleep(20);
+    await expect.poll(() => get('/function/running-count/nap')).toBe(1);
     gone.abort();
     await expect(kept).rejects.toThrow();
+    writeFileSync(until, '');
     const [{ id } = { id: '' }] = await kit.tasks.list({ name: 'nap', limit: 1 });
     expect((await ended(id)).state).toBe('SUCCESS');
   });

@@ -62,6 +62,17 @@ export class TaskKit {
     return rows[0];
   }
 
+  /** When it is, by the clock that the rows' times are of. */
+  async now(): Promise<Date> {
+    return (await this.db.pg.query('SELECT clock_timestamp() AS now')).rows[0].now;
+  }
+
+  /** From a time of that clock to the end of a task, in ms; who waits for it may hear of it later. */
+  async tookMs(id: string, from: Date): Promise<number> {
+    const { finished_at: at } = await this.row(id);
+    return Number(at) - Number(from);
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#started.map((tasks) => tasks.stop()));
     await this.db.close();

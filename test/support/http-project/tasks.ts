@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { arg, task } from '../../../src/task-door.ts';
@@ -30,13 +31,25 @@ export const fails = task({ name: 'fails' }, () => {
 
 export const brief = task({ name: 'brief', timeout: '300ms' }, () => sleep(60_000));
 
-/** Runs until it is told to end; then it takes its time, or ends only when it is killed. */
+/**
+ * Runs until it is told to end; then it takes its time, or ends only when it is killed.
+ * @param until its time begins when the test has made this file
+ */
 export const nap = task(
-  { name: 'nap', args: { ms: arg.integer(), stubborn: arg.boolean('', { default: false }) } },
-  async ({ ms, stubborn }, { signal, progress }) => {
+  {
+    name: 'nap',
+    args: {
+      ms: arg.integer(),
+      stubborn: arg.boolean('', { default: false }),
+      until: arg.string('', { default: '' }),
+    },
+  },
+  async ({ ms, stubborn, until }, { signal, progress }) => {
     if (stubborn) process.on('SIGTERM', () => undefined);
     progress(0.5, 'half of it');
-    await sleep(ms, undefined, stubborn ? {} : { signal });
+    const options = stubborn ? {} : { signal };
+    while (until && !existsSync(until)) await sleep(10, undefined, options);
+    await sleep(ms, undefined, options);
     return ms;
   },
 );

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { appendFileSync, readdirSync, readlinkSync, writeSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readlinkSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { arg, task } from '../../../src/task-door.ts';
 import { currentCorrelation } from '../../../src/util/correlation.ts';
@@ -56,8 +56,13 @@ export const narrow = task(
   },
 );
 
-export const refusing = task({ name: 'refusing', maxConcurrency: 1, args: { ms: arg.integer() } }, ({ ms }) =>
-  sleep(ms),
+/** @param until the file that the test makes when it may end */
+export const refusing = task(
+  { name: 'refusing', maxConcurrency: 1, args: { ms: arg.integer(), until: arg.string('', { default: '' }) } },
+  async ({ ms, until }) => {
+    while (until && !existsSync(until)) await sleep(10);
+    await sleep(ms);
+  },
 );
 
 export const fails = task({ name: 'fails' }, () => {
