@@ -46,10 +46,24 @@ async function setup(options: Partial<SubscribeOptions> = {}, stall: BrokerSubsc
 }
 
 const FAST = { everyMs: 40, afterMs: 200 };
+/** What a busy broker needs for its first deliveries is less. */
+const SLOWER = { everyMs: 40, afterMs: 1_000 };
 
 describe('a connection that is alive and brings nothing', () => {
   it('is given up for the next node when messages wait and there is room for them, and they are brought there', async () => {
-    const { isDropping, proxies, connection, deliveries, send, log } = await setup();
+    const deliveries: Delivery[] = [];
+    let whenBrought: object | undefined;
+    const onDelivery = (delivery: Delivery) => {
+      deliveries.push(delivery);
+      if (!isDropping.value) return;
+      // Later a busy broker may take as long once more.
+      whenBrought ??= {
+        reconnects: connection.stats.reconnects,
+        accepted: proxies.map((proxy) => proxy.accepted),
+        told: log.count('messages wait and none is brought though there is room'),
+      };
+    };
+    const { isDropping, proxies, connection, send, log } = await setup({ onDelivery }, SLOWER);
     send('before');
     await until(() => deliveries.length === 1);
     deliveries[0]?.ack();
@@ -59,11 +73,9 @@ describe('a connection that is alive and brings nothing', () => {
     for (let n = 0; n < 30; n += 1) send(String(n));
     await until(() => deliveries.length > 1);
     const tookMs = performance.now() - from;
-    console.info(`brought again after ${tookMs.toFixed(0)} ms, given up after ${FAST.afterMs} ms`);
-    expect(tookMs).toBeGreaterThan(FAST.afterMs);
-    expect(connection.stats.reconnects).toBe(1);
-    expect(proxies.map((proxy) => proxy.accepted)).toEqual([1, 1]);
-    expect(log.count('messages wait and none is brought though there is room')).toBe(1);
+    console.info(`brought again after ${tookMs.toFixed(0)} ms, given up after ${SLOWER.afterMs} ms`);
+    expect(tookMs).toBeGreaterThan(SLOWER.afterMs);
+    expect(whenBrought).toEqual({ reconnects: 1, accepted: [1, 1], told: 1 });
     while (new Set(deliveries.map(({ body }) => body.toString())).size < 31) {
       for (const delivery of deliveries) delivery.ack();
       await new Promise((resolve) => setTimeout(resolve, 10));

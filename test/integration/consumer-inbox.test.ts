@@ -47,6 +47,8 @@ interface Payload {
 }
 const sharing = (work: (payload: Payload, context: MessageContext) => unknown, more: ConsumerOptions = {}) =>
   rawConsumer((_routingKey, body, context) => work(body as Payload, context), { group: 8, ...more });
+/** Of handlers of which one is stuck: the limit is its neighbours' as well, who need some of it. */
+const TIMEOUT = '3s';
 const effects = (id: string) => database.count('effect', `id = '${id}'`);
 
 test('copies of one message have one effect, however many come at the same time', async () => {
@@ -249,7 +251,7 @@ test('a statement that outlives its handler is ended: connection and room are fr
         await (context.transaction as KnexTransaction).raw(`INSERT INTO ${locked} VALUES (?)`, [id]);
       await write(context, id);
     },
-    { timeout: '300ms' },
+    { timeout: TIMEOUT },
   );
   kit.router.consumer(kit.exchange, 'inbox.alone-stuck')(handler);
   consumer = await kit.start({ parts: { inbox }, options: { concurrency: 1, retry: { attempts: 1, delaysMs: [] } } });
@@ -274,7 +276,7 @@ test('a statement that outlives its handler in a shared transaction is ended: th
         await (context.transaction as KnexTransaction).raw(`INSERT INTO ${locked} VALUES (?)`, [id]);
       await write(context, id);
     },
-    { timeout: '300ms' },
+    { timeout: TIMEOUT },
   );
   kit.router.consumer(kit.exchange, 'inbox.shared-stuck')(handler);
   consumer = await kit.start({ parts: { inbox }, options: { retry: { attempts: 2, delaysMs: [20] } } });
@@ -304,7 +306,7 @@ test('a handler over its time in a shared transaction fails alone, and nothing t
       }
       await write(context, payload.id);
     },
-    { timeout: '300ms' },
+    { timeout: TIMEOUT },
   );
   kit.router.consumer(kit.exchange, 'inbox.shared-slow')(handler);
   consumer = await kit.start({ parts: { inbox }, options: { retry: { attempts: 2, delaysMs: [20] } } });
