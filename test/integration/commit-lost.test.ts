@@ -12,6 +12,7 @@ import { CommitAbortedError, CommitUnknownError } from '../../src/errors.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { deferred } from '../../src/util/deferred.ts';
 import { ConsumerKit, until } from '../support/consumer-kit.ts';
+import { incarnationLearned } from '../support/incarnation.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
@@ -62,7 +63,7 @@ beforeAll(async () => {
   await pool.start();
   transactions = resolveTransactions(knexTransactions(), pool, database.schema);
   outbox = new Outbox({ transactions, appId: 'orders', schema: database.schema });
-  await prepared(transactions);
+  await incarnationLearned(transactions);
 });
 afterEach(() => {
   losses = () => 'none';
@@ -73,13 +74,6 @@ afterAll(async () => {
   await proxy.close();
   await database.close();
 });
-
-/** The incarnation is learned beside the first transaction. */
-async function prepared(of: Transactions): Promise<void> {
-  await of.runOwn(async () => undefined);
-  await until(async () => (await database.count('svc_comm_incarnation')) === 1);
-  await new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 /** Draws of three: none, the request, the reply; each question afterwards gets through. */
 function byTurns(): () => Loss {
@@ -165,7 +159,7 @@ describe('a COMMIT whose answer is lost', () => {
         }
       },
     });
-    await prepared(own);
+    await incarnationLearned(own);
     losses = byTurns();
     const seen: string[] = [];
     for (let n = 0; n < 40; n += 1) {
@@ -215,7 +209,7 @@ describe('a COMMIT whose answer is lost', () => {
 
   it('stays unknown for each of those that a crash met, also when the first has learned of it', async () => {
     losses = () => 'none';
-    await prepared(transactions);
+    await incarnationLearned(transactions);
     let next: Loss = 'none';
     losses = () => {
       const loss = next;

@@ -7,6 +7,7 @@ import { CommitAbortedError, DatabaseUnavailableError, NotRunningError } from '.
 import { silentLogger } from '../../src/lifecycle/logger.ts';
 import { Outbox } from '../../src/outbox/outbox.ts';
 import { deferred } from '../../src/util/deferred.ts';
+import { incarnationLearned } from '../support/incarnation.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { type TestDatabase, testDatabase } from '../support/test-database.ts';
 
@@ -26,12 +27,10 @@ afterAll(() => database.close());
 beforeEach(async () => {
   proxy = await TcpProxy.to(database.url);
   pool = new DatabasePool({ url: proxy.url(database.url), max: 3, silenceMs: SILENCE_MS, connectTimeoutMs: 2_000 });
-  const learned = incarnationLearned();
   await pool.start();
   transactions = resolveTransactions(knexTransactions(), pool, database.schema);
   outbox = new Outbox({ transactions, appId: 'orders', schema: database.schema });
-  await transactions.runOwn(async () => undefined);
-  await learned;
+  await incarnationLearned(transactions);
 });
 afterEach(async () => {
   proxy.heal();
@@ -56,30 +55,6 @@ const failureOf = (work: Promise<unknown>): Promise<unknown> =>
     () => undefined,
     (error: unknown) => error,
   );
-
-/** What is asked after a lost COMMIT is learned beside the first transaction, in one of its own. */
-async function incarnationLearned(): Promise<void> {
-  const learning = new Set<() => void>();
-  let last: (() => void) | undefined;
-  await new Promise<void>((resolve) => {
-    proxy.filterToClient = (cut) => {
-      last = cut;
-      return (bytes) => {
-        if (learning.has(cut) && bytes.includes('COMMIT\0')) resolve();
-        return bytes;
-      };
-    };
-    proxy.filterToServer = () => {
-      const cut = last ?? (() => undefined);
-      return (bytes) => {
-        if (bytes.includes('svc_comm_incarnation')) learning.add(cut);
-        return bytes;
-      };
-    };
-  });
-  // It is in this process when the answer has been read.
-  await new Promise((resolve) => setTimeout(resolve, 50));
-}
 
 /** From a COMMIT on, nothing passes on its connection any more, in this direction; none is closed. */
 function silenceAtCommit(direction: 'request' | 'reply'): void {
