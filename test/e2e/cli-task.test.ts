@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'amqplib';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { descendants, isAlive } from '../support/processes.ts';
 import { testBrokerUrl, testDatabaseUrl } from '../support/servers.ts';
 
 const TASKS = `
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { arg, task, taskRegistry } from 'svc-comm/task';
 
@@ -16,12 +16,20 @@ export const addition = task(
   ({ x, y }) => ({ sum: x + y }),
 );
 const nap = task(
-  { name: 'nap', args: { ms: arg.integer('how long'), file: arg.string('', { default: '' }) } },
-  async ({ ms, file }, { attempt, progress, logger }) => {
+  {
+    name: 'nap',
+    args: {
+      ms: arg.integer('how long'),
+      file: arg.string('', { default: '' }),
+      until: arg.string('a file: its time begins when it is there', { default: '' }),
+    },
+  },
+  async ({ ms, file, until }, { attempt, progress, logger }) => {
     if (file) appendFileSync(file, 'began ' + attempt + '\\n');
     console.log('napping');
     logger.info({ ms }, 'asleep');
     progress(0.5, 'half');
+    while (until && !existsSync(until)) await sleep(10);
     await sleep(ms);
     if (file) appendFileSync(file, 'ended ' + attempt + '\\n');
     return 'slept';
@@ -178,14 +186,18 @@ describe('task ls, show and cancel', () => {
 describe('a worker that is killed', () => {
   it('takes its processes with it, and its tasks are handed over, once', async () => {
     const file = `${project.root}/handed-over`;
-    const { id } = (await json('task', 'run', 'nap', '-a', 'ms=2500', '-a', `file="${file}"`, '--detach')).value;
+    const until = `${file}.end`;
+    const args = ['-a', 'ms=1', '-a', `file="${file}"`, '-a', `until="${until}"`];
+    const { id } = (await json('task', 'run', 'nap', ...args, '--detach')).value;
     await shown(id, 'STARTED');
+    await expect.poll(() => existsSync(file)).toBe(true);
     await expect.poll(() => descendants(worker.pid).length).toBeGreaterThan(1);
     const processes = descendants(worker.pid);
     await worker.stop('SIGKILL');
     await expect.poll(() => processes.filter(isAlive), { timeout: 5_000 }).toEqual([]);
     worker = startWorker();
     await worker.line('taking tasks');
+    writeFileSync(until, '');
     expect(await shown(id, 'SUCCESS')).toMatchObject({ attempt: 2, result: '"slept"' });
     expect(readFileSync(file, 'utf8')).toBe('began 1\nbegan 2\nended 2\n');
   });
@@ -203,9 +215,12 @@ describe('a worker that is killed', () => {
 });
 
 it('a worker that drains lets a task end', async () => {
-  const { id } = (await json('task', 'run', 'nap', '-a', 'ms=1000', '--detach')).value;
+  const until = `${project.root}/drained`;
+  const { id } = (await json('task', 'run', 'nap', '-a', 'ms=1000', '-a', `until="${until}"`, '--detach')).value;
   await shown(id, 'STARTED');
-  expect(await worker.stop('SIGTERM')).toBe(0);
+  const exit = worker.stop('SIGTERM');
+  writeFileSync(until, '');
+  expect(await exit).toBe(0);
   expect(await shown(id, 'SUCCESS')).toMatchObject({ attempt: 1 });
   worker = startWorker();
   await worker.line('taking tasks');
