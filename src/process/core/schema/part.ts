@@ -1,0 +1,63 @@
+import { createRequire } from 'node:module';
+import type * as library from '@cfworker/json-schema';
+import type { OutputUnit, Schema } from '@cfworker/json-schema';
+
+/** Definitions are looked at without waiting. */
+const require = createRequire(import.meta.url);
+/** Loaded when it is first needed: most processes have none. */
+export const load = () => require('@cfworker/json-schema') as typeof library;
+
+/** What is asked of a value by itself; the other keywords lead on to other schemas. */
+const ASSERTIONS: readonly string[] = [
+  ...['type', 'const', 'enum'],
+  ...['required', 'minProperties', 'maxProperties', 'dependentRequired'],
+  ...['minItems', 'maxItems', 'uniqueItems'],
+  ...['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+  ...['minLength', 'maxLength', 'pattern', 'format'],
+];
+
+/** Elements of a list that `uniqueItems` compares: each with each, of which one may be as long as the body. */
+const MOST_COMPARED = Object.freeze({ scalars: 5_000, others: 200 });
+
+export type AnySchema = Schema | boolean;
+
+/** One object of a schema, without what it leads to. */
+export class Part {
+  /** Of `patternProperties`. */
+  readonly patterns: readonly (readonly [RegExp, AnySchema])[];
+  /** Schemas for an object that has the member. */
+  readonly dependent: readonly (readonly [string, AnySchema])[];
+  readonly #assertions: Schema | undefined;
+
+  constructor(schema: Schema) {
+    const { patternProperties = {}, dependentSchemas = {}, dependencies = {} } = schema;
+    this.patterns = Object.entries(patternProperties).map(([source, part]) => [new RegExp(source, 'u'), part]);
+    // `dependencies` has both, as it was before 2019-09.
+    const needed = Object.entries(dependencies);
+    const names = needed.filter(([, names]) => Array.isArray(names));
+    const schemas = needed.flatMap(([name, part]) => (Array.isArray(part) ? [] : [[name, part] as const]));
+    this.dependent = [...Object.entries(dependentSchemas), ...schemas];
+    const assertions = Object.fromEntries(Object.entries(schema).filter(([keyword]) => ASSERTIONS.includes(keyword)));
+    if (names.length > 0) assertions.dependencies = Object.fromEntries(names);
+    this.#assertions = Object.keys(assertions).length === 0 ? undefined : assertions;
+  }
+
+  /** @param at where the value stands in the body */
+  check(value: unknown, at: string): readonly OutputUnit[] {
+    const assertions = this.#assertions;
+    if (assertions === undefined) return [];
+    return load().validate(value, bounded(assertions, value), '2020-12', NO_REFERENCES, false, null, at).errors;
+  }
+}
+
+const NO_REFERENCES = Object.freeze({});
+
+/** Longer lists are refused before their elements are compared. */
+function bounded(assertions: Schema, value: unknown): Schema {
+  if (!assertions.uniqueItems || !Array.isArray(value)) return assertions;
+  const most = value.some(isNested) ? MOST_COMPARED.others : MOST_COMPARED.scalars;
+  if (value.length <= most) return assertions;
+  return { ...assertions, uniqueItems: false, maxItems: Math.min(most, assertions.maxItems ?? most) };
+}
+
+const isNested = (value: unknown): boolean => typeof value === 'object' && value !== null;
