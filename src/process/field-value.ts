@@ -1,5 +1,6 @@
 import type { InputProblem } from '../errors.ts';
 import { COERCIONS, shown } from '../task/coerce.ts';
+import { parseUrl } from '../util/parse-url.ts';
 import type { FieldDescription, FieldType } from './description.ts';
 import { timeOfText } from './time-text.ts';
 
@@ -105,7 +106,7 @@ function email(value: unknown): string | undefined {
 }
 
 function url(value: unknown): string | undefined {
-  if (typeof value !== 'string' || !URL.canParse(value)) return undefined;
-  const { protocol } = new URL(value);
+  if (typeof value !== 'string') return undefined;
+  const protocol = parseUrl(value)?.protocol;
   return protocol === 'http:' || protocol === 'https:' ? value : undefined;
 }

@@ -69,6 +69,21 @@ describe('a field', () => {
     },
   );
 
+  it('of the type url answers within moments to a host that is long, however it is written, and takes a long path', () => {
+    const host = Array.from({ length: 50_000 }, (_, n) => String.fromCodePoint(0x4e00 + ((n * 7919) % 20_000))).join(
+      '',
+    );
+    const before = process.cpuUsage();
+    for (const begin of ['http://', 'http:', 'http:\t//\t/', 'ht\ntp:\\\\', ' http:///', 'http://ada:secret@']) {
+      for (const one of [host, encodeURIComponent(host)]) expect(read('url', `${begin}${one}/`)).toBeUndefined();
+    }
+    const { user, system } = process.cpuUsage(before);
+    // Each of them takes seconds to be encoded.
+    expect((user + system) / 1000).toBeLessThan(3_000);
+    const long = `https://example.com/${host}?${host}`;
+    expect(read('url', long)).toBe(long);
+  });
+
   it('of the type choice takes its choices, also as the texts that forms send', () => {
     expect([1, '1', '2', 's', 'S', 3].map((value) => read('choice', value, [1, 's']))).toEqual([
       1,

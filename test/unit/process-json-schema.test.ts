@@ -1,4 +1,4 @@
-import { type Schema, Validator } from '@cfworker/json-schema';
+import { format, type Schema, Validator } from '@cfworker/json-schema';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/lifecycle/logger.ts';
@@ -73,7 +73,7 @@ describe('the validation jsonSchema', () => {
         expect((await validate(body, schema)) === true, JSON.stringify({ schema, body })).toBe(valid);
       },
     );
-    await fc.assert(property, { numRuns: 3_000 });
+    await fc.assert(property, { numRuns: 1_500 });
   });
 
   it('knows which members and elements no other schema has seen', async () => {
@@ -209,6 +209,65 @@ describe('the validation jsonSchema', () => {
         ]);
       }
     });
+  });
+
+  it.each(Object.keys(format))('answers within moments to a long text that is to be of the format %s', async (name) => {
+    const beginnings = [
+      '',
+      'http://',
+      'a:',
+      'http://[',
+      '"',
+      'a@',
+      '/',
+      '#/',
+      '{',
+      '0/',
+      'P',
+      '1.',
+      '12:00:00.',
+      '0001-01-01t',
+    ];
+    const repeated = [
+      'a',
+      '0',
+      '1.',
+      'a.',
+      '-a',
+      ':',
+      '/',
+      '~0',
+      '%41',
+      '"',
+      '\\a',
+      '@',
+      '{a}',
+      '{',
+      ',',
+      '?',
+      '(',
+      'ü',
+      '一丁七',
+    ];
+    // What doubles with each letter would need years for the second.
+    for (const length of [30, 20_000]) {
+      const cpuMs = await cpuMsOf(async () => {
+        for (const beginning of beginnings) {
+          for (const part of repeated)
+            await validate(`${beginning}${part.repeat(length / part.length)}!\n`, { format: name });
+        }
+      });
+      expect(cpuMs).toBeLessThan(20_000);
+    }
+  });
+
+  it('takes for a url what a field of the type url takes', async () => {
+    const schema = { items: { format: 'url' } };
+    expect(problemOf(schema)).toBeUndefined();
+    expect(await validate([7, 'https://example.com/x?y', 'http://localhost:8080'], schema)).toBe(true);
+    expect(await validate(['http://a.example', 'javascript:alert(1)'], schema)).toBe(
+      '1: String does not match format "url".',
+    );
   });
 
   it('takes a long list for one of several things that it may be, and tells what it is not', async () => {

@@ -1,5 +1,6 @@
 import { RestApiError } from '../../errors.ts';
 import { type Duration, durationMs } from '../../util/duration.ts';
+import { parseUrl } from '../../util/parse-url.ts';
 import { type CoreOptions, coreTask, membersProblem, textOf, timeoutProblem } from './core-task.ts';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
@@ -71,8 +72,9 @@ function targetOf(url: string, written: CoreOptions): { readonly host: string; r
 const isExpression = (text: string): boolean => text.startsWith('=') && !text.startsWith('==');
 
 function isAddress(text: string): boolean {
-  if (!URL.canParse(text) || /[\\\s]/.test(text)) return false;
-  const { protocol, username, password } = new URL(text);
+  const url = parseUrl(text);
+  if (!url || /[\\\s]/.test(text)) return false;
+  const { protocol, username, password } = url;
   return /^https?:$/.test(protocol) && username === '' && password === '';
 }
 

@@ -26,5 +26,12 @@ export function innermost(found: readonly OutputUnit[]): readonly OutputUnit[] {
   return [...told.values()].slice(0, MOST_TOLD);
 }
 
+export const finding = (instanceLocation: string, keyword: string, error: string): OutputUnit => ({
+  instanceLocation,
+  keyword,
+  keywordLocation: '',
+  error,
+});
+
 export const textOf = (found: readonly OutputUnit[]): string =>
   found.map(({ instanceLocation, error }) => `${instanceLocation.replace(/^#\/?/, '') || 'body'}: ${error}`).join('; ');

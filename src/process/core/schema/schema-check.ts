@@ -1,4 +1,5 @@
 import type { OutputUnit, Schema } from '@cfworker/json-schema';
+import { finding } from './findings.ts';
 import { invalid, isValid, Outcome, type Result, VALID } from './outcome.ts';
 import { type AnySchema, load, Part } from './part.ts';
 
@@ -56,7 +57,7 @@ class Walk {
   /** @param at where the value stands in the body */
   look(value: unknown, schema: AnySchema, at: string): Result {
     if (schema === true) return VALID;
-    if (schema === false) return invalid([unit(at, 'false', 'False boolean schema.')]);
+    if (schema === false) return invalid([finding(at, 'false', 'False boolean schema.')]);
     const outcome = new Outcome(this.#check.needsSeen);
     this.#value(value, schema, at, outcome);
     if (Array.isArray(value)) this.#elements(value, schema, at, outcome);
@@ -80,7 +81,7 @@ class Walk {
     if ($ref !== undefined) outcome.add(this.#follow(value, schema, at));
     outcome.fail(part.check(value, at));
     if (not !== undefined && isValid(this.look(value, not, at))) {
-      outcome.fail([unit(at, 'not', 'Instance matched "not" schema.')]);
+      outcome.fail([finding(at, 'not', 'Instance matched "not" schema.')]);
     }
     if (anyOf !== undefined) this.#anyOf(value, anyOf, at, outcome);
     for (const one of allOf) outcome.add(this.look(value, one, at));
@@ -98,7 +99,7 @@ class Walk {
   }
 
   #anyOf(value: unknown, alternatives: readonly AnySchema[], at: string, outcome: Outcome): void {
-    const wrong = [unit(at, 'anyOf', 'Instance does not match any subschemas.')];
+    const wrong = [finding(at, 'anyOf', 'Instance does not match any subschemas.')];
     let isAny = false;
     for (const one of alternatives) {
       const result = this.look(value, one, at);
@@ -119,7 +120,7 @@ class Walk {
       for (const match of matches) outcome.add(match);
       return;
     }
-    outcome.fail([unit(at, 'oneOf', `Instance does not match exactly one subschema (${matches.length} matches).`)]);
+    outcome.fail([finding(at, 'oneOf', `Instance does not match exactly one subschema (${matches.length} matches).`)]);
     // Where several hold, nothing is wrong with the others.
     if (matches.length === 0) outcome.fail(results.flatMap(({ found }) => found));
   }
@@ -178,16 +179,9 @@ class Walk {
     }
     if (matches >= minContains && matches <= maxContains) return;
     const wanted = matches < minContains ? `at least ${minContains}` : `at most ${maxContains}`;
-    outcome.fail([unit(at, 'contains', `Array has ${matches} items that "contains" is for, not ${wanted}.`)]);
+    outcome.fail([finding(at, 'contains', `Array has ${matches} items that "contains" is for, not ${wanted}.`)]);
   }
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const unit = (instanceLocation: string, keyword: string, error: string): OutputUnit => ({
-  instanceLocation,
-  keyword,
-  keywordLocation: '',
-  error,
-});
