@@ -543,6 +543,32 @@ describe('a page of another site', () => {
     expect((await raw(`${url}/look`, { headers })).status).toBe(200);
   });
 
+  it('starts nothing by a GET that has effects for a browser that marks nothing: a cookie, and another site’s Referer or none', async () => {
+    const { url } = await echo({ allowedHosts: ['tasks.lan'], allowedOrigins: ['https://console.example'] });
+    const host = 'tasks.lan:8888';
+    const act = async (headers: Record<string, string>) =>
+      (await raw(`${url}/act`, { headers: { host, ...headers } })).status;
+    const cookie = 'session=1';
+    for (const referer of [
+      'http://evil.example/',
+      'http://tasks.lan/',
+      'http://tasks.lan:8888.evil.example/',
+      'x',
+      '',
+    ]) {
+      expect([referer, await act({ referer, cookie })]).toEqual([referer, 403]);
+      expect([referer, await act({ referer })]).toEqual([referer, 403]);
+    }
+    expect(await act({ cookie })).toBe(403);
+    expect((await raw(`${url}/look`, { headers: { host, cookie, referer: 'http://evil.example/' } })).status).toBe(200);
+    // A page of ours or of the list, a person who typed the address, a program.
+    for (const referer of ['http://tasks.lan:8888/docs', 'https://console.example/x?y']) {
+      expect([referer, await act({ referer, cookie })]).toEqual([referer, 200]);
+    }
+    expect(await act({ 'sec-fetch-site': 'none', cookie })).toBe(200);
+    expect(await act({ authorization: 'Bearer x' })).toBe(200);
+  });
+
   it('may when its origin is on the list, or is the server’s own', async () => {
     const { url } = await echo({ allowedOrigins: ['https://console.example'] });
     const post = (headers: Record<string, string>) => raw(`${url}/act`, { method: 'POST', headers });

@@ -9,7 +9,7 @@ import { Guesses, isRefusal, type Refusal, type Verdict } from './guesses.ts';
 import { hasTwoHosts, isAllowedHost } from './hosts.ts';
 import { refuseOpenAddress } from './listen.ts';
 import { type Authenticate, callerFrom, type GuardOptions, type ResolvedGuard, resolveGuard } from './options.ts';
-import { isForeignOrigin } from './origin.ts';
+import { isForeignGet, isForeignOrigin } from './origin.ts';
 import { basicPassword, bearerToken, tokenCheck } from './token.ts';
 import { TokenBuckets } from './token-bucket.ts';
 
@@ -65,6 +65,9 @@ function addGuard(scope: FastifyInstance, options: GuardOptions): void {
   parseBodies(scope, { ...DEFAULT_JSON_LIMITS, bodyBytes: resolved.bodyBytes });
 }
 
+const ANOTHER_SITE =
+  'a page of another site asks for this: name its origin in allowedOrigins (a program that sends cookies: this server in Referer)';
+
 type ErrorAnswer = typeof answerError;
 type Hook = (request: FastifyRequest, reply: FastifyReply, done: () => void) => void;
 
@@ -87,10 +90,10 @@ function requestGuard(options: ResolvedGuard): Hook {
     if (waitSeconds > 0) {
       return refuse(new HttpProblem(429, `more than ${rateLimit} requests a second`, { retryAfter: waitSeconds }));
     }
-    const isSafe = SAFE_METHODS.has(method ?? '') && !hasEffects;
-    if (!isSafe && isForeignOrigin(headers, allowedOrigins)) {
-      return refuse(new HttpProblem(403, 'a page of another site asks for this: name its origin in allowedOrigins'));
-    }
+    const isForeign = SAFE_METHODS.has(method ?? '')
+      ? hasEffects && isForeignGet(headers, allowedOrigins)
+      : isForeignOrigin(headers, allowedOrigins);
+    if (isForeign) return refuse(new HttpProblem(403, ANOTHER_SITE));
     const wrong = bodyProblem(request);
     if (wrong) return refuse(wrong);
     if (!authenticate) return done();

@@ -13,6 +13,18 @@ export function isForeignOrigin(headers: IncomingHttpHeaders, allowed: ReadonlyS
   return origin !== undefined && originHost(origin) !== host?.toLowerCase();
 }
 
+/**
+ * The same of a GET that does something. To a server that it reaches by plain HTTP, and not on its own machine, a browser
+ * does not say for which site it asks (W3C Fetch Metadata), nor does a link or an image say its origin; its cookies
+ * may come along. What is left is the `Referer`, which a page can keep back.
+ */
+export function isForeignGet(headers: IncomingHttpHeaders, allowed: ReadonlySet<string>): boolean {
+  const { origin, host, referer, cookie } = headers;
+  if (origin !== undefined || headers['sec-fetch-site'] !== undefined) return isForeignOrigin(headers, allowed);
+  if (referer === undefined) return cookie !== undefined;
+  return isForeignOrigin({ host, origin: URL.canParse(referer) ? new URL(referer).origin : referer }, allowed);
+}
+
 function originHost(origin: string): string | undefined {
   try {
     return new URL(origin).host;
