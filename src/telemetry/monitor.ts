@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { ListenError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { isAllowedHost } from '../util/hosts.ts';
+import { isLoopback } from '../util/is-loopback.ts';
 import type { Readiness } from './readiness.ts';
 
 export interface MonitorOptions {
@@ -19,6 +21,8 @@ export interface MonitorOptions {
 
 /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
 export const PROMETHEUS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** How often slow connections are looked for; node's own 30 s would be their shortest time. */
 const CHECK_MS = 1_000;
@@ -90,7 +94,17 @@ export class Monitor implements Service {
     });
   }
 
+  /** As by a browser for a page whose name was made to lead here; one that names none is no browser. */
+  #isCalledOtherwise({ headers: { host }, socket }: IncomingMessage): boolean {
+    const address = this.#server?.address();
+    if (typeof address !== 'object' || !address || !isLoopback(address.address)) return false;
+    return host !== undefined && !isAllowedHost(host, NO_NAMES, socket.localAddress);
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#isCalledOtherwise(request)) {
+      return send(response, 421, { status: 'misdirected', hosts: ['localhost', 'the address that it listens on'] });
+    }
     const path = pathOf(request.url ?? '/');
     const isKnown = path === '/metrics' || path === '/health' || path === '/health/ready';
     if (!isKnown) return send(response, 404, { status: 'unknown', paths: ['/metrics', '/health', '/health/ready'] });

@@ -327,6 +327,34 @@ describe('the monitor', () => {
     }
   });
 
+  test('on a loopback address answers 421 to a foreign Host', async () => {
+    for (const host of ['127.0.0.1', '::1', '0.0.0.0']) {
+      const monitor = kit.service(`called-${host.replaceAll(/[.:]/g, '-')}`).monitor({ host, port: 0 });
+      await monitor.start();
+      const { port } = new URL(monitor.url ?? '');
+      const statusOf = async (path: string, name: string) => {
+        const at = host === '0.0.0.0' ? '127.0.0.1' : host;
+        const asked = request({ host: at, port, path, headers: { host: name } }).end();
+        const [response] = await once(asked, 'response');
+        response.resume();
+        return [name, response.statusCode];
+      };
+      const isOpen = host === '0.0.0.0';
+      for (const name of ['rebound.example', `rebound.example:${port}`, 'localhost.example']) {
+        for (const path of ['/metrics', '/health', '/health/ready']) {
+          expect(await statusOf(path, name)).toEqual([name, isOpen ? 200 : 421]);
+        }
+      }
+      for (const name of ['localhost', `LOCALHOST:${port}`, `127.0.0.1:${port}`, '[::1]']) {
+        expect(await statusOf('/metrics', name)).toEqual([name, 200]);
+      }
+      // A probe of HTTP/1.0 names none, as no browser does.
+      const probe = connect(Number(port), host === '0.0.0.0' ? '127.0.0.1' : host);
+      probe.end('GET /health HTTP/1.0\r\n\r\n');
+      expect(String(await probe.toArray().then(Buffer.concat))).toMatch(/^HTTP\/1\.1 200 /);
+    }
+  });
+
   test('that cannot listen where it is told to says why, and which setting names it', async () => {
     const other: Server = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());

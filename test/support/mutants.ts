@@ -407,7 +407,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'a server is asked by its own name, or not at all',
-    file: 'http/guard/hosts.ts',
+    file: 'util/hosts.ts',
     takes: "return isIP(name) !== 0 && name === localAddress?.replace(/^::ffff:/, '');",
     puts: 'return true;',
     testFile: 'unit/http-openapi.test.ts',

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { RestApiError } from '../../errors.ts';
+import { hasTwoHosts, isAllowedHost } from '../../util/hosts.ts';
 import { DEFAULT_JSON_LIMITS } from '../../wire/json.ts';
 import { EVERYBODY, setCaller } from '../caller.ts';
 import { openApi } from '../openapi/collector.ts';
 import { answerError, HttpProblem, problemOf } from '../problem.ts';
 import { bodyProblem, parseBodies } from './body.ts';
 import { Guesses, isRefusal, type Refusal, type Verdict } from './guesses.ts';
-import { hasTwoHosts, isAllowedHost } from './hosts.ts';
 import { refuseOpenAddress } from './listen.ts';
 import { type Authenticate, callerFrom, type GuardOptions, type ResolvedGuard, resolveGuard } from './options.ts';
 import { isForeignGet, isForeignOrigin } from './origin.ts';

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify';
 import { InvalidArgumentError } from '../../errors.ts';
+import { hostName } from '../../util/hosts.ts';
 import type { Caller } from '../caller.ts';
 import { assertPluginOptions } from '../plugin-options.ts';
-import { hostName } from './hosts.ts';
 
 /** The owner; or the owner and whether they see the tasks of all. */
 export type Identity = string | { readonly owner: string; readonly seesAll?: boolean };

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { isLoopback } from '../../util/is-loopback.ts';
+import { isLoopback } from './is-loopback.ts';
 
 /** The name of a `Host` header without its port; undefined when it is none (RFC 9110 §7.2). */
 export function hostName(header: string | undefined): string | undefined {
