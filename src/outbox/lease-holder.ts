@@ -99,6 +99,16 @@ export class LeaseHolder {
     if (free > 0 && wanted > 0) await this.#acquire(wanted);
   }
 
+  /**
+   * The database is another server, which may not know of what was read on the last one: all that was read is void, also
+   * what a read under way brings, and partitions that are ours there too come with new grants at the next `runOnce`.
+   */
+  serverChanged(): void {
+    for (const part of this.#granted.keys()) this.#forget(part);
+    this.#renewedAtMs = Number.NEGATIVE_INFINITY;
+    this.#options.onChange();
+  }
+
   /** Gives everything back; what is unsettled is published again by whoever takes it. */
   async releaseAll(): Promise<void> {
     const { db, owner, onChange } = this.#options;

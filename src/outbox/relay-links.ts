@@ -12,6 +12,8 @@ export interface RelayLinksOptions {
   readonly logger: Logger;
   /** One of the three is gone. */
   readonly onLost: () => void;
+  /** They lead to another server than before, or the same was started anew: it may not have what that one said. */
+  readonly onMoved: () => void;
 }
 
 /** Statements that write do not wait longer than this for somebody else's locks. */
@@ -45,8 +47,8 @@ export class RelayLinks {
   readonly #options: RelayLinksOptions;
   /** Ended by ourselves, since another was lost. */
   readonly #ending = new Set<DatabaseLink>();
-  /** Where each is, or was last: by the start of its server. */
-  readonly #servers = new Map<DatabaseLink, string>();
+  /** Where those that are connected are, or were last: by the start of the server. */
+  #server: string | undefined;
   readonly #strays = new Map<DatabaseLink, Stray>();
   #isClosing = false;
 
@@ -91,7 +93,7 @@ export class RelayLinks {
 
   /** @throws DatabaseUnavailableError when the others are on another server */
   #arrive(link: DatabaseLink, server: string): void {
-    const elsewhere = this.#connectedBeside(link).filter((other) => this.#servers.get(other) !== server);
+    const elsewhere = server === this.#server ? [] : this.#connectedBeside(link);
     const before = this.#strays.get(link);
     const times = before?.server === server ? before.times + 1 : 1;
     if (elsewhere.length > 0 && times < MOVED_AFTER) {
@@ -99,8 +101,10 @@ export class RelayLinks {
       throw new DatabaseUnavailableError('', "the address leads to another server than the relay's other connections");
     }
     this.#strays.delete(link);
-    this.#servers.set(link, server);
+    const hasMoved = this.#server !== undefined && server !== this.#server;
+    this.#server = server;
     if (elsewhere.length > 0) this.#connectAnew(link, elsewhere);
+    if (hasMoved) this.#options.onMoved();
   }
 
   #connectedBeside(link: DatabaseLink): readonly DatabaseLink[] {

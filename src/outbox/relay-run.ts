@@ -77,6 +77,10 @@ export class RelayRun {
       onLost: () => {
         stats.reconnects += 1;
       },
+      onMoved: () => {
+        this.#leases.serverChanged();
+        this.#census.ring();
+      },
     });
     const { read, write, control } = this.#links;
     const lanes = this.#lanes;

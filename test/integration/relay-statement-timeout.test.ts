@@ -49,6 +49,7 @@ it('a statement that a relay has given up ends in the server as well', { timeout
     connect: (_name, settings) => connectDatabase({ url: kit.db.url, applicationName, settings }),
     logger: silentLogger,
     onLost: () => undefined,
+    onMoved: () => undefined,
   });
   const { statementDeadlineMs } = DEFAULT_CONNECTION_OPTIONS;
   const sleepy = `SELECT pg_sleep(${(3 * statementDeadlineMs) / 1000})`;

@@ -31,6 +31,7 @@ function linksTo(address: (attempt: number) => OwnPostgres): void {
     },
     logger: log,
     onLost: () => undefined,
+    onMoved: () => undefined,
   });
 }
 const all = (): readonly DatabaseLink[] => [links.read, links.write, links.control];

@@ -150,6 +150,15 @@ export const MUTANTS: readonly Mutant[] = [
       'a row that has the id of one that was sent is sent as well, and not taken for it when that is confirmed: a promoted standby gives ids again',
   },
   {
+    rule: 'what a relay has read on another server is void',
+    file: 'outbox/relay-links.ts',
+    takes: 'if (hasMoved) this.#options.onMoved();',
+    puts: 'void hasMoved;',
+    testFile: 'integration/relay-other-server.test.ts',
+    title:
+      'rows that were read and not sent are read again when the relay comes to another server: what that one does not have is not sent, and the others are in their order',
+  },
+  {
     rule: 'a relay parks only behind the fence',
     file: 'outbox/wakeup.ts',
     takes: 'const passed = await hasPassed(this.#options.db, this.#fence);',

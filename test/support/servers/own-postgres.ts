@@ -15,6 +15,8 @@ export interface OwnPostgresOptions {
   readonly fsync?: boolean;
   /** Lines for the server's command line, e.g. `{ max_connections: '20' }`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** The URL of one that runs: the new server is what a standby of it is that has got no more and is promoted. @default empty */
+  readonly copyOf?: string;
   /** Outlives this process, until `removeKeptHome(home)`. @default false */
   readonly keep?: boolean;
 }
@@ -83,8 +85,13 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
   try {
     await mkdir(root);
     if (user) await chown(root, user.uid, user.gid);
-    const initdb = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
-    await run(join(bin, 'initdb'), initdb, { cwd: root, ...user });
+    if (options.copyOf === undefined) {
+      const initdb = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
+      await run(join(bin, 'initdb'), initdb, { cwd: root, ...user });
+    } else {
+      const backup = ['-D', data, '-d', options.copyOf, '-c', 'fast', '--no-sync'];
+      await run(join(bin, 'pg_basebackup'), backup, { cwd: root, ...user });
+    }
     await start();
   } catch (error) {
     await home.remove();
