@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { tablesError } from '../database/database-error.ts';
+import type { Listener } from '../database/listener.ts';
 import { ALL_RIGHTS, assertTableRights, type NeededRights } from '../database/table-rights.ts';
 import { DatabaseUnavailableError } from '../errors.ts';
 import type { Clock } from '../lifecycle/clock.ts';
@@ -19,7 +20,7 @@ import { RelaySender } from './relay-sender.ts';
 import { RelaySettler } from './relay-settler.ts';
 import type { RelayStats } from './relay-stats.ts';
 import { Wakeup } from './wakeup.ts';
-import { WakeupListener } from './wakeup-listener.ts';
+import { wakeupListener } from './wakeup-listener.ts';
 
 const NEEDED: NeededRights = Object.freeze({
   svc_comm_outbox: ALL_RIGHTS,
@@ -246,8 +247,8 @@ export class RelayRun {
     }
   }
 
-  #listener(): WakeupListener {
-    return new WakeupListener({
+  #listener(): Listener {
+    return wakeupListener({
       connect: () => this.#parts.connect({ name: 'svc-comm relay listen', settings: {} }),
       db: this.#links.control,
       owner: this.owner,

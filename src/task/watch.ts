@@ -1,6 +1,6 @@
 import type { DatabaseConnection } from '../database/connection.ts';
 import type { SqlExecutor } from '../database/executor.ts';
-import { DatabaseLink } from '../database/link.ts';
+import { Listener } from '../database/listener.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { parseNotice, TASK_CHANNEL, type TaskNotice, type WorkerNotice } from './sql/channel.ts';
 import { readEnded } from './sql/read.ts';
@@ -29,8 +29,9 @@ export class TaskWatch {
   readonly #options: TaskWatchOptions;
   readonly #listeners = new Map<string, Set<WatchListener>>();
   readonly #everything = new Set<(notice: TaskNotice | WorkerNotice) => void>();
-  #link: DatabaseLink | undefined;
-  #reconnecting: Promise<void> | undefined;
+  readonly #closed = new AbortController();
+  #listener: Listener | undefined;
+  #listening: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
   #isOpen = false;
@@ -43,26 +44,32 @@ export class TaskWatch {
   async open(signal: AbortSignal): Promise<void> {
     this.#isOpen = true;
     if (!this.#options.listen) return;
-    const { connect, logger } = this.#options;
-    this.#link = new DatabaseLink({
+    const { connect, db, logger } = this.#options;
+    const listener = new Listener({
       name: 'tasks listen',
       connect,
+      db,
+      channel: TASK_CHANNEL,
       logger,
-      onConnect: (connection) => connection.listen(TASK_CHANNEL, (payload) => this.#heard(payload)),
+      instead: 'the rows of tasks are looked at',
+      onNotify: (payload) => this.#heard(payload),
       // What ended meanwhile was told to nobody.
-      onLost: () => this.#lookSoon(),
+      onHears: () => this.#lookSoon(),
     });
-    await this.#link.open(signal, false).catch((error: unknown) => {
+    this.#listener = listener;
+    const opened = listener.open(signal).catch((error: unknown) => {
       logger.warn({ error }, 'cannot listen for what becomes of tasks; looking at their rows instead');
     });
+    this.#listening = opened.then(() => listener.run(this.#closed.signal));
+    await opened;
   }
 
   async close(): Promise<void> {
     this.#isOpen = false;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#link?.close();
-    this.#link = undefined;
+    this.#closed.abort();
+    await this.#listening;
   }
 
   /** @returns the function that ends it */
@@ -109,21 +116,12 @@ export class TaskWatch {
     }, ms);
   }
 
-  /** One attempt at a time: it goes on until there is a connection, or the link is closed. */
-  #reconnect(link: DatabaseLink): void {
-    const ended = () => {
-      this.#reconnecting = undefined;
-    };
-    this.#reconnecting ??= link.connected().then(ended, ended);
-  }
-
   async #look(): Promise<void> {
     this.#isLooking = true;
     try {
-      if (this.#link && !this.#link.isConnected) this.#reconnect(this.#link);
       const ended = await readEnded(this.#options.db, this.#options.schema, [...this.#listeners.keys()]);
       for (const id of ended) this.#tell({ kind: 'look', id });
-      if (!this.#link?.isConnected) for (const id of this.#listeners.keys()) this.#tell({ kind: 'deaf', id });
+      if (!this.#listener?.hears) for (const id of this.#listeners.keys()) this.#tell({ kind: 'deaf', id });
     } catch (error) {
       if (this.#isOpen) this.#options.logger.warn({ error }, 'could not look at the rows of tasks; looking again');
     } finally {

@@ -159,10 +159,11 @@ export class Worker implements Service {
     // What then still runs has its grace time within the whole.
     await runner.drain(Math.max(0, drainMs - graceMs));
     clearTimeout(giveUp);
+    // Before what it proves by that it hears.
+    await watch.close();
     await Promise.all([housekeeping.stop(), db.close(), ends.close()]);
     await pool.stop();
     await this.#subscription?.stop();
-    await watch.close();
     this.#subscription = undefined;
     this.#workings = undefined;
   }

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from '../lifecycle/logger.ts';
+import { backoffMs } from '../util/backoff.ts';
+import { Bell } from '../util/bell.ts';
+import { deferred } from '../util/deferred.ts';
+import { linkedSignal } from '../util/linked-signal.ts';
+import { sleep } from '../util/sleep.ts';
+import { unlessAborted } from '../util/unless-aborted.ts';
+import type { DatabaseConnection } from './connection.ts';
+import type { SqlExecutor } from './executor.ts';
+import { DatabaseLink } from './link.ts';
+
+export interface ListenerOptions {
+  /** For logs. */
+  readonly name: string;
+  /** Opens the connection that listens and does nothing else. */
+  readonly connect: () => Promise<DatabaseConnection>;
+  /** Another connection: what one notifies, the other must hear. */
+  readonly db: SqlExecutor;
+  readonly channel: string;
+  readonly logger: Logger;
+  /** What is done while nothing is heard, for the log: `the outbox is polled`. */
+  readonly instead: string;
+  /** Must not throw. */
+  readonly onNotify: (payload: string) => void;
+  /** Told when it changes, and once at the start. */
+  readonly onHears: (hears: boolean) => void;
+}
+
+/**
+ * How often it is tried whether notifications arrive: a pooler, a dead peer, or the primary of before a fail-over takes
+ * LISTEN and stays silent.
+ */
+const PROBE_EVERY_MS = 10_000;
+const PROBE_TIMEOUT_MS = 2000;
+/** What others have notified to hear it themselves is for nobody else. */
+const PROBE = 'probe:';
+/** Between connections on which nothing was heard. */
+const AGAIN = Object.freeze({ initialMs: 100, maxMs: PROBE_EVERY_MS });
+
+/** Listens on a channel, on a connection of its own that is made anew when it was lost, and proves to itself that it hears. */
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #link: DatabaseLink;
+  readonly #probe = `${PROBE}${randomUUID()}`;
+  readonly #lost = new Bell();
+  #heard = deferred();
+  #hears: boolean | undefined;
+
+  constructor(options: ListenerOptions) {
+    const { name, connect, channel, logger } = options;
+    this.#options = options;
+    this.#link = new DatabaseLink({
+      name,
+      connect,
+      logger,
+      onConnect: (connection) => connection.listen(channel, (payload) => this.#take(payload)),
+      onLost: () => {
+        this.#say(false);
+        this.#lost.ring();
+      },
+    });
+  }
+
+  /** Whether notifications are known to arrive. */
+  get hears(): boolean {
+    return this.#hears === true;
+  }
+
+  /** Makes one attempt to connect. @throws DatabaseUnavailableError, DatabaseAccessRefusedError */
+  async open(signal: AbortSignal): Promise<void> {
+    await this.#link.open(signal, false);
+  }
+
+  /** Connects and proves, again and again until the signal aborts; then it closes. */
+  async run(signal: AbortSignal): Promise<void> {
+    let silent = 0;
+    while (!signal.aborted) {
+      this.#lost.clear();
+      const hears = await this.#prove(signal);
+      if (signal.aborted) break;
+      this.#say(hears);
+      if (hears) {
+        silent = 0;
+        await this.#lost.wait(signal, PROBE_EVERY_MS);
+      } else {
+        await this.#link.reset();
+        await sleep(backoffMs(silent++, AGAIN), signal);
+      }
+    }
+    // The end of our own connection is no news.
+    this.#hears = false;
+    await this.#link.close();
+  }
+
+  /** @returns whether a notification arrived */
+  async #prove(signal: AbortSignal): Promise<boolean> {
+    const { db, channel, logger } = this.#options;
+    this.#heard = deferred();
+    const over = new AbortController();
+    const { signal: until, unlink } = linkedSignal(signal, over.signal);
+    try {
+      await this.#link.open(signal);
+      // While the database is down it waits for that: whoever ends us need not.
+      await unlessAborted(db.query('SELECT pg_notify($1, $2)', [channel, this.#probe]), signal);
+      const late = sleep(PROBE_TIMEOUT_MS, until).then(() => false);
+      return await Promise.race([this.#heard.promise.then(() => true), late]);
+    } catch (error) {
+      logger.debug({ error }, 'could not try whether notifications arrive');
+      return false;
+    } finally {
+      over.abort();
+      unlink();
+    }
+  }
+
+  #take(payload: string): void {
+    if (payload === this.#probe) this.#heard.resolve();
+    else if (!payload.startsWith(PROBE)) this.#options.onNotify(payload);
+  }
+
+  #say(hears: boolean): void {
+    if (hears === this.#hears) return;
+    const { name, logger, instead, onHears } = this.#options;
+    const fields = { connection: name };
+    if (!hears) logger.warn(fields, `notifications do not arrive (a pooler, or a lost connection): ${instead}`);
+    else if (this.#hears === false) logger.info(fields, 'notifications arrive again');
+    this.#hears = hears;
+    onHears(hears);
+  }
+}
