@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
-import { DatabaseLink } from '../database/link.ts';
+import type { DatabaseLink } from '../database/link.ts';
+import { ServerLinks } from '../database/server-links.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { Intake } from './intake.ts';
@@ -36,8 +37,10 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
   const { connect, schema, logger, listen, options, registry, nodeArguments, variables, load, onOutput } = parts;
   const owner = uuidv7();
   const queue = parts.topologySpec.queue.name;
-  const db = new DatabaseLink({ name: 'worker', connect: () => connect('worker', CLAIM_SETTINGS), logger });
-  const ends = new DatabaseLink({ name: 'worker ends', connect: () => connect('worker ends'), logger });
+  // On another server than that of the claim the end of a run finds no row.
+  const links = new ServerLinks({ logger });
+  const db = links.add({ name: 'worker', connect: () => connect('worker', CLAIM_SETTINGS) });
+  const ends = links.add({ name: 'worker ends', connect: () => connect('worker ends') });
   const { pollMs, leaseMs } = options;
   const watch = new TaskWatch({ connect: () => connect('worker listen'), db, schema, logger, pollMs, listen });
   const pool = new ProcessPool({

@@ -151,8 +151,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'what a relay has read on another server is void',
-    file: 'outbox/relay-links.ts',
-    takes: 'if (hasMoved) this.#options.onMoved();',
+    file: 'database/server-links.ts',
+    takes: 'if (hasMoved) this.#options.onMoved?.();',
     puts: 'void hasMoved;',
     testFile: 'integration/relay-other-server.test.ts',
     title:
