@@ -1,3 +1,4 @@
+import { deferred } from '../util/deferred.ts';
 import type { TaskDefinition } from './definition.ts';
 import type { ClaimedTask } from './sql/claim.ts';
 import type { FinishedRun } from './sql/finish.ts';
@@ -25,6 +26,8 @@ export interface RunParts {
 export class TaskRun {
   readonly task: ClaimedTask;
   readonly definition: TaskDefinition;
+  /** Resolved when nothing of it runs, and nothing is to be written of it any more. */
+  readonly settled = deferred();
   readonly #parts: RunParts;
   readonly #ended = new AbortController();
   #process: TaskProcess | undefined;
@@ -49,6 +52,11 @@ export class TaskRun {
   /** Its function has ended, and its process may run another task by now; its end may have to be written still. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** It is over, and how it ended is to be written. */
+  get hasEnd(): boolean {
+    return this.#isOver && this.#reason !== 'lost';
   }
 
   /** Ends it; the first reason holds. Does nothing when it is over. */
@@ -84,7 +92,6 @@ export class TaskRun {
       const end = await process.run(message, onProgress);
       if (this.#reason !== undefined) await (this.#gone ?? process.over);
       else if (end.kind === 'unbegun') return 'unbegun';
-      this.#isOver = true;
       return this.#finished(end, process.takeOutput());
     } finally {
       clearTimeout(timer);
@@ -104,6 +111,7 @@ export class TaskRun {
   }
 
   #finished(end: RunEnd | undefined, log: string | undefined): FinishedRun | undefined {
+    this.#isOver = true;
     const { id, attempt } = this.task;
     const base = { id, attempt, result: null, error: null, log: log ?? null, retryMs: null };
     switch (this.#reason) {

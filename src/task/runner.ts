@@ -143,16 +143,23 @@ export class Runner {
 
   async #run({ task, sinceMs }: Claimed, early: EndReason | undefined): Promise<void> {
     const { registry, options, ledger, stats, telemetry, onBegin, onAgain } = this.#parts;
+    onBegin(task.id, sinceMs);
+    const before = this.runs.get(task.id);
+    // A fail-over has lost the claim of one that has ended: its end is being written, and the row takes it for this claim.
+    if (before?.hasEnd && before.task.attempt === task.attempt) return;
     const { definition } = registry.get(task.name);
     const progress = ledger.progressOf(task);
     const run = new TaskRun({ task, definition, options, onProgress: progress.report });
     this.runs.set(task.id, run);
-    onBegin(task.id, sinceMs);
     stats.started += 1;
     if (early ?? this.#isDraining) run.end(early ?? 'stop');
     const finished = await telemetry.running(
       task,
-      (traceparent) => this.#inProcess(run, traceparent),
+      async (traceparent) => {
+        // With nothing to wait for it takes its process in the turn in which its claim is answered: `room` counts on that.
+        if (before && !before.hasEnd) await this.#supersede(before);
+        return this.#inProcess(run, traceparent);
+      },
       (end) => end?.state,
     );
     if (finished?.retryMs !== null) onAgain(task.id);
@@ -166,11 +173,26 @@ export class Runner {
     });
   }
 
+  /**
+   * Ends a run whose task this worker has claimed again: a fail-over lost its claim, or its lease is over by the database's
+   * clock. Resolves when its processes have gone.
+   */
+  async #supersede(run: TaskRun): Promise<void> {
+    const { logger } = this.#parts;
+    logger.warn(
+      { taskId: run.task.id },
+      'a task that runs here was claimed again; its first run ends before the second begins',
+    );
+    run.end('lost');
+    await run.settled.promise;
+  }
+
   async #end(run: TaskRun, finished: FinishedRun | undefined): Promise<void> {
     const { task, definition } = run;
     if (finished) await this.#write(finished);
     else this.#parts.stats.lost += 1;
     if (this.runs.get(task.id) === run) this.runs.delete(task.id);
+    run.settled.resolve();
     if (definition.maxConcurrency > 0 && definition.onFull === 'queue') this.#parts.onPlaceFree(definition.name);
   }
 
