@@ -50,14 +50,14 @@ export class Ledger {
 
   /** Keeps the latest of what a run reports while the one before is written. Failures are left: the next is soon there. */
   progressOf({ id, attempt }: ClaimedTask): ProgressOfRun {
-    const { db, schema } = this.#parts;
+    const { db, schema, owner } = this.#parts;
     let latest: [number, string | undefined] | undefined;
     let writing: Promise<void> | undefined;
     const write = async () => {
       while (latest) {
         const [fraction, note] = latest;
         latest = undefined;
-        await saveProgress(db, schema, { id, attempt, fraction, note }).catch(() => undefined);
+        await saveProgress(db, schema, owner, { id, attempt, fraction, note }).catch(() => undefined);
       }
       writing = undefined;
     };

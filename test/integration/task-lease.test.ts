@@ -10,7 +10,7 @@ import { connectDatabase } from '../../src/database/connection.ts';
 import { OverMaxConcurrencyError, StartAbortedError, TaskLostError } from '../../src/errors.ts';
 import { measureIsolation } from '../../src/task/isolation.ts';
 import { TaskRun } from '../../src/task/run.ts';
-import { type FinishedRun, finishTasks } from '../../src/task/sql/finish.ts';
+import { type FinishedRun, finishTasks, saveProgress } from '../../src/task/sql/finish.ts';
 import { TaskProcess } from '../../src/task/task-process.ts';
 import { DEFAULT_WORKER_OPTIONS } from '../../src/task/worker-options.ts';
 import { LogLines } from '../support/broker-kit.ts';
@@ -265,6 +265,19 @@ describe('the row', () => {
     expect(await finish(first, { id, attempt: 1, state: 'FAILURE' })).toEqual(new Set());
     expect(await finish(second, { id, attempt: 1, state: 'SUCCESS' })).toEqual(new Set([id]));
     expect((await kit.tasks.record(id)).state).toBe('SUCCESS');
+  });
+
+  it('takes no progress of another worker, whose claim of the same attempt a fail-over has lost', async () => {
+    const [first, second] = [randomUUID(), randomUUID()];
+    const id = await started(1, second);
+    const { url, schema } = kit.kit.db;
+    const db = await connectDatabase({ url });
+    onTestFinished(() => db.close());
+    await saveProgress(db, schema, first, { id, attempt: 1, fraction: 0.9, note: 'lost' });
+    const before = await kit.tasks.record(id);
+    expect([before.progress, before.note]).toEqual([undefined, undefined]);
+    await saveProgress(db, schema, second, { id, attempt: 1, fraction: 0.1, note: 'ours' });
+    expect(await kit.tasks.record(id)).toMatchObject({ progress: 0.1, note: 'ours' });
   });
 
   it('of a task whose workers were lost as often as may be says so', async () => {

@@ -75,15 +75,17 @@ const COLUMNS: readonly ((run: FinishedRun) => string | null)[] = [
   (run) => (run.retryMs === null ? null : String(run.retryMs)),
 ];
 
-/** Keeps the progress of a run and tells it. Changes nothing when the run is not ours any more. */
+/** Keeps the progress of a run and tells it. Changes nothing when the run is not the owner's any more. */
 export async function saveProgress(
   db: SqlExecutor,
   schema: string,
+  owner: string,
   run: { readonly id: string; readonly attempt: number; readonly fraction: number; readonly note: string | undefined },
 ): Promise<void> {
   const sql = `WITH kept AS (
     UPDATE ${qualified(schema, 'svc_comm_task')} SET progress = $3::float8, note = $4::text
-     WHERE id = $1::uuid AND attempt = $2::int AND state = 'STARTED' RETURNING id
+     WHERE id = $1::uuid AND attempt = $2::int AND owner = $5::uuid AND state = 'STARTED' RETURNING id
   ) SELECT pg_notify('${TASK_CHANNEL}', id || ' progress ' || $3::text || coalesce(' ' || $4::text, '')) FROM kept`;
-  await db.query(sql, [run.id, String(run.attempt), String(run.fraction), run.note ?? null], `svc_comm_progress`);
+  const params = [run.id, String(run.attempt), String(run.fraction), run.note ?? null, owner];
+  await db.query(sql, params, `svc_comm_progress`);
 }
