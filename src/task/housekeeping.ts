@@ -71,6 +71,14 @@ export class Housekeeping {
     this.#renewedMs.set(id, sinceMs);
   }
 
+  /**
+   * Asks for the leases at once: a fail-over may have lost claims, and others run these tasks beside us until we know. The
+   * answer is not waited for: nobody can use the new connection before this returns.
+   */
+  reconnected(): void {
+    void this.#try('renew the leases of tasks', () => this.#renew());
+  }
+
   /** Whether the lease may have run out: another may have begun it. */
   isOver(id: string): boolean {
     const { leaseMs } = this.#parts.options;
@@ -82,11 +90,15 @@ export class Housekeeping {
     while (!signal.aborted) {
       await sleep(ms, signal);
       if (signal.aborted) return;
-      try {
-        await work();
-      } catch (error) {
-        if (!signal.aborted) this.#parts.logger.warn({ error }, `could not ${what}; trying again`);
-      }
+      await this.#try(what, work);
+    }
+  }
+
+  async #try(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!this.#ended.signal.aborted) this.#parts.logger.warn({ error }, `could not ${what}; trying again`);
     }
   }
 

@@ -39,7 +39,11 @@ export function assembleWorkings(parts: WorkerParts, isolation: Isolation, stats
   const queue = parts.topologySpec.queue.name;
   // On another server than that of the claim the end of a run finds no row.
   const links = new ServerLinks({ logger });
-  const db = links.add({ name: 'worker', connect: () => connect('worker', CLAIM_SETTINGS) });
+  const db = links.add({
+    name: 'worker',
+    connect: () => connect('worker', CLAIM_SETTINGS),
+    onConnect: async () => housekeeping.reconnected(),
+  });
   const ends = links.add({ name: 'worker ends', connect: () => connect('worker ends') });
   const { pollMs, leaseMs } = options;
   const watch = new TaskWatch({ connect: () => connect('worker listen'), db, schema, logger, pollMs, listen });

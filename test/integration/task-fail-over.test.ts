@@ -1,9 +1,11 @@
 /** What becomes of tasks that run when the database takes their claims back: it failed over, or its clock jumped. */
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { connectDatabase } from '../../src/database/connection.ts';
+import { LogLines } from '../support/broker-kit.ts';
 import { processesWith } from '../support/processes.ts';
 import { WorkerKit } from '../support/task-kit.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
@@ -96,5 +98,45 @@ describe('a worker that claims a task again whose run has ended', () => {
     await expect.poll(() => worker.stats).toMatchObject({ running: 0, started: 1, finished: 1, lost: 0 });
     await worker.stop();
     expect(lines(file)).toEqual(ended);
+  });
+});
+
+describe('a worker', () => {
+  it('asks for its leases as soon as its connection is back, and ends what a fail-over has taken from it', async () => {
+    const proxy = await TcpProxy.to(kit.kit.db.url);
+    onTestFinished(() => proxy.close());
+    const log = new LogLines();
+    const worker = kit.worker(
+      { concurrency: 2, leaseMs: LEASE_MS },
+      {
+        connect: (name, settings = {}) =>
+          connectDatabase({ url: proxy.url(kit.kit.db.url), applicationName: name, settings }),
+        logger: log,
+      },
+    );
+    await worker.start();
+    const [taken, kept] = ['taken', 'kept'].map((word) => `${word}-${process.pid}`) as [string, string];
+    const begun = async (title: string) => {
+      const handle = await kit.tasks.submit('titled', { title });
+      await expect.poll(async () => (await handle.record()).note).toBe(title);
+      return handle;
+    };
+    const [lost, ours] = [await begun(taken), await begun(kept)];
+    proxy.refuse();
+    proxy.cut();
+    // Another worker has claimed it from the new primary, to which the first claim never came.
+    const another = randomUUID();
+    await change(lost.id, `owner = '${another}'`);
+    const leaseOf = async () => (await kit.kit.row(ours.id)).lease_until as Date;
+    const before = await leaseOf();
+    proxy.heal();
+    await expect.poll(() => log.count('not ours any more; ending it')).toBe(1);
+    await expect.poll(() => processesWith(taken)).toEqual([]);
+    expect(await kit.kit.row(lost.id)).toMatchObject({ state: 'STARTED', attempt: 1, owner: another });
+    expect((await leaseOf()).getTime()).toBeGreaterThan(before.getTime());
+    expect(processesWith(kept)).toHaveLength(1);
+    expect(await ours.cancel({ timeout: 20 })).toEqual({ state: 'REVOKED', hadEnded: false });
+    await worker.stop();
+    expect(worker.stats).toMatchObject({ started: 2, finished: 1, lost: 1 });
   });
 });
