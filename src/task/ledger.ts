@@ -2,7 +2,7 @@ import type { DatabaseLink } from '../database/link.ts';
 import { Batcher } from '../util/batcher.ts';
 import type { TaskDefinition } from './definition.ts';
 import { type ClaimedTask, claimTasks, findClaimable } from './sql/claim.ts';
-import { type FinishedRun, finishTasks, saveProgress } from './sql/finish.ts';
+import { bytesOf, type FinishedRun, finishTasks, saveProgress } from './sql/finish.ts';
 
 export interface LedgerParts {
   readonly db: DatabaseLink;
@@ -27,12 +27,17 @@ export interface Claimed {
 }
 
 const MOST_IN_A_BATCH = 100;
+/** A statement is in memory several times: as results, as parameters, and as what is sent. */
+const MOST_BYTES_IN_A_BATCH = 8 * 1024 * 1024;
 
 /** What a worker writes of its tasks; what is to be written while a statement is under way goes together in the next. */
 export class Ledger {
   readonly #parts: LedgerParts;
   readonly #claims = new Batcher<string, Claimed | undefined>((ids) => this.#claim(ids), MOST_IN_A_BATCH);
-  readonly #ends = new Batcher<FinishedRun, boolean>((runs) => this.#finish(runs), MOST_IN_A_BATCH);
+  readonly #ends = new Batcher<FinishedRun, boolean>((runs) => this.#finish(runs), MOST_IN_A_BATCH, {
+    of: bytesOf,
+    most: MOST_BYTES_IN_A_BATCH,
+  });
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;

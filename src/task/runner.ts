@@ -10,7 +10,7 @@ import { failureOf } from './process-message.ts';
 import type { ProcessPool } from './process-pool.ts';
 import type { TaskRegistry } from './registry.ts';
 import { type EndReason, TaskRun } from './run.ts';
-import type { FinishedRun } from './sql/finish.ts';
+import { bytesOf, type FinishedRun } from './sql/finish.ts';
 import type { WorkerOptions } from './worker-options.ts';
 import type { WorkerStats } from './worker-stats.ts';
 
@@ -43,6 +43,8 @@ const RETRY_MS = 200;
 const MOST_TAKEN = 5;
 /** Ends that wait for the database: with more of them nothing new is begun. */
 const MOST_UNWRITTEN = 100;
+/** What these have to write together; those that run come on top. */
+const MOST_UNWRITTEN_BYTES = 16 * 1024 * 1024;
 
 /** Takes offers as long as it has room for them, and brings each from its claim to the end that is written. */
 export class Runner {
@@ -55,6 +57,7 @@ export class Runner {
   #busy = 0;
   /** Have ended, and their end is being written. */
   #writing = 0;
+  #writingBytes = 0;
   readonly #quiet = deferred();
   #isDraining = false;
 
@@ -65,7 +68,7 @@ export class Runner {
   /** How many more it would take. */
   get room(): number {
     const { pool, options } = this.#parts;
-    if (this.#isDraining) return 0;
+    if (this.#isDraining || this.#writingBytes >= MOST_UNWRITTEN_BYTES) return 0;
     const { concurrency } = options;
     const free = Math.min(concurrency - this.#busy, concurrency + MOST_UNWRITTEN - this.#busy - this.#writing);
     return Math.max(0, Math.min(free, pool.capacity - this.#claiming.size));
@@ -163,11 +166,14 @@ export class Runner {
       (end) => end?.state,
     );
     if (finished?.retryMs !== null) onAgain(task.id);
+    const bytes = finished ? bytesOf(finished) : 0;
     this.#writing += 1;
+    this.#writingBytes += bytes;
     // The next one begins while this one's end is written.
     const end = progress.written().then(() => this.#end(run, finished));
     void end.finally(() => {
       this.#writing -= 1;
+      this.#writingBytes -= bytes;
       this.#rest();
       this.fill();
     });

@@ -18,6 +18,10 @@ export interface FinishedRun {
   readonly retryMs: number | null;
 }
 
+/** What there is to write of it that may be large. */
+export const bytesOf = ({ result, error, log }: FinishedRun): number =>
+  [result, error, log].reduce((sum, text) => sum + (text === null ? 0 : Buffer.byteLength(text)), 0);
+
 /**
  * For several runs at once: compare and set on owner and attempt (a database that failed over may have lost a claim, and
  * another worker's has the same number then), the places come free, who waits is told. A run that somebody asked to end
