@@ -10,7 +10,9 @@ import { TemporaryQueue } from './temporary-queue.ts';
 
 /** So many wait on the broker for a watcher that is slow; of more the oldest go. */
 const MAX_WAITING = 10_000;
-const PREFETCH = 500;
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** AMQP counts messages, and each may have 16 MiB. */
+const PREFETCH = 20;
 
 /**
  * Looks at what passes an exchange by a temporary queue of its own: every queue gets its own copy, so that consumers miss
@@ -38,7 +40,7 @@ export function exchangeWatch(connection: BrokerConnection, options: WatchOption
       await channel.checkExchange(exchange);
       await channel.bindQueue(queue, exchange, pattern);
     },
-    arguments: { 'x-max-length': MAX_WAITING },
+    arguments: { 'x-max-length': MAX_WAITING, 'x-max-length-bytes': MAX_WAITING_BYTES },
     prefetch: PREFETCH,
     onMessage: async (message, channel) => {
       await show(message);

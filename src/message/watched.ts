@@ -10,6 +10,6 @@ export interface WatchOptions {
   readonly exchange: string;
   /** As a queue is bound: a pattern on a topic exchange, a routing key on a direct one. @default '#' */
   readonly pattern?: string | undefined;
-  /** What it throws, or its promise rejects with, is logged. Of more than 500 that are not done the broker waits. */
+  /** What it throws, or its promise rejects with, is logged. Of more than 20 that are not done the broker waits. */
   readonly onMessage: (message: WatchedMessage) => unknown;
 }
