@@ -106,7 +106,8 @@ export class InFlight implements Incoming, LaneItem<InFlight>, Linked<InFlight> 
   /** @returns false, and nothing changes, when it cannot go there from where it is: someone else was faster */
   move(to: InFlightState): boolean {
     if (!MOVES[this.#state].includes(to)) return false;
-    if (to === 'running') this.renewBody();
+    // What is parsed takes several times its bytes, and of those that rest there may be as many as are handed out.
+    this.renewBody();
     this.#state = to;
     return true;
   }

@@ -92,7 +92,7 @@ export interface Settings {
   readonly tests?: readonly string[] | undefined;
   /** Globs of the files that define processes. */
   readonly processes?: readonly string[] | undefined;
-  /** Messages that the broker hands out ahead, ≥ 1. @default 100 */
+  /** Messages that the broker hands out ahead, ≥ 1; so many are in memory, whatever their size. @default 100 */
   readonly prefetch?: number | undefined;
   /** Handlers that run at once, ≥ 1. @default 20 */
   readonly concurrency?: number | undefined;

@@ -92,7 +92,7 @@ export const settingsSchema = z.strictObject({
   processes: described(globList().prefault([...DEFAULTS.processes]), globs('Files that define processes')),
   prefetch: described(
     wholeNumber(1, 65_535).prefault(DEFAULTS.prefetch),
-    count(1, 'Messages that the broker hands out ahead', 65_535),
+    count(1, 'Messages that the broker hands out ahead; so many are in memory, whatever their size', 65_535),
   ),
   concurrency: described(
     wholeNumber(1).prefault(DEFAULTS.concurrency),
