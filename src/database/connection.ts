@@ -53,8 +53,12 @@ export const DEFAULT_CONNECTION_OPTIONS = Object.freeze({
   prepare: true,
 });
 
-/** Who listens says nothing for hours, and is not to be ended for it, whatever is set for the role or the database. */
-const OWN_SETTINGS = Object.freeze({ idle_session_timeout: '0' });
+const ISOLATION = 'read committed';
+/**
+ * Whatever is set for the role or the database: who listens says nothing for hours, and is not to be ended for it, and a
+ * statement that waited for a lock is to go on with what was committed meanwhile.
+ */
+const OWN_SETTINGS = Object.freeze({ idle_session_timeout: '0', default_transaction_isolation: ISOLATION });
 const KEEPALIVE_MS = 10_000;
 const CLOSE_MS = 1000;
 
@@ -75,6 +79,8 @@ class PgConnection implements DatabaseConnection {
   readonly #client: Client;
   readonly #lost = new AbortController();
   #isPooled = false;
+  /** Whether transactions of the pooler's sessions are to say which isolation is theirs. */
+  #isOtherwiseIsolated = false;
   readonly #channels = new Map<string, (payload: string) => void>();
   #last: Promise<unknown> = Promise.resolve();
 
@@ -111,7 +117,10 @@ class PgConnection implements DatabaseConnection {
       await this.#client.connect();
       if (!this.#options.prepare) return;
       this.#isPooled = await isBehindPooler(this.#client);
-      if (this.#isPooled) return;
+      if (this.#isPooled) {
+        this.#isOtherwiseIsolated = await isIsolatedOtherwise(this.#client);
+        return;
+      }
       for (const [name, value] of Object.entries({ ...OWN_SETTINGS, ...this.#options.settings })) {
         await this.#client.query('SELECT set_config($1, $2, false)', [name, value]);
       }
@@ -159,9 +168,9 @@ class PgConnection implements DatabaseConnection {
 
   async #withSettings<T>(work: () => Promise<T>): Promise<T> {
     const settings = Object.entries(this.#options.settings);
-    if (!this.#isPooled || settings.length === 0) return work();
+    if (!this.#isPooled || (settings.length === 0 && !this.#isOtherwiseIsolated)) return work();
     const local = settings.map(([name, value]) => `SET LOCAL ${quoteIdentifier(name)} = ${escapeLiteral(value)}`);
-    await this.#client.query(['BEGIN', ...local].join('; '));
+    await this.#client.query([`BEGIN ISOLATION LEVEL ${ISOLATION}`, ...local].join('; '));
     try {
       const result = await work();
       await this.#client.query('COMMIT');
@@ -195,4 +204,11 @@ class PgConnection implements DatabaseConnection {
     this.#socket.destroy();
     this.#lost.abort(reason);
   }
+}
+
+async function isIsolatedOtherwise(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ level: string }>(
+    `SELECT current_setting('default_transaction_isolation') AS level`,
+  );
+  return rows[0]?.level !== ISOLATION;
 }

@@ -1,13 +1,8 @@
+import { isConflict } from '../database/database-error.ts';
 import type { SqlExecutor } from '../database/executor.ts';
 import type { DatabaseLink } from '../database/link.ts';
 import type { Transactions } from '../database/transactions.ts';
-import {
-  CommitAbortedError,
-  CommitUnknownError,
-  DatabaseBusyError,
-  DatabaseUnavailableError,
-  DeadlockError,
-} from '../errors.ts';
+import { CommitAbortedError, CommitUnknownError, DatabaseBusyError, DatabaseUnavailableError } from '../errors.ts';
 import { BoundLogger } from '../lifecycle/bound-logger.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import type { TaskFailure } from '../task/state.ts';
@@ -258,6 +253,6 @@ function endedStep(position: number, end: Exclude<StepEnd, { kind: 'aborted' }>)
 const isPassing = (error: unknown): boolean =>
   error instanceof DatabaseUnavailableError ||
   error instanceof DatabaseBusyError ||
-  error instanceof DeadlockError ||
+  isConflict(error) ||
   error instanceof CommitAbortedError ||
   error instanceof CommitUnknownError;

@@ -47,13 +47,18 @@ export class ProcessKit {
     return this.#db;
   }
 
-  service(instances: Settings['instances'] = {}, messageRouter = new MessageRouter()): SvcCommService {
+  /** @param databaseUrl another way to the kit's database; only on servers of the machine */
+  service(
+    instances: Settings['instances'] = {},
+    messageRouter = new MessageRouter(),
+    databaseUrl?: string,
+  ): SvcCommService {
     const isReal = this.ground === 'real servers';
     const settings = resolveSettings(
       {
         appId: this.schema,
         brokerUrl: isReal ? testBrokerUrl() : 'embedded:memory',
-        databaseUrl: isReal ? this.db.url : 'embedded:memory',
+        databaseUrl: databaseUrl ?? (isReal ? this.db.url : 'embedded:memory'),
         schema: this.schema,
         logLevel: 'silent',
         worker: { concurrency: 2, grace: '500ms' },
