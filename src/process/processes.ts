@@ -84,9 +84,11 @@ export interface EndOptions {
 }
 
 interface Opened {
-  /** For what goes on without anybody: it waits for the database. */
+  /** For the instances that run here, alone: behind what others ask for their leases would run out. */
+  readonly running: DatabaseLink;
+  /** For those who ask, and the sweeper. */
   readonly db: DatabaseLink;
-  /** For those who ask: they are told that it is down. */
+  /** The same: they are told that it is down. */
   readonly asked: SqlExecutor;
   readonly leases: InstanceLeases;
   readonly sweeper: InstanceSweeper;
@@ -200,7 +202,7 @@ export class Processes implements Service {
     fingerprint: string,
   ): Promise<CreateResult> {
     const { schema, logger, transactions, tasks } = this.#parts;
-    const { db, asked, leases } = this.#opened;
+    const { running: db, asked, leases } = this.#opened;
     const { id, submitter, raw } = options;
     const { body, problems } = await readInput(definition, given);
     const snapshot = snapshotOf(body, options, definition.id);
@@ -263,8 +265,10 @@ export class Processes implements Service {
 
   async #start(signal: AbortSignal): Promise<void> {
     const { connect, schema, logger, wait, leaseMs, retentionMs } = this.#parts;
-    const db = new DatabaseLink({ name: this.name, connect: () => connect(this.name), logger });
-    const leases = new InstanceLeases({ db, schema, leaseMs, logger });
+    const link = (name: string) => new DatabaseLink({ name, connect: () => connect(name), logger });
+    const running = link(`${this.name} running`);
+    const db = link(this.name);
+    const leases = new InstanceLeases({ db: running, schema, leaseMs, logger });
     const sweeper = new InstanceSweeper({
       withDatabase: (work) => work(db),
       schema,
@@ -272,8 +276,9 @@ export class Processes implements Service {
       retentionMs,
       logger,
     });
-    this.#open = { db, asked: db.within(ASKED_MS), leases, sweeper };
+    this.#open = { running, db, asked: db.within(ASKED_MS), leases, sweeper };
     await db.open(signal, wait);
+    await running.open(signal, wait);
     leases.start();
     await sweeper.start();
   }
@@ -281,9 +286,9 @@ export class Processes implements Service {
   async #stop(): Promise<void> {
     const open = this.#open;
     if (!open) return;
-    const { leases, sweeper, db } = open;
+    const { leases, sweeper, running, db } = open;
     leases.end('stop');
-    const close = () => Promise.all([sweeper.stop(), leases.stop(), db.close()]);
+    const close = () => Promise.all([sweeper.stop(), leases.stop(), running.close(), db.close()]);
     // A database that is down is not waited for: what cannot be written is ended by its lease.
     const giveUp = setTimeout(() => void close(), GIVE_UP_MS);
     await Promise.allSettled([...this.#underWay]);

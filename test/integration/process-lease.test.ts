@@ -32,11 +32,36 @@ describe('the lease of an instance', () => {
       [id, randomUUID(), ago],
     );
 
+  const lease = async (id: string) =>
+    (await kit.db.pg.query(`SELECT lease_until FROM ${instances()} WHERE id = $1`, [id])).rows[0];
+
   it('is renewed while a synchronous task runs for longer, so that nobody ends it', async () => {
     const id = randomUUID();
     const creating = (await first.processes()).create('brief', {}, { id });
     const { instance } = await creating;
     expect(instance).toMatchObject({ state: 'Complete', tasks: [{ status: 'SUCCESS', result: 'slept' }] });
+  });
+
+  it('is renewed while a list of instances takes longer than the lease', async () => {
+    const processes = await first.processes();
+    const id = randomUUID();
+    const creating = processes.create('slow-start', {}, { id });
+    await started(processes, id);
+    const holder = await kit.db.pg.connect();
+    await holder.query('BEGIN');
+    await holder.query(`LOCK TABLE ${kit.db.table('svc_comm_process_task')} IN ACCESS EXCLUSIVE MODE`);
+    const listed = Promise.all(Array.from({ length: 4 }, () => processes.list()));
+    try {
+      const { lease_until: before } = await lease(id);
+      await expect.poll(async () => (await lease(id)).lease_until - before, { timeout: 10_000 }).toBeGreaterThan(1_000);
+    } finally {
+      await holder.query('COMMIT');
+      holder.release();
+    }
+    await listed;
+    expect(await processes.find(id)).toMatchObject({ state: 'New', tasks: [{ status: 'STARTED' }, {}] });
+    await processes.cancel(id, { timeout: 10 });
+    expect((await creating).instance.state).toBe('Cancelled');
   });
 
   it('stays with the request that made the instance when the same one came in twice at the same time', async () => {

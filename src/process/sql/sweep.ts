@@ -8,9 +8,9 @@ export interface LostInstance {
   readonly state: 'Failed' | 'Cancelled';
 }
 
-/** Of one statement: more would hold their rows for long. */
+/** Of one statement: more would hold their rows for long, and who asks for instances would wait behind it. */
 export const MOST_ENDED = 100;
-export const MOST_FORGOTTEN = 1000;
+export const MOST_FORGOTTEN = 100;
 
 /**
  * Ends instances whose server has not renewed its lease: what ran may have been done or not, what waits will not be.
