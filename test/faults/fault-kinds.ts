@@ -198,6 +198,24 @@ export const FAULT_KINDS = {
       };
     },
   },
+  // What is returned then has others of its key beside it, which are not.
+  'binding of one kind gone': {
+    hits: 'broker',
+    lastsMs: [1000, 2000],
+    isSpecial: true,
+    async inject(world) {
+      const connection = await connect(world.rabbit.url);
+      connection.on('error', () => undefined);
+      const channel = await connection.createChannel();
+      await channel.bindQueue('ordered', 'ledger', 'entry.plain');
+      await channel.unbindQueue('ordered', 'ledger', 'entry.#');
+      return async () => {
+        await channel.bindQueue('ordered', 'ledger', 'entry.#');
+        await channel.unbindQueue('ordered', 'ledger', 'entry.plain');
+        await connection.close();
+      };
+    },
+  },
   'two nodes down': {
     hits: 'broker',
     lastsMs: [5000, 10_000],

@@ -284,7 +284,7 @@ export const ROWS: readonly Row[] = [
         'messages of a key are handled one at a time and in order at concurrency 20',
       ],
     ],
-    n: 'scenario `queues are full`',
+    n: 'scenario `one kind is not bound`',
   },
   {
     row: 25,

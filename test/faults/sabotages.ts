@@ -76,7 +76,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   },
   {
     name: 'no lane for a key in the relay',
-    scenario: 'queues are full',
+    scenario: 'one kind is not bound',
     edits: [
       edit(
         'outbox/relay-lanes.ts',

@@ -33,8 +33,6 @@ export interface TierOptions {
   readonly consumerEnv?: NodeJS.ProcessEnv;
   /** How far the broker is from the consumers, for the length of the run, each way. @default 0 */
   readonly consumerDelayMs?: number;
-  /** Further arguments of the queues. */
-  readonly queueArguments?: object;
   /** A library of `peers/`, whose producers publish themselves, instead of ours. */
   readonly peer?: string;
   /** Looks at the oracle while things flow, and ends at the first violation. @default false */
@@ -76,11 +74,11 @@ interface LoggedFault extends PlannedFault {
 const sharesTransactions = (consumer: Consumer, number: number, env: NodeJS.ProcessEnv) =>
   consumer === 'pool' && number === 2 && env.FAULTS_WORK_MS === undefined;
 
-export const consumerSlot = (consumer: Consumer, number: number, env: NodeJS.ProcessEnv = {}, args: object = {}) => ({
+export const consumerSlot = (consumer: Consumer, number: number, env: NodeJS.ProcessEnv = {}) => ({
   name: `${consumer}-${number}`,
   kind: 'consumer' as const,
   settings: {
-    queue: { name: consumer, singleActiveConsumer: consumer === 'ordered', arguments: args },
+    queue: { name: consumer, singleActiveConsumer: consumer === 'ordered' },
     ...(sharesTransactions(consumer, number, env) ? { inbox: { group: 10 } } : {}),
   },
   env: { FAULTS_CONSUMER: consumer, FAULTS_ORDERED: consumer === 'ordered' ? '1' : '0', ...env },
@@ -200,7 +198,7 @@ async function addPeers(
 
 async function addSlots(
   world: World,
-  { seed, rate, producerEnv, consumerEnv, consumerDelayMs, queueArguments, ...options }: TierOptions,
+  { seed, rate, producerEnv, consumerEnv, consumerDelayMs, ...options }: TierOptions,
 ) {
   for (const i of [1, 2]) {
     const env = { FAULTS_SEED: String(seed * 10 + i), FAULTS_RATE: String(rate / 2), ...producerEnv };
@@ -209,7 +207,7 @@ async function addSlots(
   for (const i of [1, 2]) await world.addSlot({ name: `relay-${i}`, kind: 'relay' });
   for (const consumer of options.consumers ?? CONSUMERS) {
     for (const i of [1, 2]) {
-      const slot = await world.addSlot(consumerSlot(consumer, i, consumerEnv, queueArguments));
+      const slot = await world.addSlot(consumerSlot(consumer, i, consumerEnv));
       if (consumerDelayMs !== undefined) for (const proxy of slot.amqp) proxy.delay(consumerDelayMs);
     }
   }
