@@ -18,6 +18,8 @@ export interface ListenerOptions {
   /** Another connection: what one notifies, the other must hear. */
   readonly db: SqlExecutor;
   readonly channel: string;
+  /** Called before each proof: both connections hear each other on a server that is the wrong one for both. */
+  readonly beforeProof?: (() => Promise<void>) | undefined;
   readonly logger: Logger;
   /** What is done while nothing is heard, for the log: `the outbox is polled`. */
   readonly instead: string;
@@ -95,14 +97,18 @@ export class Listener {
 
   /** @returns whether a notification arrived */
   async #prove(signal: AbortSignal): Promise<boolean> {
-    const { db, channel, logger } = this.#options;
+    const { db, channel, beforeProof, logger } = this.#options;
     this.#heard = deferred();
     const over = new AbortController();
     const { signal: until, unlink } = linkedSignal(signal, over.signal);
     try {
       await this.#link.open(signal);
+      const tell = async () => {
+        await beforeProof?.();
+        await db.query('SELECT pg_notify($1, $2)', [channel, this.#probe]);
+      };
       // While the database is down it waits for that: whoever ends us need not.
-      await unlessAborted(db.query('SELECT pg_notify($1, $2)', [channel, this.#probe]), signal);
+      await unlessAborted(tell(), signal);
       const late = sleep(PROBE_TIMEOUT_MS, until).then(() => false);
       return await Promise.race([this.#heard.promise.then(() => true), late]);
     } catch (error) {

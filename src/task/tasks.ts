@@ -1,6 +1,7 @@
 import { validate as isUuid, v7 as uuidv7 } from 'uuid';
 import type { DatabaseConnection } from '../database/connection.ts';
 import type { SqlExecutor } from '../database/executor.ts';
+import { leaveOldServer } from '../database/leave-old-server.ts';
 import { ASKED_MS, DatabaseLink } from '../database/link.ts';
 import type { Transactions } from '../database/transactions.ts';
 import { InvalidArgumentError, TaskNotFoundError } from '../errors.ts';
@@ -251,7 +252,11 @@ export class Tasks implements Service {
       isHeard: () => workers.hasAny,
     });
     await db.open(signal, wait);
-    const watch = new TaskWatch({ connect: () => connect('tasks listen'), db, schema, logger, pollMs, listen });
+    const watch = new TaskWatch({
+      ...{ db, schema, logger, pollMs, listen },
+      connect: () => connect('tasks listen'),
+      beforeProof: () => leaveOldServer(db, () => connect('tasks')),
+    });
     this.#watch = watch;
     watch.watchAll((notice) => {
       if (notice.kind === 'worker' && notice.queue === queue) workers.heard(notice.id, notice.word);

@@ -15,6 +15,8 @@ export interface TaskWatchOptions {
   readonly pollMs: number;
   /** Whether LISTEN is tried; looking goes on in any case. */
   readonly listen: boolean;
+  /** See `ListenerOptions`. */
+  readonly beforeProof?: () => Promise<void>;
 }
 
 /** `look`: it has ended, its row says how. `deaf`: nothing can be heard at the moment, so look for whatever matters. */
@@ -44,12 +46,13 @@ export class TaskWatch {
   async open(signal: AbortSignal): Promise<void> {
     this.#isOpen = true;
     if (!this.#options.listen) return;
-    const { connect, db, logger } = this.#options;
+    const { connect, db, beforeProof, logger } = this.#options;
     const listener = new Listener({
       name: 'tasks listen',
       connect,
       db,
       channel: TASK_CHANNEL,
+      beforeProof,
       logger,
       instead: 'the rows of tasks are looked at',
       onNotify: (payload) => this.#heard(payload),

@@ -3,6 +3,7 @@ import { connectDatabase } from '../../src/database/connection.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { DatabasePool } from '../../src/database/pool.ts';
 import { knexTransactions, resolveTransactions } from '../../src/database/transactions.ts';
+import { TaskRevokedError } from '../../src/errors.ts';
 import { type OwnPostgres, startOwnPostgres } from '../support/own-servers.ts';
 import { WorkerKit } from '../support/task-kit.ts';
 
@@ -48,4 +49,35 @@ it('a worker whose one connection comes to another server makes the other anew: 
   expect(await handle.result({ timeout: 60 })).toBe(3);
   expect(await handle.record()).toMatchObject({ attempt: 1 });
   expect(worker.stats).toMatchObject({ started: 1, finished: 1, lost: 0 });
+});
+
+it('who waits for a task leaves an old primary that refuses writes and is kept up, and hears of the end on the new one', async () => {
+  const old = await startOwnPostgres({ fsync: false });
+  try {
+    const { schema } = kit.kit.db;
+    const oldPool = new DatabasePool({ url: old.url, applicationName: 'task test' });
+    await oldPool.start();
+    await migrate(oldPool.knex, { schema });
+    let address = old.url;
+    const connect = (name: string) => connectDatabase({ url: address, applicationName: `${schema} ${name}` });
+    const tasks = await kit.kit.tasks({ connect, transactions: resolveTransactions(knexTransactions(), oldPool) });
+    const handle = await tasks.submit('addition', { x: 1, y: 2 });
+    const ended = handle.result({ timeout: 60 }).catch((error: unknown) => error);
+    // What a standby has of it, and becomes the primary.
+    const table = `"${schema}".svc_comm_task`;
+    const { rows } = await oldPool.knex.raw(`SELECT to_jsonb(t)::text AS task FROM ${table} t`);
+    await pool.knex.raw(`INSERT INTO ${table} SELECT * FROM jsonb_populate_record(NULL::${table}, ?::jsonb)`, [
+      rows[0].task,
+    ]);
+    await oldPool.knex.raw('ALTER SYSTEM SET default_transaction_read_only = on');
+    await oldPool.knex.raw('SELECT pg_reload_conf()');
+    await oldPool.stop();
+    address = after.url;
+    await pool.knex.raw(
+      `UPDATE ${table} SET state = 'REVOKED', finished_at = now(), expires_at = now() + interval '1 day'`,
+    );
+    expect(await ended).toBeInstanceOf(TaskRevokedError);
+  } finally {
+    await old.remove();
+  }
 });
