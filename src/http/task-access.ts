@@ -102,11 +102,12 @@ export class TaskAccess {
   }
 }
 
+/** What else fails while it is over has not been done. */
 async function unlessLate<T>(wait: Promise<T>, over: AbortSignal): Promise<T | undefined> {
   try {
     return await wait;
   } catch (error) {
-    if (error instanceof TaskWaitTimeoutError || over.aborted) return undefined;
+    if (error instanceof TaskWaitTimeoutError || (over.aborted && error === over.reason)) return undefined;
     throw error;
   }
 }

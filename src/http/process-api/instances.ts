@@ -116,14 +116,16 @@ export class Instances {
     const { id, state } = before;
     if (state === 'Complete' || state === 'Failed') throw hadEnded(state);
     const processes = await this.#processes();
+    const { signal } = this.#closing;
     try {
-      const signal = this.#closing.signal;
       const ended = await processes.cancel(id, { timeout: `${this.#cancelWaitMs}ms`, signal });
       // It came to its end by itself meanwhile.
       if (!wasCancelled(before, ended)) throw hadEnded(ended.state);
       return reply.send(instanceBody(ended));
     } catch (error) {
-      if (!(error instanceof InstanceWaitTimeoutError) && !this.#closing.signal.aborted) throw error;
+      // What else fails while the server closes has not been done.
+      const isLate = error instanceof InstanceWaitTimeoutError || (signal.aborted && error === signal.reason);
+      if (!isLate) throw error;
       const instance = await processes.record(id);
       return reply
         .code(202)
