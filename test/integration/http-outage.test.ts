@@ -139,3 +139,19 @@ it.each([
   expect(await answer).toMatchObject({ status: 503, json: { code: 'SVC_COMM_DATABASE_UNAVAILABLE' } });
   await closed;
 });
+
+it('an operation that was started says where its state is also when the database goes while its end is waited for', async () => {
+  const lock = deferred<Awaited<ReturnType<typeof hold>>>();
+  afterStart = async () =>
+    lock.resolve(await hold(`LOCK TABLE ${kit.db.table('svc_comm_task')} IN ACCESS EXCLUSIVE MODE`));
+  const answer = request(`${url}/idle/`, json({}, { prefer: 'wait=30' }));
+  const held = await lock.promise;
+  await held.somebodyWaits();
+  proxy.refuse();
+  proxy.cut();
+  expect((await answer).status).toBe(202);
+  await held.end();
+  proxy.heal();
+  const state = (await answer).headers.get('location') ?? '';
+  await until(async () => (await request(url + state)).status === 200, 30_000);
+});

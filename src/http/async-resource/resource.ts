@@ -7,7 +7,7 @@ import { callerOf } from '../caller.ts';
 import { clientGone } from '../client-gone.ts';
 import { TokenBuckets } from '../guard/token-bucket.ts';
 import { prefixOf } from '../prefix.ts';
-import { HttpProblem } from '../problem.ts';
+import { HttpProblem, problemOf } from '../problem.ts';
 import { TaskAccess } from '../task-access.ts';
 import { hasSeenTheEnd, streamEvents, wantsEvents } from './event-stream.ts';
 import {
@@ -123,15 +123,29 @@ export class Resource {
 
   async #accepted(request: ResourceRequest, reply: FastifyReply, id: string): Promise<FastifyReply> {
     const wait = preferredWait(request);
-    if (wait !== undefined && (await this.#access.ended(id, { ms: wait * 1000, until: clientGone(reply) }))) {
-      const record = await this.#access.find(request, id);
-      if (record && hasResult(record)) {
-        reply.header('preference-applied', `wait=${wait}`).header('content-location', this.#urisOf(request).result(id));
-        // The query is the operation's own: what it calls `limit` says nothing of pages.
-        return this.#sendResult(request, reply, record, {});
-      }
+    const record = wait === undefined ? undefined : await this.#endedWithin(wait, request, reply, id);
+    if (record && hasResult(record)) {
+      reply.header('preference-applied', `wait=${wait}`).header('content-location', this.#urisOf(request).result(id));
+      // The query is the operation's own: what it calls `limit` says nothing of pages.
+      return this.#sendResult(request, reply, record, {});
     }
     return reply.code(202).header('location', this.#urisOf(request).state(id)).header('retry-after', LOOK_AGAIN).send();
+  }
+
+  /** undefined also when it cannot be told at the moment: whoever is not told what was started starts it again. */
+  async #endedWithin(
+    seconds: number,
+    request: ResourceRequest,
+    reply: FastifyReply,
+    id: string,
+  ): Promise<TaskRecord | undefined> {
+    try {
+      const ended = await this.#access.ended(id, { ms: seconds * 1000, until: clientGone(reply) });
+      return ended && (await this.#access.find(request, id));
+    } catch (error) {
+      if (problemOf(error).statusCode === 503) return undefined;
+      throw error;
+    }
   }
 
   #sendResult(
