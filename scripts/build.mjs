@@ -2,7 +2,8 @@
 // start most was spent on finding and reading some 400 small ones. Dependencies stay outside.
 // What browsers load is bundled from src/**/browser.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { writeSeed } from './seed.mjs';
@@ -40,6 +41,8 @@ await build({
   sourcemap: true,
   logLevel: 'warning',
 });
+for (const door of new Set(doors)) writeFileSync(at(`dist/${door.replace(/\.ts$/, '.cjs')}`), requiredDoor(door));
+cpSync(at('src/commonjs'), at('dist/src/commonjs'), { recursive: true });
 keepToOneByte(at('dist'));
 // npm sets the mode when it installs; this is for a checkout.
 chmodSync(at('dist/bin/svc-comm.js'), 0o755);
@@ -56,6 +59,16 @@ await writeSeed(at('dist/embedded-database.tar.gz')).catch((error) => {
   // PGlite is an optional dependency: without it there is nothing to open the file with.
   console.warn(`no seed for the embedded database: ${error.message}`);
 });
+
+/** What `require` gets of a door: see src/commonjs/load.cjs. */
+function requiredDoor(door) {
+  const file = `./${basename(door, '.ts')}.js`;
+  const load = relative(dirname(door), 'src/commonjs/load.cjs');
+  return `'use strict';
+const { load } = require('${load.startsWith('.') ? load : `./${load}`}');
+module.exports = load(require('node:path').join(__dirname, '${file}'), () => require('${file}'));
+`;
+}
 
 /**
  * A file with one character beyond Latin-1 is held in memory with two bytes for each of its characters. esbuild escapes them

@@ -1,0 +1,2 @@
+// Whoever requires it sees whether ES modules stay what they are.
+export {};
