@@ -1,9 +1,7 @@
-import { existsSync, realpathSync } from 'node:fs';
-import Module from 'node:module';
-import { join, sep } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ModuleLoadError } from '../errors.ts';
-import { ownFolder } from '../util/own-files.ts';
 import { ancestors } from './project.ts';
 
 const TYPESCRIPT = /\.[cm]?tsx?$/;
@@ -57,27 +55,16 @@ export function registerTypeScript(root: string): Promise<void> {
   return registered;
 }
 
-type Extensions = Record<string, (module: object, file: string) => void>;
-
 /*
  * tsx's own tsImport gives every call a namespace, and with it a second svc-comm whose router stays empty: so register()
- * without one. In a project without `"type": "module"` tsx's require would compile our ESM files once more, again a
- * second svc-comm: for our own folder Node's require(esm), which shares the module with import, stays in place.
+ * without one.
  */
 async function register(root: string): Promise<void> {
-  const extensions = (Module as unknown as { readonly _extensions: Extensions })._extensions;
-  const own = realpathSync(ownFolder()) + sep;
-  const requireNatively = extensions['.js'];
   const [commonJs, esm] = await Promise.all([import('tsx/cjs/api'), import('tsx/esm/api')]);
   const tsconfig = ancestors(root)
     .map((folder) => join(folder, 'tsconfig.json'))
     .find((file) => existsSync(file));
   withVariable('TSX_TSCONFIG_PATH', tsconfig, () => commonJs.register());
-  const requireByTsx = extensions['.js'];
-  extensions['.js'] = (module, file) => {
-    const load = file.startsWith(own) ? requireNatively : requireByTsx;
-    load?.(module, file);
-  };
   esm.register(tsconfig === undefined ? {} : { tsconfig });
 }
 

@@ -22,17 +22,20 @@ function withCopy(root: string): void {
 const NO_SERVERS = { SVC_COMM_BROKER_URL: 'amqp://127.0.0.1:1', SVC_COMM_DATABASE_URL: 'postgres://127.0.0.1:1/none' };
 
 const DIALECTS = [
-  ['standard decorators in an ES module', 'module', false],
-  ['legacy decorators in an ES module', 'module', true],
-  ['standard decorators in a CommonJS project', 'commonjs', false],
-  ['legacy decorators in a CommonJS project', 'commonjs', true],
+  ['standard decorators in an ES module', 'module', false, []],
+  ['legacy decorators in an ES module', 'module', true, []],
+  ['standard decorators in a CommonJS project', 'commonjs', false, []],
+  ['legacy decorators in a CommonJS project', 'commonjs', true, []],
+  ['standard decorators in an ES module, run through tsx', 'module', false, ['--import', 'tsx']],
+  ['standard decorators in a CommonJS project, run through tsx', 'commonjs', false, ['--import', 'tsx']],
+  ['legacy decorators in a CommonJS project, run through tsx', 'commonjs', true, ['--import', 'tsx']],
 ] as const;
 
 describe('a project', () => {
-  it.each(DIALECTS)('in TypeScript is loaded with nothing to set up: %s', async (_, type, experimentalDecorators) => {
+  it.each(DIALECTS)('in TypeScript is loaded with nothing to set up: %s', async (_, type, legacy, hooks) => {
     const project = projectOf({
       'package.json': JSON.stringify({ name: 'orders', type }),
-      'tsconfig.json': JSON.stringify({ compilerOptions: { experimentalDecorators, strict: true } }),
+      'tsconfig.json': JSON.stringify({ compilerOptions: { experimentalDecorators: legacy, strict: true } }),
       'svc-comm.config.ts': `import { defineConfig } from 'svc-comm';
         enum Unhandled { Dead = 'dead-letter' }
         export default defineConfig({ unhandled: Unhandled.Dead });`,
@@ -46,7 +49,9 @@ describe('a project', () => {
         messageRouter.register(new Instances());`,
       'src/instances/helper.ts': `export const name: string = 'helper';`,
     });
-    const explained = await project.run([bin, 'explain', project.exchange, 'create.base', '--json'], NO_SERVERS);
+    project.link('tsx');
+    const command = [...hooks, bin, 'explain'];
+    const explained = await project.run([...command, project.exchange, 'create.base', '--json'], NO_SERVERS);
     expect(explained.stderr).toBe('');
     expect(JSON.parse(explained.stdout)).toMatchObject({
       handler: { name: 'OrderConsumers.onOrder', kind: 'event', file: 'src/orders/consumers.ts', pattern: 'create.*' },
@@ -54,9 +59,9 @@ describe('a project', () => {
       bound: true,
     });
     const elsewhere = { ...NO_SERVERS, SVC_COMM_BINDS: JSON.stringify([[project.exchange, 'update.*']]) };
-    const unbound = await project.run([bin, 'explain', project.exchange, 'create.base'], elsewhere);
+    const unbound = await project.run([...command, project.exchange, 'create.base'], elsewhere);
     expect(unbound.stdout).toMatch(/→ OrderConsumers\.onOrder [\s\S]*\nqueue \S+ is not bound for it/);
-    const other = await project.run([bin, 'explain', 'elsewhere', 'x'], NO_SERVERS);
+    const other = await project.run([...command, 'elsewhere', 'x'], NO_SERVERS);
     expect(other.code).toBe(0);
     expect(other.stdout).toContain('it goes to the dead letters (unhandled: dead-letter)');
   });
