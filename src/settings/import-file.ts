@@ -43,9 +43,21 @@ function isCompiledModule(value: unknown): value is { readonly default: unknown 
   return typeof value === 'object' && value !== null && '__esModule' in value && 'default' in value;
 }
 
+/** Node's options for what is loaded before the program; the value stands behind `=`, or is the next argument. */
+const PRELOADS = /^(?:--import|--require|-r|--(?:experimental-)?loader)(?:=(.*))?$/;
+
+/** The package, a part of it, or the path or URL that the command tsx gives: `…/tsx/dist/preflight.cjs`. */
+const TSX = /^tsx(?:$|\/)|[\\/]tsx[\\/]dist[\\/](?:loader|preflight|esm|cjs)\b/;
+
 /** Whether Node itself was started with tsx: `tsx …` or `node --import tsx …`. */
-export const isRunThroughTsx = (): boolean =>
-  [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((argument) => /\btsx\b/.test(argument));
+export function isRunThroughTsx(): boolean {
+  const inVariable = process.env.NODE_OPTIONS?.match(/(?:[^\s"]|"[^"]*")+/g) ?? [];
+  const options = [...process.execArgv, ...inVariable.map((option) => option.replaceAll('"', ''))];
+  return options.some((option, index) => {
+    const preloads = PRELOADS.exec(option);
+    return preloads !== null && TSX.test(preloads[1] ?? options[index + 1] ?? '');
+  });
+}
 
 let registered: Promise<void> | undefined;
 

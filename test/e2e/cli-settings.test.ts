@@ -66,6 +66,14 @@ describe('a project', () => {
     expect(other.stdout).toContain('it goes to the dead letters (unhandled: dead-letter)');
   });
 
+  it('in TypeScript is loaded with --env-file of a folder that is called tsx-app', async () => {
+    const project = projectOf({ 'tsx-app/.env': '', 'src/consumers.ts': CONSUMER });
+    const envFile = `--env-file=${join(project.root, 'tsx-app/.env')}`;
+    const explained = await project.run([envFile, bin, 'explain', project.exchange, 'create.base'], NO_SERVERS);
+    expect(explained.stderr).toBe('');
+    expect(explained.stdout).toContain('→ OrderConsumers.onOrder (src/consumers.ts)');
+  });
+
   it('that is built is loaded from dist, without TypeScript', async () => {
     const project = projectOf({
       'src/consumers.ts': 'throw new Error("not to be loaded");',
