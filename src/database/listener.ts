@@ -35,8 +35,8 @@ export interface ListenerOptions {
  */
 const PROBE_EVERY_MS = 10_000;
 const PROBE_TIMEOUT_MS = 2000;
-/** What others have notified to hear it themselves is for nobody else. */
-const PROBE = 'probe:';
+/** On the channel itself, as relays of before have notified what only they are to hear. */
+const OLDER_PROBE = 'probe:';
 /** Between connections on which nothing was heard. */
 const AGAIN = Object.freeze({ initialMs: 100, maxMs: PROBE_EVERY_MS });
 
@@ -44,7 +44,8 @@ const AGAIN = Object.freeze({ initialMs: 100, maxMs: PROBE_EVERY_MS });
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #link: DatabaseLink;
-  readonly #probe = `${PROBE}${randomUUID()}`;
+  /** Of this connection alone: with many listeners each would have to pass over the proofs of all. */
+  readonly #probeChannel = `svc_comm_probe_${randomUUID()}`;
   readonly #lost = new Bell();
   #heard = deferred();
   #hears: boolean | undefined;
@@ -56,7 +57,10 @@ export class Listener {
       name,
       connect,
       logger,
-      onConnect: (connection) => connection.listen(channel, (payload) => this.#take(payload)),
+      onConnect: async (connection) => {
+        await connection.listen(channel, (payload) => this.#take(payload));
+        await connection.listen(this.#probeChannel, () => this.#heard.resolve());
+      },
       onLost: () => {
         this.#say(false);
         this.#lost.ring();
@@ -97,7 +101,7 @@ export class Listener {
 
   /** @returns whether a notification arrived */
   async #prove(signal: AbortSignal): Promise<boolean> {
-    const { db, channel, beforeProof, logger } = this.#options;
+    const { db, beforeProof, logger } = this.#options;
     this.#heard = deferred();
     const over = new AbortController();
     const { signal: until, unlink } = linkedSignal(signal, over.signal);
@@ -105,7 +109,7 @@ export class Listener {
       await this.#link.open(signal);
       const tell = async () => {
         await beforeProof?.();
-        await db.query('SELECT pg_notify($1, $2)', [channel, this.#probe]);
+        await db.query("SELECT pg_notify($1, '')", [this.#probeChannel]);
       };
       // While the database is down it waits for that: whoever ends us need not.
       await unlessAborted(tell(), signal);
@@ -121,8 +125,7 @@ export class Listener {
   }
 
   #take(payload: string): void {
-    if (payload === this.#probe) this.#heard.resolve();
-    else if (!payload.startsWith(PROBE)) this.#options.onNotify(payload);
+    if (!payload.startsWith(OLDER_PROBE)) this.#options.onNotify(payload);
   }
 
   #say(hears: boolean): void {
