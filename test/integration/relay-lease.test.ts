@@ -189,14 +189,17 @@ describe('relays together', () => {
     const { relay } = made(pipe);
     const ids = await kit.insert(rowsOf(50));
     const client = await kit.db.pg.connect();
-    await client.query('BEGIN');
-    await client.query(`SELECT 1 FROM ${kit.db.table('svc_comm_outbox')} WHERE id = $1 FOR UPDATE`, [ids[3]]);
-    await relay.start();
-    await until('the others are gone', async () => (await kit.db.count('svc_comm_outbox')) === 1);
-    await kit.insert(rowsOf(50));
-    await until('later ones go as well', async () => (await kit.db.count('svc_comm_outbox')) === 1);
-    await client.query('COMMIT');
-    client.release();
+    try {
+      await client.query('BEGIN');
+      await client.query(`SELECT 1 FROM ${kit.db.table('svc_comm_outbox')} WHERE id = $1 FOR UPDATE`, [ids[3]]);
+      await relay.start();
+      await until('the others are gone', async () => (await kit.db.count('svc_comm_outbox')) === 1);
+      await kit.insert(rowsOf(50));
+      await until('later ones go as well', async () => (await kit.db.count('svc_comm_outbox')) === 1);
+    } finally {
+      await client.query('COMMIT');
+      client.release();
+    }
     await until('all is gone', empty);
     expect(pipe.offers).toHaveLength(100);
     expect(relay.stats).toMatchObject({ deleted: 100, fencedOut: 0 });
