@@ -1,5 +1,5 @@
 import type { SqlExecutor } from '../database/executor.ts';
-import { DeadlockError, InstanceWaitTimeoutError, TaskNotFoundError, TaskWaitTimeoutError } from '../errors.ts';
+import { InstanceWaitTimeoutError, TaskNotFoundError, TaskWaitTimeoutError } from '../errors.ts';
 import { requestCancel } from '../task/sql/cancel.ts';
 import type { Tasks } from '../task/tasks.ts';
 import { durationMs } from '../util/duration.ts';
@@ -9,23 +9,13 @@ import type { EndOptions } from './processes.ts';
 import type { InstanceRecord } from './sql/read.ts';
 import { requestInstanceCancel } from './sql/sweep.ts';
 
-const DEADLOCK_TRIES = 5;
-
 /**
  * Asks for the end of an instance. While it is New its server ends it before the next step; after that its tasks are
  * ended, those that wait at once. Killed between the two statements below nothing has been asked for: ask again.
  */
 export async function cancelInstance(db: SqlExecutor, schema: string, id: string): Promise<void> {
   if (await requestInstanceCancel(db, schema, id)) return;
-  for (let tries = 1; ; tries++) {
-    try {
-      await requestCancel(db, schema, { processInstance: id });
-      return;
-    } catch (error) {
-      // A worker writes the ends of several tasks in the order that they come.
-      if (!(error instanceof DeadlockError) || tries >= DEADLOCK_TRIES) throw error;
-    }
-  }
+  await requestCancel(db, schema, { processInstance: id });
 }
 
 /** How often an instance that is New is looked at: its server tells nobody of its steps. */

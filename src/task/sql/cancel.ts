@@ -1,7 +1,10 @@
 import type { SqlExecutor } from '../../database/executor.ts';
 import { qualified } from '../../database/identifier.ts';
+import { DeadlockError } from '../../errors.ts';
 import type { TaskState } from '../state.ts';
 import { TASK_CHANNEL } from './channel.ts';
+
+const DEADLOCK_TRIES = 5;
 
 export interface Cancelled {
   readonly id: string;
@@ -46,5 +49,12 @@ export async function requestCancel(
   SELECT pg_notify('${TASK_CHANNEL}', a.id || CASE a.state WHEN 'REVOKED' THEN ' REVOKED' ELSE ' cancel' END) FROM asked a
 )
 SELECT a.id::text AS id, a.state AS state FROM asked a, (SELECT count(*) AS n FROM told) AS t`;
-  return db.query<Cancelled>(sql, params);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await db.query<Cancelled>(sql, params);
+    } catch (error) {
+      // A worker writes the ends of several tasks in the order that they come.
+      if (!(error instanceof DeadlockError) || tries >= DEADLOCK_TRIES) throw error;
+    }
+  }
 }
