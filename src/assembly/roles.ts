@@ -44,7 +44,10 @@ export class Roles {
 
   async tasks(): Promise<Tasks> {
     const { main, service } = this.#tasks();
-    await service.start();
+    const started = service.start();
+    // Writes what is submitted there. It has the embedded database to itself, and would wait for us and we for it.
+    if (this.#assembly.transactions().isInside) started.catch(() => undefined);
+    else await started;
     return main;
   }
 

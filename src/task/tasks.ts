@@ -251,7 +251,6 @@ export class Tasks implements Service {
       queue,
       isHeard: () => workers.hasAny,
     });
-    await db.open(signal, wait);
     const watch = new TaskWatch({
       ...{ db, schema, logger, pollMs, listen },
       connect: () => connect('tasks listen'),
@@ -261,6 +260,7 @@ export class Tasks implements Service {
     watch.watchAll((notice) => {
       if (notice.kind === 'worker' && notice.queue === queue) workers.heard(notice.id, notice.word);
     });
+    await db.open(signal, wait);
     await watch.open(signal);
   }
 
@@ -273,8 +273,9 @@ export class Tasks implements Service {
     return this.#open(this.#db).within(ASKED_MS);
   }
 
+  /** Also while the database has not answered yet: what a transaction of the caller's writes need not wait for that. */
   #open<T>(part: T | undefined): T {
-    this.#lifecycle.assertRunning();
+    if (this.state !== 'starting') this.#lifecycle.assertRunning();
     return part as T;
   }
 

@@ -45,6 +45,7 @@ export class TaskWatch {
   /** Resolves when it listens; when it cannot, it goes on without and tries again. */
   async open(signal: AbortSignal): Promise<void> {
     this.#isOpen = true;
+    this.#schedule();
     if (!this.#options.listen) return;
     const { connect, db, beforeProof, logger } = this.#options;
     const listener = new Listener({

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { createService, type SvcCommService } from '../../src/assemble.ts';
 import { OverMaxConcurrencyError, TaskFailedError } from '../../src/errors.ts';
 import { resolveSettings } from '../../src/settings/resolve.ts';
@@ -10,7 +10,7 @@ const files = [fileURLToPath(new URL('../support/task-project/tasks.ts', import.
 let service: SvcCommService;
 let tasks: Tasks;
 
-beforeAll(async () => {
+async function madeService(): Promise<SvcCommService> {
   const taskRegistry = new TaskRegistry();
   taskRegistry.addExports(await import('../support/task-project/tasks.ts'));
   const given = {
@@ -22,7 +22,11 @@ beforeAll(async () => {
   } as const;
   // Its processes find tsx, which the sources need, from the repository.
   const settings = resolveSettings(given, { root: fileURLToPath(new URL('../..', import.meta.url)) });
-  service = createService(settings, { taskRegistry });
+  return createService(settings, { taskRegistry });
+}
+
+beforeAll(async () => {
+  service = await madeService();
   await service.relay().start();
   await service.worker({ files }).start();
   tasks = await service.tasks();
@@ -55,6 +59,14 @@ it('submits with the transaction that the code runs in', async () => {
   });
   await expect(undone).rejects.toThrow('undo');
   expect((await tasks.submit('addition', { x: 1, y: 2 }, { idempotencyKey: 'undone' })).wasKnown).toBe(false);
+});
+
+it('submits the first task of a process in a transaction, which has the database to itself until it ends', async () => {
+  const first = await madeService();
+  onTestFinished(() => first.close());
+  const submit = async () => (await first.tasks()).submit('addition', { x: 1, y: 2 });
+  const handle = await first.transaction(submit);
+  expect(await handle.record()).toMatchObject({ name: 'addition', state: 'PENDING' });
 });
 
 it('keeps a limit, delays, and ends what is cancelled', async () => {
