@@ -2,7 +2,7 @@ import type { Schema } from '@cfworker/json-schema';
 import { failureOf } from '../../task/process-message.ts';
 import { type ProcessStep, validation } from '../step.ts';
 import { textOf } from './schema/findings.ts';
-import { load } from './schema/part.ts';
+import { load } from './schema/library.ts';
 import { SchemaCheck } from './schema/schema-check.ts';
 
 /** `[jsonSchema, [{ type: object, … }]]`, draft 2020-12. References lead only into the schema itself. */

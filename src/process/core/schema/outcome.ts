@@ -1,21 +1,20 @@
-import type { OutputUnit } from '@cfworker/json-schema';
-import { innermost, MOST_TOLD } from './findings.ts';
+import { type Finding, innermost, MOST_TOLD } from './findings.ts';
 
 /** What is known of a value and a schema. */
 export interface Result {
   /** What is wrong; nothing: it is valid. */
-  readonly found: readonly OutputUnit[];
+  readonly found: readonly Finding[];
   /** Members and elements that `unevaluatedProperties` and `unevaluatedItems` are not for any more. */
   readonly seen: ReadonlySet<string | number>;
 }
 
 export const VALID: Result = Object.freeze({ found: Object.freeze([]), seen: new Set<never>() });
 export const isValid = ({ found }: Result): boolean => found.length === 0;
-export const invalid = (found: readonly OutputUnit[]): Result => ({ found, seen: VALID.seen });
+export const invalid = (found: readonly Finding[]): Result => ({ found, seen: VALID.seen });
 
 /** What becomes known of a value and a schema. */
 export class Outcome {
-  readonly #found: OutputUnit[] = [];
+  readonly #found: Finding[] = [];
   readonly #seen: Set<string | number> | undefined;
 
   /** @param needsSeen whether anybody asks */
@@ -44,7 +43,7 @@ export class Outcome {
     this.#seen?.add(name);
   }
 
-  fail(found: readonly OutputUnit[]): void {
+  fail(found: readonly Finding[]): void {
     this.#found.push(...found);
   }
 

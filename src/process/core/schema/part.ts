@@ -1,13 +1,7 @@
-import { createRequire } from 'node:module';
-import type * as library from '@cfworker/json-schema';
-import type { OutputUnit, Schema } from '@cfworker/json-schema';
+import type { Schema } from '@cfworker/json-schema';
 import { readAs } from '../../field-value.ts';
-import { finding } from './findings.ts';
-
-/** Definitions are looked at without waiting. */
-const require = createRequire(import.meta.url);
-/** Loaded when it is first needed: most processes have none. */
-export const load = () => require('@cfworker/json-schema') as typeof library;
+import type { Finding, Place } from './findings.ts';
+import { load } from './library.ts';
 
 /** What is asked of a value by itself; the other keywords lead on to other schemas. */
 const ASSERTIONS: readonly string[] = [
@@ -49,15 +43,15 @@ export class Part {
   }
 
   /** @param at where the value stands in the body */
-  check(value: unknown, at: string): readonly OutputUnit[] {
+  check(value: unknown, at: Place): readonly Finding[] {
     const assertions = this.#assertions;
-    const found: OutputUnit[] = [];
+    const found: Finding[] = [];
     if (assertions !== undefined) {
-      const { errors } = load().validate(value, bounded(assertions, value), '2020-12', NO_REFERENCES, false, null, at);
-      found.push(...errors);
+      const { errors } = load().validate(value, bounded(assertions, value), '2020-12', NO_REFERENCES, false);
+      for (const { keyword, error } of errors) found.push({ at, keyword, error });
     }
     if (this.#isUrl && typeof value === 'string' && readAs('url', value) === undefined) {
-      found.push(finding(at, 'format', 'String does not match format "url".'));
+      found.push({ at, keyword: 'format', error: 'String does not match format "url".' });
     }
     return found;
   }

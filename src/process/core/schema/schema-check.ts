@@ -1,7 +1,8 @@
-import type { OutputUnit, Schema } from '@cfworker/json-schema';
-import { finding } from './findings.ts';
+import type { Schema } from '@cfworker/json-schema';
+import { BODY, type Finding, type Place } from './findings.ts';
+import { load } from './library.ts';
 import { invalid, isValid, Outcome, type Result, VALID } from './outcome.ts';
-import { type AnySchema, load, Part } from './part.ts';
+import { type AnySchema, Part } from './part.ts';
 
 /**
  * Holds bodies to a JSON Schema, draft 2020-12, in time that is in step with the body: what a `$ref` leads to is held to
@@ -24,8 +25,8 @@ export class SchemaCheck {
   }
 
   /** @returns what is wrong with it, the first few; nothing: it is valid */
-  check(body: unknown): readonly OutputUnit[] {
-    return new Walk(this).look(body, this.#schema, '#').found;
+  check(body: unknown): readonly Finding[] {
+    return new Walk(this).look(body, this.#schema, BODY).found;
   }
 
   partOf(schema: Schema): Part {
@@ -55,9 +56,9 @@ class Walk {
   }
 
   /** @param at where the value stands in the body */
-  look(value: unknown, schema: AnySchema, at: string): Result {
+  look(value: unknown, schema: AnySchema, at: Place): Result {
     if (schema === true) return VALID;
-    if (schema === false) return invalid([finding(at, 'false', 'False boolean schema.')]);
+    if (schema === false) return invalid([{ at, keyword: 'false', error: 'False boolean schema.' }]);
     const outcome = new Outcome(this.#check.needsSeen);
     this.#value(value, schema, at, outcome);
     if (Array.isArray(value)) this.#elements(value, schema, at, outcome);
@@ -65,7 +66,7 @@ class Walk {
     return outcome.result();
   }
 
-  #follow(value: unknown, schema: Schema, at: string): Result {
+  #follow(value: unknown, schema: Schema, at: Place): Result {
     const target = this.#check.targetOf(schema);
     if (typeof value !== 'object' || value === null) return this.look(value, target, at);
     const known = this.#known.get(target) ?? new Map<object, Result>();
@@ -75,13 +76,13 @@ class Walk {
     return result;
   }
 
-  #value(value: unknown, schema: Schema, at: string, outcome: Outcome): void {
+  #value(value: unknown, schema: Schema, at: Place, outcome: Outcome): void {
     const { $ref, not, anyOf, allOf = [], oneOf } = schema;
     const part = this.#check.partOf(schema);
     if ($ref !== undefined) outcome.add(this.#follow(value, schema, at));
     outcome.fail(part.check(value, at));
     if (not !== undefined && isValid(this.look(value, not, at))) {
-      outcome.fail([finding(at, 'not', 'Instance matched "not" schema.')]);
+      outcome.fail([{ at, keyword: 'not', error: 'Instance matched "not" schema.' }]);
     }
     if (anyOf !== undefined) this.#anyOf(value, anyOf, at, outcome);
     for (const one of allOf) outcome.add(this.look(value, one, at));
@@ -98,8 +99,8 @@ class Walk {
     }
   }
 
-  #anyOf(value: unknown, alternatives: readonly AnySchema[], at: string, outcome: Outcome): void {
-    const wrong = [finding(at, 'anyOf', 'Instance does not match any subschemas.')];
+  #anyOf(value: unknown, alternatives: readonly AnySchema[], at: Place, outcome: Outcome): void {
+    const wrong = [{ at, keyword: 'anyOf', error: 'Instance does not match any subschemas.' }];
     let isAny = false;
     for (const one of alternatives) {
       const result = this.look(value, one, at);
@@ -113,22 +114,24 @@ class Walk {
     if (!isAny) outcome.fail(wrong);
   }
 
-  #oneOf(value: unknown, alternatives: readonly AnySchema[], at: string, outcome: Outcome): void {
+  #oneOf(value: unknown, alternatives: readonly AnySchema[], at: Place, outcome: Outcome): void {
     const results = alternatives.map((one) => this.look(value, one, at));
     const matches = results.filter(isValid);
     if (matches.length === 1) {
       for (const match of matches) outcome.add(match);
       return;
     }
-    outcome.fail([finding(at, 'oneOf', `Instance does not match exactly one subschema (${matches.length} matches).`)]);
+    outcome.fail([
+      { at, keyword: 'oneOf', error: `Instance does not match exactly one subschema (${matches.length} matches).` },
+    ]);
     // Where several hold, nothing is wrong with the others.
     if (matches.length === 0) outcome.fail(results.flatMap(({ found }) => found));
   }
 
-  #members(object: Readonly<Record<string, unknown>>, schema: Schema, at: string, outcome: Outcome): void {
+  #members(object: Readonly<Record<string, unknown>>, schema: Schema, at: Place, outcome: Outcome): void {
     const { properties = {}, additionalProperties, unevaluatedProperties, propertyNames } = schema;
     const names = Object.keys(object);
-    const below = (name: string): string => `${at}/${load().escapePointer(name)}`;
+    const below = (name: string): Place => ({ above: at, name });
     if (propertyNames !== undefined) {
       for (const name of names) {
         if (!outcome.isFull) outcome.fail(this.look(name, propertyNames, below(name)).found);
@@ -151,12 +154,12 @@ class Walk {
     }
   }
 
-  #elements(list: readonly unknown[], schema: Schema, at: string, outcome: Outcome): void {
+  #elements(list: readonly unknown[], schema: Schema, at: Place, outcome: Outcome): void {
     const { items, prefixItems = [], additionalItems, contains, unevaluatedItems } = schema;
     // A list of `items` is as it was before 2020-12.
     const [first, rest] = Array.isArray(items) ? [items, additionalItems] : [prefixItems, items];
     const look = (index: number, part: AnySchema): void =>
-      outcome.addInside(index, this.look(list[index], part, `${at}/${index}`));
+      outcome.addInside(index, this.look(list[index], part, { above: at, name: index }));
     for (let index = 0; index < list.length && !outcome.isFull; index++) {
       const part = index < first.length ? first[index] : rest;
       if (part !== undefined) look(index, part);
@@ -168,18 +171,20 @@ class Walk {
     }
   }
 
-  #contains(list: readonly unknown[], part: AnySchema, schema: Schema, at: string, outcome: Outcome): void {
+  #contains(list: readonly unknown[], part: AnySchema, schema: Schema, at: Place, outcome: Outcome): void {
     const { minContains = 1, maxContains = Number.POSITIVE_INFINITY } = schema;
     let matches = 0;
     for (const [index, element] of list.entries()) {
-      const result = this.look(element, part, `${at}/${index}`);
+      const result = this.look(element, part, { above: at, name: index });
       if (!isValid(result)) continue;
       matches += 1;
       outcome.addInside(index, result);
     }
     if (matches >= minContains && matches <= maxContains) return;
     const wanted = matches < minContains ? `at least ${minContains}` : `at most ${maxContains}`;
-    outcome.fail([finding(at, 'contains', `Array has ${matches} items that "contains" is for, not ${wanted}.`)]);
+    outcome.fail([
+      { at, keyword: 'contains', error: `Array has ${matches} items that "contains" is for, not ${wanted}.` },
+    ]);
   }
 }
 
