@@ -569,6 +569,17 @@ describe('a page of another site', () => {
     expect(await act({ authorization: 'Bearer x' })).toBe(200);
   });
 
+  it('starts nothing by a GET that has effects for a browser that marks nothing and sends the password that it remembers', async () => {
+    const { url } = await echo({ allowedHosts: ['tasks.lan'] });
+    const headers = { host: 'tasks.lan:8888', authorization: `Basic ${Buffer.from('ann:secret').toString('base64')}` };
+    const act = async (more: Record<string, string>) =>
+      (await raw(`${url}/act`, { headers: { ...headers, ...more } })).status;
+    const browser = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0' };
+    expect(await act(browser)).toBe(403);
+    expect(await act({ ...browser, referer: 'http://tasks.lan:8888/docs' })).toBe(200);
+    expect(await act({ 'user-agent': 'curl/8.5.0' })).toBe(200);
+  });
+
   it('may when its origin is on the list, or is the server’s own', async () => {
     const { url } = await echo({ allowedOrigins: ['https://console.example'] });
     const post = (headers: Record<string, string>) => raw(`${url}/act`, { method: 'POST', headers });

@@ -21,8 +21,13 @@ export function isForeignOrigin(headers: IncomingHttpHeaders, allowed: ReadonlyS
 export function isForeignGet(headers: IncomingHttpHeaders, allowed: ReadonlySet<string>): boolean {
   const { origin, host, referer, cookie } = headers;
   if (origin !== undefined || headers['sec-fetch-site'] !== undefined) return isForeignOrigin(headers, allowed);
-  if (referer === undefined) return cookie !== undefined;
+  if (referer === undefined) return cookie !== undefined || isRememberedByBrowser(headers);
   return isForeignOrigin({ host, origin: URL.canParse(referer) ? new URL(referer).origin : referer }, allowed);
+}
+
+/** What a browser sends by itself once somebody has logged in by its dialog; one says that it is Mozilla. */
+function isRememberedByBrowser({ authorization = '', 'user-agent': agent = '' }: IncomingHttpHeaders): boolean {
+  return /^(basic|digest|negotiate|ntlm)\s/i.test(authorization) && agent.startsWith('Mozilla/');
 }
 
 function originHost(origin: string): string | undefined {
