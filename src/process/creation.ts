@@ -5,7 +5,6 @@ import type { Transactions } from '../database/transactions.ts';
 import { CommitAbortedError, CommitUnknownError, DatabaseBusyError, DatabaseUnavailableError } from '../errors.ts';
 import { BoundLogger } from '../lifecycle/bound-logger.ts';
 import type { Logger } from '../lifecycle/logger.ts';
-import { inStartScope } from '../task/client-source.ts';
 import type { TaskFailure } from '../task/state.ts';
 import type { Tasks } from '../task/tasks.ts';
 import type { WorkEnd } from '../telemetry/process-span.ts';
@@ -168,10 +167,7 @@ export class Creation {
         if (!(await settleInstance(executor, schema, { id, owner: leases.owner }, { state: 'Running', ended }))) {
           return false;
         }
-        // They have ids of their own: the key of the request that we may be in is not theirs.
-        await inStartScope({ defaults: {} }, async () => {
-          for (const [index, bound] of definition.tasksAsync.entries()) await this.#submit(bound, index);
-        });
+        for (const [index, bound] of definition.tasksAsync.entries()) await this.#submit(bound, index);
         const adopted = await adoptTasks(executor, schema, id);
         if (adopted !== definition.tasksAsync.length)
           throw new Error(`${adopted} tasks of instance ${id} were written`);

@@ -23,6 +23,8 @@ export interface RunningInstance {
   isOurs(): boolean;
   /** For how long it holds still, in milliseconds; 0 when it does not. */
   leftMs(): number;
+  /** Its row is there; who waited for that for long asks for its lease anew. */
+  written(): Promise<void>;
   /** A statement that renewed it has just been begun. */
   renewed(sinceMs: number): void;
 }
@@ -30,6 +32,7 @@ export interface RunningInstance {
 interface Held {
   readonly id: string;
   readonly abort: AbortController;
+  isWritten: boolean;
   renewedMs: number;
 }
 
@@ -68,7 +71,7 @@ export class InstanceLeases {
 
   /** Runs `work` with the lease of an instance that is about to be created. */
   async hold<T>(id: string, work: (running: RunningInstance) => Promise<T>): Promise<T> {
-    const held: Held = { id, abort: new AbortController(), renewedMs: performance.now() };
+    const held: Held = { id, abort: new AbortController(), isWritten: false, renewedMs: performance.now() };
     this.#held.add(held);
     try {
       return await work({
@@ -76,6 +79,10 @@ export class InstanceLeases {
         until: held.abort.signal,
         isOurs: () => !this.#isOver(held),
         leftMs: () => Math.max(0, this.#leftMs(held)),
+        written: async () => {
+          held.isWritten = true;
+          if (performance.now() - held.renewedMs > this.leaseMs * RENEW_SHARE) await this.#tryRenew();
+        },
         renewed: (sinceMs) => {
           held.renewedMs = sinceMs;
         },
@@ -100,27 +107,32 @@ export class InstanceLeases {
 
   async #renewAll(): Promise<void> {
     const { signal } = this.#ended;
-    const { logger } = this.#parts;
     while (!signal.aborted) {
       await sleep(this.leaseMs * RENEW_SHARE, signal);
       if (signal.aborted || this.#held.size === 0) continue;
-      await this.#renew().catch((error: unknown) => {
-        if (!signal.aborted) logger.warn({ error }, 'could not renew the leases of process instances; trying again');
-      });
+      await this.#tryRenew();
     }
+  }
+
+  async #tryRenew(): Promise<void> {
+    await this.#renew().catch((error: unknown) => {
+      if (this.#ended.signal.aborted) return;
+      this.#parts.logger.warn({ error }, 'could not renew the leases of process instances; trying again');
+    });
   }
 
   async #renew(): Promise<void> {
     const { db, schema, leaseMs, logger } = this.#parts;
     const before = performance.now();
     const asked = [...this.#held];
+    const wasWritten = new Set(asked.filter(({ isWritten }) => isWritten));
     const kept = await renewInstances(db, schema, { owner: this.owner, leaseMs, ids: asked.map(({ id }) => id) });
     for (const held of asked) {
       const { id } = held;
       const isCancelling = kept.get(id);
       // One that is not there yet is about to be written, and one that is not New any more is about to leave.
       if (isCancelling === undefined) {
-        if (!this.#isOver(held)) continue;
+        if (!wasWritten.has(held) || !this.#isOver(held)) continue;
         logger.warn({ instanceId: id }, 'a process instance that runs here is not ours any more; ending it');
         held.abort.abort('lost' satisfies EndReason);
         continue;

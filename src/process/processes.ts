@@ -6,6 +6,7 @@ import type { Transactions } from '../database/transactions.ts';
 import { InstanceNotFoundError, InvalidProcessInputError, ProcessConflictError } from '../errors.ts';
 import type { Logger } from '../lifecycle/logger.ts';
 import { Lifecycle, type Service, type ServiceState } from '../lifecycle/service.ts';
+import { withoutKey } from '../task/client-source.ts';
 import { listOptions } from '../task/list-options.ts';
 import type { Tasks } from '../task/tasks.ts';
 import { Telemetry } from '../telemetry/telemetry.ts';
@@ -216,7 +217,7 @@ export class Processes implements Service {
     const taskIds = definition.tasksAsync.map(() => uuidv7());
     const created: Created = { definition, snapshot, raw, taskIds, times: due.times };
     const isMade = await leases.hold(id, async (running) => {
-      const isNew = await createInstance(asked, schema, {
+      const isNew = await createInstance(db.within(ASKED_MS), schema, {
         id,
         process: definition.id,
         request: encodeJson(snapshot, 'request'),
@@ -231,8 +232,11 @@ export class Processes implements Service {
         created,
         running,
       );
-      if (isNew) await inServiceScope(this.#parts.services ?? coreServices, () => creation.run());
-      return isNew;
+      if (!isNew) return false;
+      await running.written();
+      // The key of the request that we may be in stands for one instance's tasks, and there may be another by the next one.
+      await inServiceScope(this.#parts.services ?? coreServices, () => withoutKey(() => creation.run()));
+      return true;
     });
     // Also while we stop: what became of it is what the caller asked for.
     const instance = await this.#find(id, asked);

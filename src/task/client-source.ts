@@ -23,6 +23,14 @@ const scopes = new AsyncLocalStorage<OpenScope>();
 export const inStartScope = <T>(scope: StartScope, work: () => T): T =>
   scopes.run({ ...scope, started: new Map() }, work);
 
+/** Runs `work` in the scope that it is in, without the key of the caller's: what it starts belongs to something of its own. */
+export function withoutKey<T>(work: () => T): T {
+  const scope = scopes.getStore();
+  if (!scope) return work();
+  const { idempotencyKey: _, ...defaults } = scope.defaults;
+  return inStartScope({ ...scope, defaults }, work);
+}
+
 /**
  * For the next start of a task of this name. A key stands for one task of a name, and the caller, who has the key, does
  * not know how many there will be: the second and further ones have keys of their own, in the order in which they are

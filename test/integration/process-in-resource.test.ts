@@ -13,8 +13,9 @@ beforeAll(async () => {
   const service = kit.service();
   const [tasks, processes] = [await service.tasks(), await service.processes()];
   const postList = async () => {
+    const { instance: mailed } = await processes.create('mailing', {});
     const { instance } = await processes.create('later', {});
-    created.push(instance);
+    created.push(mailed, instance);
     return { id: instance.tasks[0]?.taskId ?? '' };
   };
   server = await startServer(async (app) => void (await app.register(asyncResource('order', { postList }, { tasks }))));
@@ -24,12 +25,16 @@ afterAll(async () => {
   await kit.close();
 });
 
-it("an instance that a resource's handler creates is handed over also when the request comes again with its Idempotency-Key", async () => {
+it("an instance that a resource's handler creates runs, starts and hands over its own also when the request comes again with its Idempotency-Key", async () => {
   const post = () => server.request('/order/', json({}, { 'idempotency-key': 'one' }));
   expect([(await post()).status, (await post()).status]).toEqual([202, 202]);
-  const [one, again] = created;
-  expect(again?.id).not.toBe(one?.id);
-  for (const instance of [one, again]) {
+  expect(new Set(created.map(({ id }) => id)).size).toBe(4);
+  const [mailed, handedOver, mailedAgain, handedOverAgain] = created;
+  for (const instance of [handedOver, handedOverAgain]) {
     expect(instance).toMatchObject({ state: 'Running', tasks: [{ status: 'PENDING' }] });
   }
+  for (const instance of [mailed, mailedAgain]) {
+    expect(instance).toMatchObject({ state: 'Complete', tasks: [{ status: 'SUCCESS' }] });
+  }
+  expect(mailed?.tasks[0]?.result).not.toBe(mailedAgain?.tasks[0]?.result);
 });

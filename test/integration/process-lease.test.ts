@@ -64,6 +64,23 @@ describe('the lease of an instance', () => {
     expect((await creating).instance.state).toBe('Cancelled');
   });
 
+  it('is asked for anew when the instance could be written only after it would have run out: its steps run', async () => {
+    const holder = await kit.db.pg.connect();
+    await holder.query('BEGIN');
+    await holder.query(`LOCK TABLE ${kit.db.table('svc_comm_process_task')} IN ACCESS EXCLUSIVE MODE`);
+    const processes = await first.processes();
+    const before = performance.now();
+    const creating = processes.create('brief', {});
+    try {
+      // Three times the lease.
+      await expect.poll(() => performance.now() - before, { timeout: 10_000 }).toBeGreaterThan(3_000);
+    } finally {
+      await holder.query('COMMIT');
+      holder.release();
+    }
+    expect((await creating).instance).toMatchObject({ state: 'Complete', tasks: [{ status: 'SUCCESS' }] });
+  });
+
   it('stays with the request that made the instance when the same one came in twice at the same time', async () => {
     const processes = await first.processes();
     const id = randomUUID();

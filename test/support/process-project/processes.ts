@@ -1,6 +1,7 @@
 /** Processes that tests create instances of; a worker's processes load this file too. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defineProcess, processTask, validation } from '../../../src/process-door.ts';
+import { arg, task } from '../../../src/task-door.ts';
 
 interface Hello {
   readonly foo: string;
@@ -39,6 +40,15 @@ export const hello = defineProcess({
 });
 export const failing = defineProcess({ id: 'failing', tasksSync: [sayHello, fails, nap], tasksAsync: [recordHit] });
 export const plain = defineProcess({ id: 'plain', tasksSync: [sayHello] });
+const mail = task({ name: 'mail', args: { instance: arg.string() } }, ({ instance }) => instance);
+export const mailing = defineProcess({
+  id: 'mailing',
+  tasksSync: [
+    async function sendMail({ instanceId }: { readonly instanceId: string }) {
+      return (await mail.start({ instance: instanceId })).id;
+    },
+  ],
+});
 export const later = defineProcess({ id: 'later', tasksAsync: [[nap, { args: [1], delay: '1h' }]] });
 export const long = defineProcess({
   id: 'long',
