@@ -1,6 +1,8 @@
+import { within } from '../broker/within.ts';
 import type { TakeOneOptions } from '../consumer/take-one.ts';
 import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import type { RoleReport } from '../discovery/presence.ts';
+import { DatabaseBusyError } from '../errors.ts';
 import { group } from '../lifecycle/group.ts';
 import type { Service } from '../lifecycle/service.ts';
 import type { CoreServices } from '../process/core/services.ts';
@@ -18,6 +20,9 @@ import { assembleProcesses } from './processes.ts';
 import { assembleRestClient } from './rest-client.ts';
 import { assembleTaker } from './taker.ts';
 import { assembleTasks } from './tasks.ts';
+
+/** More than the embedded database takes to start, on a slow machine too. */
+const EMBEDDED_START_MS = 30_000;
 
 type Started<Role> = Role & { readonly service: Service };
 
@@ -44,18 +49,26 @@ export class Roles {
 
   async tasks(): Promise<Tasks> {
     const { main, service } = this.#tasks();
-    const started = service.start();
-    // Writes what is submitted there. It has the embedded database to itself, and would wait for us and we for it.
-    if (this.#assembly.transactions().isInside) started.catch(() => undefined);
+    const started = this.#started(service);
+    // What is submitted there is written by it. It has the embedded database to itself, and would wait for us and we for it.
+    const needNotWait = main.state === 'starting' && this.#assembly.transactions().isInside;
+    if (needNotWait) started.catch(() => undefined);
     else await started;
     return main;
+  }
+
+  /** On the embedded database it may wait for a transaction which waits for us, and of which we do not know. */
+  async #started(service: Service): Promise<void> {
+    const started = service.start();
+    if (this.#assembly.embedded.database === undefined) return started;
+    await within(EMBEDDED_START_MS, started, () => new DatabaseBusyError(EMBEDDED_START_MS, []));
   }
 
   /** @param services what the package's own tasks need */
   async processes(services: () => Promise<CoreServices>): Promise<Processes> {
     const tasks = await this.tasks();
     this.#processes ??= this.#made(assembleProcesses(this.#assembly, tasks, services), 'processes');
-    await this.#processes.service.start();
+    await this.#started(this.#processes.service);
     return this.#processes.main;
   }
 

@@ -92,6 +92,8 @@ export class Tasks implements Service {
   #db: DatabaseLink | undefined;
   #watch: TaskWatch | undefined;
   #submitter: Submitter | undefined;
+  /** Why it could not be started last, for who has been given it before that. */
+  #failure: unknown;
 
   constructor(parts: TasksParts) {
     this.#parts = { ...DEFAULTS, ...parts };
@@ -260,7 +262,13 @@ export class Tasks implements Service {
     watch.watchAll((notice) => {
       if (notice.kind === 'worker' && notice.queue === queue) workers.heard(notice.id, notice.word);
     });
-    await db.open(signal, wait);
+    this.#failure = undefined;
+    try {
+      await db.open(signal, wait);
+    } catch (error) {
+      if (!signal.aborted) this.#failure = error;
+      throw error;
+    }
     await watch.open(signal);
   }
 
@@ -275,7 +283,9 @@ export class Tasks implements Service {
 
   /** Also while the database has not answered yet: what a transaction of the caller's writes need not wait for that. */
   #open<T>(part: T | undefined): T {
-    if (this.state !== 'starting') this.#lifecycle.assertRunning();
+    if (this.state === 'starting') return part as T;
+    if (this.state === 'idle' && this.#failure !== undefined) throw this.#failure;
+    this.#lifecycle.assertRunning();
     return part as T;
   }
 

@@ -1,10 +1,11 @@
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from 'vitest';
 import type { KnexTransaction } from '../../src/database/transactions.ts';
 import { rawConsumer } from '../../src/router/raw-consumer.ts';
 import { arg } from '../../src/task/argument.ts';
 import { task } from '../../src/task/definition.ts';
 import { taskRegistry } from '../../src/task/registry.ts';
 import { until } from '../support/consumer-kit.ts';
+import { eventually } from '../support/eventually.ts';
 import { effectConsumer, expectToWait } from '../support/outage.ts';
 import { ServiceKit } from '../support/service-kit.ts';
 
@@ -64,8 +65,23 @@ it('who submits a task or publishes then is told that the database refuses write
   expect([await kit.count('svc_comm_task'), await kit.count('svc_comm_outbox')]).toEqual([0, 0]);
   await writable(true);
   await endSessions();
-  expect(await tasks.submit('sum', { x: 1 })).toMatchObject({ wasKnown: false });
+  // One that is begun before the end of its connection has been heard of says so.
+  const taken = await eventually('it is taken', () => tasks.submit('sum', { x: 1 }).catch(() => undefined));
+  expect(taken).toMatchObject({ wasKnown: false });
   await publish();
+});
+
+it('who submits a task in a transaction is told why it cannot be submitted, as an outage, when its client has no connection', async () => {
+  const service = kit.service('full', { databaseUrl, wait: false });
+  await service.transaction(async () => undefined);
+  await kit.pg.query(`ALTER ROLE ${role} CONNECTION LIMIT 0`);
+  onTestFinished(async () => void (await kit.pg.query(`ALTER ROLE ${role} CONNECTION LIMIT -1`)));
+  const submitting = service.transaction(async () => {
+    const tasks = await service.tasks();
+    await until(() => tasks.state === 'idle');
+    return tasks.submit('sum', { x: 1 });
+  });
+  await expect(submitting).rejects.toMatchObject({ code: 'SVC_COMM_DATABASE_UNAVAILABLE' });
 });
 
 it('a transaction that somebody has made READ ONLY fails by itself: those beside it are committed', async () => {
