@@ -83,7 +83,8 @@ export class Listener {
     let silent = 0;
     while (!signal.aborted) {
       this.#lost.clear();
-      const hears = await this.#prove(signal);
+      // It may be lost with the notification.
+      const hears = (await this.#prove(signal)) && this.#link.isConnected;
       if (signal.aborted) break;
       this.#say(hears);
       if (hears) {

@@ -79,6 +79,8 @@ export class RelayRun {
         stats.reconnects += 1;
       },
       onMoved: () => {
+        // Nothing is read any more, and what is ours is given back.
+        if (this.#upkeep.signal.aborted) return;
         this.#leases.serverChanged();
         this.#census.ring();
       },
