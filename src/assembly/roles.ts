@@ -21,8 +21,8 @@ import { assembleRestClient } from './rest-client.ts';
 import { assembleTaker } from './taker.ts';
 import { assembleTasks } from './tasks.ts';
 
-/** More than the embedded database takes to start, on a slow machine too. */
-const EMBEDDED_START_MS = 30_000;
+/** More than its start waits for a transaction of another process. */
+const EMBEDDED_START_MS = 90_000;
 
 type Started<Role> = Role & { readonly service: Service };
 
@@ -61,7 +61,9 @@ export class Roles {
   async #started(service: Service): Promise<void> {
     const started = service.start();
     if (this.#assembly.embedded.database === undefined) return started;
-    await within(EMBEDDED_START_MS, started, () => new DatabaseBusyError(EMBEDDED_START_MS, []));
+    const { wait } = this.#assembly.settings;
+    const ms = typeof wait === 'number' ? Math.max(wait, EMBEDDED_START_MS) : EMBEDDED_START_MS;
+    await within(ms, started, () => new DatabaseBusyError(ms, []));
   }
 
   /** @param services what the package's own tasks need */

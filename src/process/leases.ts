@@ -81,7 +81,9 @@ export class InstanceLeases {
         leftMs: () => Math.max(0, this.#leftMs(held)),
         written: async () => {
           held.isWritten = true;
-          if (performance.now() - held.renewedMs > this.leaseMs * RENEW_SHARE) await this.#tryRenew();
+          // Nobody waits for a database that is down.
+          if (performance.now() - held.renewedMs > this.leaseMs * RENEW_SHARE)
+            await Promise.race([this.#tryRenew([held]), sleep(this.leaseMs * RENEW_SHARE)]);
         },
         renewed: (sinceMs) => {
           held.renewedMs = sinceMs;
@@ -110,21 +112,20 @@ export class InstanceLeases {
     while (!signal.aborted) {
       await sleep(this.leaseMs * RENEW_SHARE, signal);
       if (signal.aborted || this.#held.size === 0) continue;
-      await this.#tryRenew();
+      await this.#tryRenew([...this.#held]);
     }
   }
 
-  async #tryRenew(): Promise<void> {
-    await this.#renew().catch((error: unknown) => {
+  async #tryRenew(asked: readonly Held[]): Promise<void> {
+    await this.#renew(asked).catch((error: unknown) => {
       if (this.#ended.signal.aborted) return;
       this.#parts.logger.warn({ error }, 'could not renew the leases of process instances; trying again');
     });
   }
 
-  async #renew(): Promise<void> {
+  async #renew(asked: readonly Held[]): Promise<void> {
     const { db, schema, leaseMs, logger } = this.#parts;
     const before = performance.now();
-    const asked = [...this.#held];
     const wasWritten = new Set(asked.filter(({ isWritten }) => isWritten));
     const kept = await renewInstances(db, schema, { owner: this.owner, leaseMs, ids: asked.map(({ id }) => id) });
     for (const held of asked) {

@@ -217,7 +217,7 @@ export class Processes implements Service {
     const taskIds = definition.tasksAsync.map(() => uuidv7());
     const created: Created = { definition, snapshot, raw, taskIds, times: due.times };
     const isMade = await leases.hold(id, async (running) => {
-      const isNew = await createInstance(db.within(ASKED_MS), schema, {
+      const isNew = await createInstance(asked, schema, {
         id,
         process: definition.id,
         request: encodeJson(snapshot, 'request'),

@@ -42,7 +42,7 @@ describe('the lease of an instance', () => {
     expect(instance).toMatchObject({ state: 'Complete', tasks: [{ status: 'SUCCESS', result: 'slept' }] });
   });
 
-  it('is renewed while a list of instances takes longer than the lease', async () => {
+  it('is renewed while a list of instances, and another that is asked for, take longer than the lease', async () => {
     const processes = await first.processes();
     const id = randomUUID();
     const creating = processes.create('slow-start', {}, { id });
@@ -50,7 +50,10 @@ describe('the lease of an instance', () => {
     const holder = await kit.db.pg.connect();
     await holder.query('BEGIN');
     await holder.query(`LOCK TABLE ${kit.db.table('svc_comm_process_task')} IN ACCESS EXCLUSIVE MODE`);
-    const listed = Promise.all(Array.from({ length: 4 }, () => processes.list()));
+    const waiting = Promise.all([
+      processes.create('plain', { foo: 'a' }),
+      ...Array.from({ length: 4 }, () => processes.list()),
+    ]);
     try {
       const { lease_until: before } = await lease(id);
       await expect.poll(async () => (await lease(id)).lease_until - before, { timeout: 10_000 }).toBeGreaterThan(1_000);
@@ -58,7 +61,7 @@ describe('the lease of an instance', () => {
       await holder.query('COMMIT');
       holder.release();
     }
-    await listed;
+    await waiting;
     expect(await processes.find(id)).toMatchObject({ state: 'New', tasks: [{ status: 'STARTED' }, {}] });
     await processes.cancel(id, { timeout: 10 });
     expect((await creating).instance.state).toBe('Cancelled');
