@@ -117,7 +117,7 @@ export class Listener {
       const late = sleep(PROBE_TIMEOUT_MS, until).then(() => false);
       return await Promise.race([this.#heard.promise.then(() => true), late]);
     } catch (error) {
-      logger.debug({ error }, 'could not try whether notifications arrive');
+      if (!signal.aborted) logger.debug({ error }, 'could not try whether notifications arrive');
       return false;
     } finally {
       over.abort();
