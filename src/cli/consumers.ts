@@ -79,7 +79,8 @@ function otherCopy(root: string): string | undefined {
   try {
     const theirs = createRequire(join(root, 'package.json')).resolve('svc-comm');
     const ours = ownFile('src/index');
-    return theirs === ours ? undefined : theirs;
+    // What `require` is given stands beside what `import` is.
+    return theirs.replace(/\.cjs$/, '.js') === ours ? undefined : theirs;
   } catch {
     return undefined;
   }
