@@ -1,4 +1,4 @@
-import { connect } from 'amqplib';
+import { type Channel, connect } from 'amqplib';
 import pg from 'pg';
 import type { OwnRabbit } from '../support/own-servers.ts';
 import type { Random } from './random.ts';
@@ -43,6 +43,26 @@ const ofServer = (
   lastsMs: readonly [number, number],
   inject: (world: World, random: Random) => Promise<Heal>,
 ): FaultKind => ({ hits, lastsMs, inject: (world, _, random) => inject(world, random) });
+
+/** Changes what the queues are bound for, until healed. */
+const ofBindings = (
+  harm: (channel: Channel) => Promise<unknown>,
+  heal: (channel: Channel) => Promise<unknown>,
+): FaultKind => ({
+  hits: 'broker',
+  lastsMs: [1000, 2000],
+  isSpecial: true,
+  async inject({ rabbit }) {
+    const connection = await connect(rabbit.url);
+    connection.on('error', () => undefined);
+    const channel = await connection.createChannel();
+    await harm(channel);
+    return async () => {
+      await heal(channel);
+      await connection.close();
+    };
+  },
+});
 
 /** Changes how the slot's connections to the broker pass, until healed; `cutAtEnd` for what no TCP survives. */
 const onAmqp = (slot: Slot, harm: (proxy: Slot['amqp'][number]) => void, cutAtEnd = false): Heal => {
@@ -183,39 +203,21 @@ export const FAULT_KINDS = {
     return async () => void (await rabbit.ctl('set_disk_free_limit', '50MB', '--node', node));
   }),
   // With two queues an event would reach the other one, and the broker would have nothing to say.
-  'binding gone': {
-    hits: 'broker',
-    lastsMs: [1000, 2000],
-    isSpecial: true,
-    async inject(world) {
-      const connection = await connect(world.rabbit.url);
-      connection.on('error', () => undefined);
-      const channel = await connection.createChannel();
-      await channel.unbindQueue('ordered', 'ledger', 'entry.#');
-      return async () => {
-        await channel.bindQueue('ordered', 'ledger', 'entry.#');
-        await connection.close();
-      };
-    },
-  },
+  'binding gone': ofBindings(
+    (channel) => channel.unbindQueue('ordered', 'ledger', 'entry.#'),
+    (channel) => channel.bindQueue('ordered', 'ledger', 'entry.#'),
+  ),
   // What is returned then has others of its key beside it, which are not.
-  'binding of one kind gone': {
-    hits: 'broker',
-    lastsMs: [1000, 2000],
-    isSpecial: true,
-    async inject(world) {
-      const connection = await connect(world.rabbit.url);
-      connection.on('error', () => undefined);
-      const channel = await connection.createChannel();
+  'binding of one kind gone': ofBindings(
+    async (channel) => {
       await channel.bindQueue('ordered', 'ledger', 'entry.plain');
       await channel.unbindQueue('ordered', 'ledger', 'entry.#');
-      return async () => {
-        await channel.bindQueue('ordered', 'ledger', 'entry.#');
-        await channel.unbindQueue('ordered', 'ledger', 'entry.plain');
-        await connection.close();
-      };
     },
-  },
+    async (channel) => {
+      await channel.bindQueue('ordered', 'ledger', 'entry.#');
+      await channel.unbindQueue('ordered', 'ledger', 'entry.plain');
+    },
+  ),
   'two nodes down': {
     hits: 'broker',
     lastsMs: [5000, 10_000],
